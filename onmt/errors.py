@@ -1,0 +1,21 @@
+"""Errors that a user can cause. Each ends in one line on stderr; anything else is a bug and may show a traceback."""
+
+
+class OnmtError(Exception):
+    """What a user can cause: the message says what is wrong, where, and what to do, in one line."""
+
+    exit_code = 1
+
+
+class OptionError(OnmtError):
+    """A command line or configuration file that asks for something that does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+class DataError(OnmtError):
+    """A data file that is missing, unreadable or malformed; the message names file and line."""
+
+
+class CheckpointError(OnmtError):
+    """A model file that is missing, damaged, or not what is needed."""
