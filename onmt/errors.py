@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Each ends in one line on stderr; anything else is a bug and may show a traceback."""
+"""Errors that a user can cause. Each ends in one line on stderr; anything else is a bug: traceback allowed."""
 
 
 class OnmtError(Exception):
@@ -8,7 +8,7 @@ class OnmtError(Exception):
 
 
 class OptionError(OnmtError):
-    """A command line or configuration file that asks for something that does not exist or does not fit together."""
+    """A command line or configuration file that asks for what does not exist or does not fit together."""
 
     exit_code = 2
 
