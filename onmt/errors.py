@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Each ends in one line on stderr; anything else is a bug: traceback allowed."""
+"""Errors a user can cause: each ends in one line on stderr. Anything else is a bug and may show a traceback."""
 
 
 class OnmtError(Exception):
