@@ -1,4 +1,4 @@
-"""Errors a user can cause: each ends in one line on stderr. Anything else is a bug and may show a traceback."""
+"""Errors a user can cause: each ends in one line on stderr. Anything else is a bug and shows a traceback."""
 
 
 class OnmtError(Exception):
