@@ -1,0 +1,101 @@
+"""How options are declared: fields of frozen keyword-only dataclasses, each field said once.
+
+    @dataclass(frozen=True, kw_only=True)
+    class LoggerOptions:
+        '''Logger'''                            # first line: the heading of the group in `-h` ("Logger options")
+        log_file: str = option("", "Append the log to this file instead of standard output.")
+
+The annotation gives the type and the accepted values: `str`, `int`, `float`, `bool`, `Literal["a", "b"]`,
+`bool | Literal["pretrained"]`, and lists as `tuple[str, ...]`, `tuple[int, ...]`, `tuple[Literal["a", "b"], ...]`.
+Groups compose by inheritance, and by `group()` where one family of options is needed twice under different prefixes.
+A class may define `check(self) -> None` for conditions between its own options; it raises `OptionError` and is
+called once for each class that defines it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from onmt.commandline.validators import Validator
+
+OPTION_KEY: Final = "option"
+GROUP_KEY: Final = "group"
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """What a declaration says about one option besides its name, type and default."""
+
+    help: str
+    structural: Literal[0, 1] | None
+    init_only: bool
+    train_state: bool
+    valid: Validator | None
+    flag: str | None
+    required: bool
+    positional: bool
+    deprecated: tuple[str, object] | None
+    dry: bool
+
+
+@dataclass(frozen=True)
+class GroupInfo:
+    """A family of options nested in another class under a prefix."""
+
+    options: type
+    prefix: str
+
+
+def option(
+    default: object,
+    help: str,
+    *,
+    structural: Literal[0, 1] | None = None,
+    init_only: bool = False,
+    train_state: bool = False,
+    valid: Validator | None = None,
+    flag: str | None = None,
+    required: bool = False,
+    positional: bool = False,
+    deprecated: tuple[str, object] | None = None,
+    dry: bool = False,
+) -> Any:
+    """Declare one option; the value is a dataclass field whose type comes from the annotation beside it.
+
+    structural: part of the model's shape. 0: restored from the checkpoint on `-train_from`, a different value is
+        ignored with a warning. 1: restored too unless the user gives another value, which then takes effect.
+    init_only: only matters while a model is being made; restored like structural 0.
+    train_state: restored by `-continue` only.
+    valid: checks a value, see `onmt.commandline.validators`; not applied to a default the user left alone, unless
+        the option is required.
+    flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
+    required: the user must give it, and not empty.
+    positional: given by place, without a flag.
+    deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
+    dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
+    """
+    info = OptionInfo(
+        help=help,
+        structural=structural,
+        init_only=init_only,
+        train_state=train_state,
+        valid=valid,
+        flag=flag,
+        required=required,
+        positional=positional,
+        deprecated=deprecated,
+        dry=dry,
+    )
+    return field(default=default, metadata={OPTION_KEY: info})
+
+
+def group(options: type, prefix: str, defaults: Mapping[str, object] | None = None) -> Any:
+    """Declare a nested family: every option of `options` under `prefix` (`tok_src_` makes `-tok_src_mode`).
+
+    `defaults` replaces defaults of the family here, by field name.
+    """
+    replaced = dict(defaults or {})
+    return field(
+        default_factory=lambda: options(**replaced),
+        metadata={GROUP_KEY: GroupInfo(options=options, prefix=prefix)},
+    )
