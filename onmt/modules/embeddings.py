@@ -1,0 +1,67 @@
+"""From ids to vectors: word table, feature tables, and vectors that need none."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from onmt.constants import PAD
+from onmt.models.spec import EmbeddingSpec, VectorSpec
+
+
+class Embeddings(nn.Module):
+    """Word vectors joined with feature vectors (OpenNMT-lua onmt/modules/WordEmbedding.lua, FeaturesEmbedding.lua).
+
+    The padding word is the zero vector and never learns; feature tables have no such row.
+    """
+
+    def __init__(self, spec: EmbeddingSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.words = nn.Parameter(torch.empty(spec.tables[0].size, spec.tables[0].dim))
+        self.features = nn.ParameterList(torch.empty(table.size, table.dim) for table in spec.tables[1:])
+        if spec.frozen_columns >= spec.tables[0].dim:
+            self.words.requires_grad_(False)
+        elif spec.frozen_columns:
+            self.words.register_hook(self._without_frozen_columns)
+
+    @property
+    def output_size(self) -> int:
+        """Width of the joined vector."""
+        return self.spec.output_size
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids ...F -> vectors ...E."""
+        words = F.embedding(ids[..., 0], self.words, padding_idx=PAD)
+        if not self.features:
+            return words
+        features = [F.embedding(ids[..., 1 + index], table) for index, table in enumerate(self.features)]
+        if self.spec.feature_merge == "sum":
+            features = [torch.stack(features).sum(0)]
+        return torch.cat([words, *features], dim=-1)
+
+    def zero_padding(self) -> None:
+        """Set the padding word to the zero vector, as after every initialisation."""
+        with torch.no_grad():
+            self.words[PAD].zero_()
+
+    def _without_frozen_columns(self, gradient: Tensor) -> Tensor:
+        gradient = gradient.clone()
+        gradient[:, : self.spec.frozen_columns] = 0
+        return gradient
+
+
+class Vectors(nn.Module):
+    """Source positions that are vectors already pass unchanged."""
+
+    def __init__(self, spec: VectorSpec) -> None:
+        super().__init__()
+        self.output_size = spec.output_size
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """vectors ...D -> the same."""
+        return vectors
+
+
+def build_source(spec: EmbeddingSpec | VectorSpec) -> Embeddings | Vectors:
+    """The module that turns source positions into vectors."""
+    return Embeddings(spec) if isinstance(spec, EmbeddingSpec) else Vectors(spec)

@@ -1,0 +1,45 @@
+"""Random draws of a training step: every mask and every coin comes from one generator that the trainer reseeds per step."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+class Noise:
+    """Draws dropout masks and uniform numbers from one `torch.Generator` on the model's device."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def dropout_mask(self, shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor | None:
+        """A mask of `shape` holding 0 with `probability` and 1 / (1 - probability) otherwise; None where nothing is dropped."""
+        if probability <= 0:
+            return None
+        mask = torch.empty(shape, dtype=like.dtype, device=like.device)
+        if probability >= 1:
+            return mask.zero_()
+        return mask.bernoulli_(1 - probability, generator=self.generator).div_(1 - probability)
+
+    def uniform(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Numbers in [0, 1)."""
+        return torch.rand(shape, generator=self.generator, device=device)
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What one training step adds to a forward pass. Evaluation passes None instead.
+
+    `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling, Bengio et al. 2015);
+    `sampling_scope` says whether that coin falls per word or once per sentence.
+    """
+
+    noise: Noise
+    gold_probability: float = 1.0
+    sampling_scope: Literal["token", "sentence"] = "token"
+
+
+def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:
+    """`inputs` under a mask that may be absent."""
+    return inputs if mask is None else inputs * mask
