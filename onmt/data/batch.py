@@ -1,0 +1,83 @@
+"""A batch: padded tensors, their true lengths, and the counts that logs and losses divide by."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from onmt.constants import PAD
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some sentences as tensors: B sentences, S and T positions of the longest one, F = 1 + word features.
+
+    Everything is padded on the right with PAD (vectors with zeros). The words are column 0 of F.
+    A language model has no target: it reads `<s> w1..wn </s>` as its source and predicts `src[:, 1:]`.
+    """
+
+    src: Tensor  # B S F int64; vectors: B S D float32
+    src_lengths: Tensor  # B int64, true positions
+    tgt_input: Tensor | None  # B T F int64, <s> w1..wn
+    tgt_output: Tensor | None  # B T F int64, w1..wn </s>
+    size: int  # B
+    src_words: int  # true source positions of all sentences together
+    tgt_words: int  # perplexity's divisor: true positions of tgt_output; without target: src_words
+    indices: Tensor  # B int64, the sentences' positions in the data set
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch with its tensors on `device`."""
+        return replace(
+            self,
+            src=self.src.to(device, non_blocking=True),
+            src_lengths=self.src_lengths.to(device, non_blocking=True),
+            tgt_input=None if self.tgt_input is None else self.tgt_input.to(device, non_blocking=True),
+            tgt_output=None if self.tgt_output is None else self.tgt_output.to(device, non_blocking=True),
+            indices=self.indices.to(device, non_blocking=True),
+        )
+
+
+def make_batch(
+    src: npt.NDArray[np.int64] | npt.NDArray[np.float32],
+    src_lengths: npt.NDArray[np.int64],
+    tgt: npt.NDArray[np.int64] | None,
+    tgt_lengths: npt.NDArray[np.int64] | None,
+    indices: npt.NDArray[np.int64],
+) -> Batch:
+    """A batch from padded arrays.
+
+    src: B S F ids or B S D vectors; src_lengths: B; indices: B, positions in the data set.
+    tgt: B T+1 F ids, `<s> w1..wn </s>` padded with PAD; tgt_lengths: B, n + 2 each. Both None: no target.
+    """
+    src_words = int(src_lengths.sum())
+    tgt_input = tgt_output = None
+    tgt_words = src_words
+    if tgt is not None and tgt_lengths is not None:
+        target = torch.from_numpy(tgt)
+        steps = torch.from_numpy(tgt_lengths - 1)
+        ended = torch.arange(tgt.shape[1] - 1) >= steps[:, None]
+        tgt_output = target[:, 1:].contiguous()
+        # What a sentence has at its last position, </s>, is predicted but never read.
+        tgt_input = target[:, :-1].masked_fill(ended[:, :, None], PAD)
+        tgt_words = int(steps.sum())
+    return Batch(
+        src=torch.from_numpy(src),
+        src_lengths=torch.from_numpy(src_lengths),
+        tgt_input=tgt_input,
+        tgt_output=tgt_output,
+        size=len(indices),
+        src_words=src_words,
+        tgt_words=tgt_words,
+        indices=torch.from_numpy(indices),
+    )
+
+
+def pad_sequences(sequences: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Sequences of shape (length, F) side by side as B L F, padded on the right with PAD."""
+    longest = max(len(sequence) for sequence in sequences)
+    padded = np.full((len(sequences), longest, sequences[0].shape[1]), PAD, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        padded[row, : len(sequence)] = sequence
+    return padded

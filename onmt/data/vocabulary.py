@@ -1,0 +1,208 @@
+"""Vocabularies: words (or feature labels) and their ids, and Lua's file format for them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
+
+from onmt.constants import SPECIAL_WORDS, UNK
+from onmt.data.files import replacing
+from onmt.errors import DataError
+
+Item = TypeVar("Item")
+
+
+class Vocabulary:
+    """An immutable two-way table between words and ids; the ids 0..3 are PAD, UNK, BOS, EOS.
+
+    Raises DataError when the four special words do not come first, or when a word appears twice.
+    """
+
+    __slots__ = ("_ids", "frequencies", "words")
+
+    def __init__(self, words: Sequence[str], frequencies: Sequence[int] | None = None) -> None:
+        self.words: tuple[str, ...] = tuple(words)
+        self.frequencies: tuple[int, ...] | None = None if frequencies is None else tuple(frequencies)
+        self._ids: dict[str, int] = {word: i for i, word in enumerate(self.words)}
+        if self.words[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
+            found = " ".join(self.words[: len(SPECIAL_WORDS)])
+            raise DataError(f"a vocabulary starts with {' '.join(SPECIAL_WORDS)}, not with '{found}'")
+        if len(self._ids) != len(self.words):
+            repeated = next(word for i, word in enumerate(self.words) if self._ids[word] != i)
+            raise DataError(f"the word '{repeated}' appears twice in a vocabulary")
+        if self.frequencies is not None and len(self.frequencies) != len(self.words):
+            raise DataError(
+                f"a vocabulary of {len(self.words)} words has {len(self.frequencies)} frequencies"
+            )
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self.words == other.words and self.frequencies == other.frequencies
+
+    def __hash__(self) -> int:
+        return hash(self.words)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} words)"
+
+    def id(self, word: str) -> int:
+        """The id of `word`, UNK if the vocabulary does not have it."""
+        return self._ids.get(word, UNK)
+
+    def ids(self, words: Iterable[str]) -> list[int]:
+        """The ids of the `words` of a text in order, UNK where the vocabulary does not have one.
+
+        `<blank>` in a text is unknown too: PAD means "no word here" and never stands inside a sentence.
+        """
+        get = self._ids.get
+        return [get(word, UNK) or UNK for word in words]
+
+    def word(self, index: int) -> str:
+        """The word of id `index` (0-based)."""
+        return self.words[index]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Vocabulary":
+        """Read Lua's format: a line per word, `word index [frequency]`, indices from 1 in any order.
+
+        The index is what counts, not the order of the lines. Further fields are ignored, and so are
+        frequencies that some of the lines do not have. Raises DataError naming file and line.
+        """
+        entries: dict[int, tuple[str, int | None]] = {}
+        lines_of_words: dict[str, int] = {}
+        for number, line in enumerate(_lines(path), start=1):
+            if not line:
+                continue
+            word, index, frequency = _parse_entry(line, f"{path}, line {number}")
+            if word in lines_of_words:
+                first = lines_of_words[word]
+                raise DataError(f"{path}, line {number}: the word '{word}' is already on line {first}")
+            if index in entries:
+                raise DataError(
+                    f"{path}, line {number}: index {index} already belongs to '{entries[index][0]}'"
+                )
+            _check_special(word, index, f"{path}, line {number}")
+            lines_of_words[word] = number
+            entries[index] = (word, frequency)
+        return cls(*_in_order(entries, path))
+
+    def write(self, path: str | Path) -> None:
+        """Write Lua's format, frequencies included if there are any. The file appears whole or not at all."""
+        if self.frequencies is None:
+            lines = (f"{word} {i}\n" for i, word in enumerate(self.words, start=1))
+        else:
+            counted = zip(self.words, self.frequencies, strict=True)
+            lines = (f"{word} {i} {count}\n" for i, (word, count) in enumerate(counted, start=1))
+        with replacing(path) as file:
+            file.write("".join(lines).encode("utf-8"))
+
+    def to_state(self) -> dict[str, Any]:
+        """A value of JSON's types that `from_state` reads back."""
+        frequencies = None if self.frequencies is None else list(self.frequencies)
+        return {"words": list(self.words), "frequencies": frequencies}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Vocabulary":
+        """The vocabulary that `to_state` described; DataError if it is not one."""
+        words, frequencies = state.get("words"), state.get("frequencies")
+        if not _is_list_of(words, str) or not (frequencies is None or _is_list_of(frequencies, int)):
+            raise DataError("a stored vocabulary is damaged: its words or frequencies are no list")
+        return cls(words, frequencies)
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """All vocabularies of a data set or model. Each side: the words first, then one per word feature.
+
+    Vectors as source: `src` is empty and `src_vector_size` is the length of a vector. Monotext: `tgt` is
+    empty.
+    """
+
+    src: tuple[Vocabulary, ...]
+    tgt: tuple[Vocabulary, ...]
+    src_vector_size: int = 0
+
+    def to_state(self) -> dict[str, Any]:
+        """A value of JSON's types that `from_state` reads back."""
+        return {
+            "src": [vocabulary.to_state() for vocabulary in self.src],
+            "tgt": [vocabulary.to_state() for vocabulary in self.tgt],
+            "src_vector_size": self.src_vector_size,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Vocabularies":
+        """The vocabularies that `to_state` described; DataError if they are not."""
+        src, tgt, size = state.get("src"), state.get("tgt"), state.get("src_vector_size")
+        if not _is_list_of(src, dict) or not _is_list_of(tgt, dict) or not isinstance(size, int):
+            raise DataError("the stored vocabularies are damaged: a side is missing")
+        return cls(
+            src=tuple(Vocabulary.from_state(one) for one in src),
+            tgt=tuple(Vocabulary.from_state(one) for one in tgt),
+            src_vector_size=size,
+        )
+
+
+def _is_list_of(value: object, kind: type[Item]) -> TypeGuard[list[Item]]:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _lines(path: str | Path) -> list[str]:
+    """The lines of a vocabulary file; a carriage return at the end of a line is not part of it."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
+    lines = []
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            lines.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}, line {number}, byte offset {error.start}: not valid UTF-8") from error
+    return lines
+
+
+def _parse_entry(line: str, where: str) -> tuple[str, int, int | None]:
+    fields = [field for field in line.split(" ") if field]
+    if len(fields) < 2 or not _is_number(fields[1]) or int(fields[1]) < 1:
+        raise DataError(
+            f"{where}: expected 'word index [frequency]' with an index from 1, found '{line[:80]}'"
+        )
+    frequency = int(fields[2]) if len(fields) > 2 and _is_number(fields[2]) else None
+    return fields[0], int(fields[1]), frequency
+
+
+def _is_number(field: str) -> bool:
+    return field.isascii() and field.isdigit() and len(field) < 19
+
+
+def _check_special(word: str, index: int, where: str) -> None:
+    expected = SPECIAL_WORDS[index - 1] if index <= len(SPECIAL_WORDS) else None
+    if expected is not None and word != expected:
+        raise DataError(
+            f"{where}: index {index} is for {expected}, not for '{word}'; is this a vocabulary file?"
+        )
+    if expected is None and word in SPECIAL_WORDS:
+        wanted = SPECIAL_WORDS.index(word) + 1
+        raise DataError(f"{where}: {word} must have index {wanted}, not {index}")
+
+
+def _in_order(
+    entries: Mapping[int, tuple[str, int | None]], path: str | Path
+) -> tuple[list[str], list[int] | None]:
+    for index in range(1, max(len(entries), len(SPECIAL_WORDS)) + 1):
+        if index not in entries:
+            missing = f" ({SPECIAL_WORDS[index - 1]})" if index <= len(SPECIAL_WORDS) else ""
+            raise DataError(
+                f"{path}: no line has index {index}{missing}; the indices must be 1..{len(entries)}"
+            )
+    ordered = [entries[index] for index in range(1, len(entries) + 1)]
+    counts = [count for _, count in ordered if count is not None]
+    return [word for word, _ in ordered], counts if len(counts) == len(ordered) else None
