@@ -1,0 +1,124 @@
+"""The file format of models: how a checkpoint is written, verified and read.
+
+A checkpoint is the zip archive that `torch.save` writes, holding plain tensors and JSON-like values only, so
+it loads with `weights_only`. torch does not verify the checksums of the archive, so reading does that first:
+a file that lost or changed a byte is refused instead of giving a slightly different model. What a run puts
+into a checkpoint is training's business.
+"""
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from onmt.errors import CheckpointError
+
+FORMAT: Final = 1
+"""The number this version writes; a file with a greater one was written by a newer version."""
+
+_REQUIRED: Final[Mapping[str, type]] = {
+    "format": int,
+    "version": str,
+    "data_type": str,
+    "spec": dict,
+    "options": dict,
+    "vocabularies": dict,
+    "weights": dict,
+}
+_VERIFY_CHUNK: Final = 1 << 20  # bytes
+_FOLDER_ATTRIBUTE: Final = 0x10  # torch reads a member so marked as if it were empty, and its tensor as noise
+
+
+def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write `content` to `path` so that the file is the old one or the complete new one, whatever happens.
+
+    The archive is written under `<path>.tmp`, flushed to the disk and renamed; the folder is flushed too,
+    so a finished save survives a power cut. Raises CheckpointError if the file cannot be written.
+    """
+    _check_content(content, str(path))
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(dict(content), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        temporary.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+        raise CheckpointError(f"cannot write the checkpoint '{path}': {reason}") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU; raises CheckpointError if it is missing, damaged, or not ours."""
+    path = Path(path)
+    _verify(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a foreign file may raise anything at all
+        raise CheckpointError(
+            f"'{path}' is not a model of this program or is damaged: {_first_line(error)}"
+        ) from error
+    _check_content(content, str(path))
+    return dict(content)
+
+
+def _verify(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.external_attr & _FOLDER_ATTRIBUTE:
+                    raise zipfile.BadZipFile(f"'{member.filename}' is marked as a folder")
+                with archive.open(member) as file:
+                    while file.read(_VERIFY_CHUNK):  # the checksum is compared at the end of each member
+                        pass
+    except OSError as error:
+        raise CheckpointError(f"cannot read the model '{path}': {error.strerror or error}") from error
+    except zipfile.BadZipFile as error:
+        kind = "damaged" if _starts_like_zip(path) else "not a model of this program, or cut short"
+        raise CheckpointError(f"'{path}' is {kind}: {_first_line(error)}") from error
+    except (
+        Exception
+    ) as error:  # damaged headers surface as NotImplementedError, zlib.error, UnicodeError and others
+        raise CheckpointError(f"'{path}' is damaged: {_first_line(error)}") from error
+
+
+def _starts_like_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _check_content(content: object, path: str) -> None:
+    if not isinstance(content, Mapping) or not isinstance(content.get("format"), int):
+        raise CheckpointError(f"'{path}' is not a model of this program")
+    if content["format"] > FORMAT:
+        raise CheckpointError(
+            f"'{path}' was written by a newer version of this program (format {content['format']}, "
+            f"this one reads up to {FORMAT}): update it"
+        )
+    for key, kind in _REQUIRED.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"'{path}' is not a model of this program: '{key}' is missing or malformed")
+    if not all(isinstance(weight, torch.Tensor) for weight in content["weights"].values()):
+        raise CheckpointError(f"'{path}' is not a model of this program: a weight is not a tensor")
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,161 @@
+import os
+import random
+import resource
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from onmt.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from onmt.errors import CheckpointError
+
+
+def example_content() -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "format": FORMAT,
+        "version": "0.1",
+        "data_type": "bitext",
+        "spec": {"kind": "seq2seq", "sizes": [1, 2]},
+        "options": {"learning_rate": 1.0, "gpuid": (0,), "fix": None},
+        "vocabularies": {"src": ["<blank>", "größe"]},
+        "weights": {"a": torch.rand(7, 5, generator=generator), "b": torch.arange(3)},
+        "training": {"epoch": 2, "optimizer": {"mean": {"a": torch.rand(7, 5, generator=generator)}}},
+    }
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return isinstance(right, torch.Tensor) and left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    return bool(left == right)
+
+
+def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, example_content())
+    assert same(load_checkpoint(path), example_content())
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_saving_replaces_the_file_and_a_stale_temporary(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    (tmp_path / "model.pt.tmp").write_bytes(b"left by a killed run" * 10_000)
+    save_checkpoint(path, example_content())
+    save_checkpoint(path, example_content() | {"version": "0.2"})
+    assert load_checkpoint(path)["version"] == "0.2"
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, example_content())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    big = example_content() | {"weights": {"a": torch.rand(1000, 1000)}}
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+            save_checkpoint(path, big)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert same(load_checkpoint(path), example_content())
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_an_unserialisable_value_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(tmp_path / "model.pt", example_content() | {"training": lambda: None})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere/model\.pt': No such file"):
+        save_checkpoint(tmp_path / "nowhere" / "model.pt", example_content())
+
+
+@pytest.mark.parametrize("name", ["missing.pt", "."])
+def test_a_path_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CheckpointError, match="cannot read the model"):
+        load_checkpoint(tmp_path / name)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    for damage in (b"", b"hello\n", b"PK\x03\x04", bytes(100)):
+        path.write_bytes(damage)
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "not ours")
+    with pytest.raises(CheckpointError, match="not a model of this program"):
+        load_checkpoint(path)
+    foreign: list[Any] = [{"state_dict": {}}, [1], torch.zeros(2), example_content() | {"weights": {"a": 1}}]
+    for content in foreign:
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match="not a model of this program"):
+            load_checkpoint(path)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    torch.save({"format": FORMAT, "weights": Hostile()}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(tmp_path / "model.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    torch.save(example_content() | {"format": FORMAT + 1}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="newer version"):
+        load_checkpoint(tmp_path / "model.pt")
+
+
+def test_every_truncation_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, example_content())
+    whole = path.read_bytes()
+    draw = random.Random(5)
+    for length in [*range(40), *draw.sample(range(len(whole)), 60), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError) as caught:
+            load_checkpoint(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_changed_byte_is_refused_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, example_content())
+    whole = path.read_bytes()
+    draw = random.Random(6)
+    refused = 0
+    for position in draw.sample(range(len(whole)), 300):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            content = load_checkpoint(path)
+        except CheckpointError:
+            refused += 1
+        else:  # padding between the members of the archive
+            assert same(content, example_content())
+    assert refused > 100
+
+
+def test_a_member_marked_as_folder_is_refused(tmp_path: Path) -> None:
+    """One changed bit that no checksum covers and that makes torch return uninitialised memory."""
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, example_content())
+    whole = bytearray(path.read_bytes())
+    entry = (
+        whole.rindex(b"archive/data/0") - 46
+    )  # its entry in the central directory has 46 bytes before the name
+    whole[entry + 38] |= 0x10
+    path.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="marked as a folder"):
+        load_checkpoint(path)
