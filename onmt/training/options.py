@@ -1,0 +1,184 @@
+"""Options of training itself: the loop, the optimiser, saving. No torch here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import (
+    at_least,
+    existing_model_or_empty,
+    not_empty,
+)
+
+Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerOptions:
+    """Trainer"""
+
+    save_every: int = option(
+        5000,
+        "Write `<save_model>_checkpoint.pt` every this many iterations; 0: never.",
+        valid=at_least(0),
+    )
+    save_every_epochs: int = option(
+        1,
+        "Keep a model every this many epochs; 0: of the last epoch only. The last epoch is always kept.",
+        valid=at_least(0),
+    )
+    report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
+    async_parallel: bool = option(
+        False, "Has no effect today, and says so: several GPUs always train synchronously."
+    )
+    async_parallel_minbatch: int = option(
+        1000, "Has no effect today, as `-async_parallel` has none.", valid=at_least(0)
+    )
+    start_iteration: int = option(
+        1, "Iteration to start at, in the first epoch only (counted from 1).", valid=at_least(1)
+    )
+    start_epoch: int = option(1, "Epoch to start at, counted from 1.", valid=at_least(1))
+    end_epoch: int = option(13, "Last epoch to train; 0: go on until interrupted.", valid=at_least(0))
+    curriculum: int = option(
+        0,
+        "For this many epochs take the batches in stored order (shortest first, if the data is sorted) "
+        "instead of a random one.",
+        valid=at_least(0),
+        train_state=True,
+    )
+    validation_metric: Literal["perplexity", "loss", "bleu", "ter", "dlratio"] = option(
+        "perplexity",
+        "What is measured on the validation data after each epoch; decay rules and file names use it.",
+    )
+    save_validation_translation_every: int = option(
+        0,
+        "With a metric that translates (`bleu`, `ter`, `dlratio`): every this many epochs write "
+        "`<save_model>_epoch<E>_validation_translation.txt`, a line `score ||| prediction ||| reference` per "
+        "sentence; 0: never.",
+        valid=at_least(0),
+    )
+    update_vocab: Literal["none", "replace", "merge"] = option(
+        "none",
+        "With `-train_from`, take the vocabularies of the data: `replace` drops words that the data "
+        "lacks, `merge` keeps them after the new ones. Words known before keep their parameters, new ones "
+        "start at zero.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimOptions:
+    """Optimization"""
+
+    max_batch_size: int = option(
+        160, "Most sentences in a batch; 0: no limit but that of `-max_tokens`.", valid=at_least(0)
+    )
+    max_tokens: int = option(1800, "Most source tokens in a batch, padding not counted.", valid=at_least(0))
+    uneven_batches: bool = option(
+        False,
+        "Let a batch hold source sentences of different lengths. By default all of a batch have the same "
+        "length, so nothing is spent on source padding.",
+    )
+    optim: Literal["sgd", "adagrad", "adadelta", "adam"] = option(
+        "sgd", "How gradients become updates.", train_state=True
+    )
+    learning_rate: float = option(
+        1.0,
+        "Learning rate at the start; `adadelta` takes none. Usual: 1 for `sgd`, 0.1 for `adagrad`, 0.0002 "
+        "for `adam`.",
+        train_state=True,
+    )
+    min_learning_rate: float = option(
+        0.0,
+        "Stop, with the model saved, after the epoch that makes the learning rate smaller than this.",
+        train_state=True,
+    )
+    max_grad_norm: float = option(
+        5.0,
+        "Scale the gradient of all parameters together down to this L2 norm where it is longer; 0: never.",
+        train_state=True,
+    )
+    learning_rate_decay: float = option(
+        0.7, "Factor of the learning rate at each decay (`sgd` and `adam` only).", train_state=True
+    )
+    start_decay_at: int = option(
+        9,
+        "Decay after this epoch and every later one (`-decay default` and `epoch_only`).",
+        valid=at_least(0),
+        train_state=True,
+    )
+    start_decay_score_delta: float = option(
+        0.0,
+        "Decay when the validation score is not better than the last one by this much (`-decay default`, "
+        "from then on after every epoch, and `score_only`).",
+        train_state=True,
+    )
+    decay: Literal["default", "epoch_only", "score_only"] = option(
+        "default",
+        "When to decay: by `-start_decay_at`, by `-start_decay_score_delta`, or by whichever comes first.",
+        train_state=True,
+    )
+    decay_method: Literal["default", "restart"] = option(
+        "default", "`restart` also clears what the optimiser has gathered at each decay.", train_state=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaverOptions:
+    """Saver"""
+
+    save_model: str = option(
+        "",
+        "Models are named `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
+        valid=not_empty,
+        required=True,
+    )
+    train_from: str = option(
+        "",
+        "Start from this model (`.pt`, or `.t7` of OpenNMT Lua) instead of random parameters.",
+        valid=existing_model_or_empty,
+    )
+    continue_: bool = option(
+        False,
+        "With `-train_from`, go on with that training: its epoch, iteration, learning rate, optimiser "
+        "state and training options.",
+        flag="continue",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions:
+    """Experiment"""
+
+    exp: str = option(
+        "",
+        "Name of this experiment: every report is also written for TensorBoard to `<folder of "
+        "-save_model>/runs/<exp>`. Needs the extra `plot`.",
+    )
+    exp_host: str = option("127.0.0.1", "Has no effect today, and says so: TensorBoard reads files.")
+    exp_port: str = option("8889", "Has no effect today, and says so: TensorBoard reads files.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryOptions:
+    """Memory"""
+
+    disable_mem_optimization: bool = option(
+        False, "Has no effect today, and says so: memory between time steps is shared by PyTorch."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfilerOptions:
+    """Profiler"""
+
+    profiler: bool = option(
+        False,
+        "Log after each epoch where the time went: data, forward, backward, update, validation, saving.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions:
+    """Other"""
+
+    seed: int = option(3435, "Start of every random draw.", valid=at_least(0))
