@@ -1,8 +1,9 @@
-"""What a model is, said once: frozen descriptions that every dialect fills in and one builder reads. No torch here.
+"""What a model is, said once: frozen descriptions that every dialect fills in and one builder reads. No torch
+here.
 
-A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built from it alone.
-Shape letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per position
-(words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
+A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
+from it alone. Shape letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F
+outputs or inputs per position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
 """
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -18,7 +19,9 @@ Merge = Literal["concat", "sum"]
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """One recurrent cell. `forget_bias` is added to the LSTM's forget gate at every step (1.0 in TensorFlow's cell)."""
+    """One recurrent cell. `forget_bias` is added to the LSTM's forget gate at every step (1.0 in TensorFlow's
+    cell).
+    """
 
     kind: CellKind = "lstm"
     forget_bias: float = 0.0
@@ -33,11 +36,11 @@ class CellSpec:
 class StackSpec:
     """Recurrent layers on top of each other.
 
-    Dropout probabilities: `input_dropout` on the input of layer 1, `layer_dropout` on the inputs of layers 2 to L,
-    `recurrent_dropout` on the previous output h inside each cell, `output_dropout` on each layer's output.
-    `variational` reuses one mask for all steps of a sentence.
-    Residual connections: `lower` adds a layer's dropped-out input to its output below the top layer only, as Lua does;
-    `add`, `mean` and `concat` combine the un-dropped input with every layer's output (`residual_dense`: all earlier inputs).
+    Dropout probabilities: `input_dropout` on the input of layer 1, `layer_dropout` on the inputs of layers 2
+    to L, `recurrent_dropout` on the previous output h inside each cell, `output_dropout` on each layer's
+    output. `variational` reuses one mask for all steps of a sentence. Residual connections: `lower` adds a
+    layer's dropped-out input to its output below the top layer only, as Lua does; `add`, `mean` and `concat`
+    combine the un-dropped input with every layer's output (`residual_dense`: all earlier inputs).
     """
 
     cell: CellSpec = CellSpec()
@@ -62,9 +65,11 @@ class TableSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
-    """Word table and feature tables. Features are concatenated or summed together, then joined after the word vector.
+    """Word table and feature tables. Features are concatenated or summed together, then joined after the word
+    vector.
 
-    `frozen_columns`: how many of the word table's left columns training must not change (all of them: the table is fixed).
+    `frozen_columns`: how many of the word table's left columns training must not change (all of them: the
+    table is fixed).
     """
 
     kind: Literal["embeddings"] = "embeddings"
@@ -96,7 +101,9 @@ class VectorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentEncoderSpec:
-    """`rnn`: one stack. `brnn`: two independent stacks. `gnmt`: one bidirectional layer, then a stack of the remaining layers."""
+    """`rnn`: one stack. `brnn`: two independent stacks. `gnmt`: one bidirectional layer, then a stack of the
+    remaining layers.
+    """
 
     kind: Literal["rnn", "brnn", "gnmt"]
     stack: StackSpec
@@ -107,8 +114,8 @@ class RecurrentEncoderSpec:
 class PyramidalEncoderSpec:
     """Bidirectional layers on each other; between them `reduction` adjacent frames become one (1: `dbrnn`).
 
-    `reduction_merge`: join the frames (`concat`), add them (`sum`), or add frames a whole length/reduction apart, as Lua's
-    trained models did (`strided_sum`).
+    `reduction_merge`: join the frames (`concat`), add them (`sum`), or add frames a whole length/reduction
+    apart, as Lua's trained models did (`strided_sum`).
     """
 
     kind: Literal["pyramid"] = "pyramid"
@@ -120,7 +127,9 @@ class PyramidalEncoderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionalEncoderSpec:
-    """Convolutions that look `kernel` - 1 positions ahead; `positions` > 0 adds a learned table of that many positions."""
+    """Convolutions that look `kernel` - 1 positions ahead; `positions` > 0 adds a learned table of that many
+    positions.
+    """
 
     kind: Literal["cnn"] = "cnn"
     layers: int
@@ -136,7 +145,8 @@ EncoderSpec = RecurrentEncoderSpec | PyramidalEncoderSpec | ConvolutionalEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSpec:
-    """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none` reads nothing.
+    """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none`
+    reads nothing.
 
     `units` is the width to which `bahdanau` and `projected_dot` project keys and queries.
     """
@@ -147,7 +157,9 @@ class AttentionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeSpec:
-    """From the encoder's final states to the decoder's first ones: unchanged, through one linear layer, or zeros."""
+    """From the encoder's final states to the decoder's first ones: unchanged, through one linear layer, or
+    zeros.
+    """
 
     kind: Literal["copy", "dense", "none"] = "copy"
     activation: Literal["identity", "tanh", "relu", "sigmoid"] = "identity"
@@ -156,9 +168,11 @@ class BridgeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec:
-    """Recurrent decoder. `feed`: what of the previous step joins the input: the attentional output, the context, or nothing.
+    """Recurrent decoder. `feed`: what of the previous step joins the input: the attentional output, the
+    context, or nothing.
 
-    `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output itself.
+    `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output
+    itself.
     """
 
     embedding: EmbeddingSpec
@@ -173,9 +187,9 @@ class DecoderSpec:
 class PolicySpec:
     """Where the dialects differ outside the modules.
 
-    `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the learning rate.
-    `finished`: hypotheses that ended leave the beam or stay and compete. `features_shifted`: a target word's features are
-    predicted one step after the word.
+    `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
+    learning rate. `finished`: hypotheses that ended leave the beam or stay and compete. `features_shifted`: a
+    target word's features are predicted one step after the word.
     """
 
     loss_divisor: Literal["sentences", "tokens"] = "sentences"
@@ -192,7 +206,9 @@ class PolicySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A whole model. `outputs`: sizes of what is predicted (words, then features). `word_dropout`: share of source words blanked."""
+    """A whole model. `outputs`: sizes of what is predicted (words, then features). `word_dropout`: share of
+    source words blanked.
+    """
 
     model_type: ModelType
     source: EmbeddingSpec | VectorSpec

@@ -9,7 +9,8 @@ from onmt.models.spec import EmbeddingSpec, VectorSpec
 
 
 class Embeddings(nn.Module):
-    """Word vectors joined with feature vectors (OpenNMT-lua onmt/modules/WordEmbedding.lua, FeaturesEmbedding.lua).
+    """Word vectors joined with feature vectors (OpenNMT-lua onmt/modules/WordEmbedding.lua,
+    FeaturesEmbedding.lua).
 
     The padding word is the zero vector and never learns; feature tables have no such row.
     """

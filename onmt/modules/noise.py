@@ -1,4 +1,6 @@
-"""Random draws of a training step: every mask and every coin comes from one generator that the trainer reseeds per step."""
+"""Random draws of a training step: every mask and every coin comes from one generator that the trainer
+reseeds per step.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +16,9 @@ class Noise:
         self.generator = generator
 
     def dropout_mask(self, shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor | None:
-        """A mask of `shape` holding 0 with `probability` and 1 / (1 - probability) otherwise; None where nothing is dropped."""
+        """A mask of `shape` holding 0 with `probability` and 1 / (1 - probability) otherwise; None where
+        nothing is dropped.
+        """
         if probability <= 0:
             return None
         mask = torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -31,8 +35,8 @@ class Noise:
 class TrainingStep:
     """What one training step adds to a forward pass. Evaluation passes None instead.
 
-    `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling, Bengio et al. 2015);
-    `sampling_scope` says whether that coin falls per word or once per sentence.
+    `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling,
+    Bengio et al. 2015); `sampling_scope` says whether that coin falls per word or once per sentence.
     """
 
     noise: Noise

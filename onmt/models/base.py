@@ -1,0 +1,92 @@
+"""What all models have in common: a spec, a loss over a batch, and parameters drawn from one generator."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from onmt.data.batch import Batch
+from onmt.models.spec import ModelSpec
+from onmt.modules.crf import Transitions
+from onmt.modules.decoder import DecoderState
+from onmt.modules.embeddings import Embeddings
+from onmt.modules.encoders.convolutional import ConvolutionalEncoder
+from onmt.modules.generator import Loss
+from onmt.modules.noise import TrainingStep
+from onmt.modules.rnn import RecurrentLayer
+
+
+class Step(NamedTuple):
+    """One step of a search. log_probs: R V per output (words, then features); attention R S, None where there
+    is none.
+    """
+
+    log_probs: tuple[Tensor, ...]
+    attention: Tensor | None
+    state: DecoderState
+
+
+class Model(nn.Module):
+    """A model that can be trained."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
+        """The summed loss of a batch; `step` None evaluates: no dropout, no sampling."""
+        raise NotImplementedError
+
+    def initialise(self, scale: float, generator: torch.Generator) -> None:
+        """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; zero what
+        padding reads.
+
+        Torch7's defaults: U(-x, x), x = 1 / sqrt(inputs of the layer), and N(0, 1) for tables.
+        """
+        with torch.no_grad():
+            for module in self.modules():
+                for parameter in module.parameters(recurse=False):
+                    if scale > 0:
+                        parameter.uniform_(-scale, scale, generator=generator)
+                    elif isinstance(module, Embeddings | ConvolutionalEncoder) and parameter.dim() == 2:
+                        parameter.normal_(generator=generator)
+                    else:
+                        bound = 1 / math.sqrt(_fan_in(module, parameter))
+                        parameter.uniform_(-bound, bound, generator=generator)
+        self.settle()
+
+    def settle(self) -> None:
+        """What holds after every initialisation: padding rows are zero, transitions are log-probabilities."""
+        for module in self.modules():
+            if isinstance(module, Embeddings | ConvolutionalEncoder):
+                module.zero_padding()
+            elif isinstance(module, Transitions):
+                module.normalise()
+
+
+def _fan_in(module: nn.Module, parameter: Tensor) -> int:
+    if parameter.dim() > 1:
+        return parameter[0].numel()
+    if isinstance(module, RecurrentLayer):
+        weight = module.weight_ih if parameter is module.bias_ih else module.weight_hh
+        return weight.shape[1]
+    siblings = [sibling for sibling in module.parameters(recurse=False) if sibling.dim() > 1]
+    return siblings[0][0].numel() if siblings else parameter.numel()
+
+
+def drop_words(src: Tensor, probability: float, step: TrainingStep | None) -> Tensor:
+    """src B S F with some words (ids above the special ones) replaced by padding's zero vector, during
+    training only.
+
+    One coin per position and distinct word, as in OpenNMT-lua's Batch:dropoutWords; features stay.
+    """
+    if step is None or probability <= 0:
+        return src
+    words = src[..., 0]
+    positions = torch.arange(words.shape[1], device=words.device)
+    largest = int(words.max()) + 1
+    occurrences, occurrence = torch.unique(words + positions * largest, return_inverse=True)
+    coins = step.noise.uniform((len(occurrences),), words.device)[occurrence]
+    dropped = (coins < probability) & (words > 3)
+    return torch.cat([words.masked_fill(dropped, 0)[..., None], src[..., 1:]], dim=-1)

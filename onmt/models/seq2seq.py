@@ -1,0 +1,79 @@
+"""Encoder, bridge, decoder and generator together."""
+
+import torch
+from torch import Tensor
+
+from onmt.data.batch import Batch
+from onmt.models.base import Model, Step, drop_words
+from onmt.models.encoders import build_encoder, memory_size, state_widths
+from onmt.models.spec import ModelSpec
+from onmt.modules.bridge import Bridge
+from onmt.modules.decoder import Decoder, DecoderState
+from onmt.modules.embeddings import build_source
+from onmt.modules.encoding import Encoding
+from onmt.modules.generator import Generator, Loss
+from onmt.modules.noise import TrainingStep
+
+
+class Seq2Seq(Model):
+    """A sequence-to-sequence model as its spec describes it."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        assert spec.decoder is not None
+        assert spec.bridge is not None
+        self.source = build_source(spec.source)
+        self.encoder = build_encoder(spec.encoder, self.source.output_size)
+        stack = spec.decoder.stack
+        self.bridge = Bridge(
+            spec.bridge, state_widths(spec.encoder), stack.layers * stack.cell.states, stack.hidden_size
+        )
+        self.decoder = Decoder(spec.decoder, memory_size(spec.encoder))
+        self.generator = Generator(stack.hidden_size, spec.outputs)
+
+    def encode(self, src: Tensor, src_lengths: Tensor, step: TrainingStep | None = None) -> Encoding:
+        """src B S F (vectors: B S D), right padded; src_lengths B -> Encoding."""
+        uneven = bool((src_lengths < src.shape[1]).any())
+        return self._encode(src, src_lengths, uneven, step)
+
+    def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
+        if not src.is_floating_point():
+            src = drop_words(src, self.spec.word_dropout, step)
+        encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)
+        assert isinstance(encoding, Encoding)
+        return encoding
+
+    def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
+        """See `Model.loss`. Features count in the total but not among the words."""
+        losses = self._losses(batch, step)
+        return Loss(losses.sum(), batch.tgt_words, batch.size, losses)
+
+    def _losses(self, batch: Batch, step: TrainingStep | None) -> Tensor:
+        assert batch.tgt_output is not None
+        return self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output)
+
+    def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
+        assert batch.tgt_input is not None
+        uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
+        encoding = self._encode(batch.src, batch.src_lengths, uneven, step)
+        states = self.bridge(encoding.states)
+        outputs = self.decoder(batch.tgt_input, encoding, states, step, self.generator.predict)
+        assert isinstance(outputs, Tensor)
+        return outputs
+
+    def start(self, encoding: Encoding) -> DecoderState:
+        """The state before the first step of a search, one row per sentence."""
+        return self.decoder.start(encoding, self.bridge(encoding.states))
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Step:
+        """tokens R F of the previous step -> Step."""
+        output, attention, state = self.decoder.step(tokens, state)
+        return Step(self.generator(output), attention, state)
+
+    def score(self, batch: Batch) -> Tensor:
+        """B float64: summed log-probabilities of the target words and the end symbol; features do not count."""
+        assert batch.tgt_output is not None
+        log_probs = self.generator(self._outputs(batch, None))[0]
+        words = batch.tgt_output[..., 0]
+        chosen = log_probs.gather(2, words[..., None])[..., 0].to(torch.float64)
+        return (chosen * (words != 0)).sum(1)

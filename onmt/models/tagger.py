@@ -1,0 +1,69 @@
+"""A sequence tagger: one tag (with features) per source position."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from onmt.constants import PAD
+from onmt.data.batch import Batch
+from onmt.models.base import Model, drop_words
+from onmt.models.encoders import build_encoder, memory_size
+from onmt.models.spec import ModelSpec
+from onmt.modules.crf import Transitions
+from onmt.modules.embeddings import build_source
+from onmt.modules.encoding import Encoding, padding_mask
+from onmt.modules.generator import Generator, Loss
+from onmt.modules.noise import TrainingStep
+
+
+class Tagger(Model):
+    """OpenNMT-lua onmt/SeqTagger.lua. With `transitions` in its spec the loss is that of the whole tag
+    sequence.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.source = build_source(spec.source)
+        self.encoder = build_encoder(spec.encoder, self.source.output_size)
+        self.generator = Generator(memory_size(spec.encoder), spec.outputs)
+        self.transitions = Transitions(spec.outputs[0]) if spec.transitions else None
+
+    def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
+        """See `Model.loss`. Targets are tags w1..wn </s>; the end symbol is counted among the words, but not
+        predicted.
+        """
+        assert batch.tgt_output is not None
+        uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
+        encoding = self._encode(batch.src, batch.src_lengths, uneven, step)
+        steps = batch.src.shape[1]
+        targets = F.pad(batch.tgt_output[:, :steps], (0, 0, 0, max(0, steps - batch.tgt_output.shape[1])))
+        targets = targets.masked_fill(~padding_mask(batch.src_lengths, steps)[..., None], PAD)
+        if self.transitions is None:
+            losses = self.generator.negative_log_likelihood(encoding.memory, targets)
+        else:
+            emissions = self.generator(encoding.memory)[0]
+            losses = self.transitions.negative_log_likelihood(emissions, targets[..., 0], batch.src_lengths)
+        return Loss(losses.sum(), batch.tgt_words, batch.size, losses)
+
+    def log_probs(self, src: Tensor, src_lengths: Tensor) -> tuple[Tensor, ...]:
+        """src B S F, src_lengths B -> log-probabilities B S V of each output."""
+        uneven = bool((src_lengths < src.shape[1]).any())
+        outputs: tuple[Tensor, ...] = self.generator(self._encode(src, src_lengths, uneven, None).memory)
+        return outputs
+
+    def tag(self, src: Tensor, src_lengths: Tensor) -> Tensor:
+        """src B S F, src_lengths B -> B S F: the best tags, then the best features (meaningless after a
+        sentence's end).
+        """
+        log_probs = self.log_probs(src, src_lengths)
+        best = [scores.argmax(-1) for scores in log_probs]
+        if self.transitions is not None:
+            best[0] = self.transitions.viterbi(log_probs[0], src_lengths)
+        return torch.stack(best, dim=-1)
+
+    def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
+        if not src.is_floating_point():
+            src = drop_words(src, self.spec.word_dropout, step)
+        encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)
+        assert isinstance(encoding, Encoding)
+        return encoding

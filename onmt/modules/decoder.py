@@ -1,0 +1,207 @@
+"""Recurrent decoder with attention and input feeding (OpenNMT-lua onmt/modules/Decoder.lua).
+
+B batch, T target steps, R rows of a search (B x K), H hidden, E embedding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from onmt.models.spec import DecoderSpec
+from onmt.modules.attention import Attention
+from onmt.modules.embeddings import Embeddings
+from onmt.modules.encoding import Encoding
+from onmt.modules.noise import Noise, TrainingStep, dropped
+from onmt.modules.rnn import RecurrentStack, StackMasks, States
+
+Predict = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where a search stands. hidden: R H each; feed: R H or None; keys, memory B S H and mask B S are shared
+    by the rows of a sentence, which lie next to each other. A language model has no memory.
+    """
+
+    hidden: States
+    feed: Tensor | None = None
+    keys: Tensor | None = None
+    memory: Tensor | None = None
+    mask: Tensor | None = None
+
+    def expand(self, beam: int) -> "DecoderState":
+        """From R to R x beam rows, every row repeated."""
+        return self._select(lambda rows: rows.repeat_interleave(beam, dim=0))
+
+    def reorder(self, rows: Tensor) -> "DecoderState":
+        """The given rows in place of the present ones; each must come from its own sentence, in equal number
+        per sentence.
+        """
+        return self._select(lambda state: state.index_select(0, rows))
+
+    def keep(self, sentences: Tensor) -> "DecoderState":
+        """Only these sentences (indices into B) with all their rows."""
+
+        def of_sentences(rows: Tensor, count: int) -> Tensor:
+            return rows.reshape(count, -1, *rows.shape[1:])[sentences].flatten(0, 1)
+
+        count = self.hidden[0].shape[0] if self.memory is None else self.memory.shape[0]
+        kept = self._select(lambda rows: of_sentences(rows, count))
+        return replace(
+            kept,
+            keys=None if self.keys is None else self.keys[sentences],
+            memory=None if self.memory is None else self.memory[sentences],
+            mask=None if self.mask is None else self.mask[sentences],
+        )
+
+    def _select(self, select: Callable[[Tensor], Tensor]) -> "DecoderState":
+        hidden = tuple(select(state) for state in self.hidden)
+        return replace(self, hidden=hidden, feed=None if self.feed is None else select(self.feed))
+
+
+@dataclass(frozen=True)
+class DecoderMasks:
+    """Dropout masks of one pass: those of the stack, and one on the attentional output, T B H."""
+
+    stack: StackMasks | None = None
+    output: Tensor | None = None
+
+    def at(self, step: int) -> "DecoderMasks":
+        """The masks of one step."""
+        return DecoderMasks(
+            None if self.stack is None else self.stack.at(step),
+            None if self.output is None else self.output[step],
+        )
+
+
+class Decoder(nn.Module):
+    """in_t = [embedding of y_{t-1}; feed_{t-1}], h_t = stack(in_t), output_t = tanh(W [context_t; h_t])."""
+
+    def __init__(self, spec: DecoderSpec, memory_size: int) -> None:
+        super().__init__()
+        assert spec.feed in ("output", "none") and spec.mix in ("tanh", "tanh_bias"), spec
+        self.spec = spec
+        self.hidden_size = spec.stack.hidden_size
+        self.embeddings = Embeddings(spec.embedding)
+        fed = self.hidden_size if spec.feed == "output" else 0
+        self.stack = RecurrentStack(spec.stack, self.embeddings.output_size + fed)
+        self.attention = Attention(spec.attention, self.hidden_size)
+        self.mix_weight = nn.Parameter(torch.empty(self.hidden_size, memory_size + self.hidden_size))
+        self.mix_bias = nn.Parameter(torch.empty(self.hidden_size)) if spec.mix == "tanh_bias" else None
+
+    def start(self, encoding: Encoding, states: States) -> DecoderState:
+        """Before the first step: states as the bridge made them, B H each, and a zero feed."""
+        feed = torch.zeros_like(states[-1]) if self.spec.feed == "output" else None
+        keys = self.attention.keys(encoding)
+        return DecoderState(states, feed, keys, encoding.memory, encoding.mask)
+
+    def step(
+        self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """tokens R F of the previous step -> output R H, attention R S (or None), the next state."""
+        return self._step_embedded(self.embeddings(tokens), state, masks or DecoderMasks())
+
+    def forward(
+        self,
+        inputs: Tensor,
+        encoding: Encoding,
+        states: States,
+        training: TrainingStep | None,
+        predict: Predict | None = None,
+    ) -> Tensor:
+        """All steps of known targets: inputs B T F -> outputs B T H.
+
+        `predict` (outputs B H -> word ids B) is asked for where scheduled sampling replaces gold words.
+        """
+        batch, steps = inputs.shape[:2]
+        masks = self.draw_masks(training.noise if training else None, steps, batch)
+        state = self.start(encoding, states)
+        if training is not None and training.gold_probability < 1:
+            assert predict is not None
+            return self._forward_sampling(inputs, state, masks, training, predict)
+        embedded = self.embeddings(inputs.transpose(0, 1))
+        if self.spec.feed == "none":
+            return self._forward_at_once(embedded, state, masks)
+        return self._forward_fed(embedded, state, masks)
+
+    def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> DecoderMasks:
+        """Dropout masks for all steps of a batch."""
+        if noise is None:
+            return DecoderMasks()
+        stack = self.stack.draw_masks(noise, steps, batch)
+        shape = (steps, batch, self.hidden_size)
+        return DecoderMasks(stack, noise.dropout_mask(shape, self.spec.output_dropout, self.mix_weight))
+
+    def _step_embedded(
+        self, embedded: Tensor, state: DecoderState, masks: DecoderMasks
+    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """One step from the embedded previous token, R E."""
+        inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
+        hidden = self.stack.step(inputs, state.hidden, masks.stack)
+        output, weights = self._attend(hidden[-1], state, masks.output)
+        return output, weights, replace(state, hidden=hidden, feed=None if state.feed is None else output)
+
+    def _forward_fed(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
+        """Input feeding: step after step, the embeddings' share of the first layer's gates computed at once.
+        T B E -> B T H.
+        """
+        outputs = []
+        for t, part in enumerate(embedded):
+            output, _, state = self._step_embedded(part, state, masks.at(t))
+            outputs.append(output)
+        return torch.stack(outputs, dim=1)
+
+    def _forward_at_once(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
+        """Without feed no step needs the previous output: layers over the whole sequence. T B E -> B T H."""
+        hidden, _ = self.stack(embedded, state.hidden, None, masks.stack)
+        queries = hidden.transpose(0, 1)
+        assert state.keys is not None
+        assert state.memory is not None
+        context, _ = self.attention(queries, state.keys, state.memory, state.mask)
+        outputs = self._mix(context, queries)
+        return outputs if masks.output is None else outputs * masks.output.transpose(0, 1)
+
+    def _forward_sampling(
+        self,
+        inputs: Tensor,
+        state: DecoderState,
+        masks: DecoderMasks,
+        training: TrainingStep,
+        predict: Predict,
+    ) -> Tensor:
+        """Scheduled sampling (Bengio et al. 2015): from step 2 on a word may be replaced by the model's own
+        best guess.
+
+        Features stay gold; no gradient flows through the choice. inputs B T F -> B T H.
+        """
+        batch, steps, _ = inputs.shape
+        coins = training.noise.uniform(
+            (batch, steps if training.sampling_scope == "token" else 1), inputs.device
+        )
+        own = (coins > training.gold_probability).expand(batch, steps)
+        outputs: list[Tensor] = []
+        for t in range(steps):
+            tokens = inputs[:, t]
+            if t > 0:
+                words = torch.where(own[:, t], predict(outputs[-1].detach()), tokens[:, 0])
+                tokens = torch.cat([words[:, None], tokens[:, 1:]], dim=1)
+            output, _, state = self._step_embedded(self.embeddings(tokens), state, masks.at(t))
+            outputs.append(output)
+        return torch.stack(outputs, dim=1)
+
+    def _attend(
+        self, query: Tensor, state: DecoderState, output_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """query R H -> output R H, attention R S."""
+        assert state.keys is not None
+        assert state.memory is not None
+        grouped = query.reshape(state.memory.shape[0], -1, query.shape[-1])
+        context, weights = self.attention(grouped, state.keys, state.memory, state.mask)
+        output = dropped(self._mix(context.flatten(0, 1), query), output_mask)
+        return output, None if weights is None else weights.flatten(0, 1)
+
+    def _mix(self, context: Tensor, query: Tensor) -> Tensor:
+        return torch.tanh(F.linear(torch.cat([context, query], dim=-1), self.mix_weight, self.mix_bias))

@@ -1,0 +1,37 @@
+"""What an encoder hands to bridge, attention and decoder."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """memory B S H, zero at padding; lengths B; mask B S (True: real), None where nothing is padded; states B
+    H each.
+
+    S counts the memory's positions, fewer than the source's after a pyramid. `keys` is what attention
+    compares queries with where that differs from the memory it averages.
+    """
+
+    memory: Tensor
+    lengths: Tensor
+    mask: Tensor | None
+    states: tuple[Tensor, ...]
+    keys: Tensor | None = None
+
+    def keep(self, sentences: Tensor) -> "Encoding":
+        """Only these sentences, in this order."""
+        return Encoding(
+            self.memory[sentences],
+            self.lengths[sentences],
+            None if self.mask is None else self.mask[sentences],
+            tuple(state[sentences] for state in self.states),
+            None if self.keys is None else self.keys[sentences],
+        )
+
+
+def padding_mask(lengths: Tensor, steps: int) -> Tensor:
+    """lengths B -> B S, True at real positions."""
+    return torch.arange(steps, device=lengths.device) < lengths[:, None]

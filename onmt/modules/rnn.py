@@ -1,0 +1,229 @@
+"""Recurrent layers and stacks. Sequences are time-major here: S steps, B batch, I input width, H hidden."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from onmt.kernels.recurrent import GruSequence, LstmSequence
+from onmt.models.spec import CellSpec, StackSpec
+from onmt.modules.noise import Noise, dropped
+
+GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
+
+States = tuple[Tensor, ...]
+
+
+def running(lengths: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """lengths B -> S B 1: 1 while a sentence runs, 0 after its end."""
+    positions = torch.arange(steps, device=lengths.device)
+    return (positions[:, None] < lengths).to(dtype)[..., None]
+
+
+class RecurrentLayer(nn.Module):
+    """One LSTM or GRU layer (OpenNMT-lua onmt/modules/LSTM.lua, GRU.lua; gate rows in torch's order: i, f, g,
+    o and r, z, n).
+
+    States of a layer: (c, h) for an LSTM, (h,) otherwise.
+    """
+
+    def __init__(self, cell: CellSpec, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        width = GATES[cell.kind] * hidden_size
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(width, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(width))
+        self.bias_hh = nn.Parameter(torch.empty(width))
+
+    def zero_states(self, batch: int) -> States:
+        """States before the first step, B H each."""
+        zero = self.weight_hh.new_zeros(batch, self.hidden_size)
+        return (zero,) * self.cell.states
+
+    def step(self, inputs: Tensor, states: States, recurrent_mask: Tensor | None = None) -> States:
+        """One step: inputs B I -> the next states; the last of them is the output B H."""
+        return self.step_projected(
+            F.linear(inputs, self.weight_ih, self._input_bias()), states, recurrent_mask
+        )
+
+    def step_projected(
+        self, projected: Tensor, states: States, recurrent_mask: Tensor | None = None
+    ) -> States:
+        """One step whose input part of the gates, B 4H (LSTM) or B 3H (GRU) with its bias, is known already."""
+        previous = dropped(states[-1], recurrent_mask)
+        if self.cell.kind == "lstm":
+            gates = projected + F.linear(previous, self.weight_hh, self.bias_hh)
+            i, f, g, o = gates.chunk(4, -1)
+            c = torch.sigmoid(f) * states[0] + torch.sigmoid(i) * torch.tanh(g)
+            return c, torch.sigmoid(o) * torch.tanh(c)
+        if self.cell.kind == "gru":
+            recurrent = F.linear(previous, self.weight_hh, self.bias_hh)
+            (x_r, x_z, x_n), (h_r, h_z, h_n) = projected.chunk(3, -1), recurrent.chunk(3, -1)
+            n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
+            return (n + torch.sigmoid(x_z + h_z) * (previous - n),)
+        if self.cell.kind == "gru_reset_before":
+            return (self._reset_before(projected, previous),)
+        return (torch.tanh(projected + F.linear(previous, self.weight_hh, self.bias_hh)),)
+
+    def forward(
+        self, inputs: Tensor, states: States, lengths: Tensor | None, recurrent_mask: Tensor | None = None
+    ) -> tuple[Tensor, States]:
+        """inputs S B I, right padded where `lengths` (B) says so -> outputs S B H, zero after a sentence's
+        end, and the states at each sentence's end. `lengths` None: nothing is padded.
+        """
+        if lengths is None and recurrent_mask is None and self.cell.kind in ("lstm", "gru"):
+            return self._fused(inputs, states)
+        projected = F.linear(inputs, self.weight_ih, self._input_bias())
+        keep = None if lengths is None else running(lengths, inputs.shape[0], inputs.dtype)
+        if self.cell.kind == "lstm":
+            outputs, c = LstmSequence.apply(
+                projected + self.bias_hh, self.weight_hh, states[1], states[0], keep, recurrent_mask
+            )
+            final: States = (c, outputs[-1])
+        elif self.cell.kind == "gru":
+            outputs = GruSequence.apply(
+                projected, self.weight_hh, self.bias_hh, states[0], keep, recurrent_mask
+            )
+            final = (outputs[-1],)
+        else:
+            outputs, final = self.forward_plain(projected, states, keep, recurrent_mask)
+        return (outputs if keep is None else outputs * keep), final
+
+    def forward_plain(
+        self, projected: Tensor, states: States, keep: Tensor | None, recurrent_mask: Tensor | None
+    ) -> tuple[Tensor, States]:
+        """The sequence step by step: what the kernels are held equal to. Returns outputs S B H and the last
+        states.
+        """
+        outputs = []
+        for t, part in enumerate(projected):
+            mask = None if recurrent_mask is None else recurrent_mask[t if recurrent_mask.shape[0] > 1 else 0]
+            following = self.step_projected(part, states, mask)
+            if keep is not None:
+                following = tuple(
+                    torch.lerp(old, new, keep[t]) for old, new in zip(states, following, strict=True)
+                )
+            states = following
+            outputs.append(states[-1])
+        return torch.stack(outputs), states
+
+    def _fused(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+        weights = [self.weight_ih, self.weight_hh, self._input_bias(), self.bias_hh]
+        train = torch.is_grad_enabled()
+        if self.cell.kind == "lstm":
+            c, h = states
+            outputs, h, c = torch.lstm(inputs, [h[None], c[None]], weights, True, 1, 0.0, train, False, False)
+            return outputs, (c[0], h[0])
+        outputs, h = torch.gru(inputs, states[0][None], weights, True, 1, 0.0, train, False, False)
+        return outputs, (h[0],)
+
+    def _input_bias(self) -> Tensor:
+        if not self.cell.forget_bias:
+            return self.bias_ih
+        shift = torch.zeros_like(self.bias_ih)
+        shift[self.hidden_size : 2 * self.hidden_size] = self.cell.forget_bias
+        return self.bias_ih + shift
+
+    def _reset_before(self, projected: Tensor, previous: Tensor) -> Tensor:
+        width = 2 * self.hidden_size
+        gates = torch.sigmoid(
+            projected[:, :width] + F.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
+        )
+        r, u = gates.chunk(2, -1)
+        candidate = F.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
+        n = torch.tanh(projected[:, width:] + candidate)
+        return n + u * (previous - n)
+
+
+@dataclass(frozen=True)
+class StackMasks:
+    """Dropout masks of one pass through a stack, one entry per layer; each 1 or S, B, width. None: nothing is
+    dropped.
+    """
+
+    inputs: tuple[Tensor | None, ...]
+    recurrent: tuple[Tensor | None, ...]
+
+    def at(self, step: int) -> "StackMasks":
+        """The masks of one step, each B x width."""
+        return StackMasks(_at(self.inputs, step), _at(self.recurrent, step))
+
+
+def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...]:
+    return tuple(None if mask is None else mask[step if mask.shape[0] > 1 else 0] for mask in masks)
+
+
+class RecurrentStack(nn.Module):
+    """Layers on top of each other with dropout between them and, below the top, residual connections.
+
+    Residual as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its output
+    to make the next layer's input, from layer 2 on, or from layer 1 on where the input is as wide as the
+    hidden state.
+    """
+
+    def __init__(self, spec: StackSpec, input_size: int) -> None:
+        super().__init__()
+        assert spec.residual in ("none", "lower"), spec.residual
+        self.spec = spec
+        self.input_size = input_size
+        widths = [input_size] + [spec.hidden_size] * (spec.layers - 1)
+        self.layers = nn.ModuleList(RecurrentLayer(spec.cell, width, spec.hidden_size) for width in widths)
+
+    def zero_states(self, batch: int) -> States:
+        """States before the first step: layer 1's, then layer 2's, and so on; B H each."""
+        return tuple(state for layer in self._layers() for state in layer.zero_states(batch))
+
+    def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> StackMasks | None:
+        """Dropout masks for `steps` steps; None in evaluation."""
+        if noise is None:
+            return None
+        spec, like = self.spec, self._layers()[0].weight_hh
+        length = 1 if spec.variational else steps
+        inputs, recurrent = [], []
+        for index in range(spec.layers):
+            width = self.input_size if index == 0 else spec.hidden_size
+            probability = spec.input_dropout if index == 0 else spec.layer_dropout
+            inputs.append(noise.dropout_mask((length, batch, width), probability, like))
+            shape = (length, batch, spec.hidden_size)
+            recurrent.append(noise.dropout_mask(shape, spec.recurrent_dropout, like))
+        return StackMasks(tuple(inputs), tuple(recurrent))
+
+    def forward(
+        self, inputs: Tensor, states: States, lengths: Tensor | None, masks: StackMasks | None
+    ) -> tuple[Tensor, States]:
+        """inputs S B I, states B H each -> outputs S B H of the top layer, states at each sentence's end."""
+        final: list[Tensor] = []
+        for index, layer in enumerate(self._layers()):
+            inputs = dropped(inputs, masks.inputs[index] if masks else None)
+            recurrent_mask = masks.recurrent[index] if masks else None
+            outputs, layer_states = layer(inputs, self._of_layer(states, index), lengths, recurrent_mask)
+            final.extend(layer_states)
+            inputs = outputs + inputs if self.adds_input(index) else outputs
+        return outputs, tuple(final)
+
+    def step(self, inputs: Tensor, states: States, masks: StackMasks | None) -> States:
+        """One step: inputs B I -> the next states; the last of them is the top layer's output."""
+        following: list[Tensor] = []
+        for index, layer in enumerate(self._layers()):
+            inputs = dropped(inputs, masks.inputs[index] if masks else None)
+            recurrent_mask = masks.recurrent[index] if masks else None
+            layer_states = layer.step(inputs, self._of_layer(states, index), recurrent_mask)
+            following.extend(layer_states)
+            inputs = layer_states[-1] + inputs if self.adds_input(index) else layer_states[-1]
+        return tuple(following)
+
+    def adds_input(self, index: int) -> bool:
+        """Whether layer `index` (from 0) passes its input on beside its output."""
+        if self.spec.residual != "lower" or index + 1 == self.spec.layers:
+            return False
+        return index > 0 or self.input_size == self.spec.hidden_size
+
+    def _of_layer(self, states: States, index: int) -> States:
+        count = self.spec.cell.states
+        return states[index * count : (index + 1) * count]
+
+    def _layers(self) -> list[RecurrentLayer]:
+        return [layer for layer in self.layers if isinstance(layer, RecurrentLayer)]
