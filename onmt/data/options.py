@@ -1,0 +1,243 @@
+"""What preprocess.py can be asked, per kind of data; the same classes serve training on raw files."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import at_least, existing_file_or_empty
+from onmt.errors import OptionError
+from onmt.logger import LoggerOptions
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the options say about one side of a corpus, source or target, whatever the kind of data."""
+
+    name: Literal["source", "target"]
+    prefix: str  # of the side's flags: `src_`, `tgt_`, or nothing for a monolingual corpus
+    train: str
+    valid: str
+    max_length: int
+    vectors: bool = False
+    vocab: str = ""
+    vocab_size: tuple[int, ...] = ()
+    words_min_frequency: tuple[int, ...] = ()
+
+    @property
+    def marked(self) -> bool:
+        """Whether the sentences are stored between <s> and </s>, as everything that a model predicts."""
+        return self.name == "target" or not self.prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Data"""
+
+    features_vocabs_prefix: str = option(
+        "",
+        "Take the vocabularies of the word features from files that start so, instead of building them: "
+        "`PREFIX.source_feature_1.dict`, `PREFIX.target_feature_1.dict` and so on.",
+    )
+    time_shift_feature: bool = option(
+        True,
+        "Store the features of a target word one position later than the word, so that a model predicts them "
+        "knowing the word.",
+    )
+    keep_frequency: bool = option(
+        False, "Write the number of occurrences of each word into the vocabulary files."
+    )
+    sort: bool = option(
+        True, "Sort the sentences by source length, so that training can batch those of equal length."
+    )
+    shuffle: bool = option(True, "Put the sentences into a random order (before sorting).")
+    idx_files: bool = option(
+        False,
+        "Each line starts with a key and a blank; source and target belong together by their keys, "
+        "wherever they stand in their files.",
+    )
+    report_progress_every: int = option(
+        100000, "Sentences between two log lines about the progress.", valid=at_least(1)
+    )
+
+    def sides(self) -> tuple[Side, ...]:
+        """The sides of the corpus, source first; each kind of data says which it has."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(DataOptions):
+    """Data"""
+
+    train_src: str = option("", "Training file of the source.", valid=existing_file_or_empty)
+    train_tgt: str = option("", "Training file of the target.", valid=existing_file_or_empty)
+    valid_src: str = option("", "Validation file of the source.", valid=existing_file_or_empty)
+    valid_tgt: str = option("", "Validation file of the target.", valid=existing_file_or_empty)
+    tgt_vocab: str = option(
+        "", "Vocabulary file of the target to use instead of building one.", valid=existing_file_or_empty
+    )
+    tgt_vocab_size: tuple[int, ...] = option(
+        (50000,),
+        "Number of target words to keep, the most frequent ones, special words not counted; further numbers "
+        "are for the word features. 0 keeps all.",
+        valid=at_least(0),
+    )
+    tgt_words_min_frequency: tuple[int, ...] = option(
+        (0,),
+        "Keep the target words that occur at least so often; further numbers are for the word features. "
+        "0 leaves it to -tgt_vocab_size.",
+        valid=at_least(0),
+    )
+    src_seq_length: int = option(
+        50, "Longest source to keep, in tokens or, for vectors, in frames.", valid=at_least(1)
+    )
+    tgt_seq_length: int = option(50, "Longest target to keep, in tokens.", valid=at_least(1))
+    check_plength: bool = option(
+        False, "Keep only pairs with as many tokens in the source as in the target, as a tagger needs them."
+    )
+
+    def _target(self) -> Side:
+        return Side(
+            name="target",
+            prefix="tgt_",
+            train=self.train_tgt,
+            valid=self.valid_tgt,
+            max_length=self.tgt_seq_length,
+            vocab=self.tgt_vocab,
+            vocab_size=self.tgt_vocab_size,
+            words_min_frequency=self.tgt_words_min_frequency,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitextOptions(TargetOptions):
+    """Data"""
+
+    src_vocab: str = option(
+        "", "Vocabulary file of the source to use instead of building one.", valid=existing_file_or_empty
+    )
+    src_vocab_size: tuple[int, ...] = option(
+        (50000,),
+        "Number of source words to keep, the most frequent ones, special words not counted; further numbers "
+        "are for the word features. 0 keeps all.",
+        valid=at_least(0),
+    )
+    src_words_min_frequency: tuple[int, ...] = option(
+        (0,),
+        "Keep the source words that occur at least so often; further numbers are for the word features. "
+        "0 leaves it to -src_vocab_size.",
+        valid=at_least(0),
+    )
+
+    def sides(self) -> tuple[Side, ...]:
+        """Source text and target text."""
+        source = Side(
+            name="source",
+            prefix="src_",
+            train=self.train_src,
+            valid=self.valid_src,
+            max_length=self.src_seq_length,
+            vocab=self.src_vocab,
+            vocab_size=self.src_vocab_size,
+            words_min_frequency=self.src_words_min_frequency,
+        )
+        return (source, self._target())
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeattextOptions(TargetOptions):
+    """Data"""
+
+    def sides(self) -> tuple[Side, ...]:
+        """Source vectors, a row per frame, and target text."""
+        source = Side(
+            name="source",
+            prefix="src_",
+            train=self.train_src,
+            valid=self.valid_src,
+            max_length=self.src_seq_length,
+            vectors=True,
+        )
+        return (source, self._target())
+
+    def check(self) -> None:
+        """Vectors come in files of entries with keys."""
+        if not self.idx_files:
+            raise OptionError("-data_type feattext needs -idx_files: vectors and targets are matched by key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonotextOptions(DataOptions):
+    """Data"""
+
+    train: str = option("", "Training file.", valid=existing_file_or_empty)
+    valid: str = option("", "Validation file.", valid=existing_file_or_empty)
+    vocab: str = option("", "Vocabulary file to use instead of building one.", valid=existing_file_or_empty)
+    vocab_size: tuple[int, ...] = option(
+        (50000,),
+        "Number of words to keep, the most frequent ones, special words not counted; further numbers are for "
+        "the word features. 0 keeps all.",
+        valid=at_least(0),
+    )
+    words_min_frequency: tuple[int, ...] = option(
+        (0,),
+        "Keep the words that occur at least so often; further numbers are for the word features. "
+        "0 leaves it to -vocab_size.",
+        valid=at_least(0),
+    )
+    seq_length: int = option(50, "Longest sentence to keep, in tokens.", valid=at_least(1))
+
+    def sides(self) -> tuple[Side, ...]:
+        """The text, which a language model reads and predicts."""
+        source = Side(
+            name="source",
+            prefix="",
+            train=self.train,
+            valid=self.valid,
+            max_length=self.seq_length,
+            vocab=self.vocab,
+            vocab_size=self.vocab_size,
+            words_min_frequency=self.words_min_frequency,
+        )
+        return (source,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessOptions(DataOptions, LoggerOptions):
+    """Preprocess"""
+
+    data_type: Literal["bitext", "monotext", "feattext"] = option(
+        "bitext",
+        "Kind of data: pairs of sentences (bitext), sentences alone (monotext), or sequences of vectors with "
+        "sentences (feattext).",
+    )
+    save_data: str = option("", "Start of the names of all files to write.", required=True)
+    seed: int = option(3425, "Seed of the random order.", valid=at_least(0))
+
+    def check(self) -> None:
+        """A training set is needed, and each set needs all its sides."""
+        for side in self.sides():
+            if not side.train:
+                raise OptionError(f"-train{_suffix(side)} is missing: a data set needs its training file")
+        valid = [side for side in self.sides() if side.valid]
+        if valid and len(valid) < len(self.sides()):
+            missing = next(side for side in self.sides() if not side.valid)
+            raise OptionError(f"-valid{_suffix(missing)} is missing beside -valid{_suffix(valid[0])}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessBitextOptions(PreprocessOptions, BitextOptions):
+    """Preprocess"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessMonotextOptions(PreprocessOptions, MonotextOptions):
+    """Preprocess"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessFeattextOptions(PreprocessOptions, FeattextOptions):
+    """Preprocess"""
+
+
+def _suffix(side: Side) -> str:
+    return f"_{side.prefix.removesuffix('_')}" if side.prefix else ""
