@@ -1,0 +1,48 @@
+# make demo      a model that learns to read dates, from nothing to its answers, in a few minutes
+# make test      the test suite          make test-all  slow tests and coverage too
+# make lint      ruff and mypy           make bench     throughput, as JSON
+# make docs      the option pages under docs/options
+# Each target makes .venv first, with the versions of constraints.txt. Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+
+.PHONY: demo test test-all lint bench docs clean
+.DEFAULT_GOAL := test
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: setup.py pyproject.toml constraints.txt | $(RUN)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	$(RUN) tools/demo.py
+
+test: $(VENV)/installed-dev
+	$(RUN) -m pytest -q
+
+test-all: $(VENV)/installed-dev
+	$(RUN) -m pytest -q -m '' --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: $(VENV)/installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/installed
+	$(RUN) -m benchmarks
+
+docs: $(VENV)/installed
+	$(RUN) -m onmt.commandline.document docs/options
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

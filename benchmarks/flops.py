@@ -1,0 +1,161 @@
+"""Floating-point operations of a model: the matrix products that its spec and the sentence lengths imply.
+
+A product of an m x k and a k x n matrix counts 2 m k n. Element-wise work, embeddings (a lookup) and padding
+count nothing, so the figure is that of the useful work, whatever the implementation does. A backward pass
+counts twice its forward pass: one product for the gradient of the inputs, one for that of the weights.
+
+S source positions, T target steps, H hidden size, V outputs.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from onmt.models.spec import (
+    AttentionSpec,
+    ConvolutionalEncoderSpec,
+    EncoderSpec,
+    ModelSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+    StackSpec,
+)
+
+GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
+BACKWARD_PASSES = 2
+
+
+def training_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]]) -> int:
+    """Forward and backward pass over sentences of (S, T); T counts the end symbol."""
+    forward = sum(forward_flops(spec, source, target) for source, target in lengths)
+    return (1 + BACKWARD_PASSES) * forward
+
+
+def forward_flops(spec: ModelSpec, source: int, target: int) -> int:
+    """One sentence of known target. A language model and a tagger have no decoder and ignore T."""
+    if spec.decoder is None:
+        return encoder_flops(spec.encoder, spec.source.output_size, source) + source * output_flops(spec)
+    return source_flops(spec, source) + target * step_flops(spec, source)
+
+
+def translation_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]], beam: int) -> int:
+    """Beam search over sentences of (S, T), T the steps until one was done; the beam is always full."""
+    return sum(
+        source_flops(spec, source) + target * beam * step_flops(spec, source) for source, target in lengths
+    )
+
+
+def source_flops(spec: ModelSpec, source: int) -> int:
+    """What a sentence costs before the first decoder step: encoder, bridge, and the keys of the attention."""
+    decoder = spec.decoder
+    assert decoder is not None
+    stack, width = decoder.stack, encoder_width(spec.encoder)
+    flops = encoder_flops(spec.encoder, spec.source.output_size, source)
+    if spec.bridge is not None and spec.bridge.kind == "dense":
+        flops += _product(_states_width(spec.encoder), stack.layers * stack.cell.states * stack.hidden_size)
+    keys = _key_width(decoder.attention, stack.hidden_size)
+    return flops + memory_length(spec.encoder, source) * _product(width, keys)
+
+
+def step_flops(spec: ModelSpec, source: int) -> int:
+    """One decoder step of one row: recurrent layers, attention, mixing layer and output layer."""
+    decoder = spec.decoder
+    assert decoder is not None
+    hidden, width = decoder.stack.hidden_size, encoder_width(spec.encoder)
+    fed = {"output": hidden, "context": width, "none": 0}[decoder.feed]
+    flops = stack_flops(decoder.stack, decoder.embedding.output_size + fed)
+    flops += _query_flops(decoder.attention, hidden, width, memory_length(spec.encoder, source))
+    mixing = 0 if decoder.mix == "identity" else _product(width + hidden, hidden)
+    return flops + mixing + output_flops(spec)
+
+
+def output_flops(spec: ModelSpec) -> int:
+    """The output layers at one position, words and features."""
+    width = encoder_width(spec.encoder) if spec.decoder is None else spec.decoder.stack.hidden_size
+    return sum(_product(width, size) for size in spec.outputs)
+
+
+def encoder_width(encoder: EncoderSpec) -> int:
+    """Width of the memory."""
+    if isinstance(encoder, ConvolutionalEncoderSpec):
+        return encoder.hidden_size
+    return encoder.stack.hidden_size
+
+
+def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
+    """One sentence of S positions, `input_size` wide."""
+    if isinstance(encoder, ConvolutionalEncoderSpec):
+        widths = [input_size] + [encoder.hidden_size] * (encoder.layers - 1)
+        return source * sum(_product(width * encoder.kernel, encoder.hidden_size) for width in widths)
+    if isinstance(encoder, PyramidalEncoderSpec):
+        return _pyramid_flops(encoder, input_size, source)
+    if encoder.kind == "rnn":
+        return source * stack_flops(encoder.stack, input_size)
+    if encoder.kind == "brnn":
+        return source * 2 * stack_flops(_direction(encoder), input_size)
+    first = replace(_direction(encoder), layers=1)
+    upper = replace(encoder.stack, layers=encoder.stack.layers - 1)
+    return source * (2 * stack_flops(first, input_size) + stack_flops(upper, encoder.stack.hidden_size))
+
+
+def stack_flops(stack: StackSpec, input_size: int) -> int:
+    """All layers of a recurrent stack at one position."""
+    gates = GATES[stack.cell.kind] * stack.hidden_size
+    widths = [input_size] + [stack.hidden_size] * (stack.layers - 1)
+    return sum(_product(width + stack.hidden_size, gates) for width in widths)
+
+
+def memory_length(encoder: EncoderSpec, source: int) -> int:
+    """Positions that the attention sees: fewer than S behind a pyramid."""
+    if isinstance(encoder, PyramidalEncoderSpec):
+        return _level_lengths(encoder, source)[-1]
+    return source
+
+
+def _pyramid_flops(encoder: PyramidalEncoderSpec, input_size: int, source: int) -> int:
+    joined = encoder.reduction if encoder.reduction_merge == "concat" else 1
+    level = replace(_direction(encoder), layers=1)
+    flops, width = 0, input_size
+    for length in _level_lengths(encoder, source):
+        flops += length * 2 * stack_flops(level, width)
+        width = encoder.stack.hidden_size * joined
+    return flops
+
+
+def _level_lengths(encoder: PyramidalEncoderSpec, source: int) -> Sequence[int]:
+    lengths = [source]
+    for _ in range(encoder.stack.layers - 1):
+        lengths.append(-(-lengths[-1] // encoder.reduction))
+    return lengths
+
+
+def _direction(encoder: RecurrentEncoderSpec | PyramidalEncoderSpec) -> StackSpec:
+    halves = 2 if encoder.merge == "concat" else 1
+    return replace(encoder.stack, hidden_size=encoder.stack.hidden_size // halves)
+
+
+def _states_width(encoder: EncoderSpec) -> int:
+    """Width of all final states together: what a dense bridge reads."""
+    if isinstance(encoder, ConvolutionalEncoderSpec):
+        return encoder.hidden_size
+    return encoder.stack.layers * encoder.stack.cell.states * encoder.stack.hidden_size
+
+
+def _key_width(attention: AttentionSpec, hidden: int) -> int:
+    """To which width the memory is projected, once per sentence; 0 where it is compared as it is."""
+    if attention.score in ("general", "concat"):
+        return hidden
+    return attention.units if attention.score in ("bahdanau", "projected_dot") else 0
+
+
+def _query_flops(attention: AttentionSpec, hidden: int, width: int, memory: int) -> int:
+    """One query: its own projection, one score per memory position, the weighted sum of the memory."""
+    if attention.score in ("last", "none"):
+        return 0
+    keys = _key_width(attention, hidden) or hidden
+    projection = 0 if attention.score in ("general", "dot") else _product(hidden, keys)
+    return projection + memory * (_product(keys, 1) + _product(1, width))
+
+
+def _product(rows: int, columns: int) -> int:
+    """A vector of `rows` numbers times a `rows` x `columns` matrix."""
+    return 2 * rows * columns

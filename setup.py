@@ -1,0 +1,53 @@
+"""Packaging: what is installed, what it needs, one `onmt_<name>` command per module of `onmt.commands`."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+COMMANDS = (
+    "preprocess",
+    "train",
+    "translate",
+    "generate_dates",
+    "demo",
+)
+
+setup(
+    name="onmt-lua-pytorch",
+    version=runpy.run_path(str(ROOT / "onmt" / "version.py"))["VERSION"],
+    description="The command line of OpenNMT's Lua edition, rebuilt on PyTorch with the same numbers",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["onmt", "onmt.*"]),
+    install_requires=[
+        "torch>=2.6",
+        "configargparse>=1.7",
+        "tqdm>=4.66",
+        "sacremoses>=0.1.1",
+        "numpy>=1.26",
+        "sacrebleu>=2.4",
+        "rapidfuzz>=3.6",
+        "pyyaml>=6.0",
+    ],
+    extras_require={
+        "serve": ["pyzmq>=25"],
+        "plot": ["matplotlib>=3.8"],
+        "image": ["pillow>=10"],
+        "audio": ["kaldiio>=2.18"],
+        "dev": [
+            "hypothesis>=6.100",
+            "mypy>=1.13",
+            "pytest>=8",
+            "pytest-cov>=5",
+            "ruff>=0.8",
+            "types-pyyaml",
+            "types-tqdm",
+        ],
+    },
+    entry_points={"console_scripts": [f"onmt_{name} = onmt.commands.{name}:main" for name in COMMANDS]},
+)
