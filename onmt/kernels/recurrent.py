@@ -21,7 +21,7 @@ def _mask_at(mask: Tensor | None, step: int) -> Tensor | None:
 
 
 class LstmSequence(torch.autograd.Function):
-    """h_t = o * tanh(c_t), c_t = f * c_{t-1} + i * g (Hochreiter and Schmidhuber 1997), gate rows i, f, g, o."""
+    """h_t = o * tanh(c_t), c_t = f * c_{t-1} + i * g (Hochreiter, Schmidhuber 1997); gate rows i, f, g, o."""
 
     @staticmethod
     def forward(

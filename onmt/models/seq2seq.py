@@ -71,7 +71,7 @@ class Seq2Seq(Model):
         return Step(self.generator(output), attention, state)
 
     def score(self, batch: Batch) -> Tensor:
-        """B float64: summed log-probabilities of the target words and the end symbol; features do not count."""
+        """B float64: summed log-probabilities of the target words and end symbol; features do not count."""
         assert batch.tgt_output is not None
         log_probs = self.generator(self._outputs(batch, None))[0]
         words = batch.tgt_output[..., 0]

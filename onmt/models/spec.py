@@ -68,6 +68,7 @@ class EmbeddingSpec:
     """Word table and feature tables. Features are concatenated or summed together, then joined after the word
     vector.
 
+    `pretrained_columns`: how many of the word table's left columns were read from a file.
     `frozen_columns`: how many of the word table's left columns training must not change (all of them: the
     table is fixed).
     """
@@ -75,6 +76,7 @@ class EmbeddingSpec:
     kind: Literal["embeddings"] = "embeddings"
     tables: tuple[TableSpec, ...]
     feature_merge: Merge = "concat"
+    pretrained_columns: int = 0
     frozen_columns: int = 0
 
     @property

@@ -82,7 +82,8 @@ class Decoder(nn.Module):
 
     def __init__(self, spec: DecoderSpec, memory_size: int) -> None:
         super().__init__()
-        assert spec.feed in ("output", "none") and spec.mix in ("tanh", "tanh_bias"), spec
+        assert spec.feed in ("output", "none"), spec.feed
+        assert spec.mix in ("tanh", "tanh_bias"), spec.mix
         self.spec = spec
         self.hidden_size = spec.stack.hidden_size
         self.embeddings = Embeddings(spec.embedding)

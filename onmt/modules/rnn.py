@@ -52,7 +52,7 @@ class RecurrentLayer(nn.Module):
     def step_projected(
         self, projected: Tensor, states: States, recurrent_mask: Tensor | None = None
     ) -> States:
-        """One step whose input part of the gates, B 4H (LSTM) or B 3H (GRU) with its bias, is known already."""
+        """One step whose input part of the gates, B 4H (LSTM) or B 3H (GRU) with bias, is known already."""
         previous = dropped(states[-1], recurrent_mask)
         if self.cell.kind == "lstm":
             gates = projected + F.linear(previous, self.weight_hh, self.bias_hh)

@@ -34,7 +34,7 @@ class ConvolutionalEncoder(nn.Module):
         _batch, steps, _ = inputs.shape
         mask = padding_mask(lengths, steps) if uneven else None
         if self.positions is not None:
-            # Row 0 belongs to padding; the k-th position has row k, the last row serves all positions beyond it.
+            # Row 0 belongs to padding; the k-th position has row k, the last row serves all beyond it.
             rows = torch.arange(1, steps + 1, device=inputs.device).clamp(max=self.spec.positions)
             inputs = inputs + F.embedding(rows, self.positions)
         layer_inputs = self._without_padding(inputs, mask)

@@ -1,0 +1,87 @@
+"""Reading a model file, ours or Lua's, into a model that can be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onmt.checkpoint import load_checkpoint
+from onmt.data.vocabulary import Vocabularies
+from onmt.errors import CheckpointError
+from onmt.models.base import Model
+from onmt.models.build import build_model
+from onmt.models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for use, and what its file says about it."""
+
+    path: str
+    model: Model
+    vocabularies: Vocabularies
+    options: Mapping[str, Any]
+    data_type: str
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+        return self.model.spec
+
+
+def find_model(path: str) -> str:
+    """The file that `path` means: a name ending in `.t7` that does not exist stands for the `.pt` of the same
+    stem.
+
+    Raises CheckpointError if there is neither.
+    """
+    if Path(path).is_file():
+        return path
+    twin = Path(path).with_suffix(".pt")
+    if Path(path).suffix == ".t7" and twin.is_file():
+        return str(twin)
+    raise CheckpointError(f"{path}: there is no such model file")
+
+
+def read_content(path: str) -> dict[str, Any]:
+    """What a model file holds, in the layout of our checkpoints; a `.t7` is converted on the way."""
+    path = find_model(path)
+    if Path(path).suffix == ".t7":
+        from onmt.torch7.convert import convert_model
+
+        return convert_model(path)
+    return load_checkpoint(path)
+
+
+def load_model(path: str, device: torch.device) -> LoadedModel:
+    """Read, build and fill a model. Raises CheckpointError if file, description and weights do not fit
+    together.
+    """
+    content = read_content(path)
+    return LoadedModel(
+        path=path,
+        model=restore_model(ModelSpec.from_state(content["spec"]), content["weights"], path).to(device),
+        vocabularies=Vocabularies.from_state(content["vocabularies"]),
+        options=content["options"],
+        data_type=content["data_type"],
+    )
+
+
+def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str) -> Model:
+    """A model with these weights, on the CPU. Raises CheckpointError, naming `path`, if they are not the
+    model's.
+    """
+    model = build_model(spec)
+    wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
+    if wanted.keys() != weights.keys():
+        name = sorted(wanted.keys() ^ weights.keys())[0]
+        raise CheckpointError(f"{path}: the weights are not those of the model described: see '{name}'")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if weights[name].shape != parameter.shape:
+                shapes = f"{tuple(weights[name].shape)}, not {tuple(parameter.shape)}"
+                raise CheckpointError(f"{path}: the weight '{name}' has shape {shapes}")
+            parameter.copy_(weights[name])
+    return model
