@@ -1,0 +1,176 @@
+"""Sentences of a prepared data set, their grouping into batches, and the order and reading of these."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.data.batch import Batch, make_batch
+from onmt.data.storage import SideArrays
+from onmt.data.vocabulary import Vocabularies
+from onmt.runtime.random import numpy_generator
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+class Dataset:
+    """Read-only sentences, or pairs of sentences, in their stored order.
+
+    src_lengths: N, true source positions (for a language model `<s>` and `</s>` are among them).
+    tgt_lengths: N, stored target positions, `<s>` and `</s>` among them; None without a target.
+    """
+
+    def __init__(self, shards: Sequence[tuple[SideArrays, ...]]) -> None:
+        """`shards`: the sides of each shard, source first."""
+        self._shards = tuple(shards)
+        self._starts = np.cumsum([0, *(len(sides[0].lengths) for sides in shards)])
+        self.src_lengths = _concatenated([sides[0].lengths for sides in shards])
+        self.tgt_lengths: npt.NDArray[np.int32] | None = None
+        if len(shards[0]) > 1:
+            self.tgt_lengths = _concatenated([sides[1].lengths for sides in shards])
+
+    def __len__(self) -> int:
+        return len(self.src_lengths)
+
+    def batch(self, indices: npt.NDArray[np.integer]) -> Batch:
+        """The sentences at `indices` (positions in this data set), in that order, as one batch."""
+        src, src_lengths = self._padded(0, indices)
+        tgt = tgt_lengths = None
+        if self.tgt_lengths is not None:
+            tgt, tgt_lengths = self._padded(1, indices)
+        return make_batch(src, src_lengths, tgt, tgt_lengths, np.asarray(indices, dtype=np.int64))
+
+    def _padded(
+        self, side: int, indices: npt.NDArray[np.integer]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """One side of the sentences, B L width, padded on the right with zeros (PAD is 0), and lengths."""
+        all_lengths = self.src_lengths if side == 0 or self.tgt_lengths is None else self.tgt_lengths
+        lengths = all_lengths[indices].astype(np.int64)
+        first = self._shards[0][side]
+        shape = (len(indices), int(lengths.max()), first.width)
+        padded = np.zeros(shape, dtype=np.float32 if first.vectors else np.int64)
+        real = np.arange(shape[1]) < lengths[:, None]
+        shard_of = np.searchsorted(self._starts, indices, side="right") - 1
+        for number in np.unique(shard_of):
+            here = shard_of == number
+            rows = indices[here] - self._starts[number]
+            padded[real & here[:, None]] = self._shards[number][side].gather(rows)
+        return padded, lengths
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which sentences form each batch: batch i is bounds[i] .. bounds[i + 1] of the stored order."""
+
+    bounds: npt.NDArray[np.int64]
+    max_batch_size: int
+    max_tokens: int
+    uneven: bool
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.int64]:
+        return np.arange(self.bounds[index], self.bounds[index + 1])
+
+
+def plan_batches(
+    src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int, uneven: bool
+) -> BatchPlan:
+    """Cut the stored order into batches of limited numbers of sentences and of source positions.
+
+    Unless `uneven`, all sentences of a batch have the same length. A sentence of more than `max_tokens`
+    positions is a batch of its own. True lengths count, not the padding (Lua's onmt/data/Dataset.lua).
+    """
+    cut = _uneven_bounds if uneven else _even_bounds
+    return BatchPlan(cut(src_lengths, max_batch_size, max_tokens), max_batch_size, max_tokens, uneven)
+
+
+def _even_bounds(
+    src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
+) -> npt.NDArray[np.int64]:
+    run_starts = np.concatenate(([0], np.flatnonzero(np.diff(src_lengths)) + 1)).astype(np.int64)
+    run_sizes = np.diff(run_starts, append=len(src_lengths))
+    fitting = np.clip(max_tokens // src_lengths[run_starts].astype(np.int64), 1, max_batch_size)
+    batches = -(-run_sizes // fitting)
+    first_of_run = np.cumsum(batches) - batches
+    number_in_run = np.arange(int(batches.sum())) - np.repeat(first_of_run, batches)
+    starts = np.repeat(run_starts, batches) + number_in_run * np.repeat(fitting, batches)
+    return np.append(starts, len(src_lengths))
+
+
+def _uneven_bounds(
+    src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
+) -> npt.NDArray[np.int64]:
+    ends = np.cumsum(src_lengths, dtype=np.int64)
+    bounds = [0]
+    before = 0
+    while bounds[-1] < len(ends):
+        start = bounds[-1]
+        window = ends[start : start + max_batch_size]
+        bounds.append(start + max(1, int(np.searchsorted(window, before + max_tokens, side="right"))))
+        before = int(ends[bounds[-1] - 1])
+    return np.array(bounds, dtype=np.int64)
+
+
+def epoch_order(number_of_batches: int, epoch: int, curriculum: int, seed: int) -> npt.NDArray[np.int64]:
+    """The order in which an epoch (from 1) takes the batches: as stored up to `curriculum`, then random."""
+    if epoch <= curriculum:
+        return np.arange(number_of_batches)
+    return numpy_generator(seed, "batch order", epoch).permutation(number_of_batches)
+
+
+def prefetch(make: Callable[[Item], Made], items: Iterable[Item], ahead: int = 2) -> Iterator[Made]:
+    """`make(item)` for each item in order, computed by a thread up to `ahead` items before it is asked for.
+
+    An exception of `make` is raised where its result would have come. Closing the iterator stops the thread.
+    """
+    pending: deque[Future[Made]] = deque()
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+    try:
+        for item in items:
+            pending.append(thread.submit(make, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        thread.shutdown(wait=True, cancel_futures=True)
+
+
+def describe_dataset(dataset: Dataset, vocabularies: Vocabularies, plan: BatchPlan) -> list[str]:
+    """The log lines about a training set that Lua prints before training."""
+    sizes = np.diff(plan.bounds)
+    longest = np.maximum.reduceat(dataset.src_lengths, plan.bounds[:-1]).astype(np.int64)
+    capacity = 100 * int(dataset.src_lengths.sum(dtype=np.int64)) / int((sizes * longest).sum())
+    source_size = (
+        f"*{vocabularies.src_vector_size}" if not vocabularies.src else str(len(vocabularies.src[0]))
+    )
+    source_features = max(0, len(vocabularies.src) - 1)
+    if vocabularies.tgt:
+        words = f"source = {source_size}; target = {len(vocabularies.tgt[0])}"
+        features = f"source = {source_features}; target = {len(vocabularies.tgt) - 1}"
+    else:
+        words, features = source_size, str(source_features)
+    longest_target = 0 if dataset.tgt_lengths is None else int(dataset.tgt_lengths.max()) - 1
+    return [
+        f" * vocabulary size: {words}",
+        f" * additional features: {features}",
+        f" * maximum sequence length: source = {int(dataset.src_lengths.max())}; target = {longest_target}",
+        f" * number of training sentences: {len(dataset)}",
+        f" * number of batches: {len(plan)}",
+        f"   - source sequence lengths: {'variable' if plan.uneven else 'equal'}",
+        f"   - maximum size: {plan.max_batch_size} sentences / {plan.max_tokens} tokens",
+        f"   - average size: {len(dataset) / len(plan):.2f}",
+        f"   - capacity: {capacity:.2f}%",
+    ]
+
+
+def _concatenated(arrays: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
+    """One array stays what it is, memory mapped."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

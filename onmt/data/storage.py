@@ -1,0 +1,176 @@
+"""The binary files of a prepared data set: sentences as flat arrays with offsets, memory mapped when read.
+
+A file holds one or two sides (source, target) of the same number of sentences. Layout, all little-endian,
+each section starting at a multiple of 64 bytes:
+
+    header    magic, format version, number of sides, number of sentences;
+              per side: 1 for vectors or 0 for ids, width, number of positions of all sentences together
+    per side  offsets int64 [sentences], lengths int32 [sentences], values int32 or float32 [positions, width]
+
+The width is 1 + the number of word features, or the length of a vector. No torch here.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.errors import DataError
+
+_MAGIC: Final = b"ONMTDATA"
+_FORMAT: Final = 1
+_ALIGNMENT: Final = 64
+_HEADER: Final = struct.Struct("<8sIIQ")
+_SIDE_HEADER: Final = struct.Struct("<IIQ")
+_SENTENCES_AT_A_TIME: Final = 1 << 16
+_POSITIONS_AT_A_TIME: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class SideArrays:
+    """One side of N sentences: sentence i is values[offsets[i] : offsets[i] + lengths[i]]."""
+
+    offsets: npt.NDArray[np.int64]  # N
+    lengths: npt.NDArray[np.int32]  # N
+    values: npt.NDArray[Any]  # positions x width; int32 ids or float32 vectors
+
+    @property
+    def vectors(self) -> bool:
+        """The values are vectors rather than ids."""
+        return self.values.dtype.kind == "f"
+
+    @property
+    def width(self) -> int:
+        """1 + the number of word features, or the length of a vector."""
+        return int(self.values.shape[1])
+
+    def gather(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """The values of the sentences `rows`, one after the other: positions x width."""
+        lengths = self.lengths[rows].astype(np.int64)
+        ends = np.cumsum(lengths)
+        within = np.arange(int(ends[-1]), dtype=np.int64) - np.repeat(ends - lengths, lengths)
+        taken: npt.NDArray[Any] = self.values[np.repeat(self.offsets[rows], lengths) + within]
+        return taken
+
+
+class HashingFile:
+    """Writes to a file and keeps the SHA-256 and the number of what it wrote."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of everything written so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def write_array(self, array: npt.NDArray[Any], dtype: str) -> None:
+        """Append the elements of `array` as little-endian `dtype`."""
+        self.write(array.astype(dtype, copy=False).tobytes())
+
+    def align(self) -> None:
+        """Append zeros up to where a section may start."""
+        self.write(bytes(-self.size % _ALIGNMENT))
+
+
+def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArray[np.int32]) -> None:
+    """Write the sentences `order` of `sides` in that order, in memory independent of their number."""
+    file.write(_HEADER.pack(_MAGIC, _FORMAT, len(sides), len(order)))
+    for side in sides:
+        positions = sum(int(side.lengths[rows].sum(dtype=np.int64)) for rows in _pieces(order))
+        file.write(_SIDE_HEADER.pack(int(side.vectors), side.width, positions))
+    for side in sides:
+        file.align()
+        offset = 0
+        for rows in _pieces(order):
+            lengths = side.lengths[rows].astype(np.int64)
+            ends = offset + np.cumsum(lengths)
+            file.write_array(ends - lengths, "<i8")
+            offset = int(ends[-1])
+        file.align()
+        for rows in _pieces(order):
+            file.write_array(side.lengths[rows], "<i4")
+        file.align()
+        for rows in _pieces(order):
+            for part in _bounded(rows, side.lengths[rows]):
+                file.write_array(side.gather(part), "<f4" if side.vectors else "<i4")
+
+
+def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
+    """Map a file into memory after checking its size, its checksum and its header.
+
+    Raises DataError naming the file when it is not, byte for byte, what was written.
+    """
+    try:
+        found = path.stat().st_size
+        if found != size:
+            raise DataError(f"{path}: damaged, {found} bytes instead of {size}; prepare the data again")
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if checksum != sha256:
+            raise DataError(f"{path}: damaged, its SHA-256 is not what was written; prepare the data again")
+        data = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read the prepared data: {error}") from error
+    return _parse(data, path)
+
+
+def _parse(data: npt.NDArray[np.uint8], path: Path) -> tuple[SideArrays, ...]:
+    try:
+        header = data[: _HEADER.size + 2 * _SIDE_HEADER.size].tobytes()
+        magic, version, number_of_sides, sentences = _HEADER.unpack_from(header)
+        if magic != _MAGIC or version != _FORMAT or number_of_sides not in (1, 2):
+            raise DataError(f"{path}: not a file of prepared data, or of another version")
+        headers = [
+            _SIDE_HEADER.unpack_from(header, _HEADER.size + i * _SIDE_HEADER.size)
+            for i in range(number_of_sides)
+        ]
+        position = _HEADER.size + number_of_sides * _SIDE_HEADER.size
+        sides = []
+        for vectors, width, positions in headers:
+            offsets, position = _section(data, position, "<i8", sentences)
+            lengths, position = _section(data, position, "<i4", sentences)
+            values, position = _section(data, position, "<f4" if vectors else "<i4", positions * width)
+            sides.append(SideArrays(offsets, lengths, values.reshape(positions, width)))
+    except (struct.error, ValueError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error
+    return tuple(sides)
+
+
+def _section(
+    data: npt.NDArray[np.uint8], position: int, dtype: str, count: int
+) -> tuple[npt.NDArray[Any], int]:
+    """The section at the first aligned place from `position` on, and where it ends."""
+    start = position + -position % _ALIGNMENT
+    end = start + count * np.dtype(dtype).itemsize
+    if end > len(data):
+        raise ValueError(f"a section ends at byte {end}, the file at {len(data)}")
+    return data[start:end].view(dtype), end
+
+
+def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+    """`order` in pieces that fit in memory."""
+    for start in range(0, len(order), _SENTENCES_AT_A_TIME):
+        yield order[start : start + _SENTENCES_AT_A_TIME]
+
+
+def _bounded(rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+    """`rows` in pieces of about a million positions at most."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    cuts = np.searchsorted(ends, np.arange(_POSITIONS_AT_A_TIME, int(ends[-1]), _POSITIONS_AT_A_TIME)) + 1
+    for part in np.split(rows, np.unique(cuts)):
+        if len(part):
+            yield part
