@@ -2,14 +2,14 @@
 
     @dataclass(frozen=True, kw_only=True)
     class LoggerOptions:
-        '''Logger'''                            # first line: the heading of the group in `-h` ("Logger options")
+        '''Logger'''      # the first line is the heading of the group in `-h`: "Logger options"
         log_file: str = option("", "Append the log to this file instead of standard output.")
 
 The annotation gives the type and the accepted values: `str`, `int`, `float`, `bool`, `Literal["a", "b"]`,
-`bool | Literal["pretrained"]`, and lists as `tuple[str, ...]`, `tuple[int, ...]`, `tuple[Literal["a", "b"], ...]`.
-Groups compose by inheritance, and by `group()` where one family of options is needed twice under different prefixes.
-A class may define `check(self) -> None` for conditions between its own options; it raises `OptionError` and is
-called once for each class that defines it.
+`bool | Literal["pretrained"]`, and lists as `tuple[str, ...]`, `tuple[int, ...]`, `tuple[Literal["a"], ...]`.
+Groups compose by inheritance, and by `group()` where a family of options is needed twice under two prefixes.
+A class may define `check(self) -> None` for conditions between its own options; it raises `OptionError` and
+is called once for each class that defines it.
 """
 
 from collections.abc import Mapping
@@ -62,12 +62,11 @@ def option(
 ) -> Any:
     """Declare one option; the value is a dataclass field whose type comes from the annotation beside it.
 
-    structural: part of the model's shape. 0: restored from the checkpoint on `-train_from`, a different value is
-        ignored with a warning. 1: restored too unless the user gives another value, which then takes effect.
+    structural: part of the model. 0: restored from the checkpoint on `-train_from`, a different value is
+        ignored with a warning. 1: restored too, unless the user gives another value, which takes effect.
     init_only: only matters while a model is being made; restored like structural 0.
     train_state: restored by `-continue` only.
-    valid: checks a value, see `onmt.commandline.validators`; not applied to a default the user left alone, unless
-        the option is required.
+    valid: checks a value the user gives, see `onmt.commandline.validators`; defaults are not checked.
     flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
     required: the user must give it, and not empty.
     positional: given by place, without a flag.

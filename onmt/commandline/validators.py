@@ -1,6 +1,6 @@
-"""Checks of single values. A validator returns what must hold when the value breaks it, and None when all is well.
+"""Checks of single values. A validator returns what must hold when the value breaks it, otherwise None.
 
-On a list option (`tuple[int, ...]`) every element is checked, except by `not_empty`, which looks at the whole.
+On a list option (`tuple[int, ...]`) every element is checked, only `not_empty` looks at the whole.
 The wording completes "invalid argument for option -x: ...".
 """
 

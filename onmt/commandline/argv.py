@@ -1,0 +1,111 @@
+"""Lua's rules for the words of a command line.
+
+A word that starts with one or two hyphens and an ASCII letter is a flag, any other word is a value: `-1.5`
+and `-1e-3` are values. Flags are written in full and given once. A list option takes all words up to the next
+flag, each of which may hold several elements separated by commas; a boolean may stand alone; any other option
+takes exactly one word. What remains are the positional arguments.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onmt.commandline.schema import Option
+from onmt.commandline.suggestions import did_you_mean
+from onmt.commandline.values import is_boolean
+from onmt.errors import OptionError
+
+_FLAG = re.compile(r"--?([A-Za-z].*)", re.DOTALL)
+
+
+class UnknownOptionError(OptionError):
+    """A flag that names no option of the chosen set; `place` is `file:line: ` in a configuration file."""
+
+    def __init__(self, flag: str, advice: str, place: str = "") -> None:
+        super().__init__(f"{place}unknown option -{flag}{advice}")
+        self.flag = flag
+        self.place = place
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A flag with the words that follow it, up to the next flag."""
+
+    flag: str
+    words: tuple[str, ...]
+
+
+def split(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[Occurrence, ...]]:
+    """The words before the first flag, and the flags with theirs."""
+    leading: list[str] = []
+    occurrences: list[tuple[str, list[str]]] = []
+    for word in argv:
+        match = _FLAG.fullmatch(word)
+        if match:
+            occurrences.append((match[1], []))
+        else:
+            (occurrences[-1][1] if occurrences else leading).append(word)
+    return tuple(leading), tuple(Occurrence(flag, tuple(words)) for flag, words in occurrences)
+
+
+def read_arguments(argv: Sequence[str], options: Mapping[str, Option]) -> dict[str, tuple[str, ...]]:
+    """The words given for each flag, positional arguments under their names; no word for a bare boolean.
+
+    Raises OptionError for flags that are unknown or given twice, and for words that are missing or left over.
+    """
+    leading, occurrences = split(argv)
+    positionals = [option for option in options.values() if option.info.positional]
+    given: dict[str, tuple[str, ...]] = {}
+    loose = list(leading)
+    for occurrence in occurrences:
+        option = known_option(occurrence.flag, options)
+        if option.flag in given:
+            raise OptionError(f"duplicate command line option: -{option.flag}")
+        words, rest = _own_words(option, occurrence.words, wanted=len(positionals) - len(loose))
+        given[option.flag] = words
+        loose += rest
+        if len(loose) > len(positionals):
+            raise OptionError(_left_over(loose[len(positionals)], option if rest else None))
+    if len(loose) > len(positionals):
+        raise OptionError(_left_over(loose[len(positionals)], None))
+    given |= {option.flag: (word,) for option, word in zip(positionals, loose, strict=False)}
+    return given
+
+
+def known_option(flag: str, options: Mapping[str, Option]) -> Option:
+    """The option of that name; OptionError with the nearest name when there is none."""
+    option = options.get(flag)
+    if option is not None and not option.info.positional:
+        return option
+    if option is not None:
+        raise OptionError(f"unknown option -{flag}: '{flag}' is given by its place, without a flag")
+    name, equals, value = flag.partition("=")
+    if equals and name in options:
+        raise OptionError(f"unknown option -{flag}: a value follows after a blank, -{name} {value}")
+    visible = [option.flag for option in options.values() if option.info.deprecated is None]
+    raise UnknownOptionError(flag, did_you_mean(name, visible))
+
+
+def _own_words(
+    option: Option, words: tuple[str, ...], wanted: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split the words after a flag into its own and those left for the `wanted` open positionals."""
+    if option.is_list:
+        if not words:
+            raise OptionError(f"missing argument(s) for option -{option.flag}")
+        return split_list(words), ()
+    if option.takes_bare and words and wanted > 0 and not is_boolean(words[0], option):
+        return (), words  # Lua would take the positional argument for the boolean's value
+    if not words and not option.takes_bare:
+        raise OptionError(f"missing argument(s) for option -{option.flag}")
+    return words[:1], words[1:]
+
+
+def split_list(words: Sequence[str]) -> tuple[str, ...]:
+    """The elements of a list given as words with commas."""
+    return tuple(element for word in words for element in word.split(",") if element)
+
+
+def _left_over(word: str, option: Option | None) -> str:
+    after = f" (option -{option.flag} takes one value)" if option is not None else ""
+    return f"invalid argument: '{word}'{after}"

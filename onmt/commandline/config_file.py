@@ -1,0 +1,211 @@
+"""Configuration files: `key = value` lines, as `-config` reads and `-save_config` writes them.
+
+    # a comment
+    save_model = my model        # what is no list is taken whole, up to a comment
+    src_vocab_size = 50000 1000  # the elements of a list stand between blanks or commas
+    log_tag = " # quoted "       # JSON quotes keep blanks at the ends, '#', commas, control characters
+
+A key may carry the hyphen of its flag. The last of repeated keys counts.
+"""
+
+import json
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import configargparse
+
+from onmt.commandline.argv import UnknownOptionError
+from onmt.commandline.schema import Kind, Option
+from onmt.commandline.suggestions import did_you_mean
+from onmt.commandline.values import show
+from onmt.errors import OnmtError, OptionError
+
+COMMAND_LINE_ONLY: Final = frozenset({"h", "help", "md", "version", "config", "save_config"})
+"""Keys that the original's `-save_config` writes too; they mean nothing in a file and are passed over."""
+
+_BLANKS: Final = " \t\r"
+_COMMENT: Final = re.compile(r"[ \t]#")
+_PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r,]+")
+_JSON: Final = json.JSONDecoder()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a configuration file; `text` is what follows the equals sign."""
+
+    key: str
+    text: str
+    place: str
+
+
+def read_entries(path: str, content: bytes) -> tuple[Entry, ...]:
+    """The entries of a file in the order of their lines; of repeated keys, the last.
+
+    Raises OptionError, with file and line, for what is neither UTF-8 nor a `key = value` line.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise OptionError(f"{path}:1: the file is UTF-16 (byte order mark at offset 0), save it as UTF-8")
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        place = f"{path}:{number}"
+        text = _decoded(line, place).rstrip(_BLANKS)
+        if not text.strip(_BLANKS) or text.lstrip(_BLANKS).startswith("#"):
+            continue
+        key, equals, value = text.partition("=")
+        key = re.sub("^--?", "", key.strip(_BLANKS))
+        if not equals or not key:
+            raise OptionError(f"{place}: expected 'key = value', not '{text}'")
+        entries.pop(key, None)
+        entries[key] = Entry(key, value, place)
+    return tuple(entries.values())
+
+
+def known_entries(entries: Iterable[Entry], options: Mapping[str, Option]) -> tuple[Entry, ...]:
+    """The entries that set an option; OptionError, with file and line, for keys that name none."""
+    known = []
+    for entry in entries:
+        if entry.key in options:
+            known.append(entry)
+        elif entry.key not in COMMAND_LINE_ONLY:
+            raise UnknownOptionError(entry.key, did_you_mean(entry.key, options), f"{entry.place}: ")
+    return tuple(known)
+
+
+def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
+    """The words an entry gives to its option: all elements of a list, otherwise exactly one.
+
+    Raises OptionError, with file and line, for a number or boolean without a value.
+    """
+    if option.is_list:
+        return _list_words(entry)
+    word = scalar_word(entry)
+    if not word and option.kind is not Kind.STRING:
+        raise OptionError(f"{entry.place}: missing argument for option {option.shown}")
+    return (word,)
+
+
+def scalar_word(entry: Entry) -> str:
+    """The value of an entry that holds one word, without quotes and comment."""
+    text = entry.text.lstrip(_BLANKS)
+    if not text.startswith('"'):
+        return _without_comment(entry.text)
+    word, end = _quoted(entry, text, 0)
+    if _without_comment(text[end:]):
+        raise OptionError(f"{entry.place}: more text after the quoted value of {entry.key}")
+    return word
+
+
+def write_config(path: str, values: Sequence[tuple[Option, Any]]) -> None:
+    """Write options and their values so that reading the file gives the same values.
+
+    The file appears whole or not at all. Raises OnmtError when it cannot be written.
+    """
+    content = config_text(values).encode("utf-8")
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a device
+            target.write_bytes(content)
+            return
+        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OnmtError(f"cannot write -save_config {path}: {error.strerror}") from error
+
+
+def config_text(values: Sequence[tuple[Option, Any]]) -> str:
+    """The text of a configuration file, under a comment for each group of options."""
+    lines: list[str] = []
+    heading = None
+    for option, value in values:
+        if option.heading != heading:
+            heading = option.heading
+            lines += [""] if lines else []
+            lines.append(f"# {heading} options")
+        if option.is_list:
+            text = " ".join(_list_element(show(element)) for element in value)
+        else:
+            text = _scalar(show(value))
+        lines.append(f"{option.flag} = {text}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+class EntriesParser(configargparse.ConfigFileParser):  # type: ignore[misc] # configargparse has no types
+    """Gives configargparse the entries of a file, each as one JSON list of words."""
+
+    def __init__(self, options: Mapping[str, Option]) -> None:
+        super().__init__()
+        self._options = options
+
+    def parse(self, stream: BinaryIO) -> OrderedDict[str, str]:
+        """Flag and words of each entry; OptionError for what cannot be read."""
+        entries = known_entries(read_entries(stream.name, stream.read()), self._options)
+        return OrderedDict(
+            (entry.key, json.dumps(entry_words(entry, self._options[entry.key]))) for entry in entries
+        )
+
+    def get_syntax_description(self) -> str:
+        """What configargparse would print in its own help, which is not used."""
+        return "key = value"
+
+
+def _decoded(line: bytes, place: str) -> str:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = line[error.start]
+        raise OptionError(
+            f"{place}: byte 0x{byte:02x} at offset {error.start} of the line is not UTF-8"
+        ) from error
+    if "\0" in text:
+        raise OptionError(f"{place}: zero byte at offset {line.index(0)} of the line")
+    return text
+
+
+def _list_words(entry: Entry) -> tuple[str, ...]:
+    text = entry.text
+    words: list[str] = []
+    position = 0
+    while position < len(text) and not _COMMENT.match(text, position):
+        plain = _PLAIN_ELEMENT.match(text, position)
+        if plain is None:  # between elements
+            position += 1
+        elif plain[0].startswith('"'):
+            word, position = _quoted(entry, text, position)
+            words.append(word)
+        else:
+            words.append(plain[0])
+            position = plain.end()
+    return tuple(words)
+
+
+def _quoted(entry: Entry, text: str, start: int) -> tuple[str, int]:
+    """The word of a JSON string, and where the string ends."""
+    try:
+        word, end = _JSON.raw_decode(text, start)
+    except ValueError as error:
+        raise OptionError(f"{entry.place}: the quoted value of {entry.key} is no JSON string") from error
+    return str(word), end
+
+
+def _without_comment(text: str) -> str:
+    return _COMMENT.split(text, maxsplit=1)[0].strip(_BLANKS)
+
+
+def _scalar(text: str) -> str:
+    """A scalar as it is, or quoted where the reader would not give it back."""
+    needs_quotes = not text.isprintable() or text != text.strip(_BLANKS) or text.startswith(('"', "#"))
+    return json.dumps(text) if needs_quotes or _COMMENT.search(text) else text
+
+
+def _list_element(text: str) -> str:
+    whole = _PLAIN_ELEMENT.fullmatch(text) is not None and text.isprintable()
+    return text if whole and not text.startswith(('"', "#")) else json.dumps(text)

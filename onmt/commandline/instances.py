@@ -1,0 +1,126 @@
+"""Instances of options classes, seen by flag: what a checkpoint stores, what a restart restores."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from onmt.commandline.schema import Kind, Option, declared_options
+from onmt.errors import OptionError
+
+Instance = TypeVar("Instance")
+
+
+def value_of(options: Any, option: Option) -> Any:
+    """The value that an instance holds for one of its options."""
+    value = options
+    for name in option.path:
+        value = getattr(value, name)
+    return value
+
+
+def replace(options: Instance, values: Mapping[str, Any]) -> Instance:
+    """A copy with other values, given by flag (`tok_src_mode` reaches into its group).
+
+    Whether the values fit is not checked here, see `check`. Raises OptionError for unknown flags.
+    """
+    paths = {option.flag: option.path for option in declared_options(type(options))}
+    for flag in values:
+        if flag not in paths:
+            raise OptionError(f"unknown option -{flag}")
+    return _with_values(options, {paths[flag]: value for flag, value in values.items()})
+
+
+def check(options: Any) -> None:
+    """Call the `check` of every class that the instance is made of, nested groups included.
+
+    Raises OptionError from the first that finds options which do not fit together.
+    """
+    for owner in type(options).__mro__:
+        own_check: Callable[[Any], None] | None = vars(owner).get("check")
+        if own_check is not None:
+            own_check(options)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if dataclasses.is_dataclass(value):
+            check(value)
+
+
+def to_dict(options: Any) -> dict[str, Any]:
+    """The values by flag, JSON-like: lists for tuples. Deprecated flags are left out, they hold nothing."""
+    stored = {}
+    for option in declared_options(type(options)):
+        if option.info.deprecated is None:
+            value = value_of(options, option)
+            stored[option.flag] = list(value) if option.is_list else value
+    return stored
+
+
+def from_dict(options: type[Instance], stored: Mapping[str, Any]) -> Instance:
+    """The instance that `to_dict` stored; options that are not stored take their defaults.
+
+    Raises OptionError for flags that `options` does not know and for values of another type.
+    """
+    by_flag = {option.flag: option for option in declared_options(options)}
+    values = {}
+    for flag, value in stored.items():
+        if flag not in by_flag:
+            raise OptionError(f"stored options: unknown option -{flag}")
+        values[flag] = _restored(by_flag[flag], value)
+    return replace(options(), values)
+
+
+def flags_where(options: type, condition: Callable[[Option], bool]) -> tuple[str, ...]:
+    """The flags of the options that meet a condition on their declaration (`option.info.train_state` ...)."""
+    return tuple(option.flag for option in declared_options(options) if condition(option))
+
+
+def structural_flags(options: type, structural: int) -> tuple[str, ...]:
+    """The flags declared `structural=0` or `structural=1`."""
+    return flags_where(options, lambda option: option.info.structural == structural)
+
+
+def init_only_flags(options: type) -> tuple[str, ...]:
+    """The flags declared `init_only=True`."""
+    return flags_where(options, lambda option: option.info.init_only)
+
+
+def train_state_flags(options: type) -> tuple[str, ...]:
+    """The flags declared `train_state=True`."""
+    return flags_where(options, lambda option: option.info.train_state)
+
+
+def _with_values(options: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    own = {path[0]: value for path, value in values.items() if len(path) == 1}
+    nested: dict[str, dict[tuple[str, ...], Any]] = {}
+    for path, value in values.items():
+        if len(path) > 1:
+            nested.setdefault(path[0], {})[path[1:]] = value
+    for name, inner in nested.items():
+        own[name] = _with_values(getattr(options, name), inner)
+    return dataclasses.replace(options, **own)
+
+
+_TYPES = {
+    Kind.STRING: (str,),
+    Kind.INTEGER: (int,),
+    Kind.NUMBER: (int, float),
+    Kind.BOOLEAN: (bool,),
+    Kind.BOOLEAN_OR_STRING: (bool, str),
+}
+
+
+def _restored(option: Option, value: Any) -> Any:
+    if not option.is_list:
+        return _restored_element(option, value)
+    if not isinstance(value, list | tuple):
+        raise OptionError(f"stored options: {option.shown} should be a list, not {value!r}")
+    return tuple(_restored_element(option, element) for element in value)
+
+
+def _restored_element(option: Option, value: Any) -> Any:
+    is_boolean = isinstance(value, bool)
+    fits = isinstance(value, _TYPES[option.kind]) and not (is_boolean and bool not in _TYPES[option.kind])
+    accepted = is_boolean or not option.accepted or value in option.accepted
+    if not fits or not accepted:
+        raise OptionError(f"stored options: {option.shown} cannot be {value!r}")
+    return float(value) if option.kind is Kind.NUMBER else value

@@ -1,0 +1,131 @@
+"""Runs a script from its command line to its exit code; a failure a user can cause is one line on stderr."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from onmt.commandline.parser import parse
+from onmt.commandline.script import HelpRequested, Options, Parsed, Script
+from onmt.errors import OnmtError
+from onmt.logger import Logger, LoggerOptions
+
+EXIT_FAILURE: Final = 1
+EXIT_INTERRUPTED: Final = 130  # as a shell reports a process that SIGINT ended
+EXIT_BROKEN_PIPE: Final = 141  # and SIGPIPE
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is told about an exception that is no bug: one line (None: nothing at all) and an exit code."""
+
+    message: str | None
+    exit_code: int
+
+
+def run(
+    script: Script[Options],
+    execute: Callable[[Parsed[Options], Logger], int | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Read the command line (`argv`, or the process's own), call `execute`, and return the exit code.
+
+    The code is what `execute` returns (None counts as 0), 2 after a usage error, 1 after any other failure,
+    130 after Ctrl-C. An exception that only a bug can raise passes through, with its traceback.
+    """
+    _use_utf8()
+    try:
+        code = _parse_and_execute(script, execute, sys.argv[1:] if argv is None else argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        _flush_or_discard_output()
+        if failure.message is not None:
+            _complain(script, failure.message)
+        return failure.exit_code
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """How an exception ends a run, or None when it is a bug."""
+    if isinstance(error, OnmtError):
+        return Failure(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", EXIT_INTERRUPTED)
+    if isinstance(error, BrokenPipeError):  # the reader of the output has seen enough, as in `... | head`
+        return Failure(None, EXIT_BROKEN_PIPE)
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason, EXIT_FAILURE)
+    if _is_out_of_memory(error):
+        detail = str(error).partition("\n")[0]
+        advice = "out of memory: smaller batches, shorter sentences or a smaller model need less"
+        return Failure(f"{advice} ({detail})" if detail else advice, EXIT_FAILURE)
+    return None
+
+
+def _parse_and_execute(
+    script: Script[Options], execute: Callable[[Parsed[Options], Logger], int | None], argv: Sequence[str]
+) -> int:
+    try:
+        parsed = parse(script, argv)
+    except HelpRequested as request:
+        print(request.text)
+        return 0
+    for warning in parsed.warnings:
+        _complain(script, warning)
+    with _logger_for(script, parsed.options) as logger:
+        for notice in parsed.notices:
+            logger.info(notice)
+        try:
+            return execute(parsed, logger) or 0
+        except (Exception, KeyboardInterrupt) as error:
+            failure = failure_of(error)
+            if failure is not None and failure.message is not None and logger.writes_file:
+                with suppress(OSError):
+                    logger.error(failure.message)
+            raise
+
+
+def _logger_for(script: Script[Options], options: Options) -> Logger:
+    stream = sys.stderr if script.data_on_stdout(options) else sys.stdout
+    return Logger(options if isinstance(options, LoggerOptions) else LoggerOptions(), stream)
+
+
+def _use_utf8() -> None:
+    """Text is UTF-8 whatever the locale; what cannot be encoded (odd bytes in a name) is shown escaped."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            errors = "strict" if stream is sys.stdin else "backslashreplace"
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def _complain(script: Script[Any], message: str) -> None:
+    line = message.replace("\n", "\\n").replace("\r", "\\r")
+    print(f"{os.path.basename(script.name)}: {line}", file=sys.stderr, flush=True)
+
+
+def _flush_or_discard_output() -> None:
+    """Write what is left for standard output, or drop it, lest the interpreter complain when it ends."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):  # a replaced stream has no descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own, or torch's, which is known by name: torch may not be imported here."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )

@@ -1,0 +1,162 @@
+"""What the declared dataclasses add up to: a flat list of options with flag, type, default and heading."""
+
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from onmt.commandline.declare import GROUP_KEY, OPTION_KEY, GroupInfo, OptionInfo
+
+
+class Kind(Enum):
+    """The type of one value."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    BOOLEAN_OR_STRING = "boolean or string"
+
+
+_SHOWN_KINDS = {
+    Kind.STRING: "<string>",
+    Kind.INTEGER: "<number>",
+    Kind.NUMBER: "<number>",
+    Kind.BOOLEAN: "[<boolean>]",
+    Kind.BOOLEAN_OR_STRING: "[<boolean>/<string>]",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as the command line knows it.
+
+    path: the field's name, after the names of the groups it is nested in.
+    accepted: the words of a `Literal`, empty when every value of the kind will do.
+    """
+
+    flag: str
+    path: tuple[str, ...]
+    heading: str
+    kind: Kind
+    is_list: bool
+    accepted: tuple[str, ...]
+    default: Any
+    prefix: str
+    info: OptionInfo
+
+    @property
+    def takes_bare(self) -> bool:
+        """The flag may stand alone."""
+        return self.kind in (Kind.BOOLEAN, Kind.BOOLEAN_OR_STRING) and not self.is_list
+
+    @property
+    def shown(self) -> str:
+        """How messages name the option."""
+        return f"<{self.flag}>" if self.info.positional else f"-{self.flag}"
+
+    @property
+    def shown_kind(self) -> str:
+        """The type as help shows it."""
+        return "<table>" if self.is_list else _SHOWN_KINDS[self.kind]
+
+
+def declared_options(options: type) -> tuple[Option, ...]:
+    """All options of a dataclass, group by group, in the order in which its bases are listed."""
+    declared = tuple(_walk(options, path=(), prefix="", default_of=None))
+    flags = [option.flag for option in declared]
+    repeated = sorted({flag for flag in flags if flags.count(flag) > 1})
+    if repeated:
+        raise TypeError(f"{options.__name__} declares more than once: {', '.join(repeated)}")
+    return declared
+
+
+def heading_of(options: type) -> str:
+    """The heading of a class's own options: the first line of its docstring, without the word "options"."""
+    doc = (options.__doc__ or "").strip()
+    if not doc or doc.startswith(f"{options.__name__}("):  # dataclass() writes a signature where nobody wrote
+        return options.__name__.removesuffix("Options")
+    first_line = doc.splitlines()[0].rstrip(".")
+    return re.sub(r" options$", "", first_line, flags=re.IGNORECASE)
+
+
+def _walk(options: type, path: tuple[str, ...], prefix: str, default_of: Any) -> Iterator[Option]:
+    """Yield the options of a class; `default_of` is the instance that holds a nested group's defaults."""
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    hints = get_type_hints(options)
+    for owner, name in _owners(options, fields):
+        field = fields[name]
+        if GROUP_KEY in field.metadata:
+            nested: GroupInfo = field.metadata[GROUP_KEY]
+            holder = _nested_default(field) if default_of is None else getattr(default_of, name)
+            yield from _walk(nested.options, (*path, name), prefix + nested.prefix, holder)
+        elif OPTION_KEY in field.metadata:
+            default = field.default if default_of is None else getattr(default_of, name)
+            yield _option(owner, name, hints[name], default, path, prefix, field.metadata[OPTION_KEY])
+        else:
+            raise TypeError(f"{options.__name__}.{name} is neither an option() nor a group()")
+
+
+def _owners(options: type, fields: dict[str, Any]) -> Iterator[tuple[type, str]]:
+    """Field names with the class that declares each: the class itself first, then its bases."""
+    seen: set[str] = set()
+    for owner in options.__mro__:
+        for name in inspect.get_annotations(owner):
+            if name in fields and name not in seen:
+                seen.add(name)
+                yield owner, name
+
+
+def _nested_default(field: Any) -> Any:
+    return field.default_factory()
+
+
+def _option(
+    owner: type,
+    name: str,
+    annotation: Any,
+    default: Any,
+    path: tuple[str, ...],
+    prefix: str,
+    info: OptionInfo,
+) -> Option:
+    where = f"{owner.__name__}.{name}"
+    is_list = get_origin(annotation) is tuple
+    if is_list:
+        inner = get_args(annotation)
+        if len(inner) != 2 or inner[1] is not Ellipsis:
+            raise TypeError(f"{where}: a list option is annotated tuple[type, ...]")
+        annotation = inner[0]
+    kind, accepted = _kind_and_accepted(where, annotation)
+    return Option(
+        flag=prefix + (info.flag or name),
+        path=(*path, name),
+        heading=heading_of(owner),
+        kind=kind,
+        is_list=is_list,
+        accepted=accepted,
+        default=default,
+        prefix=prefix,
+        info=info,
+    )
+
+
+_KINDS = {str: Kind.STRING, int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.BOOLEAN}
+
+
+def _kind_and_accepted(where: str, annotation: Any) -> tuple[Kind, tuple[str, ...]]:
+    if annotation in _KINDS:
+        return _KINDS[annotation], ()
+    origin = get_origin(annotation)
+    if origin is Literal and all(isinstance(word, str) for word in get_args(annotation)):
+        return Kind.STRING, get_args(annotation)
+    if origin in (Union, types.UnionType):
+        parts = get_args(annotation)
+        words = [part for part in parts if get_origin(part) is Literal]
+        if len(parts) == 2 and bool in parts and len(words) == 1:
+            return Kind.BOOLEAN_OR_STRING, ("true", "false", *get_args(words[0]))
+    raise TypeError(f"{where}: no option can have the type {annotation}")
