@@ -1,0 +1,55 @@
+"""Where and in what precision to compute. No torch here: `onmt.runtime.device` turns the wishes into a device."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import at_least
+from onmt.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """Device"""
+
+    gpuid: tuple[int, ...] = option(
+        (0,),
+        "Number of the GPU to use, counted from 1; 0 computes on the CPU. Training can use several: 1 2 3.",
+        valid=at_least(0),
+    )
+    fallback_to_cpu: bool = option(
+        False, "Compute on the CPU when the GPU of -gpuid cannot be used, instead of stopping."
+    )
+    precision: Literal["fp32", "bf16"] = option(
+        "fp32",
+        "Number format of the matrix products: 32-bit floating point, or bfloat16, which is faster where the "
+        "processor supports it and less precise. Parameters and their updates stay in 32 bits.",
+    )
+    fp16: bool = option(
+        False,
+        "Compute in 16-bit floating point. Only on a GPU; on the CPU -precision bf16 does the same service.",
+    )
+    no_nccl: bool = option(
+        False, "With several GPUs, exchange gradients through gloo instead of through NVIDIA's NCCL."
+    )
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Some GPU is asked for."""
+        return self.gpuid != (0,)
+
+    def check(self) -> None:
+        """The CPU cannot stand in a list of GPUs, nor compute in fp16."""
+        if not self.gpuid:
+            raise OptionError("invalid argument for option -gpuid: the argument must not be empty")
+        if self.wants_gpu and (0 in self.gpuid or len(set(self.gpuid)) < len(self.gpuid)):
+            raise OptionError(
+                "invalid argument for option -gpuid: give 0 alone for the CPU, or each GPU once, counted from 1"
+            )
+        if self.fp16 and not self.wants_gpu:
+            raise OptionError(
+                "invalid dependency for option -fp16: the CPU does not compute in it, use -precision bf16 "
+                "there, or choose a GPU with -gpuid"
+            )
+        if self.fp16 and self.precision != "fp32":
+            raise OptionError(f"-fp16 and -precision {self.precision} exclude each other, choose one")
