@@ -24,8 +24,8 @@ class HookOptions:
 def load_hook_module(hook_file: str) -> ModuleType | None:
     """Import the module that `-hook_file` names, by path (`hooks/chinese.py`) or by name (`hooks.chinese`).
 
-    A name is looked up in the current folder first. No module for an empty name. Raises OptionError, naming the
-    line at fault, when there is no such module or when it fails while it is imported.
+    A name is looked up in the current folder first; an empty name is no module. Raises OptionError, naming
+    the line at fault, when there is no such module or when importing it fails.
     """
     if not hook_file:
         return None

@@ -1,4 +1,4 @@
-"""Where and in what precision to compute. No torch here: `onmt.runtime.device` turns the wishes into a device."""
+"""Where and in what precision to compute. No torch here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -44,7 +44,7 @@ class DeviceOptions:
             raise OptionError("invalid argument for option -gpuid: the argument must not be empty")
         if self.wants_gpu and (0 in self.gpuid or len(set(self.gpuid)) < len(self.gpuid)):
             raise OptionError(
-                "invalid argument for option -gpuid: give 0 alone for the CPU, or each GPU once, counted from 1"
+                "invalid argument for option -gpuid: give 0 alone for the CPU, or each GPU once, from 1 on"
             )
         if self.fp16 and not self.wants_gpu:
             raise OptionError(
