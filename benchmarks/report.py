@@ -1,0 +1,121 @@
+"""Takes the measurements in turn, so that a busy moment of the machine hits all of them, and sums them up."""
+
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.options import BenchmarkOptions, EncoderName, WorkloadOptions
+from benchmarks.workload import MatrixProduct, Measured, Workload, spec_for
+from onmt.logger import Logger
+from onmt.version import VERSION
+
+Json = dict[str, Any]
+
+
+def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
+    """The whole report: the machine, the workload, and a row per encoder."""
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    product = MatrixProduct(options.matrix_size, options.seed)
+    product.rate()  # the first product pays for the start of the threads
+    matrix_rates: list[float] = []
+    rows = []
+    for encoder in options.encoders:
+        logger.info(f"Measuring -encoder_type {encoder}")
+        rows.append(_measure(encoder, options, product, matrix_rates))
+    best = max(matrix_rates)
+    report: Json = {
+        "version": VERSION,
+        "machine": machine(),
+        "workload": _workload(options),
+        "rounds": options.rounds,
+        "matrix": {"size": options.matrix_size, "flops_per_second": best},
+        "rows": [row_with_share(row, best) for row in rows],
+    }
+    for row in report["rows"]:
+        logger.info(in_words(row))
+    return report
+
+
+def _measure(
+    encoder: EncoderName, options: BenchmarkOptions, product: MatrixProduct, matrix_rates: list[float]
+) -> Json:
+    """One row without its share of the matrix rate, which is known when all rows are."""
+    workload = Workload(spec_for(encoder, options), options, options.seed)
+    workload.train()
+    workload.translate()
+    trained, translated = [], []
+    for _ in range(options.rounds):
+        matrix_rates.append(product.rate())
+        trained.append(workload.train())
+        matrix_rates.append(product.rate())
+        translated.append(workload.translate())
+    return {
+        "encoder": encoder,
+        "parameters": workload.parameters,
+        "train": throughput(trained),
+        "translate": throughput(translated),
+    }
+
+
+def throughput(measurements: Sequence[Measured]) -> dict[str, float]:
+    """Rates per second at the median of the times; all measurements are of the same work."""
+    seconds = statistics.median(measured.seconds for measured in measurements)
+    work = measurements[0]
+    return {
+        "seconds": seconds,
+        "sentences_per_second": work.sentences / seconds,
+        "source_tokens_per_second": work.source_tokens / seconds,
+        "target_tokens_per_second": work.target_tokens / seconds,
+        "flops": work.flops,
+        "flops_per_second": work.flops / seconds,
+    }
+
+
+def row_with_share(row: Json, matrix_rate: float) -> Json:
+    """The row, with `of_matrix_rate`: its FLOP/s over the machine's."""
+    shared = dict(row)
+    for kind in ("train", "translate"):
+        shared[kind] = {**row[kind], "of_matrix_rate": row[kind]["flops_per_second"] / matrix_rate}
+    return shared
+
+
+def in_words(row: Json) -> str:
+    """One line per encoder for the log."""
+    parts = []
+    for kind in ("train", "translate"):
+        rates = row[kind]
+        parts.append(
+            f"{kind} {rates['sentences_per_second']:.1f} sentences/s, "
+            f"{rates['flops_per_second'] / 1e9:.1f} GFLOP/s = {100 * rates['of_matrix_rate']:.0f} %"
+        )
+    return f"{row['encoder']}: {'; '.join(parts)}"
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures were measured on."""
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _workload(options: BenchmarkOptions) -> Json:
+    names = {field.name for field in fields(WorkloadOptions)}
+    return {name: value for name, value in asdict(options).items() if name in names}

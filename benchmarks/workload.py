@@ -1,0 +1,147 @@
+"""What is measured: one training step, the translation of one batch, and one large matrix product."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.flops import training_flops, translation_flops
+from benchmarks.options import EncoderName, WorkloadOptions
+from onmt.constants import BOS, EOS
+from onmt.data.batch import Batch
+from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.hypotheses import Trace
+from onmt.decoding.scoring import ModelScorer
+from onmt.decoding.step import SearchSettings
+from onmt.models.build import build_model
+from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.models.seq2seq import Seq2Seq
+from onmt.models.spec import ModelSpec
+from onmt.modules.noise import Noise, TrainingStep
+from onmt.runtime.random import torch_generator
+from onmt.training.optim import Sgd, scale_and_clip
+
+MAX_GRAD_NORM = 5.0
+LEARNING_RATE = 1e-3  # small: the model shall stay as it is, round after round
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One piece of work: seconds it took, products it needed (FLOP), sentences and tokens it went through."""
+
+    seconds: float
+    flops: int
+    sentences: int
+    source_tokens: int
+    target_tokens: int
+
+
+def spec_for(encoder: EncoderName, options: WorkloadOptions) -> ModelSpec:
+    """The benchmark's model: Lua's defaults but for what the options say."""
+    flags = Seq2SeqModelOptions(
+        encoder_type=encoder,
+        brnn_merge="concat",
+        layers=options.layers,
+        rnn_size=options.rnn_size,
+        cnn_size=options.rnn_size,
+        word_vec_size=options.rnn_size,
+        bridge="dense" if encoder == "cnn" else "copy",
+    )
+    return spec_from_options(flags, DataSizes(src=(options.vocabulary,), tgt=(options.vocabulary,)))
+
+
+class Workload:
+    """A model with random weights, and random sentences of equal length to train on and to translate."""
+
+    def __init__(self, spec: ModelSpec, options: WorkloadOptions, seed: int) -> None:
+        model = build_model(spec)
+        assert isinstance(model, Seq2Seq)
+        self.model = model
+        self.options = options
+        self._noise = Noise(torch_generator(seed, "dropout"))
+        model.initialise(0.1, torch_generator(seed, "parameters"))
+        self._optimizer = Sgd(dict(model.named_parameters()))
+        words = torch_generator(seed, "words")
+        self._batch = random_batch(options, options.train_batch, words)
+        self._to_translate = random_batch(options, options.translate_batch, words)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training changes."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def train(self) -> Measured:
+        """One step as the trainer takes it: loss, gradients, clipping, update."""
+        batch, options = self._batch, self.options
+        started = time.perf_counter()
+        for parameter in self._optimizer.parameters:
+            parameter.grad = None
+        loss = self.model.loss(batch, TrainingStep(self._noise))
+        loss.total.backward()
+        gradients = [parameter.grad for parameter in self._optimizer.parameters if parameter.grad is not None]
+        scale_and_clip(gradients, batch.size, MAX_GRAD_NORM)
+        self._optimizer.step(gradients, LEARNING_RATE)
+        seconds = time.perf_counter() - started
+        lengths = [(options.source_length, options.target_length)] * batch.size
+        flops = training_flops(self.model.spec, lengths)
+        return Measured(seconds, flops, batch.size, batch.src_words, batch.tgt_words)
+
+    def translate(self) -> Measured:
+        """Beam search over one batch; a random model rarely ends a sentence: most reach the length limit."""
+        batch, options = self._to_translate, self.options
+        settings = SearchSettings(beam_size=options.beam_size, max_length=options.target_length - 1)
+        started = time.perf_counter()
+        with torch.inference_mode():
+            encoding = self.model.encode(batch.src, batch.src_lengths)
+            scorer = ModelScorer(self.model, self.model.start(encoding), options.beam_size)
+            mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool)
+            result = beam_search(scorer, Sources(batch.src_lengths, mask), settings)
+        seconds = time.perf_counter() - started
+        steps = steps_taken(result.traces, batch.size)
+        flops = translation_flops(
+            self.model.spec, [(options.source_length, count) for count in steps], options.beam_size
+        )
+        written = sum(len(best.tokens) + 1 for best, *_ in result.hypotheses)
+        return Measured(seconds, flops, batch.size, batch.src_words, written)
+
+
+def steps_taken(traces: list[Trace], sentences: int) -> list[int]:
+    """How many steps the search took for each sentence before it was done."""
+    alive = torch.cat([trace.sentences for trace in traces])
+    return torch.bincount(alive, minlength=sentences).tolist()
+
+
+def random_batch(options: WorkloadOptions, sentences: int, generator: torch.Generator) -> Batch:
+    """Sentences of random words, all of the same length."""
+
+    def words(length: int) -> torch.Tensor:
+        return torch.randint(EOS + 1, options.vocabulary, (sentences, length, 1), generator=generator)
+
+    target = words(options.target_length - 1)
+    first, last = (torch.full((sentences, 1, 1), symbol) for symbol in (BOS, EOS))
+    return Batch(
+        src=words(options.source_length),
+        src_lengths=torch.full((sentences,), options.source_length),
+        tgt_input=torch.cat([first, target], dim=1),
+        tgt_output=torch.cat([target, last], dim=1),
+        size=sentences,
+        src_words=sentences * options.source_length,
+        tgt_words=sentences * options.target_length,
+        indices=torch.arange(sentences),
+    )
+
+
+class MatrixProduct:
+    """The machine's yardstick: one product of two square matrices in float32."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        generator = torch_generator(seed, "matrices")
+        self._left, self._right = (torch.rand(size, size, generator=generator) for _ in range(2))
+        self._flops = 2 * size**3
+
+    def rate(self) -> float:
+        """FLOP/s of one product."""
+        started = time.perf_counter()
+        torch.mm(self._left, self._right)
+        return self._flops / (time.perf_counter() - started)
