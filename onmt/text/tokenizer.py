@@ -1,0 +1,192 @@
+"""From lines of text to tokens and back."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from onmt.constants import FEATURE_MARKER, JOINER, PLACEHOLDER_CLOSE, PLACEHOLDER_OPEN
+from onmt.errors import DataError
+from onmt.text import case
+from onmt.text.bpe import Bpe, read_bpe_model
+from onmt.text.characters import separators
+from onmt.text.features import split_features
+from onmt.text.moses import Moses
+from onmt.text.options import TokenizerOptions
+from onmt.text.placeholders import is_placeholder, unprotect
+from onmt.text.words import WordSegmenter
+
+_NOT_SEPARATORS: Final = re.compile(f"[^{re.escape(separators())}]+")
+
+# Words come back again and again: their tokens are kept, but only so many, and not those of endless words.
+_CACHE_SIZE: Final = 1 << 18
+_LONGEST_CACHED: Final = 64
+
+
+@dataclass(frozen=True)
+class TokenizerHooks:
+    """Functions of the user that take over a step; a result of None means "do as usual".
+
+    tokenize: line -> tokens, in place of everything the tokenizer does, BPE and case included.
+    post_tokenize: tokens -> tokens, after everything.
+    detokenize: words and, per feature, their values -> line.
+    """
+
+    tokenize: Callable[[str], list[str] | None] | None = None
+    post_tokenize: Callable[[list[str]], list[str] | None] | None = None
+    detokenize: Callable[[list[str], list[list[str]]], str | None] | None = None
+
+
+NO_HOOKS: Final = TokenizerHooks()
+
+
+class Tokenizer:
+    """Cuts lines into tokens: words, then parts of one case, then subwords; last, case becomes a feature.
+
+    Raises DataError when made with a `-bpe_model` that is none.
+    """
+
+    def __init__(self, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> None:
+        self._options = options
+        self._hooks = hooks
+        self._joiner = options.joiner if options.joiner_annotate else ""
+        self._glues_joiners = options.joiner_annotate and not options.joiner_new
+        self._words = WordSegmenter(options) if options.mode in ("conservative", "aggressive") else None
+        self._moses = Moses(options.moses_language) if options.mode == "moses" else None
+        self._bpe = Bpe(read_bpe_model(options)) if options.bpe_model else None
+        self._cache: dict[str, list[str]] = {}
+
+    def tokenize(self, line: str) -> list[str]:
+        """The tokens of a line, features attached (`word￨feature`)."""
+        if self._hooks.tokenize is not None:
+            hooked = self._hooks.tokenize(line)
+            if hooked is not None:
+                return self._finish(hooked)
+        if self._moses is not None:
+            words = self._moses.tokenize(line)
+        elif self._words is None:
+            words = [word for word in line.split(" ") if word]
+        elif PLACEHOLDER_OPEN in line:  # what stands inside a placeholder separates nothing
+            return self._finish(self._process(self._words.segment(line)))
+        else:
+            words = _NOT_SEPARATORS.findall(line)
+        tokens: list[str] = []
+        for word in words:
+            tokens += self._cache.get(word) or self._tokens_of_word(word)
+        return self._finish(tokens)
+
+    def _finish(self, tokens: list[str]) -> list[str]:
+        if self._hooks.post_tokenize is None:
+            return tokens
+        hooked = self._hooks.post_tokenize(tokens)
+        return tokens if hooked is None else hooked
+
+    def _tokens_of_word(self, word: str) -> list[str]:
+        tokens = self._process([word] if self._words is None else self._words.segment(word))
+        if len(word) <= _LONGEST_CACHED:
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[word] = tokens
+        return tokens
+
+    def _process(self, tokens: list[str]) -> list[str]:
+        """Everything that comes after cutting a line into words."""
+        if self._options.segment_case:
+            tokens = [part for token in tokens for part in self._segment_case(token)]
+        if self._bpe is not None:
+            tokens = [part for token in tokens for part in self._segment_subwords(token, self._bpe)]
+        if self._options.case_feature:
+            tokens = [f"{case.lower(token)}{FEATURE_MARKER}{case.case_of(token)}" for token in tokens]
+        return tokens
+
+    def _segment_case(self, token: str) -> list[str]:
+        # The joiner becomes part of the token even with -joiner_new, as in the original.
+        *parts, last = case.segment_case(token)
+        return [*(part + self._joiner for part in parts), last]
+
+    def _segment_subwords(self, token: str, bpe: Bpe) -> list[str]:
+        if PLACEHOLDER_OPEN in token:
+            return [token]
+        before, word, after = self._split_joiners(token)
+        parts = bpe.segment(word)
+        parts[0] = before + parts[0]
+        parts[-1] += after
+        if self._glues_joiners:
+            return [*(part + self._joiner for part in parts[:-1]), parts[-1]]
+        if self._joiner:
+            return [token for part in parts for token in (part, self._joiner)][:-1]
+        return parts
+
+    def _split_joiners(self, token: str) -> tuple[str, str, str]:
+        """A token as the joiner before it, the word, and the joiner after it."""
+        joiner = self._joiner
+        if not self._glues_joiners:
+            return "", token, ""
+        word = token.removeprefix(joiner)
+        before = token[: len(token) - len(word)]
+        word = word.removesuffix(joiner)
+        return before, word, token[len(before) + len(word) :]
+
+
+class Detokenizer:
+    """Puts tokens together: at joiners without a blank, elsewhere with one.
+
+    case_feature: the first feature of every token is its case, which the words get back.
+    moses_language: the words are joined by the rules of Moses for this language; if empty, by blanks.
+    """
+
+    def __init__(
+        self,
+        joiner: str = JOINER,
+        case_feature: bool = False,
+        moses_language: str = "",
+        hooks: TokenizerHooks = NO_HOOKS,
+    ) -> None:
+        self._joiner = joiner
+        self._case_feature = case_feature
+        self._moses = Moses(moses_language) if moses_language else None
+        self._hooks = hooks
+
+    @classmethod
+    def of(cls, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> "Detokenizer":
+        """The detokenizer that undoes what a tokenizer with these options does."""
+        language = options.moses_language if options.mode == "moses" else ""
+        return cls(options.joiner, options.case_feature, language, hooks)
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        """The line that the tokens make; DataError for a token without the case feature it should have."""
+        if self._hooks.detokenize is not None:
+            hooked = self._hooks.detokenize(*split_features(tokens))
+            if hooked is not None:
+                return hooked
+        pieces: list[str] = []
+        joined = True  # nothing stands before the first token
+        for token in tokens:
+            word, features, joins_previous, joins_next = self._analyse(token)
+            if not (joined or joins_previous):
+                pieces.append(" ")
+            pieces.append(self._text(word, features))
+            joined = joins_next
+        line = "".join(pieces)
+        return line if self._moses is None else self._moses.detokenize(line.split(" "))
+
+    def _analyse(self, token: str) -> tuple[str, list[str], bool, bool]:
+        """The word of a token, its features, and whether it joins what stands before and after it."""
+        word, *features = token.split(FEATURE_MARKER)
+        joins_previous = word.startswith(self._joiner)
+        if joins_previous:
+            word = word.removeprefix(self._joiner)
+        joins_next = word.endswith(self._joiner) or (joins_previous and not word)
+        return word.removesuffix(self._joiner), features, joins_previous, joins_next
+
+    def _text(self, word: str, features: list[str]) -> str:
+        """What a word looked like in the text."""
+        if is_placeholder(word):
+            content, closing, _ = word.partition(PLACEHOLDER_CLOSE)
+            # Moses must not see the blanks inside a placeholder: it is given the protected form.
+            word = content + closing if self._moses is not None else unprotect(content) + closing
+        if not self._case_feature:
+            return word
+        if not features:
+            raise DataError(f"the token '{word[:40]}' has no case feature")
+        return case.restore_case(word, features[0])

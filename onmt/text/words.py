@@ -1,0 +1,180 @@
+"""Cuts a line into words, numbers and punctuation: modes conservative and aggressive of the tokenizer.
+
+Tokens are found in one pass over the characters. Between two tokens that no blank separates in the text there
+is a boundary, and the joiner that marks it sits on the token before it or on the token after it. Source of the
+rules: tools/utils/tokenizer.lua.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+from onmt.constants import (
+    FEATURE_MARKER,
+    JOINER,
+    PLACEHOLDER_CLOSE,
+    PLACEHOLDER_ESCAPE,
+    PLACEHOLDER_OPEN,
+    PLACEHOLDER_VALUE,
+)
+from onmt.text.characters import CharacterClass, character_class, is_letter, is_letter_or_number, script_of
+from onmt.text.options import SegmentationOptions
+from onmt.text.placeholders import protect
+
+# Characters with a meaning of their own in tokenized text give way to lookalikes.
+_SUBSTITUTES: Final = {
+    JOINER: "■",
+    FEATURE_MARKER: "│",
+    PLACEHOLDER_ESCAPE: "%",
+    "＃": "#",
+    PLACEHOLDER_VALUE: ":",
+}
+
+
+class _Kind(Enum):
+    """What stands before the current character, or what the current character is."""
+
+    START = auto()  # the beginning of the line, or a separator
+    LETTER = auto()
+    NUMBER = auto()
+    OTHER = auto()
+    PLACEHOLDER = auto()
+    PLACEHOLDER_AFTER_NUMBER = auto()
+
+
+class _Joiner(Enum):
+    """Which of the two tokens at a boundary carries the joiner."""
+
+    ON_PREVIOUS = auto()
+    ON_NEXT = auto()
+
+
+_PLACEHOLDERS: Final = frozenset({_Kind.PLACEHOLDER, _Kind.PLACEHOLDER_AFTER_NUMBER})
+
+_JOINER_BEFORE_PLACEHOLDER: Final = {
+    _Kind.LETTER: _Joiner.ON_NEXT,
+    _Kind.NUMBER: _Joiner.ON_NEXT,
+    _Kind.OTHER: _Joiner.ON_PREVIOUS,
+    _Kind.PLACEHOLDER: _Joiner.ON_PREVIOUS,
+    _Kind.PLACEHOLDER_AFTER_NUMBER: _Joiner.ON_NEXT,
+}
+
+
+class _TokenBuilder:
+    """The tokens of a text under construction."""
+
+    def __init__(self, options: SegmentationOptions) -> None:
+        self._joiner = options.joiner if options.joiner_annotate else ""
+        self._joiner_is_token = options.joiner_annotate and options.joiner_new
+        self._current: list[str] = []
+        self._tokens: list[str] = []
+
+    def add(self, text: str) -> None:
+        self._current.append(text)
+
+    def separate(self) -> None:
+        """End the current token at a separator."""
+        if self._current:
+            self._tokens.append("".join(self._current))
+            self._current = []
+
+    def divide(self, joiner: _Joiner) -> None:
+        """End the current token where the text goes on without a separator."""
+        if self._joiner_is_token:
+            self.separate()
+            self._tokens.append(self._joiner)
+        elif joiner is _Joiner.ON_PREVIOUS:
+            self._current.append(self._joiner)
+            self.separate()
+        else:
+            self.separate()
+            self._current.append(self._joiner)
+
+    def finish(self) -> list[str]:
+        self.separate()
+        return self._tokens
+
+
+class WordSegmenter:
+    """Cuts text into tokens; what comes out depends on nothing but the text between two separators."""
+
+    def __init__(self, options: SegmentationOptions) -> None:
+        self._options = options
+        self._conservative = options.mode == "conservative"
+        self._scripts = frozenset(options.segment_alphabet)
+        self._looks_at_scripts = bool(self._scripts) or options.segment_alphabet_change
+
+    def segment(self, text: str) -> list[str]:
+        """The tokens of a text, with joiners as the options say."""
+        builder = _TokenBuilder(self._options)
+        previous = _Kind.START
+        previous_script: str | None = None
+        index = 0
+        while index < len(text):
+            character = text[index]
+            if character == PLACEHOLDER_OPEN:
+                end = text.find(PLACEHOLDER_CLOSE, index) + 1 or len(text)
+                if previous is not _Kind.START:
+                    builder.divide(_JOINER_BEFORE_PLACEHOLDER[previous])
+                builder.add(protect(text[index:end]))
+                after_number = previous in (_Kind.NUMBER, _Kind.PLACEHOLDER_AFTER_NUMBER)
+                previous = _Kind.PLACEHOLDER_AFTER_NUMBER if after_number else _Kind.PLACEHOLDER
+                index = end
+                continue
+            index += 1
+            found = character_class(character)
+            if found is CharacterClass.SEPARATOR:
+                builder.separate()
+                previous = _Kind.START
+            elif found is not CharacterClass.DROPPED:
+                kind = self._kind(character, previous, text[index : index + 1])
+                script = script_of(character) if self._looks_at_scripts else None
+                same_kind_divides = kind is _Kind.LETTER and self._divides(previous_script, script)
+                joiner = self._boundary(previous, kind, found is CharacterClass.MARK, same_kind_divides)
+                if joiner is not None:
+                    builder.divide(joiner)
+                builder.add(_SUBSTITUTES.get(character, character))
+                if kind is _Kind.LETTER:
+                    previous_script = script
+                previous = kind
+        return builder.finish()
+
+    def _kind(self, character: str, previous: _Kind, following: str) -> _Kind:
+        """What a character that is no separator is, after `previous` and before `following` (or "")."""
+        found = character_class(character)
+        after_letter = previous is _Kind.LETTER or previous in _PLACEHOLDERS
+        if found is CharacterClass.MARK:
+            if after_letter:
+                return _Kind.LETTER
+            return _Kind.NUMBER if previous is _Kind.NUMBER else _Kind.OTHER
+        if is_letter(character):
+            return _Kind.LETTER
+        if self._conservative and (
+            found is CharacterClass.NUMBER
+            or character == "_"
+            or (after_letter and character == "-")
+            or (after_letter and character in ".," and following != "" and is_letter_or_number(following))
+        ):
+            return _Kind.LETTER
+        return _Kind.NUMBER if found is CharacterClass.NUMBER else _Kind.OTHER
+
+    def _divides(self, previous_script: str | None, script: str | None) -> bool:
+        """Whether two letters in a row are two tokens."""
+        if previous_script == script:
+            return script in self._scripts
+        return self._options.segment_alphabet_change
+
+    def _boundary(self, previous: _Kind, kind: _Kind, is_mark: bool, letters_divide: bool) -> _Joiner | None:
+        """The boundary before a character of this kind; None when it goes on with the current token."""
+        if previous is _Kind.START:
+            return None
+        if kind is _Kind.OTHER:
+            return _Joiner.ON_NEXT
+        if kind is _Kind.LETTER:
+            if is_mark or (previous is _Kind.LETTER and not letters_divide):
+                return None
+            return _Joiner.ON_PREVIOUS
+        if previous is _Kind.LETTER:
+            return _Joiner.ON_NEXT
+        if previous is _Kind.NUMBER and not self._options.segment_numbers:
+            return None
+        return _Joiner.ON_PREVIOUS
