@@ -182,3 +182,8 @@ class SeedOptions:
     """Other"""
 
     seed: int = option(3435, "Start of every random draw.", valid=at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopOptions(TrainerOptions, OptimOptions, SeedOptions):
+    """Everything the training loop asks for"""

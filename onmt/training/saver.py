@@ -1,0 +1,68 @@
+"""Which files a training run writes, and what goes into them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from onmt.checkpoint import FORMAT, save_checkpoint
+from onmt.logger import Logger
+from onmt.training.state import TrainingState
+from onmt.version import VERSION
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a model file says besides numbers; plain values, see `onmt.checkpoint`."""
+
+    data_type: str
+    spec: Mapping[str, Any]
+    options: Mapping[str, Any]
+    vocabularies: Mapping[str, Any]
+
+    def to_content(self, model: nn.Module, state: TrainingState | None) -> dict[str, Any]:
+        """The content of a checkpoint; without `state` that of a released model."""
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "data_type": self.data_type,
+            "spec": dict(self.spec),
+            "options": dict(self.options),
+            "vocabularies": dict(self.vocabularies),
+            "weights": {name: parameter.detach() for name, parameter in model.named_parameters()},
+        }
+        if state is not None:
+            content["training"] = state.to_dict()
+        return content
+
+
+class Saver:
+    """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`."""
+
+    def __init__(
+        self, save_model: str, description: ModelDescription, model: nn.Module, logger: Logger
+    ) -> None:
+        self._stem = save_model
+        self._description = description
+        self._model = model
+        self._logger = logger
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that is written again and again within epochs."""
+        return Path(f"{self._stem}_checkpoint.pt")
+
+    def save_checkpoint(self, state: TrainingState) -> Path:
+        """Replace the checkpoint; returns its path."""
+        return self._save(self.checkpoint_path, state)
+
+    def save_epoch(self, epoch: int, score: float | None, state: TrainingState) -> Path:
+        """Keep the model after `epoch`; without validation data its score reads 0.00."""
+        return self._save(Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt"), state)
+
+    def _save(self, path: Path, state: TrainingState) -> Path:
+        self._logger.info(f"Saving checkpoint to '{path}'...")
+        save_checkpoint(path, self._description.to_content(self._model, state))
+        return path

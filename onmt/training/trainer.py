@@ -1,0 +1,189 @@
+"""The training loop (OpenNMT Lua's onmt/train/Trainer.lua)."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from onmt.data.batch import Batch
+from onmt.models.base import Model
+from onmt.modules.noise import Noise, TrainingStep
+from onmt.runtime.random import torch_generator
+from onmt.training.batches import EpochBatches
+from onmt.training.evaluation import Evaluator
+from onmt.training.interruption import Interrupted, Interruption
+from onmt.training.optim import Optimizer, scale_and_clip
+from onmt.training.options import LoopOptions
+from onmt.training.progress import Progress
+from onmt.training.replicas import Replicas
+from onmt.training.saver import Saver
+from onmt.training.scheduled_sampling import ScheduledSampling
+from onmt.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step measured, as tensors that nobody has waited for.
+
+    loss: this replica's summed loss; grad_norm: L2 norm of all gradients after the division by the
+    sentences and before the clipping; words: what a perplexity divides the loss by; src_words: source words
+    read.
+    """
+
+    loss: Tensor
+    grad_norm: Tensor
+    words: int
+    src_words: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the loop's options, and the schedule of the gold previous words."""
+
+    options: LoopOptions
+    sampling: ScheduledSampling
+
+
+class Trainer:
+    """Trains a model from the position of its state, which it keeps up to date, to the last epoch."""
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        batches: EpochBatches,
+        evaluator: Evaluator | None,
+        recipe: Recipe,
+        state: TrainingState,
+        saver: Saver,
+        progress: Progress,
+        replicas: Replicas,
+    ) -> None:
+        """`evaluator` None: there is no validation data."""
+        self.model = model
+        self.optimizer = optimizer
+        self.batches = batches
+        self.evaluator = evaluator
+        self.options = recipe.options
+        self.sampling = recipe.sampling
+        self.state = state
+        self.saver = saver
+        self.progress = progress
+        self.replicas = replicas
+        self._device = optimizer.parameters[0].device
+        self._interruption = Interruption()
+        self._started = time.monotonic() - 60 * state.minutes
+
+    def train(self) -> None:
+        """Train. Raises Interrupted, with a checkpoint written, after SIGINT or SIGTERM."""
+        last = self.options.end_epoch or None
+        with self._interruption:
+            while last is None or self.state.epoch <= last:
+                epoch = self.state.epoch
+                self._train_epoch(epoch)
+                score = self._validate(epoch)
+                too_slow = self._decay(epoch, score)
+                self.state.epoch, self.state.iteration = epoch + 1, 1
+                if epoch == last or too_slow or self._keeps(epoch):
+                    self._save_epoch(epoch, score)
+                if too_slow:
+                    self.progress.logger.warning("Stopping training due to a too small learning rate value.")
+                    break
+                self._stop_if_asked()
+
+    def _train_epoch(self, epoch: int) -> None:
+        options, state = self.options, self.state
+        self.progress.start_epoch(epoch, self.batches.iterations, state.iteration)
+        self._set_gold_probability(epoch)
+        for batch in self.batches.take(epoch, state.iteration):
+            done = state.iteration
+            result = self.step(batch, epoch, done)
+            state.iteration += 1
+            self.progress.add(result.loss, result.words, result.src_words)
+            if done % options.report_every == 0:
+                self.progress.report(done, state.rate.value)
+            if options.save_every > 0 and done % options.save_every == 0:
+                self._save_checkpoint()
+            self._stop_if_asked()
+        self.progress.report(self.batches.iterations, state.rate.value)
+        self.progress.end_epoch()
+
+    def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
+        """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
+        parameters = self.optimizer.parameters
+        for parameter in parameters:
+            parameter.grad = None
+        loss = torch.zeros((), device=self._device)
+        words = sentences = src_words = 0
+        if batch is not None:
+            measured = self.model.loss(batch, self._training_step(epoch, iteration))
+            measured.total.backward()
+            loss = measured.total.detach()
+            words, sentences, src_words = measured.words, measured.sentences, batch.src_words
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        divisor = self.replicas.sum_gradients(gradients, sentences)
+        grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
+        self.optimizer.step(gradients, self.state.rate.value)
+        return StepResult(loss, grad_norm, words, src_words)
+
+    def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
+        generator = torch_generator(
+            self.options.seed, "step", epoch, iteration, self.replicas.rank, device=self._device
+        )
+        return TrainingStep(Noise(generator), self.state.gold_probability, self.sampling.scope)
+
+    def _set_gold_probability(self, epoch: int) -> None:
+        self.state.gold_probability = self.sampling.gold_probability(epoch)
+        if self.state.gold_probability != 1:
+            self.progress.logger.info(f"Set Scheduled Sampling rate: {self.state.gold_probability:.3f}")
+
+    def _validate(self, epoch: int) -> float | None:
+        if self.evaluator is None:
+            return None
+        score = None
+        if self.replicas.is_first:
+            self.progress.logger.info("Evaluating on the validation dataset...")
+            # The other replicas wait for the score, so this one can only stop when it has it.
+            between_batches = self._stop_if_asked if self.replicas.size == 1 else lambda: None
+            score = self.evaluator.score(self.model, epoch, between_batches)
+            self.progress.validated(self.evaluator.name, score)
+        return self.replicas.same_for_all(score)
+
+    def _decay(self, epoch: int, score: float | None) -> bool:
+        """Apply the decay rules; says whether the learning rate became too small to go on."""
+        if not self.optimizer.decays:
+            return False
+        decayed = self.state.rate.after_epoch(self.options, self.options.validation_metric, epoch, score)
+        if decayed and self.options.decay_method == "restart":
+            self.optimizer.restart()
+        return self.state.rate.value < self.options.min_learning_rate
+
+    def _keeps(self, epoch: int) -> bool:
+        return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
+
+    def _save_epoch(self, epoch: int, score: float | None) -> None:
+        if self.replicas.is_first:
+            self._bring_state_up_to_date()
+            self.saver.save_epoch(epoch, score, self.state)
+
+    def _save_checkpoint(self) -> None:
+        if self.replicas.is_first:
+            self._bring_state_up_to_date()
+            self.saver.save_checkpoint(self.state)
+
+    def _bring_state_up_to_date(self) -> None:
+        self.state.minutes = (time.monotonic() - self._started) / 60
+        self.state.optimizer = self.optimizer.to_state()
+
+    def _stop_if_asked(self) -> None:
+        number = self.replicas.largest(self._interruption.signal_number or 0)
+        if number == 0:
+            return
+        self.progress.end_epoch()
+        self._save_checkpoint()
+        raise Interrupted(
+            f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; "
+            f"-train_from {self.saver.checkpoint_path} -continue goes on from there",
+            number,
+        )
