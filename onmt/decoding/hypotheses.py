@@ -1,0 +1,194 @@
+"""Finished hypotheses: when a sentence is done, and how paths are read back from the steps of a search."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from onmt.constants import EOS
+
+
+@dataclass(frozen=True)
+class Endings:
+    """Where hypotheses end, N per sentence: rank, step (from 1) and slot, each B N."""
+
+    ranks: Tensor
+    steps: Tensor
+    slots: Tensor
+
+    @classmethod
+    def none(cls, sentences: int, count: int, device: torch.device) -> "Endings":
+        """No hypothesis yet: every rank is -inf."""
+        ranks = torch.full((sentences, count), -torch.inf, dtype=torch.float64, device=device)
+        zeros = torch.zeros(sentences, count, dtype=torch.int64, device=device)
+        return cls(ranks, zeros, zeros.clone())
+
+    def keep(self, sentences: Tensor) -> "Endings":
+        """Only these sentences."""
+        return Endings(self.ranks[sentences], self.steps[sentences], self.slots[sentences])
+
+    def overwrite(self, sentences: Tensor, others: "Endings") -> None:
+        """Put in place the endings of `others`, one row for each of these sentences."""
+        self.ranks.index_copy_(0, sentences, others.ranks)
+        self.steps.index_copy_(0, sentences, others.steps)
+        self.slots.index_copy_(0, sentences, others.slots)
+
+    def added(self, ranks: Tensor, step: int) -> "Endings":
+        """The N best of these and of hypotheses ending in `step`: ranks, B K, -inf where slot k holds none.
+
+        Equal ranks stay in the order in which they came.
+        """
+        slots = torch.arange(ranks.shape[1], device=ranks.device).expand_as(ranks)
+        all_ranks = torch.cat([self.ranks, ranks], dim=1)
+        order = all_ranks.sort(dim=1, descending=True, stable=True).indices[:, : self.ranks.shape[1]]
+        all_steps = torch.cat([self.steps, torch.full_like(slots, step)], dim=1)
+        all_slots = torch.cat([self.slots, slots], dim=1)
+        return Endings(all_ranks.gather(1, order), all_steps.gather(1, order), all_slots.gather(1, order))
+
+
+def merge(stored: Endings, live: Tensor, ended: Tensor, step: int) -> tuple[Endings, Tensor]:
+    """The best N of the stored hypotheses and the live ones, and for which sentences all of them have ended
+    (B).
+
+    live: B K, ranks after `step` in slot order; ended: B K. Lua's rule (Beam.lua): take from the two lists in
+    turn, the stored one only if strictly better than the live one whose turn it is.
+    """
+    sentences, count = stored.ranks.shape
+    next_stored = torch.zeros(sentences, 1, dtype=torch.int64, device=live.device)
+    next_live = torch.zeros_like(next_stored)
+    done = torch.ones(sentences, dtype=torch.bool, device=live.device)
+    ranks, steps, slots = [], [], []
+    for _ in range(count):
+        stored_rank, live_rank = stored.ranks.gather(1, next_stored), live.gather(1, next_live)
+        from_stored = stored_rank > live_rank
+        done = done & (from_stored | ended.gather(1, next_live)).squeeze(1)
+        ranks.append(torch.where(from_stored, stored_rank, live_rank))
+        steps.append(torch.where(from_stored, stored.steps.gather(1, next_stored), step))
+        slots.append(torch.where(from_stored, stored.slots.gather(1, next_stored), next_live))
+        next_stored = next_stored + from_stored
+        next_live = next_live + ~from_stored
+    return Endings(torch.cat(ranks, 1), torch.cat(steps, 1), torch.cat(slots, 1)), done
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one step leaves behind for the B sentences that were alive in it.
+
+    sentences: B, their numbers; tokens, parents: B K; scores: B K float64, sums after the step, -inf where
+    the slot was emptied; features: R F-1 and attention: R S of the rows *before* the step chose among their
+    continuations.
+    """
+
+    sentences: Tensor
+    tokens: Tensor
+    parents: Tensor
+    scores: Tensor
+    features: Tensor
+    attention: Tensor | None
+
+
+@dataclass(frozen=True)
+class Path:
+    """One result of the search, in ids.
+
+    tokens: word ids without `</s>`; features: labels (ids) per step, `</s>`'s included, one tuple per step;
+    score: normalised if norms are on; attention: T S float32, a row per word, None without attention.
+    """
+
+    tokens: list[int]
+    features: list[tuple[int, ...]]
+    score: float
+    attention: npt.NDArray[np.float32] | None
+
+
+def read_back(traces: list[Trace], endings: Endings, memory_lengths: Tensor) -> list[list[Path]]:
+    """Follow the parents from every ending, B N, back to the first step. memory_lengths: B, true memory
+    positions.
+    """
+    count = endings.ranks.shape[1]
+    scores = endings.ranks.flatten().tolist()
+    lasts = endings.steps.flatten().cpu().numpy()
+    slots = endings.slots.flatten().cpu().numpy().copy()
+    owners = np.repeat(np.arange(len(endings.ranks)), count)
+    tokens = np.full((len(owners), len(traces)), EOS, dtype=np.int64)
+    features = np.zeros((len(owners), len(traces), traces[0].features.shape[1]), dtype=np.int64)
+    attention = _attention_space(traces, len(owners))
+    for step in range(len(traces), 0, -1):
+        trace = traces[step - 1]
+        paths = np.nonzero(lasts >= step)[0]
+        places = np.searchsorted(trace.sentences.cpu().numpy(), owners[paths])
+        tokens[paths, step - 1] = trace.tokens.cpu().numpy()[places, slots[paths]]
+        slots[paths] = trace.parents.cpu().numpy()[places, slots[paths]]
+        rows = places * trace.tokens.shape[1] + slots[paths]
+        features[paths, step - 1] = trace.features.cpu().numpy()[rows]
+        if attention is not None and trace.attention is not None:
+            device = attention.device
+            chosen = trace.attention[torch.from_numpy(rows).to(device)]
+            attention[torch.from_numpy(paths).to(device), step - 1] = chosen
+    weights = None if attention is None else attention.cpu().numpy()
+    widths = memory_lengths.tolist()
+    found = [
+        _path(
+            tokens[path, :last].tolist(),
+            features[path, :last],
+            scores[path],
+            None if weights is None else weights[path, :, : widths[owners[path]]],
+        )
+        for path, last in enumerate(lasts.tolist())
+    ]
+    return [found[first : first + count] for first in range(0, len(found), count)]
+
+
+def _attention_space(traces: list[Trace], paths: int) -> Tensor | None:
+    first = traces[0].attention
+    return None if first is None else first.new_zeros(paths, len(traces), first.shape[1])
+
+
+def _path(
+    tokens: list[int],
+    features: npt.NDArray[np.int64],
+    score: float,
+    attention: npt.NDArray[np.float32] | None,
+) -> Path:
+    # The last token is `</s>`, or the one with which the length limit cut the hypothesis: dropped either way.
+    words = tokens[:-1]
+    if EOS in words:  # hypotheses that stay in the beam repeat `</s>` until the search ends
+        words = words[: words.index(EOS)]
+    steps = len(words) + 1
+    return Path(
+        words,
+        [tuple(labels) for labels in features[:steps].tolist()],
+        score,
+        None if attention is None else attention[: len(words)].copy(),
+    )
+
+
+@dataclass(frozen=True)
+class History:
+    """The whole search of one sentence but its last step: K tokens, parents and sums of log-probabilities per
+    step.
+    """
+
+    tokens: list[list[int]]
+    parents: list[list[int]]
+    scores: list[list[float]]
+
+
+def histories(traces: list[Trace], sentences: int) -> list[History]:
+    """What the search did for each sentence."""
+    found = [History([], [], []) for _ in range(sentences)]
+    for trace in traces:
+        steps = zip(
+            trace.sentences.tolist(),
+            trace.tokens.tolist(),
+            trace.parents.tolist(),
+            trace.scores.tolist(),
+            strict=True,
+        )
+        for sentence, tokens, parents, scores in steps:
+            found[sentence].tokens.append(tokens)
+            found[sentence].parents.append(parents)
+            found[sentence].scores.append(scores)
+    return [History(one.tokens[:-1], one.parents[:-1], one.scores[:-1]) for one in found]

@@ -1,0 +1,108 @@
+"""Words around the model: phrase table, target sub-dictionary, unknown words and placeholders."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.constants import (
+    BOS,
+    EOS,
+    PLACEHOLDER_CLOSE,
+    PLACEHOLDER_OPEN,
+    UNK,
+    UNK_WORD,
+)
+from onmt.data.vocabulary import Vocabulary
+from onmt.errors import DataError
+from onmt.text.placeholders import is_placeholder
+
+SEPARATOR: Final = "|||"
+
+
+def read_phrase_table(path: str) -> dict[str, str]:
+    """Translations of single words from a file of `source ||| target` lines; the last line of a word counts.
+
+    Raises DataError, naming the line, where a line does not have exactly these two fields.
+    """
+    table = {}
+    for number, line in enumerate(_lines(path), start=1):
+        fields = [field.strip(" \t\r") for field in line.split(SEPARATOR)]
+        if len(fields) != 2:
+            raise DataError(
+                f"{path}, line {number}: expected 'source word {SEPARATOR} target word', found '{line[:80]}'"
+            )
+        table[fields[0]] = fields[1]
+    return table
+
+
+def read_subdictionary(path: str, vocabulary: Vocabulary) -> list[int]:
+    """Ids of the words a file allows, one per line, ascending; special words other than PAD always are."""
+    words = {line.strip(" \t\r") for line in _lines(path)}
+    known = {vocabulary.id(word) for word in words if word in vocabulary}
+    return sorted((known | {UNK, BOS, EOS}) - {0})
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}") from error
+    lines = []
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            lines.append(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}, line {number}, byte offset {error.start}: not valid UTF-8") from error
+    if lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def placeholder_ids(vocabulary: Vocabulary) -> list[int]:
+    """Ids of all placeholders of a vocabulary, ascending."""
+    return [index for index, word in enumerate(vocabulary.words) if is_placeholder(word)]
+
+
+def required_words(
+    words: Sequence[str], target: Vocabulary, placeholders: bool, table: Mapping[str, str] | None
+) -> list[int]:
+    """Target ids that the translation of `words` must contain.
+
+    `placeholders`: each of the source's placeholders, once. `table`: the translation of every occurrence of a
+    word in it. Only words of the target vocabulary count.
+    """
+    required = []
+    if placeholders:
+        required += list(dict.fromkeys(word for word in words if is_placeholder(word)))
+    if table is not None:
+        required += [table[word] for word in words if word in table]
+    return [target.id(word) for word in required if word in target]
+
+
+def replace_unknown(
+    words: Sequence[str],
+    source: Sequence[str],
+    attention: npt.NDArray[np.floating],
+    table: Mapping[str, str],
+    tagged: bool,
+) -> list[str]:
+    """`words` with each `<unk>` replaced after the source word of greatest attention.
+
+    attention: T S. The source word's entry in `table` is taken, or the word itself, as `｟unk:word｠` if
+    `tagged`.
+    """
+    replaced = list(words)
+    for place, word in enumerate(words):
+        if word == UNK_WORD:
+            attended = source[int(attention[place].argmax())]
+            kept = f"{PLACEHOLDER_OPEN}unk:{attended}{PLACEHOLDER_CLOSE}" if tagged else attended
+            replaced[place] = table.get(attended, kept)
+    return replaced
+
+
+def restore_placeholders(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """`words` with the names of placeholders replaced by the values that the source had for them."""
+    return [values.get(word, word) for word in words]

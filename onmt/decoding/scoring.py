@@ -1,0 +1,149 @@
+"""What the search asks of a model: scores of the next token for every row, and nothing else.
+
+A scorer holds the state of all rows. Rows of one sentence are adjacent, `beam` of them per sentence; the
+search tells the scorer which rows survive and which sentences have left.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from onmt.constants import BOS
+from onmt.models.base import Step
+from onmt.modules.decoder import DecoderState
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One step of R rows.
+
+    log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, or None without
+    attention.
+    """
+
+    log_probs: Tensor
+    features: Tensor
+    attention: Tensor | None
+
+
+class Scorer(Protocol):
+    """Anything that can continue hypotheses."""
+
+    def step(self, tokens: Tensor) -> Scores:
+        """Read the last tokens, R F (words, then features), and score the next ones."""
+        ...
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row r goes on from what is row rows[r] now; `rows`: R, each within its own sentence."""
+        ...
+
+    def keep(self, sentences: Tensor) -> None:
+        """Only these sentences stay, in this order."""
+        ...
+
+
+class Stepper(Protocol):
+    """A model that goes one token further: a seq2seq model or a language model."""
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Step:
+        """tokens R F -> log-probabilities of the next tokens."""
+        ...
+
+
+class ModelScorer:
+    """Scores of one model. `state` has one row per sentence, `beam` rows are made of each."""
+
+    def __init__(self, model: Stepper, state: DecoderState, beam: int) -> None:
+        self._model = model
+        self._state = state.expand(beam)
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        output = self._model.step(tokens, self._state)
+        self._state = output.state
+        words, *features = output.log_probs
+        labels = [scores.argmax(dim=1) for scores in features]
+        return Scores(
+            words,
+            torch.stack(labels, dim=1) if labels else tokens.new_zeros(len(tokens), 0),
+            output.attention,
+        )
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        self._state = self._state.reorder(rows)
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        self._state = self._state.keep(sentences)
+
+
+class FusedScorer:
+    """Shallow fusion: log p(word) + weight * log p_LM(word); features and attention are the translation
+    model's.
+
+    As in Lua the language model has read `<s>`, features too, once before the search gives it the first
+    `<s>`. `state` is the language model's fresh state of one row per sentence; `features`: target features.
+    """
+
+    def __init__(
+        self,
+        inner: Scorer,
+        language_model: Stepper,
+        state: DecoderState,
+        *,
+        weight: float,
+        features: int,
+        beam: int,
+    ) -> None:
+        self._inner = inner
+        self._weight = weight
+        self._beam = beam
+        hidden = state.hidden[0]
+        start = torch.full((len(hidden), 1 + features), BOS, device=hidden.device)
+        self._language_model = ModelScorer(language_model, language_model.step(start, state).state, beam)
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        scores = self._inner.step(tokens)
+        fluency = self._language_model.step(tokens).log_probs
+        return Scores(scores.log_probs + self._weight * fluency, scores.features, scores.attention)
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        self._inner.reorder(rows)
+        self._language_model.reorder(rows)
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        self._inner.keep(sentences)
+        rows = sentences[:, None] * self._beam + torch.arange(self._beam, device=sentences.device)
+        self._language_model.reorder(rows.flatten())  # its state knows rows only, not sentences
+
+
+class RestrictedScorer:
+    """Only the words `allowed` (ids, ascending) can come; their probabilities sum to one, the others get
+    -inf.
+    """
+
+    def __init__(self, inner: Scorer, allowed: Tensor) -> None:
+        self._inner = inner
+        self._allowed = allowed
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        scores = self._inner.step(tokens)
+        among = torch.log_softmax(scores.log_probs[:, self._allowed], dim=1)
+        log_probs = torch.full_like(scores.log_probs, -torch.inf)
+        log_probs[:, self._allowed] = among
+        return Scores(log_probs, scores.features, scores.attention)
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        self._inner.reorder(rows)
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        self._inner.keep(sentences)

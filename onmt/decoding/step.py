@@ -1,0 +1,234 @@
+"""One step of the beam as pure functions on tensors: which continuations of which hypotheses survive.
+
+K counts the slots of a sentence's beam, N its candidates. A hypothesis is dead, as slots are that were never
+filled, when its score is -inf.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from onmt.constants import EOS, UNK
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How to search.
+
+    `max_length`: words after which everything counts as finished. `max_unknowns`: more `<unk>` than this
+    prune a hypothesis (None: no limit). `pre_filter_factor`: so many times the beam is looked at before
+    pruning. `length_norm`, `coverage_norm`, `eos_norm`: 0 switches each off. `finished`, `length_penalty`:
+    where the dialects differ, see PolicySpec.
+    """
+
+    beam_size: int = 5
+    n_best: int = 1
+    max_length: int = 250
+    max_unknowns: int | None = None
+    pre_filter_factor: int = 1
+    length_norm: float = 0.0
+    coverage_norm: float = 0.0
+    eos_norm: float = 0.0
+    finished: Literal["retire", "stay"] = "retire"
+    length_penalty: Literal["lua", "words"] = "lua"
+
+
+@dataclass(frozen=True)
+class Beam:
+    """The live hypotheses of B sentences.
+
+    scores: B K float64, sums of log-probabilities; unknowns: B K, `<unk>`s so far; ended: B K, have produced
+    `</s>` (only where finished hypotheses stay); lengths: B K, words so far; coverage: B K S float64,
+    attention received by each source position (1 at padding), None when nobody asks for it.
+    """
+
+    scores: Tensor
+    unknowns: Tensor
+    ended: Tensor
+    lengths: Tensor
+    coverage: Tensor | None
+
+    def attended(self, attention: Tensor | None) -> "Beam":
+        """The beam once its rows have looked at the source; attention: R S."""
+        if self.coverage is None or attention is None:
+            return self
+        coverage = self.coverage + attention.view_as(self.coverage)
+        return Beam(self.scores, self.unknowns, self.ended, self.lengths, coverage)
+
+    def extended(self, chosen: "Candidates") -> "Beam":
+        """The beam after its slots have been refilled."""
+        ended = self.ended.gather(1, chosen.parents)
+        finishing = chosen.tokens == EOS
+        coverage = self.coverage
+        if coverage is not None:
+            index = chosen.parents[:, :, None].expand(-1, -1, coverage.shape[2])
+            coverage = coverage.gather(1, index)
+        return Beam(
+            scores=chosen.totals,
+            unknowns=self.unknowns.gather(1, chosen.parents) + (chosen.tokens == UNK),
+            ended=ended | finishing,
+            lengths=self.lengths.gather(1, chosen.parents) + ~finishing,
+            coverage=coverage,
+        )
+
+    def without(self, dead: Tensor) -> "Beam":
+        """The beam with the slots marked in `dead`, B K, emptied."""
+        scores = self.scores.masked_fill(dead, -torch.inf)
+        return Beam(scores, self.unknowns, self.ended, self.lengths, self.coverage)
+
+    def keep(self, sentences: Tensor) -> "Beam":
+        """Only these sentences."""
+        return Beam(
+            self.scores[sentences],
+            self.unknowns[sentences],
+            self.ended[sentences],
+            self.lengths[sentences],
+            None if self.coverage is None else self.coverage[sentences],
+        )
+
+
+def first_beam(sentences: int, slots: int, mask: Tensor | None, device: torch.device) -> Beam:
+    """The beam before the first step: slot 0 alive, the others dead. mask: B S, given if coverage counts."""
+    scores = torch.full((sentences, slots), -torch.inf, dtype=torch.float64, device=device)
+    scores[:, 0] = 0.0
+    zeros = torch.zeros(sentences, slots, dtype=torch.int64, device=device)
+    coverage = None
+    if mask is not None:
+        # Lua starts from 0.0001 so that the logarithm is finite; padding must not count at all.
+        start = torch.full(mask.shape, 1e-4, dtype=torch.float64, device=device).masked_fill(~mask, 1.0)
+        coverage = start[:, None, :].repeat(1, slots, 1)
+    return Beam(scores, zeros, zeros.bool(), zeros, coverage)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Continuations of a sentence's hypotheses, N per sentence.
+
+    totals: B N float64, sums of log-probabilities; ranks: B N float64, the normalised scores that decide;
+    tokens: B N; parents: B N, the slots continued.
+    """
+
+    totals: Tensor
+    ranks: Tensor
+    tokens: Tensor
+    parents: Tensor
+
+    def best(self, count: int) -> "Candidates":
+        """The `count` best-ranked, best first."""
+        return self._pick(self.ranks.topk(min(count, self.ranks.shape[1]), dim=1).indices)
+
+    def demoted(self, pruned: Tensor) -> "Candidates":
+        """With those marked in `pruned`, B N, last in the order and dead."""
+        dead = self.without(pruned)
+        return dead._pick(dead.ranks.sort(dim=1, descending=True, stable=True).indices)
+
+    def without(self, dead: Tensor) -> "Candidates":
+        """With those marked in `dead`, B N, made impossible; the order stays."""
+        totals = self.totals.masked_fill(dead, -torch.inf)
+        return Candidates(totals, self.ranks.masked_fill(dead, -torch.inf), self.tokens, self.parents)
+
+    def slice(self, columns: slice) -> "Candidates":
+        """These of the N, in their order."""
+        return Candidates(*(field[:, columns] for field in self._fields()))
+
+    def joined(self, other: "Candidates") -> "Candidates":
+        """Both, side by side."""
+        pairs = zip(self._fields(), other._fields(), strict=True)
+        return Candidates(*(torch.cat(pair, dim=1) for pair in pairs))
+
+    def _fields(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.totals, self.ranks, self.tokens, self.parents
+
+    def _pick(self, positions: Tensor) -> "Candidates":
+        return Candidates(*(field.gather(1, positions) for field in self._fields()))
+
+
+Prune = Callable[[Candidates], Tensor]
+"""Marks the candidates that may not be, B N."""
+
+
+class Ranking:
+    """Normalised scores: score / ((5 + length) / 6)^length_norm + coverage_norm * sum_s log min(coverage_s,
+    1).
+
+    In Lua (Beam.lua) the length of every candidate of step t is t; of a hypothesis that is stored or compared
+    after step t it is t + 1. With `length_penalty="words"` (google/seq2seq) the length is the number of words
+    without `</s>`.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+
+    def candidates(self, totals: Tensor, tokens: Tensor, beam: Beam, step: int) -> Tensor:
+        """Ranks of `totals`, B K M, the scores of hypotheses continued by `tokens`, B K M, in step `step`."""
+        lengths: Tensor | float = step
+        if self._settings.length_penalty == "words":
+            lengths = (beam.lengths[:, :, None] + (tokens != EOS)).double()
+        ranks = self._per_length(totals, lengths)
+        penalty = self._uncovered(beam)
+        return ranks if penalty is None else ranks + penalty[:, :, None]
+
+    def hypotheses(self, beam: Beam, step: int) -> Tensor:
+        """Ranks of the beam's hypotheses as they stand after step `step`, B K."""
+        words = self._settings.length_penalty == "words"
+        ranks = self._per_length(beam.scores, beam.lengths.double() if words else step + 1)
+        penalty = self._uncovered(beam)
+        return ranks if penalty is None else ranks + penalty
+
+    def _per_length(self, totals: Tensor, lengths: Tensor | float) -> Tensor:
+        if self._settings.length_norm == 0:
+            return totals
+        return totals / ((5.0 + lengths) / 6.0) ** self._settings.length_norm
+
+    def _uncovered(self, beam: Beam) -> Tensor | None:
+        if beam.coverage is None:
+            return None
+        return self._settings.coverage_norm * beam.coverage.clamp(max=1.0).log().sum(dim=2)
+
+
+def continuations(
+    beam: Beam,
+    log_probs: Tensor,
+    source_lengths: Tensor,
+    ranking: Ranking,
+    settings: SearchSettings,
+    step: int,
+) -> Candidates:
+    """Every continuation that could enter the beam: of each row the best words and `</s>`, ranked.
+
+    log_probs: R V, used up (overwritten); source_lengths: B. A row cannot place more of its own continuations
+    than are looked at in the whole beam, so looking at that many per row loses none.
+    """
+    sentences, slots = beam.scores.shape
+    considered = settings.beam_size * settings.pre_filter_factor
+    end = log_probs[:, EOS].to(torch.float64, copy=True).view(sentences, slots)
+    if settings.eos_norm > 0:
+        end = end * (settings.eos_norm * source_lengths[:, None].double() / step)
+    log_probs[:, EOS] = -torch.inf
+    values, tokens = log_probs.topk(min(considered, log_probs.shape[1] - 1), dim=1)
+    values = values.double().view(sentences, slots, -1)
+    if settings.finished == "stay":
+        values = values.masked_fill(beam.ended[:, :, None], -torch.inf)
+        end = end.masked_fill(beam.ended, 0.0)
+    values = torch.cat([values, end[:, :, None]], dim=2)
+    tokens = torch.cat(
+        [tokens.view(sentences, slots, -1), torch.full_like(end, EOS, dtype=torch.int64)[:, :, None]], 2
+    )
+    totals = beam.scores[:, :, None] + values
+    ranks = ranking.candidates(totals, tokens, beam, step)
+    parents = torch.arange(slots, device=totals.device)[None, :, None].expand_as(tokens)
+    return Candidates(totals.flatten(1), ranks.flatten(1), tokens.flatten(1), parents.flatten(1))
+
+
+def choose(pool: Candidates, settings: SearchSettings, prune: Prune | None) -> Candidates:
+    """The beam_size best of the pool, best first; pruned ones stay only as dead slots, as in Lua.
+
+    With `pre_filter_factor` f, the best f * beam_size are looked at before the pruned ones go.
+    """
+    considered = pool.best(settings.beam_size * settings.pre_filter_factor)
+    if prune is not None:
+        considered = considered.demoted(prune(considered))
+    return considered.slice(slice(settings.beam_size))

@@ -1,0 +1,345 @@
+"""From source tokens to translations: what translate.py, validation by BLEU and servers call."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from onmt.constants import BOS, EOS, PAD, UNK
+from onmt.data.batch import Batch, make_batch, pad_sequences
+from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
+from onmt.decoding.grid import Constraints
+from onmt.decoding.hypotheses import History, Path, histories
+from onmt.decoding.lexicon import (
+    placeholder_ids,
+    read_phrase_table,
+    read_subdictionary,
+    replace_unknown,
+    required_words,
+    restore_placeholders,
+)
+from onmt.decoding.options import TranslatorOptions
+from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedScorer, Scorer
+from onmt.decoding.step import SearchSettings
+from onmt.errors import DataError, OptionError
+from onmt.models.language_model import LanguageModel
+from onmt.models.loading import LoadedModel
+from onmt.models.seq2seq import Seq2Seq
+from onmt.modules.encoding import Encoding, padding_mask
+from onmt.text.features import split_features
+from onmt.text.placeholders import is_placeholder, name_and_value
+
+Vectors = npt.NDArray[np.float32]
+Features = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: words and, per feature, the label of every word; or vectors, frames x dimension.
+
+    placeholders: the values of the placeholders among the words, by the names the words have.
+    """
+
+    words: tuple[str, ...] = ()
+    features: Features = ()
+    placeholders: Mapping[str, str] = field(default_factory=dict)
+    vectors: Vectors | None = None
+
+    def __len__(self) -> int:
+        return len(self.words) if self.vectors is None else len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A given translation to score: words and, per feature, the label of every word."""
+
+    words: tuple[str, ...]
+    features: Features = ()
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation.
+
+    features: per target feature the label of every word. score: sum of log-probabilities with `</s>`'s,
+    normalised if norms are on; -inf: nothing could be found. attention: words x source positions, None
+    without attention.
+    """
+
+    words: list[str]
+    features: list[list[str]]
+    score: float
+    attention: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of one source.
+
+    hypotheses: n_best of them, best first; none for an empty source. gold_score: log-probability of the
+    reference's words and `</s>`. unknown: source words that the vocabulary does not have. history: see
+    `-save_beam_to`.
+    """
+
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    gold_score: float | None = None
+    unknown: int = 0
+    history: History | None = None
+
+
+class Translator:
+    """Translates with one model, and a language model beside it if there is one."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        vocabularies: Vocabularies,
+        options: TranslatorOptions,
+        language_model: LoadedModel | None = None,
+    ) -> None:
+        """Read what the options name. The model computes where its parameters are.
+
+        Raises OptionError where model and options do not fit together, DataError for unreadable files.
+        """
+        self._model = model
+        self._vocabularies = vocabularies
+        self._options = options
+        self._device = next(model.parameters()).device
+        self._settings = settings_of(options, model)
+        self._table = read_phrase_table(options.phrase_table) if options.phrase_table else None
+        self._language_model: LanguageModel | None = None
+        if language_model is not None:
+            self._language_model = _fitting_language_model(language_model, vocabularies)
+        self.allowed: Tensor | None = None
+        """Ids of the target words that may be used, None: all."""
+        target = vocabularies.tgt[0]
+        if options.target_subdict:
+            self.allowed = torch.tensor(read_subdictionary(options.target_subdict, target)).to(self._device)
+        reserved = placeholder_ids(target) if options.placeholder_constraints else []
+        self._reserved = torch.tensor(reserved, dtype=torch.int64, device=self._device)
+        assert model.spec.decoder is not None
+        if options.replaces_unknown_words and model.spec.decoder.attention.score in ("last", "none"):
+            raise OptionError("-replace_unk needs a model with attention; this one has none")
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Sources are vectors, not words."""
+        return not self._vocabularies.src
+
+    def source(self, tokens: Sequence[str]) -> Source:
+        """Tokens, with features attached, as a source. DataError if the features are not the model's."""
+        words, features = self._parse(tokens, self._vocabularies.src, "source")
+        named = [name_and_value(word) for word in words]
+        return Source(
+            tuple(name for name, _ in named),
+            features,
+            {name: value for name, value in named if is_placeholder(name)},
+        )
+
+    def source_vectors(self, vectors: Vectors) -> Source:
+        """Frames x dimension as a source. DataError if the dimension is not the model's."""
+        size = self._vocabularies.src_vector_size
+        if len(vectors) > 0 and vectors.shape[1] != size:
+            raise DataError(f"vectors of {vectors.shape[1]} numbers, but the model reads {size}")
+        return Source(vectors=vectors)
+
+    def reference(self, tokens: Sequence[str]) -> Reference:
+        """Tokens as a reference. DataError if their features are not the model's."""
+        return Reference(*self._parse(tokens, self._vocabularies.tgt, "target"))
+
+    def translate(
+        self, sources: Sequence[Source], batch_size: int, references: Sequence[Reference] | None = None
+    ) -> list[Translation]:
+        """Translate the sources, `batch_size` at a time; the results come in their order."""
+        results = [Translation()] * len(sources)
+        for batch in _by_length(sources, batch_size):
+            gold = None if references is None else [references[place] for place in batch]
+            translations = self._translate([sources[place] for place in batch], gold)
+            for place, translation in zip(batch, translations, strict=True):
+                results[place] = translation
+        return results
+
+    def encode(self, sources: Sequence[Source], batch_size: int) -> list[npt.NDArray[np.float32] | None]:
+        """The encoder's last final state for each source, None for an empty one."""
+        results: list[npt.NDArray[np.float32] | None] = [None] * len(sources)
+        for places in _by_length(sources, batch_size):
+            with torch.inference_mode():
+                batch = self._batch([sources[place] for place in places], None)
+                states = self._model.encode(batch.src, batch.src_lengths).states[-1]
+            for place, state in zip(places, states.cpu().numpy(), strict=True):
+                results[place] = state
+        return results
+
+    @torch.inference_mode()
+    def _translate(self, sources: list[Source], gold: list[Reference] | None) -> list[Translation]:
+        """Translate one batch of sources that are not empty."""
+        batch = self._batch(sources, gold)
+        gold_scores = None if gold is None else self._model.score(batch).tolist()
+        encoding = self._model.encode(batch.src, batch.src_lengths)
+        mask = encoding.mask
+        if mask is None:
+            mask = padding_mask(encoding.lengths, encoding.memory.shape[1])
+        first_label = EOS if self._model.spec.policies.features_shifted else BOS
+        labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
+        constraints = self._constraints(sources)
+        scorer = self._scorer(encoding, rows_per_sentence(self._settings, constraints))
+        result = beam_search(scorer, Sources(batch.src_lengths, mask, labels), self._settings, constraints)
+        unknown = (
+            [0] * len(sources) if self.reads_vectors else (batch.src[:, :, 0] == UNK).sum(dim=1).tolist()
+        )
+        past = histories(result.traces, len(sources)) if self._options.save_beam_to else [None] * len(sources)
+        return [
+            Translation(
+                [self._hypothesis(path, source) for path in paths],
+                None if gold_scores is None else gold_scores[place],
+                unknown[place],
+                past[place],
+            )
+            for place, (source, paths) in enumerate(zip(sources, result.paths, strict=True))
+        ]
+
+    def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
+        src: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+        if self.reads_vectors:
+            src = _padded_vectors([source.vectors for source in sources if source.vectors is not None])
+        else:
+            vocabularies = self._vocabularies.src
+            src = pad_sequences([_ids(vocabularies, source.words, source.features) for source in sources])
+        lengths = np.array([len(source) for source in sources], dtype=np.int64)
+        tgt = tgt_lengths = None
+        if gold is not None:
+            shifted = self._model.spec.policies.features_shifted
+            targets = [_target_ids(self._vocabularies.tgt, reference, shifted) for reference in gold]
+            tgt = pad_sequences(targets)
+            tgt_lengths = np.array([len(target) for target in targets], dtype=np.int64)
+        return make_batch(src, lengths, tgt, tgt_lengths, np.arange(len(sources))).to(self._device)
+
+    def _scorer(self, encoding: Encoding, beam: int) -> Scorer:
+        scorer: Scorer = ModelScorer(self._model, self._model.start(encoding), beam)
+        if self.allowed is not None:
+            scorer = RestrictedScorer(scorer, self.allowed)
+        if self._language_model is not None:
+            scorer = FusedScorer(
+                scorer,
+                self._language_model,
+                self._language_model.start(len(encoding.lengths)),
+                weight=self._options.lm_weight,
+                features=len(self._vocabularies.tgt) - 1,
+                beam=beam,
+            )
+        return scorer
+
+    def _constraints(self, sources: list[Source]) -> Constraints | None:
+        options = self._options
+        if not options.placeholder_constraints and not options.lexical_constraints:
+            return None
+        table = self._table if options.lexical_constraints else None
+        required = [
+            required_words(source.words, self._vocabularies.tgt[0], options.placeholder_constraints, table)
+            for source in sources
+        ]
+        words = torch.full((len(sources), max(map(len, required))), PAD, dtype=torch.int64)
+        for row, ids in zip(words, required, strict=True):
+            row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
+        return Constraints(words.to(self._device), options.limit_lexical_constraints, self._reserved)
+
+    def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
+        words = [self._vocabularies.tgt[0].word(token) for token in path.tokens]
+        if self._options.replaces_unknown_words and path.attention is not None and not self.reads_vectors:
+            tagged = not self._options.replace_unk
+            words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
+        words = restore_placeholders(words, source.placeholders)
+        delay = 1 if self._model.spec.policies.features_shifted else 0
+        labels = path.features[delay : delay + len(words)]
+        features = [
+            [vocabulary.word(row[column]) for row in labels]
+            for column, vocabulary in enumerate(self._vocabularies.tgt[1:])
+        ]
+        return Hypothesis(words, features, path.score, path.attention)
+
+    def _parse(
+        self, tokens: Sequence[str], vocabularies: Sequence[Vocabulary], side: str
+    ) -> tuple[tuple[str, ...], Features]:
+        words, features = split_features(tokens)
+        expected = len(vocabularies) - 1
+        if words and len(features) != expected:
+            raise DataError(
+                f"{len(features)} features per word, but the model's {side} has {expected} (word￨feature...)"
+            )
+        return tuple(words), tuple(tuple(values) for values in features)
+
+
+def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
+    """How to search, from the user's options and the model's dialect."""
+    limit = options.max_num_unks
+    return SearchSettings(
+        beam_size=options.beam_size,
+        n_best=options.n_best,
+        max_length=options.max_sent_length,
+        max_unknowns=int(limit) if np.isfinite(limit) else None,
+        pre_filter_factor=options.pre_filter_factor,
+        length_norm=options.length_norm,
+        coverage_norm=options.coverage_norm,
+        eos_norm=options.eos_norm,
+        finished=model.spec.policies.finished,
+        length_penalty=model.spec.policies.length_penalty,
+    )
+
+
+def _fitting_language_model(loaded: LoadedModel, vocabularies: Vocabularies) -> LanguageModel:
+    """The language model, if it speaks the translation model's target language."""
+    if not isinstance(loaded.model, LanguageModel):
+        raise OptionError(
+            f"-lm_model {loaded.path}: this is a {loaded.spec.model_type} model, not a language model"
+        )
+    theirs = [vocabulary.words for vocabulary in loaded.vocabularies.src]
+    if theirs != [vocabulary.words for vocabulary in vocabularies.tgt]:
+        raise OptionError(
+            f"-lm_model {loaded.path}: its vocabulary is not the target vocabulary of the translation model"
+        )
+    return loaded.model
+
+
+def _by_length(sources: Sequence[Source], batch_size: int) -> Iterable[list[int]]:
+    """Places of the sources that are not empty, in batches of similar length, so that none waits long."""
+    places = [place for place, source in enumerate(sources) if len(source) > 0]
+    places.sort(key=lambda place: len(sources[place]), reverse=True)
+    for start in range(0, len(places), batch_size):
+        yield places[start : start + batch_size]
+
+
+def _ids(
+    vocabularies: Sequence[Vocabulary], words: Sequence[str], features: Features
+) -> npt.NDArray[np.int64]:
+    """Length x F."""
+    columns = [
+        vocabulary.ids(values) for vocabulary, values in zip(vocabularies, (words, *features), strict=True)
+    ]
+    return np.array(columns, dtype=np.int64).T
+
+
+def _target_ids(
+    vocabularies: Sequence[Vocabulary], reference: Reference, shifted: bool
+) -> npt.NDArray[np.int64]:
+    """`<s> w1..wn </s>` beside each feature's labels, `</s> <s> f1..fn` if features come one step late, else
+    `<s> f1..fn </s>`; length n + 2.
+    """
+    features = reference.features or ((),) * (len(vocabularies) - 1)
+    columns = [[BOS, *vocabularies[0].ids(reference.words), EOS]]
+    for vocabulary, values in zip(vocabularies[1:], features, strict=True):
+        labels = vocabulary.ids(values)
+        columns.append([EOS, BOS, *labels] if shifted else [BOS, *labels, EOS])
+    return np.array(columns, dtype=np.int64).T
+
+
+def _padded_vectors(sequences: list[Vectors]) -> npt.NDArray[np.float32]:
+    """B S D, zeros behind the shorter ones."""
+    longest = max(len(sequence) for sequence in sequences)
+    padded = np.zeros((len(sequences), longest, sequences[0].shape[1]), dtype=np.float32)
+    for row, sequence in enumerate(sequences):
+        padded[row, : len(sequence)] = sequence
+    return padded
