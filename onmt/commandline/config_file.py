@@ -83,21 +83,17 @@ def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
     """
     if option.is_list:
         return _list_words(entry)
-    word = scalar_word(entry)
+    word, rest = _scalar_and_rest(entry)
+    if rest:
+        raise OptionError(f"{entry.place}: more text after the quoted value of {entry.key}")
     if not word and option.kind is not Kind.STRING:
         raise OptionError(f"{entry.place}: missing argument for option {option.shown}")
     return (word,)
 
 
-def scalar_word(entry: Entry) -> str:
-    """The value of an entry that holds one word, without quotes and comment."""
-    text = entry.text.lstrip(_BLANKS)
-    if not text.startswith('"'):
-        return _without_comment(entry.text)
-    word, end = _quoted(entry, text, 0)
-    if _without_comment(text[end:]):
-        raise OptionError(f"{entry.place}: more text after the quoted value of {entry.key}")
-    return word
+def leading_word(entry: Entry) -> str:
+    """The value of an entry of which nobody knows yet whether it is a list."""
+    return _scalar_and_rest(entry)[0]
 
 
 def write_config(path: str, values: Sequence[tuple[Option, Any]]) -> None:
@@ -185,6 +181,15 @@ def _list_words(entry: Entry) -> tuple[str, ...]:
             words.append(plain[0])
             position = plain.end()
     return tuple(words)
+
+
+def _scalar_and_rest(entry: Entry) -> tuple[str, str]:
+    """The value without quotes and comment, and what follows the quotes if there are any."""
+    text = entry.text.lstrip(_BLANKS)
+    if not text.startswith('"'):
+        return _without_comment(entry.text), ""
+    word, end = _quoted(entry, text, 0)
+    return word, _without_comment(text[end:])
 
 
 def _quoted(entry: Entry, text: str, start: int) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from onmt.commandline.config_file import (
     Entry,
     entry_words,
     read_entries,
-    scalar_word,
+    leading_word,
     write_config,
 )
 from onmt.commandline.help import help_text, markdown_text
@@ -55,7 +55,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     if on_command_line.keys() & HELP_FLAGS:
         raise HelpRequested(_answer(script, on_command_line))
     config = _read_config(on_command_line.get("config", ""))
-    selection = {entry.key: scalar_word(entry) for entry in config.entries} | on_command_line
+    selection = {entry.key: leading_word(entry) for entry in config.entries} | on_command_line
     chosen = script.choose(selection)
     declared = declared_options(chosen)
     table = {option.flag: option for option in (*declared, *_FILE_OPTIONS)}
@@ -214,7 +214,9 @@ def _check_required(given: Mapping[str, Given], declared: Sequence[Option]) -> N
 
 
 def _validate(option: Option, given: Given) -> None:
-    problem = option.info.valid(given.value) if option.info.valid is not None else None
+    if option.info.valid is None or given.value == option.default:  # a default may stand for "none"
+        return
+    problem = option.info.valid(given.value)
     if problem is not None:
         raise OptionError(f"{given.place}invalid argument for option {option.shown}: {problem}")
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from onmt.commandline.schema import Kind, Option
@@ -10,7 +9,7 @@ from onmt.errors import OptionError
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?")
-_HEXADECIMAL = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
+_WHOLE = re.compile(r"[+-]?(?:[0-9]{1,200}|0[xX][0-9a-fA-F]{1,200})")
 _LARGEST_INTEGER = 2**63 - 1  # what a tensor can hold
 
 
@@ -80,17 +79,18 @@ def _boolean(option: Option, word: str) -> bool:
 def _number(option: Option, word: str) -> int | float:
     """A number as Lua's `tonumber` reads it: decimals, exponents, `0x10`; inf where fractions may be."""
     text = word.strip(" \t")
-    if _HEXADECIMAL.fullmatch(text):
-        number = Decimal(int(text, 16))
-    elif _DECIMAL.fullmatch(text):
-        number = Decimal(text)
-    else:
+    exact: int | None = None
+    if _WHOLE.fullmatch(text):
+        exact = int(text, 16) if "x" in text.lower() else int(text)
+    elif not _DECIMAL.fullmatch(text):
         should_be = "an integer" if option.kind is Kind.INTEGER else "a number"
         raise OptionError(f"invalid type for option {option.shown} (should be {should_be}, not '{word}')")
     if option.kind is Kind.NUMBER:
-        return float(number)
-    if not number.is_finite() or number != number.to_integral_value():
-        raise OptionError(f"invalid type for option {option.shown} (should be an integer, not '{word}')")
-    if abs(number) > _LARGEST_INTEGER:
+        return float(text if exact is None else exact)
+    if exact is None:
+        if not float(text).is_integer():
+            raise OptionError(f"invalid type for option {option.shown} (should be an integer, not '{word}')")
+        exact = int(float(text))
+    if abs(exact) > _LARGEST_INTEGER:
         raise OptionError(f"invalid argument for option {option.shown}: the integer is too large")
-    return int(number)
+    return exact
