@@ -20,8 +20,8 @@ from onmt.commandline.config_file import (
     EntriesParser,
     Entry,
     entry_words,
-    read_entries,
     leading_word,
+    read_entries,
     write_config,
 )
 from onmt.commandline.help import help_text, markdown_text

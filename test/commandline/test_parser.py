@@ -23,6 +23,17 @@ def refusal(script, argv):
     return str(caught.value)
 
 
+def outcome(script, argv):
+    """The refusal of a command line, if it is refused."""
+    try:
+        parse(script, argv)
+    except HelpRequested:
+        return None
+    except OptionError as error:
+        return str(error)
+    return None
+
+
 def test_defaults_and_what_was_given(script):
     parsed = parse(script, ["-save_data", "demo", "-tok_src_mode", "conservative"])
     assert parsed.options.save_data == "demo"
@@ -343,12 +354,7 @@ argument = st.one_of(flags.map("-{}".format), flags.map("--{}".format), words)
 @settings(max_examples=300, deadline=None)
 @given(argv=st.lists(argument, max_size=7))
 def test_any_command_line_gives_options_or_one_line(script, argv):
-    try:
-        parse(script, argv)
-    except HelpRequested:
-        pass
-    except OptionError as error:
-        assert str(error)
+    assert outcome(script, argv) != ""
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -360,7 +366,5 @@ def test_any_command_line_gives_options_or_one_line(script, argv):
 def test_any_config_file_gives_options_or_one_line(script, tmp_path, content):
     config = tmp_path / "any.conf"
     config.write_bytes(content)
-    try:
-        parse(script, [*SAVE, "-config", str(config)])
-    except OptionError as error:
-        assert str(config) in str(error) or "-load" in str(error)
+    message = outcome(script, [*SAVE, "-config", str(config)])
+    assert message is None or str(config) in message
