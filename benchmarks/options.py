@@ -33,7 +33,9 @@ class WorkloadOptions:
 class MeasurementOptions:
     """Measurement"""
 
-    rounds: int = option(3, "Measurements of each kind, taken in turn; the median counts.", valid=at_least(1))
+    rounds: int = option(
+        3, "Measurements of each kind, taken in turn; the fastest counts.", valid=at_least(1)
+    )
     matrix_size: int = option(
         4096, "The machine's rate is that of multiplying two square matrices of this size.", valid=at_least(1)
     )

@@ -1,0 +1,186 @@
+"""`tools/demo.py`, run by `make demo`: the whole pipeline on the corpus of dates, each command shown."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onmt.commandline.declare import option
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.commandline.validators import at_least, not_empty
+from onmt.data.dates import join
+from onmt.errors import DataError, OnmtError
+from onmt.logger import Logger, LoggerOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MODEL = (
+    *(
+        "-encoder_type",
+        "brnn",
+        "-rnn_type",
+        "GRU",
+        "-layers",
+        "1",
+        "-rnn_size",
+        "128",
+        "-word_vec_size",
+        "64",
+    ),
+    *("-dropout", "0"),
+)
+TRAINING = (
+    *("-optim", "adam", "-learning_rate", "0.003", "-learning_rate_decay", "0.5", "-start_decay_at", "5"),
+    *("-max_batch_size", "64", "-max_tokens", "5000", "-save_every", "0", "-save_every_epochs", "0"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """Demo"""
+
+    data: str = option(str(ROOT / "data" / "dates"), "Folder of the corpus.", valid=not_empty)
+    output: str = option(
+        "demo", "Folder for everything that is made; its files are replaced.", valid=not_empty
+    )
+    end_epoch: int = option(7, "How long to train.", valid=at_least(1))
+    lines: int = option(10, "Test lines to show.", valid=at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(PipelineOptions, LoggerOptions):
+    """Demonstration"""
+
+
+SCRIPT = Script(
+    name="tools/demo.py",
+    summary="Teaches a small model to read dates, and shows what it makes of dates that it has never seen.",
+    choose=lambda _: DemoOptions,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One test line as a person reads it."""
+
+    source: str
+    prediction: str
+    reference: str
+
+    @property
+    def exact(self) -> bool:
+        """The model got every character right."""
+        return self.prediction == self.reference
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[DemoOptions], logger: Logger) -> None:
+    """Preprocess, train, translate; show the answers, the exact-match rate and what to try next."""
+    options = parsed.options
+    data, output = Path(options.data), Path(options.output)
+    output.mkdir(parents=True, exist_ok=True)
+    for old in output.glob("dates_epoch*.pt"):
+        old.unlink()
+    _run("preprocess.py", preprocess_arguments(data, output))
+    _run("train.py", train_arguments(output, options.end_epoch))
+    model = trained_model(output)
+    _run("translate.py", translate_arguments(model, data / "test.src", output / "test.pred"))
+    answers = read_answers(data / "test.src", output / "test.pred", data / "test.tgt")
+    print(
+        f"\n{table(answers[: options.lines])}\n\n{advice(model)}\n\nexact match: {exact_match(answers):.1f} %"
+    )
+
+
+def preprocess_arguments(data: Path, output: Path) -> list[str]:
+    """Vocabularies and binary data from the text files."""
+    files = [
+        argument
+        for split in ("train", "valid")
+        for side in ("src", "tgt")
+        for argument in (f"-{split}_{side}", str(data / f"{split}.{side}"))
+    ]
+    return [*files, "-src_seq_length", "80", "-tgt_seq_length", "20", "-save_data", str(output / "dates")]
+
+
+def train_arguments(output: Path, end_epoch: int) -> list[str]:
+    """A small bidirectional model."""
+    paths = ("-data", str(output / "dates-train.json"), "-save_model", str(output / "dates"))
+    return [*paths, *MODEL, *TRAINING, "-end_epoch", str(end_epoch)]
+
+
+def translate_arguments(model: Path, source: Path, predictions: Path) -> list[str]:
+    """The best translation of every test line."""
+    return ["-model", str(model), "-src", str(source), "-output", str(predictions), "-batch_size", "100"]
+
+
+def trained_model(output: Path) -> Path:
+    """The model that training left. Raises DataError if there is none."""
+    models = sorted(output.glob("dates_epoch*.pt"))
+    if len(models) != 1:
+        raise DataError(f"{output}: one trained model dates_epoch*.pt was expected, not {len(models)}")
+    return models[0]
+
+
+def read_answers(source: Path, prediction: Path, reference: Path) -> list[Answer]:
+    """The three files side by side, characters joined. Raises DataError if they differ in length."""
+    columns = [
+        [join(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        for path in (source, prediction, reference)
+    ]
+    if len({len(column) for column in columns}) != 1:
+        lengths = ", ".join(str(len(column)) for column in columns)
+        raise DataError(f"{source}, {prediction} and {reference} differ in length: {lengths} lines")
+    return [Answer(*texts) for texts in zip(*columns, strict=True)]
+
+
+def exact_match(answers: Sequence[Answer]) -> float:
+    """Percent of the answers that are right to the last character."""
+    return 100 * sum(answer.exact for answer in answers) / len(answers)
+
+
+def table(answers: Sequence[Answer]) -> str:
+    """Source, prediction, reference, and a mark at what is right."""
+    rows = [("source (unseen in training)", "prediction", "reference", "")]
+    rows += [
+        (answer.source, answer.prediction, answer.reference, "✓" if answer.exact else "✗")
+        for answer in answers
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths[:3]), *lines[1:]])
+
+
+def advice(model: Path) -> str:
+    """What to try next."""
+    return "\n".join(
+        [
+            "Try next:",
+            "- a date of your own, in characters with blanks between them and _ for a blank:",
+            f"  echo 'n o o n _ o n _ 1 _ m a y _ 2 0 2 6' | {python()} translate.py -model {model} -src -",
+            "- five answers per line, best first: add -n_best 5; another search: -beam_size 1",
+            "- a smaller or longer training: the commands above, with -rnn_size, -end_epoch, -dropout ...",
+            "- your own text: two files with a sentence per line, the same three commands (README.md)",
+        ]
+    )
+
+
+def python() -> str:
+    """How the user would type the interpreter's name in this folder."""
+    executable, here = Path(sys.executable), Path.cwd()
+    return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
+
+
+def _run(script: str, arguments: Sequence[str]) -> None:
+    print(f"\n$ {python()} {script} {shlex.join(arguments)}", flush=True)
+    finished = subprocess.run([sys.executable, str(ROOT / script), *arguments])
+    if finished.returncode != 0:
+        raise OnmtError(f"the demo stops here: {script} ended with exit code {finished.returncode}")
