@@ -24,7 +24,7 @@ class Moses:
         self._detokenizer = sacremoses.MosesDetokenizer(lang=language)
 
     def tokenize(self, line: str) -> list[str]:
-        """The words of a line. Placeholders stay whole; outside them, characters that mark tokens are replaced."""
+        """The words of a line. Placeholders stay whole; elsewhere, lookalikes replace the marks of tokens."""
         parts = re.split(f"({_PLACEHOLDER})", line)
         parts[::2] = [part.translate(_MARKERS) for part in parts[::2]]
         parts[1::2] = [protect(part) for part in parts[1::2]]

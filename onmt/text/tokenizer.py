@@ -1,8 +1,7 @@
 """From lines of text to tokens and back."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from onmt.constants import FEATURE_MARKER, JOINER, PLACEHOLDER_CLOSE, PLACEHOLDER_OPEN
@@ -11,8 +10,9 @@ from onmt.text import case
 from onmt.text.bpe import Bpe, read_bpe_model
 from onmt.text.characters import separators
 from onmt.text.features import split_features
+from onmt.text.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.moses import Moses
-from onmt.text.options import TokenizerOptions
+from onmt.text.options import SegmentationOptions, TokenizerOptions
 from onmt.text.placeholders import is_placeholder, unprotect
 from onmt.text.words import WordSegmenter
 
@@ -23,38 +23,28 @@ _CACHE_SIZE: Final = 1 << 18
 _LONGEST_CACHED: Final = 64
 
 
-@dataclass(frozen=True)
-class TokenizerHooks:
-    """Functions of the user that take over a step; a result of None means "do as usual".
-
-    tokenize: line -> tokens, in place of everything the tokenizer does, BPE and case included.
-    post_tokenize: tokens -> tokens, after everything.
-    detokenize: words and, per feature, their values -> line.
-    """
-
-    tokenize: Callable[[str], list[str] | None] | None = None
-    post_tokenize: Callable[[list[str]], list[str] | None] | None = None
-    detokenize: Callable[[list[str], list[list[str]]], str | None] | None = None
-
-
-NO_HOOKS: Final = TokenizerHooks()
-
-
 class Tokenizer:
     """Cuts lines into tokens: words, then parts of one case, then subwords; last, case becomes a feature.
 
-    Raises DataError when made with a `-bpe_model` that is none.
+    Words are cut into subwords if there is a `bpe`.
     """
 
-    def __init__(self, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> None:
+    def __init__(
+        self, options: SegmentationOptions, bpe: Bpe | None = None, hooks: TokenizerHooks = NO_HOOKS
+    ) -> None:
         self._options = options
         self._hooks = hooks
         self._joiner = options.joiner if options.joiner_annotate else ""
         self._glues_joiners = options.joiner_annotate and not options.joiner_new
         self._words = WordSegmenter(options) if options.mode in ("conservative", "aggressive") else None
         self._moses = Moses(options.moses_language) if options.mode == "moses" else None
-        self._bpe = Bpe(read_bpe_model(options)) if options.bpe_model else None
+        self._bpe = bpe
         self._cache: dict[str, list[str]] = {}
+
+    @classmethod
+    def of(cls, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> "Tokenizer":
+        """The tokenizer of these options, with their `-bpe_model`. DataError when that is no BPE model."""
+        return cls(options, Bpe(read_bpe_model(options)) if options.bpe_model else None, hooks)
 
     def tokenize(self, line: str) -> list[str]:
         """The tokens of a line, features attached (`word￨feature`)."""

@@ -1,8 +1,8 @@
 """Cuts a line into words, numbers and punctuation: modes conservative and aggressive of the tokenizer.
 
 Tokens are found in one pass over the characters. Between two tokens that no blank separates in the text there
-is a boundary, and the joiner that marks it sits on the token before it or on the token after it. Source of the
-rules: tools/utils/tokenizer.lua.
+is a boundary, and the joiner that marks it sits on the token before it or on the token after it.
+Source of the rules: tools/utils/tokenizer.lua.
 """
 
 from enum import Enum, auto
@@ -102,9 +102,12 @@ class WordSegmenter:
         self._conservative = options.mode == "conservative"
         self._scripts = frozenset(options.segment_alphabet)
         self._looks_at_scripts = bool(self._scripts) or options.segment_alphabet_change
+        self._keeps_latin_words = "Latin" not in self._scripts
 
     def segment(self, text: str) -> list[str]:
         """The tokens of a text, with joiners as the options say."""
+        if self._keeps_latin_words and text.isascii() and text.isalpha():
+            return [text]  # most words
         builder = _TokenBuilder(self._options)
         previous = _Kind.START
         previous_script: str | None = None

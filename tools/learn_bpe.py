@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Learns a model of subwords: `python tools/learn_bpe.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.learn_bpe import main
+
+if __name__ == "__main__":
+    sys.exit(main())
