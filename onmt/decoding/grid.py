@@ -128,3 +128,6 @@ class Grid:
             sentences, slots, _ = self.used.shape
             tokens = self.constraints.words[:, None, :].expand(-1, slots, -1)
             log_probs.view(sentences, slots, -1).scatter_(2, tokens, -torch.inf)
+            log_probs[
+                :, PAD
+            ] = -torch.inf  # stands for "no constraint" in some rows: forbid it in all of them

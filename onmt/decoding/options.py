@@ -1,11 +1,22 @@
 """What translation can be asked. No torch here."""
 
 import math
+import os
 from dataclasses import dataclass
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file_or_empty, existing_model_or_empty
+from onmt.commandline.validators import (
+    at_least,
+    existing_file,
+    existing_file_or_empty,
+    existing_model_or_empty,
+    not_empty,
+)
 from onmt.errors import OptionError
+from onmt.hooks import HookOptions
+from onmt.logger import LoggerOptions
+from onmt.runtime.options import DeviceOptions
+from onmt.text.options import TokenizerOptions, on_the_fly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +115,93 @@ class TranslatorOptions:
     def replaces_unknown_words(self) -> bool:
         """Attention is needed to replace `<unk>`."""
         return self.replace_unk or self.replace_unk_tagged
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateDataOptions:
+    """Data"""
+
+    src: str = option(
+        "",
+        "File to translate, a sentence per line; `-` reads standard input.",
+        valid=existing_file,
+        required=True,
+    )
+    tgt: str = option("", "File of reference translations to score.", valid=existing_file_or_empty)
+    output: str = option(
+        "pred.txt",
+        "File for the translations, -n_best lines per sentence; `-` writes standard output.",
+        valid=not_empty,
+    )
+    save_attention: str = option("", "File for the attention weights of every translation.")
+    batch_size: int = option(30, "Sentences to translate at a time.", valid=at_least(1))
+    idx_files: bool = option(
+        False,
+        "Each line starts with a key and a blank, and source and reference belong together by their keys. "
+        "Always so where the source is vectors.",
+    )
+    detokenize_output: bool = option(False, "Write plain text: undo what the -tok_tgt_* options say.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationModelOptions:
+    """Translator"""
+
+    model: str = option("", "Model to translate with.", valid=existing_model_or_empty)
+
+    def check(self) -> None:
+        """There must be a model."""
+        if not self.model:
+            raise OptionError("-model is missing: which model shall translate?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnTheFlyTokenizerOptions:
+    """Tokenizer"""
+
+    tok_src: TokenizerOptions = on_the_fly("tok_src_")  # noqa: RUF009 - makes a field
+    tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeOptions:
+    """Other"""
+
+    time: bool = option(False, "Log the average time that a sentence took.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateOptions(
+    TranslateDataOptions,
+    TranslationModelOptions,
+    TranslatorOptions,
+    OnTheFlyTokenizerOptions,
+    DeviceOptions,
+    HookOptions,
+    LoggerOptions,
+    TimeOptions,
+):
+    """Translate"""
+
+    @property
+    def writes_data_to_stdout(self) -> bool:
+        """Standard output carries results, so the log must go elsewhere."""
+        return "-" in (self.output, self.save_attention, self.save_beam_to)
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.src == "-" and self.tgt == "-":
+            raise OptionError("-src and -tgt cannot both be standard input")
+        if self.dump_input_encoding and self.tgt:
+            raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
+        results = [path for path in (self.output, self.save_attention, self.save_beam_to) if path]
+        read = (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict)
+        for place, path in enumerate(results):
+            if path in results[:place]:
+                raise OptionError(f"'{path}' cannot be the file of two results")
+            if path != "-" and any(_same_file(path, other) for other in read if other):
+                raise OptionError(f"'{path}' is read by this run: writing results to it would destroy it")
+
+
+def _same_file(path: str, other: str) -> bool:
+    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)

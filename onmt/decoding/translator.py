@@ -1,6 +1,6 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,11 @@ from onmt.text.placeholders import is_placeholder, name_and_value
 
 Vectors = npt.NDArray[np.float32]
 Features = tuple[tuple[str, ...], ...]
+Progress = Callable[[int], object]  # is told how many more sources are done
+
+
+def ignore(done: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,6 @@ class Translation:
 
     hypotheses: list[Hypothesis] = field(default_factory=list)
     gold_score: float | None = None
-    unknown: int = 0
     history: History | None = None
 
 
@@ -130,6 +134,15 @@ class Translator:
         """Sources are vectors, not words."""
         return not self._vocabularies.src
 
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """Of the target words."""
+        return self._vocabularies.tgt[0]
+
+    def unknown_words(self, source: Source) -> int:
+        """Words of the source that the vocabulary does not have."""
+        return 0 if self.reads_vectors else self._vocabularies.src[0].ids(source.words).count(UNK)
+
     def source(self, tokens: Sequence[str]) -> Source:
         """Tokens, with features attached, as a source. DataError if the features are not the model's."""
         words, features = self._parse(tokens, self._vocabularies.src, "source")
@@ -152,18 +165,26 @@ class Translator:
         return Reference(*self._parse(tokens, self._vocabularies.tgt, "target"))
 
     def translate(
-        self, sources: Sequence[Source], batch_size: int, references: Sequence[Reference] | None = None
+        self,
+        sources: Sequence[Source],
+        batch_size: int,
+        references: Sequence[Reference] | None = None,
+        progress: Progress = ignore,
     ) -> list[Translation]:
         """Translate the sources, `batch_size` at a time; the results come in their order."""
         results = [Translation()] * len(sources)
+        progress(sum(len(source) == 0 for source in sources))
         for batch in _by_length(sources, batch_size):
             gold = None if references is None else [references[place] for place in batch]
             translations = self._translate([sources[place] for place in batch], gold)
             for place, translation in zip(batch, translations, strict=True):
                 results[place] = translation
+            progress(len(batch))
         return results
 
-    def encode(self, sources: Sequence[Source], batch_size: int) -> list[npt.NDArray[np.float32] | None]:
+    def encode(
+        self, sources: Sequence[Source], batch_size: int, progress: Progress = ignore
+    ) -> list[npt.NDArray[np.float32] | None]:
         """The encoder's last final state for each source, None for an empty one."""
         results: list[npt.NDArray[np.float32] | None] = [None] * len(sources)
         for places in _by_length(sources, batch_size):
@@ -172,6 +193,7 @@ class Translator:
                 states = self._model.encode(batch.src, batch.src_lengths).states[-1]
             for place, state in zip(places, states.cpu().numpy(), strict=True):
                 results[place] = state
+            progress(len(places))
         return results
 
     @torch.inference_mode()
@@ -188,15 +210,11 @@ class Translator:
         constraints = self._constraints(sources)
         scorer = self._scorer(encoding, rows_per_sentence(self._settings, constraints))
         result = beam_search(scorer, Sources(batch.src_lengths, mask, labels), self._settings, constraints)
-        unknown = (
-            [0] * len(sources) if self.reads_vectors else (batch.src[:, :, 0] == UNK).sum(dim=1).tolist()
-        )
         past = histories(result.traces, len(sources)) if self._options.save_beam_to else [None] * len(sources)
         return [
             Translation(
                 [self._hypothesis(path, source) for path in paths],
                 None if gold_scores is None else gold_scores[place],
-                unknown[place],
                 past[place],
             )
             for place, (source, paths) in enumerate(zip(sources, result.paths, strict=True))

@@ -1,0 +1,27 @@
+"""`translate.py`: translates a file with a trained model."""
+
+from collections.abc import Sequence
+
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.decoding.options import TranslateOptions
+from onmt.logger import Logger
+
+SCRIPT = Script(
+    name="translate.py",
+    summary="Translates a file with a trained model.",
+    choose=lambda _: TranslateOptions,
+    data_on_stdout=lambda options: options.writes_data_to_stdout,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[TranslateOptions], logger: Logger) -> None:
+    """Translate; torch is imported only now."""
+    from onmt.decoding.translation_run import TranslationRun
+
+    TranslationRun(parsed.options, logger).run()

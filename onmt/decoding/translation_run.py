@@ -1,0 +1,216 @@
+"""The run of translate.py: reads windows of sentences, translates them, writes results and log in order."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from tqdm import tqdm
+
+from onmt.constants import UNK_WORD
+from onmt.decoding.hypotheses import History
+from onmt.decoding.inputs import Input, ResultFile, read_inputs, windows
+from onmt.decoding.options import TranslateOptions
+from onmt.decoding.output import attention_block, beam_json, encoding_line, hypothesis_tokens, source_text
+from onmt.decoding.summary import Coverage, Scores, Timer
+from onmt.decoding.translator import Hypothesis, Reference, Source, Translation, Translator
+from onmt.errors import CheckpointError, DataError
+from onmt.hooks import load_hook_module
+from onmt.logger import Logger
+from onmt.models.loading import load_model
+from onmt.models.seq2seq import Seq2Seq
+from onmt.runtime.device import select_device
+from onmt.text.features import join_features
+from onmt.text.hooks import tokenizer_hooks
+from onmt.text.tokenizer import Detokenizer, Tokenizer
+
+WINDOW: Final = 20
+"""Batches read at a time from a file, so that sentences of similar length can share a batch. From standard
+input it is one batch: whoever waits for the answer does not wait longer than needed.
+"""
+
+Parsed = TypeVar("Parsed")
+
+
+class TranslationRun:
+    """One call of translate.py."""
+
+    def __init__(self, options: TranslateOptions, logger: Logger) -> None:
+        self._options = options
+        self._logger = logger
+        self._translator = self._load()
+        self._hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
+        self._tokenizer = Tokenizer.of(options.tok_src, self._hooks)
+        self._reference_tokenizer = Tokenizer.of(options.tok_tgt, self._hooks)
+        self._detokenizer = Detokenizer.of(options.tok_tgt, self._hooks)
+        for place, side in enumerate((options.tok_src, options.tok_tgt), start=1):
+            logger.info(f"Using on-the-fly '{side.mode}' tokenization for input {place}")
+        self._count = 0
+        self._sources, self._targets = Coverage(), Coverage()
+        self._predicted, self._gold = Scores(), Scores()
+        self._timer = Timer()
+        self._past: list[History] = []
+
+    def run(self) -> None:
+        """Translate everything."""
+        options = self._options
+        vectors = self._translator.reads_vectors
+        size = options.batch_size * (1 if options.src == "-" else WINDOW)
+        inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)
+        with (
+            ResultFile(options.output) as output,
+            ResultFile(options.save_attention) as attention,
+            tqdm(unit="sentence", disable=None, leave=False) as bar,
+        ):
+            for window in windows(inputs, size):
+                sources = [self._source(one) for one in window]
+                if options.dump_input_encoding:
+                    self._encode(window, sources, output, bar.update)
+                else:
+                    self._translate(window, sources, output, attention, bar.update)
+                output.flush()
+                attention.flush()
+        self._log_summary()
+        if options.save_beam_to:
+            with ResultFile(options.save_beam_to) as file:
+                file.write(beam_json(self._past, self._translator.target_vocabulary))
+
+    def _load(self) -> Translator:
+        options, logger = self._options, self._logger
+        device = select_device(options, logger)
+        logger.info(f"Loading '{options.model}'...")
+        loaded = load_model(options.model, device)
+        logger.info(f"Model {loaded.spec.model_type} trained on {loaded.data_type}")
+        if not isinstance(loaded.model, Seq2Seq):
+            raise CheckpointError(
+                f"{options.model}: this is a {loaded.spec.model_type} model; only seq2seq models translate "
+                "(tools/tag.py and tools/lm.py are for the others)"
+            )
+        language_model = None
+        if options.lm_model:
+            logger.info(f"Loading '{options.lm_model}'...")
+            language_model = load_model(options.lm_model, device)
+        translator = Translator(loaded.model, loaded.vocabularies, options, language_model)
+        if translator.allowed is not None:
+            logger.info(
+                f"Using target vocabulary from {options.target_subdict} ({len(translator.allowed)} vocabs)"
+            )
+        return translator
+
+    def _source(self, one: Input) -> Source:
+        if one.vectors is not None:
+            return _placed(one.where, self._translator.source_vectors, one.vectors)
+        assert one.text is not None
+        return _placed(one.where, self._translator.source, self._tokens(one.text, self._tokenizer))
+
+    def _reference(self, one: Input) -> Reference:
+        assert one.gold is not None
+        tokens = self._tokens(one.gold, self._reference_tokenizer)
+        return _placed(one.gold_where, self._translator.reference, tokens)
+
+    def _tokens(self, line: str, tokenizer: Tokenizer) -> list[str]:
+        return tokenizer.tokenize(self._hooks.preprocessed([line])[0])
+
+    def _translate(
+        self,
+        window: Sequence[Input],
+        sources: Sequence[Source],
+        output: ResultFile,
+        attention: ResultFile,
+        progress: Callable[[int], object],
+    ) -> None:
+        references = [self._reference(one) for one in window] if self._options.tgt else None
+        with self._timer.running():
+            translations = self._translator.translate(sources, self._options.batch_size, references, progress)
+        for place, translation in enumerate(translations):
+            source = sources[place]
+            if self._begin(window[place], source, output):
+                if references is not None:
+                    self._report_gold(references[place], translation)
+                self._report(source, translation, output, attention)
+            self._logger.info("")
+
+    def _encode(
+        self,
+        window: Sequence[Input],
+        sources: Sequence[Source],
+        output: ResultFile,
+        progress: Callable[[int], object],
+    ) -> None:
+        with self._timer.running():
+            encodings = self._translator.encode(sources, self._options.batch_size, progress)
+        for one, source, encoding in zip(window, sources, encodings, strict=True):
+            if self._begin(one, source, output) and encoding is not None:
+                self._sources.add(len(source), self._translator.unknown_words(source))
+                output.write(encoding_line(self._count, encoding) + "\n")
+            self._logger.info("")
+
+    def _begin(self, one: Input, source: Source, output: ResultFile) -> bool:
+        """Log the next source; False, with an empty line written, if there is nothing in it."""
+        self._count += 1
+        if len(source) == 0:
+            self._logger.warning(f"Line {self._count} is empty.")
+            output.write("\n")
+            return False
+        if source.vectors is None:
+            self._logger.info(f"SENT {self._count}: {source_text(source)}")
+        else:
+            self._logger.info(f"FEATS {self._count}: IDX - {one.key} - SIZE {len(source)}")
+        return True
+
+    def _report_gold(self, reference: Reference, translation: Translation) -> None:
+        assert translation.gold_score is not None
+        text = " ".join(join_features(reference.words, reference.features))
+        self._logger.info(f"GOLD {self._count}: {text}")
+        self._logger.info(f"GOLD SCORE: {translation.gold_score:.2f}")
+        self._gold.add(translation.gold_score, len(reference.words))
+
+    def _report(
+        self, source: Source, translation: Translation, output: ResultFile, attention: ResultFile
+    ) -> None:
+        """Write and log the translations of one source."""
+        best, several = translation.hypotheses[0], len(translation.hypotheses) > 1
+        if not self._translator.reads_vectors:
+            self._sources.add(len(source), self._translator.unknown_words(source))
+        self._targets.add(len(best.words), best.words.count(UNK_WORD))
+        self._predicted.add(best.score, len(best.words))
+        if translation.history is not None:
+            self._past.append(translation.history)
+        if several:
+            self._logger.info("")
+            self._logger.info("BEST HYP:")
+        for hypothesis in translation.hypotheses:
+            text = self._text(hypothesis)
+            output.write(text + "\n")
+            attention.write(attention_block(self._count, text, hypothesis, source))
+            if several:
+                self._logger.info(f"[{hypothesis.score:.2f}] {text}")
+            else:
+                self._logger.info(f"PRED {self._count}: {text}")
+                self._logger.info(f"PRED SCORE: {hypothesis.score:.2f}")
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        tokens = hypothesis_tokens(hypothesis)
+        return self._detokenizer.detokenize(tokens) if self._options.detokenize_output else " ".join(tokens)
+
+    def _log_summary(self) -> None:
+        src, tgt, logger = self._sources, self._targets, self._logger
+        logger.info(
+            f"Translated {src.words} words, src unk count: {src.unknown}, coverage: {src.percent}, "
+            f"tgt words: {tgt.words} words, tgt unk count: {tgt.unknown}, coverage: {tgt.percent}, "
+        )
+        if self._options.time:
+            self._timer.log(logger, "translation", self._count)
+        if not self._options.dump_input_encoding:
+            logger.info(self._predicted.line("PRED"))
+            if self._options.tgt:
+                logger.info(self._gold.line("GOLD"))
+
+
+Given = TypeVar("Given")
+
+
+def _placed(where: str, parse: Callable[[Given], Parsed], given: Given) -> Parsed:
+    """parse(given); a DataError also says where."""
+    try:
+        return parse(given)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
