@@ -102,7 +102,7 @@ class Workload:
         flops = translation_flops(
             self.model.spec, [(options.source_length, count) for count in steps], options.beam_size
         )
-        written = sum(len(best.tokens) + 1 for best, *_ in result.hypotheses)
+        written = sum(len(best.tokens) + 1 for best, *_ in result.paths)
         return Measured(seconds, flops, batch.size, batch.src_words, written)
 
 
