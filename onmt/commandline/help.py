@@ -27,14 +27,12 @@ def help_text(script: Script[Any], options: type) -> str:
     """The help for a terminal."""
     declared = declared_options(options)
     positionals = "".join(f" {option.shown}" for option in declared if option.info.positional)
-    lines = [f"Usage: {script.name} [options]{positionals}", "", *textwrap.wrap(script.summary, _WIDTH)]
+    lines = [f"Usage: {script.name} [options]{positionals}", "", *_wrap(script.summary, indent="")]
     for heading, items in _groups(options):
         lines += ["", f"{heading} options", ""]
         for item in items:
-            lines.append(f"  {item.name} {item.option.shown_kind}{_notes(item.option, '')}".rstrip())
-            lines += textwrap.wrap(
-                item.option.info.help, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT
-            )
+            lines += _wrap(f"  {item.name} {item.option.shown_kind}{_notes(item.option, '')}")
+            lines += _wrap(_INDENT + item.option.info.help)
     lines += _elsewhere(script, declared)
     return "\n".join(lines)
 
@@ -76,6 +74,12 @@ def _items(members: Iterable[Option]) -> Iterator[Item]:
         yield Item(f"-{start}{{{middles}}}{end}", family[0])
 
 
+def _wrap(text: str, indent: str = _INDENT) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _common_start(names: list[str]) -> str:
     return os.path.commonprefix(names)  # noqa: RUF071 - letter by letter, these are flags
 
@@ -94,9 +98,11 @@ def _notes(option: Option, quote: str) -> str:
 
 def _elsewhere(script: Script[Any], declared: Iterable[Option]) -> list[str]:
     accepted = {option.flag: option.accepted for option in declared}
-    lines = [
-        f"Other options exist with other values of -{selector}; -h -{selector} followed by one of "
-        f"{', '.join(accepted[selector])} shows them."
-        for selector in script.selectors
-    ]
-    return ["", *lines] if lines else []
+    lines: list[str] = []
+    for selector in script.selectors:
+        values = ", ".join(accepted[selector])
+        lines += [
+            "",
+            *_wrap(f"Which options exist depends on -{selector}: try -h -{selector} with {values}.", ""),
+        ]
+    return lines
