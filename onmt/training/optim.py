@@ -74,7 +74,10 @@ class Optimizer(ABC):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `to_state` gave. Raises CheckpointError if it belongs to other parameters."""
+        """Take over what `to_state` gave; a parameter that was not trained then starts from nothing.
+
+        Raises CheckpointError if the state is another optimiser's or does not fit.
+        """
         if state["name"] != self.name or set(state["gathered"]) != set(self.slots):
             raise CheckpointError(
                 f"the checkpoint has the optimiser state of {state['name']}, not {self.name}"
@@ -82,7 +85,9 @@ class Optimizer(ABC):
         for slot, tensors in self.gathered.items():
             saved = state["gathered"][slot]
             for name, tensor in zip(self.names, tensors, strict=True):
-                if name not in saved or saved[name].shape != tensor.shape:
+                if name not in saved:
+                    continue
+                if saved[name].shape != tensor.shape:
                     raise CheckpointError(
                         f"the optimiser state of the checkpoint does not fit parameter '{name}'"
                     )

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import (
-    at_least,
-    existing_model_or_empty,
-    not_empty,
-)
+from onmt.commandline.validators import at_least, existing_model_or_empty, not_empty
+from onmt.data.manifest import prepared_data_or_empty
+from onmt.decoding.options import TranslatorOptions
+from onmt.errors import OptionError
+from onmt.logger import LoggerOptions
+from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
+from onmt.runtime.options import DeviceOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -187,3 +189,71 @@ class SeedOptions:
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions(TrainerOptions, OptimOptions, SeedOptions):
     """Everything the training loop asks for"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingDataOptions:
+    """Data"""
+
+    data: str = option(
+        "",
+        "Prepared data: what preprocess.py wrote for its `-save_data`, by that name, or the manifest's "
+        "file name.",
+        valid=prepared_data_or_empty,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(
+    TrainingDataOptions,
+    LoopOptions,
+    SaverOptions,
+    TranslatorOptions,
+    ExperimentOptions,
+    MemoryOptions,
+    ProfilerOptions,
+    DeviceOptions,
+    LoggerOptions,
+):
+    """Train"""
+
+    def check(self) -> None:
+        """Options that are needed, or only mean something together."""
+        if not self.data:
+            raise OptionError("-data is missing: name the data that preprocess.py prepared")
+        if self.continue_ and not self.train_from:
+            raise OptionError("-continue needs -train_from: the checkpoint to go on from")
+        if self.update_vocab != "none" and not self.train_from:
+            raise OptionError("-update_vocab needs -train_from: the model whose vocabularies change")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSeq2SeqOptions(TrainOptions, Seq2SeqModelOptions):
+    """Train"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithoutTranslation(TrainOptions):
+    """Train"""
+
+    def check(self) -> None:
+        """There is nothing to translate."""
+        if self.validation_metric not in ("perplexity", "loss"):
+            raise OptionError(
+                f"-validation_metric {self.validation_metric} compares translations: it needs -model_type "
+                f"seq2seq"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainLanguageModelOptions(_WithoutTranslation, LanguageModelOptions):
+    """Train"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTaggerOptions(_WithoutTranslation, TaggerOptions):
+    """Train"""
+
+
+AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions
+"""What train.py is asked, by `-model_type`."""

@@ -1,0 +1,43 @@
+"""train.py: learns a model from prepared data."""
+
+from collections.abc import Mapping, Sequence
+
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.logger import Logger
+from onmt.training.options import (
+    AnyTrainOptions,
+    TrainLanguageModelOptions,
+    TrainSeq2SeqOptions,
+    TrainTaggerOptions,
+)
+
+_OPTIONS: Mapping[str, type[AnyTrainOptions]] = {
+    "seq2seq": TrainSeq2SeqOptions,
+    "lm": TrainLanguageModelOptions,
+    "seqtagger": TrainTaggerOptions,
+}
+
+
+def _choose(words: Mapping[str, str]) -> type[AnyTrainOptions]:
+    return _OPTIONS.get(words.get("model_type", "seq2seq"), TrainSeq2SeqOptions)
+
+
+SCRIPT: Script[AnyTrainOptions] = Script(
+    name="train.py",
+    summary="Trains a translation model, language model or tagger on data that preprocess.py prepared.",
+    choose=_choose,
+    selectors=("model_type",),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[AnyTrainOptions], logger: Logger) -> None:
+    """Train; torch is imported here, so that help and usage errors come at once."""
+    from onmt.training.run import train
+
+    train(parsed.options, parsed.given, logger)

@@ -1,0 +1,59 @@
+"""The log lines that tell what model is being built."""
+
+from onmt.models.spec import (
+    ConvolutionalEncoderSpec,
+    DecoderSpec,
+    EmbeddingSpec,
+    EncoderSpec,
+    ModelSpec,
+    PyramidalEncoderSpec,
+    StackSpec,
+    VectorSpec,
+)
+
+_RECURRENT_TYPES = {"rnn": "unidirectional RNN", "brnn": "bidirectional RNN", "gnmt": "GNMT"}
+
+
+def describe_model(spec: ModelSpec) -> list[str]:
+    """One line per part and size, as OpenNMT Lua lists them."""
+    lines = [" * Encoder:", *_embedding_lines(spec.source), *_encoder_lines(spec.encoder)]
+    if spec.decoder is not None:
+        lines += [" * Decoder:", *_decoder_lines(spec.decoder)]
+    if spec.bridge is not None:
+        nonlinear = "_nonlinear" if spec.bridge.activation != "identity" else ""
+        lines.append(f" * Bridge: {spec.bridge.kind}{nonlinear}")
+    return lines
+
+
+def _embedding_lines(spec: EmbeddingSpec | VectorSpec) -> list[str]:
+    if isinstance(spec, VectorSpec):
+        return [f"   - vectors size: {spec.size}"]
+    words, *features = spec.tables
+    lines = [f"   - word embeddings size: {words.dim}"]
+    if features:
+        lines.append(f"   - features embeddings sizes: {', '.join(str(table.dim) for table in features)}")
+    return lines
+
+
+def _encoder_lines(spec: EncoderSpec) -> list[str]:
+    if isinstance(spec, ConvolutionalEncoderSpec):
+        sizes = f"cnn_kernel = {spec.kernel}; cnn_layers = {spec.layers}; cnn_size = {spec.hidden_size};"
+        return ["   - type: CNN", f"   - structure: {sizes}"]
+    if isinstance(spec, PyramidalEncoderSpec):
+        pyramidal = "pyramidal " if spec.reduction > 1 else ""
+        return [f"   - type: {pyramidal}deep bidirectional RNN", _structure(spec.stack)]
+    return [f"   - type: {_RECURRENT_TYPES[spec.kind]}", _structure(spec.stack)]
+
+
+def _decoder_lines(spec: DecoderSpec) -> list[str]:
+    score = spec.attention.score
+    attention = "none" if score in ("last", "none") else f"global ({score})"
+    return [*_embedding_lines(spec.embedding), f"   - attention: {attention}", _structure(spec.stack)]
+
+
+def _structure(stack: StackSpec) -> str:
+    kind = "variational" if stack.variational else "naive"
+    return (
+        f"   - structure: cell = {stack.cell.kind.upper()}; layers = {stack.layers}; "
+        f"rnn_size = {stack.hidden_size}; dropout = {stack.layer_dropout:g} ({kind})"
+    )

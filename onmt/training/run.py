@@ -1,0 +1,187 @@
+"""What train.py does, from its options to the last model file."""
+
+from collections.abc import Mapping, Set
+from typing import Final
+
+import torch
+
+from onmt.commandline import instances
+from onmt.data.dataset import BatchPlan, describe_dataset, plan_batches
+from onmt.data.shards import PreparedData, open_prepared
+from onmt.errors import CheckpointError, OptionError
+from onmt.logger import Logger
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.runtime.device import select_devices
+from onmt.training.batches import EpochBatches, StoredBatches
+from onmt.training.evaluation import Evaluator, LossEvaluator
+from onmt.training.experiment import TensorBoard
+from onmt.training.optim import OPTIMIZERS, Optimizer
+from onmt.training.options import AnyTrainOptions
+from onmt.training.progress import Progress
+from onmt.training.replicas import Replicas
+from onmt.training.saver import ModelDescription, Saver
+from onmt.training.scheduled_sampling import ScheduledSampling
+from onmt.training.starting_point import StartingPoint, new_model, stored_model
+from onmt.training.state import Batching, Environment, TrainingState
+from onmt.training.trainer import Recipe, Trainer
+
+_KINDS: Final = {
+    "seq2seq": "Sequence to Sequence with Attention",
+    "lm": "Language",
+    "seqtagger": "Sequence Tagger",
+}
+_IDLE: Final[Mapping[tuple[str, ...], str]] = {
+    ("async_parallel", "async_parallel_minbatch"): "several GPUs always train synchronously",
+    ("disable_mem_optimization",): "PyTorch shares the memory of time steps by itself",
+    ("exp_host", "exp_port"): "-exp writes files for TensorBoard",
+}
+
+
+def train(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
+    """Train as the options say; `given` are the flags that the user set.
+
+    Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
+    """
+    devices = select_devices(options, logger)
+    replicas = Replicas()
+    _warn_of_idle_options(given, logger)
+    logger.info(f"Training {_KINDS[options.model_type]} model...")
+    logger.info(f"Loading data from '{options.data}'...")
+    data = open_prepared(options.data)
+    _check_data(options, data)
+    plan = _plan(data, options)
+    for line in describe_dataset(data.train, data.vocabularies, plan):
+        logger.info(line)
+    if options.train_from:
+        start = stored_model(options, given, data, logger)
+    else:
+        start = new_model(options, data, logger)
+    trainer = make_trainer(start, data, plan, devices[replicas.rank], replicas, logger)
+    _announce(start, logger)
+    trainer.train()
+
+
+def make_trainer(
+    start: StartingPoint,
+    data: PreparedData,
+    plan: BatchPlan,
+    device: torch.device,
+    replicas: Replicas,
+    logger: Logger,
+) -> Trainer:
+    """Everything put together, on `device`."""
+    options, state = start.options, start.state
+    model = start.model.to(device)
+    optimizer = OPTIMIZERS[options.optim](
+        {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    )
+    batches = EpochBatches(data.train, plan, options.curriculum, options.seed, replicas, device)
+    _take_up(state, optimizer, _batching(options, replicas, batches), device, logger)
+    description = ModelDescription(
+        data_type=data.data_type,
+        spec=model.spec.to_state(),
+        options=instances.to_dict(options),
+        vocabularies=start.vocabularies.to_state(),
+    )
+    curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
+    return Trainer(
+        model=model,
+        optimizer=optimizer,
+        batches=batches,
+        evaluator=_evaluator(start, data, device),
+        recipe=Recipe(options, _sampling(options)),
+        state=state,
+        saver=Saver(options.save_model, description, model, logger),
+        progress=Progress(logger, replicas, options.optim, curves),
+        replicas=replicas,
+    )
+
+
+def _check_data(options: AnyTrainOptions, data: PreparedData) -> None:
+    """Refuse data that this kind of model does not learn from."""
+    wanted = ("monotext",) if options.model_type == "lm" else ("bitext", "feattext")
+    if data.data_type not in wanted:
+        raise OptionError(
+            f"-model_type {options.model_type} learns from {' or '.join(wanted)} data, "
+            f"but '{options.data}' is {data.data_type} data"
+        )
+
+
+def _plan(data: PreparedData, options: AnyTrainOptions) -> BatchPlan:
+    most = options.max_batch_size or len(data.train)
+    return plan_batches(data.train.src_lengths, most, options.max_tokens, options.uneven_batches)
+
+
+def _evaluator(start: StartingPoint, data: PreparedData, device: torch.device) -> Evaluator | None:
+    if data.valid is None:
+        return None
+    options = start.options
+    most = options.max_batch_size or len(data.valid)
+    plan = plan_batches(data.valid.src_lengths, most, options.max_tokens, options.uneven_batches)
+    batches = StoredBatches(data.valid, plan, device)
+    return LossEvaluator(batches, logarithm=options.validation_metric == "loss")
+
+
+def _sampling(options: AnyTrainOptions) -> ScheduledSampling:
+    if not isinstance(options, Seq2SeqModelOptions):
+        return ScheduledSampling()
+    return ScheduledSampling(
+        initial=options.scheduled_sampling,
+        scope=options.scheduled_sampling_scope,
+        decay=options.scheduled_sampling_decay_type,
+        rate=options.scheduled_sampling_decay_rate,
+    )
+
+
+def _batching(options: AnyTrainOptions, replicas: Replicas, batches: EpochBatches) -> Batching:
+    return Batching(
+        max_batch_size=options.max_batch_size,
+        max_tokens=options.max_tokens,
+        uneven_batches=options.uneven_batches,
+        replicas=replicas.size,
+        iterations=batches.iterations,
+    )
+
+
+def _take_up(
+    state: TrainingState, optimizer: Optimizer, batching: Batching, device: torch.device, logger: Logger
+) -> None:
+    """Give the optimiser its state back, and say what keeps this run from repeating the stored one's
+    numbers."""
+    if state.optimizer is not None:
+        optimizer.load_state(state.optimizer)
+    if state.batching is not None and state.batching != batching:
+        logger.warning(
+            "the batches are not those of the checkpoint's training: "
+            + ", ".join(batching.differences(state.batching))
+        )
+    environment = Environment.current(device)
+    if state.environment is not None and state.environment != environment:
+        logger.warning(
+            "the checkpoint comes from another environment, so results may differ in the last digits: "
+            + ", ".join(environment.differences(state.environment))
+        )
+    if state.iteration > batching.iterations + 1:
+        raise CheckpointError(
+            f"training cannot go on at iteration {state.iteration}: an epoch of this data has "
+            f"{batching.iterations}"
+        )
+    state.batching, state.environment = batching, environment
+
+
+def _announce(start: StartingPoint, logger: Logger) -> None:
+    first, last = start.state.epoch, start.options.end_epoch
+    if last == 0:
+        logger.info(f"Start training from epoch {first} and indefinitely...")
+    elif first > last:
+        logger.warning(f"Nothing to train: epoch {first} is next, and -end_epoch is {last}")
+    else:
+        logger.info(f"Start training from epoch {first} to {last}...")
+
+
+def _warn_of_idle_options(given: Set[str], logger: Logger) -> None:
+    """Flags of OpenNMT Lua that have nothing to act on any more."""
+    for flags, reason in _IDLE.items():
+        idle = [flag for flag in flags if flag in given]
+        if idle:
+            logger.warning(f"-{idle[0]} has no effect: {reason}")

@@ -1,0 +1,215 @@
+"""The model that a training run starts from: new, or out of a file."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from onmt.data.shards import PreparedData
+from onmt.data.vocabulary import Vocabularies
+from onmt.errors import CheckpointError, OptionError
+from onmt.logger import Logger
+from onmt.models.base import Model
+from onmt.models.build import build_model
+from onmt.models.loading import find_model, read_content, restore_model
+from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes, with_frozen_columns
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.models.pretrained import fill, read_word_vectors, with_pretrained_columns
+from onmt.models.spec import EmbeddingSpec, ModelSpec
+from onmt.modules.crf import Transitions
+from onmt.modules.embeddings import Embeddings
+from onmt.runtime.random import torch_generator
+from onmt.training.decay import LearningRate
+from onmt.training.description import describe_model
+from onmt.training.options import AnyTrainOptions
+from onmt.training.restart import restart_options
+from onmt.training.state import TrainingState
+from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What training begins with. `options` are those of the command line, or of command line and file
+    together."""
+
+    model: Model
+    vocabularies: Vocabularies
+    options: AnyTrainOptions
+    state: TrainingState
+
+
+def new_model(options: AnyTrainOptions, data: PreparedData, logger: Logger) -> StartingPoint:
+    """A model with random parameters, and word vectors where files give them. Raises OptionError,
+    DataError."""
+    for note in structure_notes(options):
+        logger.warning(note)
+    spec = spec_from_options(options, data_sizes(data))
+    spec, vectors = _with_word_vectors(spec, options)
+    logger.info("Building model...")
+    for line in describe_model(spec):
+        logger.info(line)
+    model = build_model(spec)
+    logger.info("Initializing parameters...")
+    model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
+    for name, values in vectors.items():
+        table = model.get_submodule(name)
+        assert isinstance(table, Embeddings)
+        fill(table, values)
+    logger.info(f" * number of parameters: {count_parameters(model)}")
+    return StartingPoint(model, data.vocabularies, options, new_state(options))
+
+
+def stored_model(
+    options: AnyTrainOptions, given: Set[str], data: PreparedData, logger: Logger
+) -> StartingPoint:
+    """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
+    path = find_model(options.train_from)
+    logger.info(f"Loading checkpoint '{path}'...")
+    content = read_content(path)
+    spec = ModelSpec.from_state(content["spec"])
+    _check_kind(path, spec, content["data_type"], options, data)
+    state = _stored_state(path, content, options.continue_)
+    restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
+    for warning in restart.warnings:
+        logger.warning(warning)
+    options = restart.options
+    weights = dict(content["weights"])
+    vocabularies = Vocabularies.from_state(content["vocabularies"])
+    if options.update_vocab != "none":
+        update = VocabularyUpdate(
+            vocabularies, updated_vocabularies(vocabularies, data.vocabularies, options.update_vocab)
+        )
+        spec, weights, vocabularies = update.spec(spec), update.tensors(weights), update.new
+        if state.optimizer is not None:
+            state.optimizer = update.optimizer_state(state.optimizer)
+        logger.info(f"Updating the vocabularies ({options.update_vocab})...")
+    check_vocabularies(path, vocabularies, data.vocabularies, logger)
+    if restart.applied:
+        logger.info("Applying new parameters:")
+        for line in restart.applied:
+            logger.info(line)
+    model = _restructured_model(spec, weights, options, path)
+    if not options.continue_:
+        state = new_state(options)
+    else:
+        logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
+    return StartingPoint(model, vocabularies, options, state)
+
+
+def data_sizes(data: PreparedData) -> DataSizes:
+    """What a model must know of the data."""
+    return DataSizes(
+        src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
+        tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
+        src_vector_size=data.vocabularies.src_vector_size,
+        features_shifted=bool(data.options.get("time_shift_feature", True)),
+    )
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Numbers that training changes."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def new_state(options: AnyTrainOptions) -> TrainingState:
+    """The state of a training that begins where the options say."""
+    return TrainingState(
+        rate=LearningRate(options.learning_rate), epoch=options.start_epoch, iteration=options.start_iteration
+    )
+
+
+def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logger: Logger) -> None:
+    """Raise CheckpointError if the data has ids that the model cannot have; warn if they mean other words."""
+    if model.src_vector_size != data.src_vector_size:
+        raise CheckpointError(
+            f"the data has source vectors of {data.src_vector_size} numbers, '{path}' of "
+            f"{model.src_vector_size}"
+        )
+    for side, ours, theirs in (("source", model.src, data.src), ("target", model.tgt, data.tgt)):
+        if len(ours) != len(theirs):
+            raise CheckpointError(
+                f"the data has {len(theirs) - 1} {side} features, '{path}' was trained with {len(ours) - 1}"
+            )
+        for own, other in zip(ours, theirs, strict=True):
+            if len(own) < len(other):
+                raise CheckpointError(
+                    f"the data has a {side} vocabulary of {len(other)} words, '{path}' one of {len(own)}: "
+                    f"prepare "
+                    "the data with the model's vocabularies, or use -update_vocab"
+                )
+            if own.words[: len(other)] != other.words:
+                logger.warning(
+                    f"the {side} vocabulary of the data is not that of '{path}': words change their meaning; "
+                    "-update_vocab would keep it"
+                )
+
+
+def _check_kind(
+    path: str, spec: ModelSpec, data_type: str, options: AnyTrainOptions, data: PreparedData
+) -> None:
+    if spec.model_type != options.model_type:
+        raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
+    if data_type != data.data_type:
+        raise OptionError(f"'{path}' was trained on {data_type} data, -data is {data.data_type} data")
+
+
+def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> TrainingState:
+    if content.get("training") is not None:
+        return TrainingState.from_dict(content["training"])
+    if needed:
+        raise CheckpointError(
+            f"'{path}' is a released model, without the training that -continue goes on with; leave "
+            f"-continue out"
+        )
+    return TrainingState(rate=LearningRate(1.0))
+
+
+def _restructured_model(
+    spec: ModelSpec, weights: Mapping[str, torch.Tensor], options: AnyTrainOptions, path: str
+) -> Model:
+    """The stored model with what may change on a restart; new transitions between tags are drawn."""
+    wanted = restructured(spec, options)
+    if wanted.transitions == spec.transitions:
+        return restore_model(wanted, weights, path)
+    plain = {name: weight for name, weight in weights.items() if not name.startswith("transitions.")}
+    model = restore_model(replace(wanted, transitions=False), plain, path)
+    if not wanted.transitions:
+        return model
+    extended = build_model(wanted)
+    generator = torch_generator(options.seed, "transitions")
+    with torch.no_grad():
+        for name, parameter in extended.named_parameters():
+            if name in plain:
+                parameter.copy_(plain[name])
+            else:
+                parameter.uniform_(-options.param_init, options.param_init, generator=generator)
+    for module in extended.modules():
+        if isinstance(module, Transitions):
+            module.normalise()
+    return extended
+
+
+def _with_word_vectors(
+    spec: ModelSpec, options: AnyTrainOptions
+) -> tuple[ModelSpec, dict[str, torch.Tensor]]:
+    """The spec that knows which columns come from files, and the vectors by the name of their table."""
+    vectors = {}
+    source, decoder = spec.source, spec.decoder
+    if options.pre_word_vecs_enc:
+        if not isinstance(source, EmbeddingSpec):
+            raise OptionError("-pre_word_vecs_enc needs words, but the source is vectors")
+        words = source.tables[0]
+        vectors["source"] = read_word_vectors(options.pre_word_vecs_enc, words.size, words.dim)
+        source = with_pretrained_columns(source, vectors["source"])
+    if isinstance(source, EmbeddingSpec):
+        source = with_frozen_columns(source, options.fix_word_vecs_enc, "enc")
+    if decoder is not None and isinstance(options, Seq2SeqModelOptions):
+        embedding = decoder.embedding
+        if options.pre_word_vecs_dec:
+            words = embedding.tables[0]
+            values = read_word_vectors(options.pre_word_vecs_dec, words.size, words.dim)
+            vectors["decoder.embeddings"] = values
+            embedding = with_pretrained_columns(embedding, values)
+        decoder = replace(decoder, embedding=with_frozen_columns(embedding, options.fix_word_vecs_dec, "dec"))
+    return replace(spec, source=source, decoder=decoder), vectors
