@@ -1,0 +1,114 @@
+"""Lua's flags and the structure they stand for."""
+
+from typing import Any
+
+import pytest
+
+from onmt.errors import OptionError
+from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes
+from onmt.models.options import LanguageModelOptions, ModelOptions, Seq2SeqModelOptions, TaggerOptions
+from onmt.models.spec import (
+    ConvolutionalEncoderSpec,
+    EmbeddingSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+)
+
+SIZES = DataSizes((1000, 100, 7), (900, 30))
+
+
+def check(options: ModelOptions) -> None:
+    """All checks that the command line makes."""
+    for kind in type(options).__mro__:
+        if "check" in vars(kind):
+            kind.check(options)
+
+
+def test_feature_widths() -> None:
+    by_exponent = spec_from_options(Seq2SeqModelOptions(), SIZES).source
+    given = spec_from_options(Seq2SeqModelOptions(src_word_vec_size=(8, 3)), SIZES).source
+    added = spec_from_options(Seq2SeqModelOptions(feat_merge="sum", word_vec_size=6), SIZES).source
+    assert isinstance(by_exponent, EmbeddingSpec)
+    assert isinstance(given, EmbeddingSpec)
+    assert isinstance(added, EmbeddingSpec)
+    assert [table.dim for table in by_exponent.tables] == [500, 25, 3]
+    assert [table.dim for table in given.tables] == [8, 3, 3]
+    assert [table.dim for table in added.tables] == [6, 20, 20]
+    assert added.output_size == 26
+
+
+def test_encoders() -> None:
+    gnmt = spec_from_options(Seq2SeqModelOptions(encoder_type="gnmt"), SIZES).encoder
+    dbrnn = spec_from_options(Seq2SeqModelOptions(encoder_type="dbrnn", residual=True), SIZES).encoder
+    cnn = spec_from_options(
+        Seq2SeqModelOptions(encoder_type="cnn", bridge="none", use_pos_emb=False), SIZES
+    ).encoder
+    assert isinstance(gnmt, RecurrentEncoderSpec)
+    assert gnmt.merge == "concat"
+    assert isinstance(dbrnn, PyramidalEncoderSpec)
+    assert (dbrnn.reduction, dbrnn.stack.residual) == (1, "none")
+    assert isinstance(cnn, ConvolutionalEncoderSpec)
+    assert cnn.positions == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (Seq2SeqModelOptions(encoder_type="cnn"), "-bridge dense"),
+        (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_size=100), "-cnn_size"),
+        (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_layers=0), "-cnn_layers"),
+        (Seq2SeqModelOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
+        (Seq2SeqModelOptions(encoder_type="gnmt", rnn_size=7), "odd"),
+        (Seq2SeqModelOptions(encoder_type="brnn", brnn_merge="concat", rnn_size=7), "odd"),
+        (Seq2SeqModelOptions(enc_layers=1), "-bridge copy"),
+        (Seq2SeqModelOptions(layers=0), "-layers"),
+        (Seq2SeqModelOptions(rnn_size=0), "-rnn_size"),
+        (Seq2SeqModelOptions(src_word_vec_size=(0,)), "-src_word_vec_size"),
+        (LanguageModelOptions(encoder_type="brnn"), "-encoder_type rnn"),
+        (LanguageModelOptions(encoder_type="cnn"), "-encoder_type rnn"),
+        (LanguageModelOptions(word_vec_size=(0,)), "-word_vec_size"),
+        (TaggerOptions(encoder_type="pdbrnn"), "-pdbrnn_reduction"),
+        (TaggerOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
+    ],
+)
+def test_what_cannot_work_is_refused(options: ModelOptions, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        check(options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Seq2SeqModelOptions(encoder_type="brnn", rnn_size=7),
+        Seq2SeqModelOptions(enc_layers=1, bridge="dense"),
+        TaggerOptions(encoder_type="pdbrnn", pdbrnn_reduction=1),
+        TaggerOptions(encoder_type="pdbrnn", layers=1),
+    ],
+)
+def test_what_can_work_is_accepted(options: ModelOptions) -> None:
+    check(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes", "told"),
+    [
+        (Seq2SeqModelOptions(dropout_words=0.1), DataSizes((), (9,), 3), "-dropout_words"),
+        (TaggerOptions(loglikelihood="sentence"), DataSizes((9,), (9, 5)), "-loglikelihood"),
+        (Seq2SeqModelOptions(feat_merge="sum", feat_vec_size=0), SIZES, "-feat_vec_size"),
+        (Seq2SeqModelOptions(feat_merge="sum", src_word_vec_size=(8, 3, 2)), SIZES, "-feat_merge sum"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused(options: Any, sizes: DataSizes, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        spec_from_options(options, sizes)
+
+
+def test_a_restart_changes_dropout_and_frozen_vectors_only() -> None:
+    spec = spec_from_options(Seq2SeqModelOptions(), SIZES)
+    changed = restructured(spec, Seq2SeqModelOptions(dropout=0.1, layers=7, fix_word_vecs_enc=True))
+    assert changed == spec_from_options(Seq2SeqModelOptions(dropout=0.1, fix_word_vecs_enc=True), SIZES)
+
+
+def test_flags_without_use_are_noted() -> None:
+    assert structure_notes(Seq2SeqModelOptions()) == []
+    assert "-residual" in structure_notes(Seq2SeqModelOptions(encoder_type="dbrnn", residual=True))[0]
