@@ -87,7 +87,7 @@ def find_manifest(data: str) -> Path | None:
 
 
 def prepared_data_or_empty(data: str) -> str | None:
-    """A check for `-data`: what is wrong with the value, None when there is such a data set or it is empty."""
+    """A check for `-data`: what is wrong with the value; None when it is empty or such data is there."""
     if not data or find_manifest(data) is not None:
         return None
     return f"there is no prepared data '{data}' (looked for '{manifest_path(data.removesuffix('.t7'))}')"

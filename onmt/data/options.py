@@ -7,6 +7,7 @@ from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_file_or_empty
 from onmt.errors import OptionError
 from onmt.logger import LoggerOptions
+from onmt.text.options import TokenizerOptions, on_the_fly
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,15 @@ class Side:
     train: str
     valid: str
     max_length: int
-    vectors: bool = False
+    tokenizer: TokenizerOptions | None = None  # None: vectors
     vocab: str = ""
     vocab_size: tuple[int, ...] = ()
     words_min_frequency: tuple[int, ...] = ()
+
+    @property
+    def vectors(self) -> bool:
+        """Whether the entries are sequences of vectors instead of sentences."""
+        return self.tokenizer is None
 
     @property
     def marked(self) -> bool:
@@ -58,10 +64,18 @@ class DataOptions:
     report_progress_every: int = option(
         100000, "Sentences between two log lines about the progress.", valid=at_least(1)
     )
+    preprocess_pthreads: int = option(
+        4, "Worker processes that read long files; the result does not depend on it.", valid=at_least(1)
+    )
 
     def sides(self) -> tuple[Side, ...]:
         """The sides of the corpus, source first; each kind of data says which it has."""
         raise NotImplementedError
+
+    @property
+    def same_length(self) -> bool:
+        """Whether source and target must have as many tokens."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +108,12 @@ class TargetOptions(DataOptions):
     check_plength: bool = option(
         False, "Keep only pairs with as many tokens in the source as in the target, as a tagger needs them."
     )
+    tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
+
+    @property
+    def same_length(self) -> bool:
+        """Whether source and target must have as many tokens."""
+        return self.check_plength
 
     def _target(self) -> Side:
         return Side(
@@ -102,6 +122,7 @@ class TargetOptions(DataOptions):
             train=self.train_tgt,
             valid=self.valid_tgt,
             max_length=self.tgt_seq_length,
+            tokenizer=self.tok_tgt,
             vocab=self.tgt_vocab,
             vocab_size=self.tgt_vocab_size,
             words_min_frequency=self.tgt_words_min_frequency,
@@ -127,6 +148,7 @@ class BitextOptions(TargetOptions):
         "0 leaves it to -src_vocab_size.",
         valid=at_least(0),
     )
+    tok_src: TokenizerOptions = on_the_fly("tok_src_")  # noqa: RUF009 - a field
 
     def sides(self) -> tuple[Side, ...]:
         """Source text and target text."""
@@ -136,6 +158,7 @@ class BitextOptions(TargetOptions):
             train=self.train_src,
             valid=self.valid_src,
             max_length=self.src_seq_length,
+            tokenizer=self.tok_src,
             vocab=self.src_vocab,
             vocab_size=self.src_vocab_size,
             words_min_frequency=self.src_words_min_frequency,
@@ -155,7 +178,6 @@ class FeattextOptions(TargetOptions):
             train=self.train_src,
             valid=self.valid_src,
             max_length=self.src_seq_length,
-            vectors=True,
         )
         return (source, self._target())
 
@@ -185,6 +207,7 @@ class MonotextOptions(DataOptions):
         valid=at_least(0),
     )
     seq_length: int = option(50, "Longest sentence to keep, in tokens.", valid=at_least(1))
+    tok: TokenizerOptions = on_the_fly("tok_")  # noqa: RUF009 - a field
 
     def sides(self) -> tuple[Side, ...]:
         """The text, which a language model reads and predicts."""
@@ -194,6 +217,7 @@ class MonotextOptions(DataOptions):
             train=self.train,
             valid=self.valid,
             max_length=self.seq_length,
+            tokenizer=self.tok,
             vocab=self.vocab,
             vocab_size=self.vocab_size,
             words_min_frequency=self.words_min_frequency,
@@ -212,6 +236,7 @@ class PreprocessOptions(DataOptions, LoggerOptions):
     )
     save_data: str = option("", "Start of the names of all files to write.", required=True)
     seed: int = option(3425, "Seed of the random order.", valid=at_least(0))
+    shard_size: int = option(0, "Sentences per binary file; 0: all in one file.", valid=at_least(0))
 
     def check(self) -> None:
         """A training set is needed, and each set needs all its sides."""

@@ -93,15 +93,19 @@ class Vocabulary:
             entries[index] = (word, frequency)
         return cls(*_in_order(entries, path))
 
-    def write(self, path: str | Path) -> None:
-        """Write Lua's format, frequencies included if there are any. The file appears whole or not at all."""
+    def to_bytes(self) -> bytes:
+        """The content of a file in Lua's format, frequencies included if there are any."""
         if self.frequencies is None:
             lines = (f"{word} {i}\n" for i, word in enumerate(self.words, start=1))
         else:
             counted = zip(self.words, self.frequencies, strict=True)
             lines = (f"{word} {i} {count}\n" for i, (word, count) in enumerate(counted, start=1))
+        return "".join(lines).encode("utf-8")
+
+    def write(self, path: str | Path) -> None:
+        """Write a file in Lua's format; it appears whole or not at all."""
         with replacing(path) as file:
-            file.write("".join(lines).encode("utf-8"))
+            file.write(self.to_bytes())
 
     def to_state(self) -> dict[str, Any]:
         """A value of JSON's types that `from_state` reads back."""

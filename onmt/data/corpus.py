@@ -1,0 +1,143 @@
+"""Reading the files of a corpus side by side, in blocks of lines, in memory independent of their size.
+
+A line ends with `\\n` and nothing else; a last line without it counts. U+2028, U+0085 and NUL are characters
+like others. A carriage return counts as a blank, so that none gets into a token. A byte order mark at the
+beginning of a file is left out.
+"""
+
+import codecs
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.errors import DataError
+from onmt.text.lines import decode_line
+
+BLOCK_BYTES: Final = 1 << 20
+
+Progress = Callable[[int], object]  # is told how many more bytes have been read
+
+
+@dataclass(frozen=True)
+class LineBlock:
+    """Lines of one file, not decoded yet. `numbers` are their line numbers, from 1."""
+
+    path: str
+    data: bytes  # every line ends with \n
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def lines(self) -> list[str]:
+        """The lines as text, without their ends; DataError naming file, line and offset of a bad byte."""
+        try:
+            text = self.data.decode("utf-8")
+        except UnicodeDecodeError:
+            for line, number in zip(self.data.split(b"\n"), self.numbers, strict=False):
+                decode_line(line, self.path, number)
+            raise
+        return text.replace("\r", " ").split("\n")[:-1]
+
+    def where(self, index: int) -> str:
+        """The place of a line, for messages."""
+        return f"{self.path}, line {self.numbers[index]}"
+
+
+@dataclass(frozen=True)
+class VectorBlock:
+    """Sequences of vectors (frames x dimension, float32) of a file; `numbers`: the lines where they begin."""
+
+    path: str
+    matrices: Sequence[npt.NDArray[np.float32]]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def where(self, index: int) -> str:
+        """The place of an entry, for messages."""
+        return f"{self.path}, line {self.numbers[index]}"
+
+
+Block = LineBlock | VectorBlock
+
+
+def split_blanks(line: str) -> list[str]:
+    """What stands between blanks; only U+0020 is one."""
+    tokens = line.split(" ")
+    return [token for token in tokens if token] if "" in tokens else tokens
+
+
+@contextmanager
+def open_corpus_file(path: str) -> Iterator[BinaryIO]:
+    """A corpus file, opened behind its byte order mark if it has one.
+
+    Raises DataError when it cannot be read, or is no regular file: a corpus is read more than once.
+    """
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}") from error
+    with file:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise DataError(f"{path}: must be a file on disk, because it is read more than once")
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        yield file
+
+
+def has_byte_order_mark(path: str) -> bool:
+    """Whether the first bytes of a file are a UTF-8 byte order mark."""
+    with open_corpus_file(path) as file:
+        return file.tell() > 0
+
+
+def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[LineBlock, ...]]:
+    """Line i of every file together, in blocks of about a megabyte of the first file.
+
+    Raises DataError when a file has more lines than another, with both counts.
+    """
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_corpus_file(path)) for path in paths]
+        done = 0
+        while True:
+            lines = [files[0].readlines(BLOCK_BYTES)]
+            # Asking for one line more when the first file has ended shows whether the others have too.
+            lines += [list(islice(file, len(lines[0]) or 1)) for file in files[1:]]
+            if any(len(side) != len(lines[0]) for side in lines):
+                raise _unequal(paths, [done + len(side) for side in lines], files)
+            if not lines[0]:
+                return
+            numbers = range(done + 1, done + 1 + len(lines[0]))
+            blocks = [LineBlock(path, _join(side), numbers) for path, side in zip(paths, lines, strict=True)]
+            yield tuple(blocks)
+            done += len(numbers)
+            progress(sum(len(block.data) for block in blocks))
+
+
+def count_lines(path: str) -> int:
+    """The number of lines of a file, a last one without `\\n` included."""
+    with open_corpus_file(path) as file:
+        return sum(1 for _ in file)
+
+
+def _join(lines: list[bytes]) -> bytes:
+    data = b"".join(lines)
+    return data if data.endswith(b"\n") else data + b"\n"
+
+
+def _unequal(paths: Sequence[str], read: list[int], files: Sequence[BinaryIO]) -> DataError:
+    counts = [count + sum(1 for _ in file) for count, file in zip(read, files, strict=True)]
+    shorter, longer = counts.index(min(counts)), counts.index(max(counts))
+    return DataError(
+        f"{paths[shorter]} has {counts[shorter]} lines but {paths[longer]} has {counts[longer]}: "
+        "line by line they must belong together"
+    )

@@ -1,0 +1,107 @@
+"""Building vocabularies from counts of words and features (Lua's onmt/data/Vocabulary.lua and Dict.lua)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
+from onmt.data.corpus import LineBlock
+from onmt.data.sentences import read_sentences
+from onmt.data.vocabulary import Vocabulary
+from onmt.errors import DataError
+from onmt.text.tokenizer import Tokenizer
+
+
+@dataclass
+class Counts:
+    """How often words and features occur, both in the order of their first appearance."""
+
+    words: Counter[str] = field(default_factory=Counter)
+    features: list[Counter[str]] = field(default_factory=list)
+    lines: int = 0
+    first_sentence: str = ""  # where the first sentence that was counted stands; empty when there was none
+
+    def add(self, later: "Counts") -> None:
+        """Add the counts of sentences that come later; DataError when they have other numbers of features."""
+        if self.first_sentence and later.first_sentence:
+            _check_same(len(self.features), len(later.features), later.first_sentence)
+        if not self.first_sentence:
+            self.first_sentence = later.first_sentence
+            self.features = [Counter() for _ in later.features]
+        self.words.update(later.words)
+        for mine, theirs in zip(self.features, later.features, strict=False):
+            mine.update(theirs)
+        self.lines += later.lines
+
+
+def count_block(block: LineBlock, tokenizer: Tokenizer | None, max_length: int) -> Counts:
+    """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ."""
+    counts = Counts(lines=len(block))
+    for index, sentence in enumerate(read_sentences(block, tokenizer)):
+        if not 0 < len(sentence.words) <= max_length:
+            continue
+        if not counts.first_sentence:
+            counts.first_sentence = block.where(index)
+            counts.features = [Counter() for _ in sentence.features]
+        _check_same(len(counts.features), len(sentence.features), block.where(index))
+        counts.words.update(sentence.words)
+        for counter, labels in zip(counts.features, sentence.features, strict=True):
+            counter.update(labels)
+    return counts
+
+
+def build_vocabulary(counter: Counter[str], size: int, min_frequency: int) -> Vocabulary:
+    """The four special words and those that the limits leave, with their numbers of occurrences.
+
+    min_frequency > 0: the words that occur at least so often; otherwise size > 0: so many of the most
+    frequent ones; otherwise all. Where that leaves out something, the order is by descending frequency and,
+    among equals, by first appearance; else by first appearance only. What was left out counts as UNK.
+    """
+    found = [word for word in counter if word not in SPECIAL_WORDS]
+    kept = found
+    if min_frequency > 0:
+        kept = [word for word in found if counter[word] >= min_frequency]
+    elif 0 < size < len(found):
+        kept = sorted(found, key=counter.__getitem__, reverse=True)[:size]
+    if len(kept) < len(found):
+        kept.sort(key=counter.__getitem__, reverse=True)
+    frequencies = [counter[word] for word in (*SPECIAL_WORDS, *kept)]
+    frequencies[UNK] += sum(counter[word] for word in found) - sum(frequencies[len(SPECIAL_WORDS) :])
+    return Vocabulary([*SPECIAL_WORDS, *kept], frequencies)
+
+
+def with_sentence_marks(vocabulary: Vocabulary, lines: int) -> Vocabulary:
+    """The vocabulary of the words of `lines` lines, each of which begins with <s> and ends with </s>."""
+    frequencies = list(vocabulary.frequencies or [0] * len(vocabulary))
+    frequencies[BOS] = frequencies[EOS] = lines
+    return Vocabulary(vocabulary.words, frequencies)
+
+
+def with_frequencies(vocabulary: Vocabulary, counter: Counter[str]) -> Vocabulary:
+    """A given vocabulary with the frequencies that its words have in the data."""
+    frequencies = [counter[word] for word in vocabulary.words]
+    frequencies[UNK] += counter.total() - sum(frequencies)
+    return Vocabulary(vocabulary.words, frequencies)
+
+
+def without_frequencies(vocabulary: Vocabulary) -> Vocabulary:
+    """The same words without frequencies."""
+    return Vocabulary(vocabulary.words)
+
+
+def limit(values: Sequence[int], index: int) -> int:
+    """The limit that a list option sets for the words (index 0) or a feature; 0, no limit, where it ends."""
+    return values[index] if index < len(values) else 0
+
+
+def total_counts(parts: Iterable[Counts]) -> Counts:
+    """The counts of all parts, which come in the order of the text."""
+    total = Counts()
+    for part in parts:
+        total.add(part)
+    return total
+
+
+def _check_same(expected: int, found: int, where: str) -> None:
+    if expected != found:
+        raise DataError(f"{where}: {found} word features, but the sentences before it have {expected}")
