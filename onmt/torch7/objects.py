@@ -37,6 +37,12 @@ class Tensor:
         return math.prod(self.shape) if self.shape else 0
 
     @property
+    def last(self) -> int:
+        """The place in memory of the last element, of a tensor that has any."""
+        reach = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        return self.offset + reach
+
+    @property
     def overlaps(self) -> bool:
         """Whether elements share places in memory, as expanded ones do: a copy may outgrow the file."""
         return self.elements > (0 if self.storage is None else self.storage.array.size)
@@ -64,9 +70,9 @@ class Table:
 
     entries: dict["Key", "Value"] = field(default_factory=dict)
 
-    def get(self, key: "Key") -> "Value":
-        """The value under `key`, or None: a missing key and nil are the same thing in Lua."""
-        return self.entries.get(key)
+    def get(self, key: "Key", default: "Value" = None) -> "Value":
+        """The value under `key`, else `default`: a missing key and nil are the same thing in Lua."""
+        return self.entries.get(key, default)
 
     def __len__(self) -> int:
         return len(self.entries)

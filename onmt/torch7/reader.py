@@ -286,6 +286,5 @@ class _Reader:
             raise self._stream.error("a tensor with a negative size or stride")
         if tensor.elements == 0:
             return
-        reach = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
-        if storage is None or tensor.offset < 0 or tensor.offset + reach >= storage.array.size:
+        if storage is None or tensor.offset < 0 or tensor.last >= storage.array.size:
             raise self._stream.error("a tensor that reaches outside of its memory")

@@ -1,0 +1,139 @@
+"""From a Lua model to the content of one of our checkpoints: description, weights, state of its training."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from onmt.checkpoint import FORMAT
+from onmt.errors import CheckpointError
+from onmt.models.build import build_model
+from onmt.torch7.lua_model import PARTS, LuaModel, read_lua_model
+from onmt.torch7.modules import StructureError, as_table
+from onmt.torch7.objects import Table, Tensor
+from onmt.torch7.parameters import LuaParameter
+from onmt.torch7.structural import structural_options
+from onmt.version import VERSION
+
+ORIGIN: Final = "OpenNMT Lua"
+SLOTS: Final = {  # by optimiser: Lua's name of what it gathers -> ours
+    "sgd": {},
+    "adagrad": {"var": "squares"},
+    "adadelta": {"var": "squares", "accDelta": "deltas"},
+    "adam": {"m": "mean", "v": "squares"},
+}
+LEARNING_RATE: Final = 1.0  # Lua's default
+
+
+def convert_model(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint (see `onmt.checkpoint`) that holds the `.t7` model at `path`.
+
+    Besides the usual keys there are `origin`, and `notes`: sentences on what could not be taken over.
+    Raises CheckpointError if the file is damaged or holds something that has no counterpart here.
+    """
+    model = read_lua_model(path)
+    weights = {name: torch.from_numpy(parameter.value()) for name, parameter in model.parameters.items()}
+    _check_weights(model, weights)
+    notes: list[str] = []
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "origin": ORIGIN,
+        "notes": notes,
+        "data_type": model.data_type,
+        "spec": model.spec.to_state(),
+        "options": structural_options(model.spec) | model.options.values,
+        "vocabularies": model.vocabularies.to_state(),
+        "weights": weights,
+    }
+    if model.info is not None:
+        content["training"] = _training_state(model, model.info, notes)
+    return content
+
+
+def _check_weights(model: LuaModel, weights: dict[str, torch.Tensor]) -> None:
+    """Every parameter that the description asks for is there, in its shape."""
+    with torch.device("meta"):
+        wanted = build_model(model.spec).state_dict()
+    for name in sorted(wanted.keys() | weights.keys()):
+        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (weights, wanted)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(
+                f"'{model.name}' is not a model of OpenNMT Lua that can be used: its parameters for '{name}' "
+                f"have the shape {shapes[0]}, not {shapes[1]}"
+            )
+
+
+def _training_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any]:
+    """The `training` part: where the training stands, as far as Lua wrote it down."""
+    rate = _number(info, "learningRate", model.options.number("learning_rate", LEARNING_RATE))
+    score = info.get("validPpl")
+    return {
+        "rate": {
+            "value": rate,
+            "last_score": score if isinstance(score, float) else None,
+            "decaying": _decaying(model, rate),
+        },
+        "epoch": int(_number(info, "epoch", 1)),
+        "iteration": int(_number(info, "iteration", 1)),
+        "minutes": _number(info, "trainTimeInMinute", 0.0),
+        "gold_probability": model.gold_probability,
+        "optimizer": _optimizer_state(model, info, notes),
+        "batching": None,
+        "environment": None,
+    }
+
+
+def _number(info: Table, name: str, default: float) -> float:
+    value = info.get(name)
+    return value if isinstance(value, float) and abs(value) < 2**53 else default
+
+
+def _decaying(model: LuaModel, rate: float) -> bool:
+    """Whether `-decay default` has begun to decay. Lua does not write that down: the fallen rate shows it."""
+    latched = model.options.word("decay") in ("default", None)
+    return latched and rate < model.options.number("learning_rate", rate)
+
+
+def _optimizer_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any] | None:
+    states = info.get("optimStates")
+    name = model.options.word("optim") or "sgd"
+    if name not in SLOTS or (states is None and SLOTS[name]):
+        return None
+    try:
+        return _gathered(model, name, states if isinstance(states, Table) else Table())
+    except StructureError as error:
+        notes.append(f"the state of the optimiser is left out: {error}")
+        return None
+
+
+def _gathered(model: LuaModel, name: str, states: Table) -> dict[str, Any] | None:
+    """The state as our optimiser of that name saves it.
+
+    Lua has one table per sub-model with parameters, in alphabetical order of the sub-models, and in it flat
+    vectors laid out as the sub-model's parameters are.
+    """
+    trained = {key: one for key, one in model.parameters.items() if one.trained}
+    parts = [part for part in PARTS if any(one.part == part for one in trained.values())]
+    gathered: dict[str, dict[str, torch.Tensor]] = {ours: {} for ours in SLOTS[name].values()}
+    steps = 0
+    for number, part in enumerate(parts, start=1):
+        if not SLOTS[name]:
+            break
+        state = as_table(states.get(float(number)), f"the optimiser's state of the {part}")
+        if not len(state):
+            return None  # before the first step
+        own = {key: one for key, one in trained.items() if one.part == part}
+        for theirs, ours in SLOTS[name].items():
+            gathered[ours] |= _split(own, state, theirs)
+        steps = int(_number(state, "t", 0))
+    return {"name": name, "steps": steps, "gathered": gathered}
+
+
+def _split(parameters: dict[str, LuaParameter], state: Table, slot: str) -> dict[str, torch.Tensor]:
+    """One of a sub-model's flat vectors, cut into our parameters."""
+    vector = state.get(slot)
+    size = sum(one.tensor.elements for one in parameters.values())
+    if not isinstance(vector, Tensor) or vector.elements != size or len(vector.shape) != 1:
+        raise StructureError(f"the optimiser's '{slot}' does not have {size} numbers")
+    return {name: torch.from_numpy(one.slice_of(vector)) for name, one in parameters.items()}
