@@ -7,6 +7,7 @@ into a checkpoint is training's business.
 """
 
 import os
+import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,18 +33,19 @@ _VERIFY_CHUNK: Final = 1 << 20  # bytes
 _FOLDER_ATTRIBUTE: Final = 0x10  # torch reads a member so marked as if it were empty, and its tensor as noise
 
 
-def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
     """Write `content` to `path` so that the file is the old one or the complete new one, whatever happens.
 
     The archive is written under `<path>.tmp`, flushed to the disk and renamed; the folder is flushed too,
     so a finished save survives a power cut. Raises CheckpointError if the file cannot be written.
     """
     _check_content(content, str(path))
+    _check_plain(content)
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
     try:
         with open(temporary, "wb") as file:
-            torch.save(dict(content), file)
+            torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -64,9 +66,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a foreign file may raise anything at all
-        raise CheckpointError(
-            f"'{path}' is not a model of this program or is damaged: {_first_line(error)}"
-        ) from error
+        foreign = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than tensors and plain values" if foreign else _first_line(error)
+        raise CheckpointError(f"'{path}' is not a model of this program: {reason}") from error
     _check_content(content, str(path))
     return dict(content)
 
@@ -109,6 +111,20 @@ def _check_content(content: object, path: str) -> None:
             raise CheckpointError(f"'{path}' is not a model of this program: '{key}' is missing or malformed")
     if not all(isinstance(weight, torch.Tensor) for weight in content["weights"].values()):
         raise CheckpointError(f"'{path}' is not a model of this program: a weight is not a tensor")
+
+
+def _check_plain(value: object) -> None:
+    """Assert that the value can be read back: tensors and JSON's types exactly, not their subclasses."""
+    if type(value) is dict:
+        for key, item in value.items():
+            assert type(key) is str, f"a checkpoint cannot hold the key {key!r}"
+            _check_plain(item)
+    elif type(value) in (list, tuple):
+        for item in value:  # type: ignore[attr-defined]
+            _check_plain(item)
+    else:
+        plain = (str, int, float, bool, type(None), torch.Tensor)
+        assert type(value) in plain, f"a checkpoint cannot hold a {type(value).__name__}"
 
 
 def _flush_folder(folder: Path) -> None:

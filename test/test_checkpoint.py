@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,9 +66,12 @@ def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
-def test_an_unserialisable_value_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="pickle"):
-        save_checkpoint(tmp_path / "model.pt", example_content() | {"training": lambda: None})
+@pytest.mark.parametrize(
+    "value", [torch.__version__, np.float64(1), {1: 2}, torch.nn.Parameter(torch.ones(1))]
+)
+def test_what_could_not_be_read_back_is_not_written(tmp_path: Path, value: object) -> None:
+    with pytest.raises(AssertionError, match="a checkpoint cannot hold"):
+        save_checkpoint(tmp_path / "model.pt", example_content() | {"training": {"value": value}})
     assert os.listdir(tmp_path) == []
 
 

@@ -29,7 +29,7 @@ class Environment:
             compute = f"cuda {torch.cuda.get_device_name(device)}"
         return cls(
             machine=platform.machine(),
-            torch_version=torch.__version__,
+            torch_version=str(torch.__version__),
             threads=torch.get_num_threads(),
             compute=compute,
         )
