@@ -69,10 +69,11 @@ def known_entries(entries: Iterable[Entry], options: Mapping[str, Option]) -> tu
     """The entries that set an option; OptionError, with file and line, for keys that name none."""
     known = []
     for entry in entries:
-        if entry.key in options:
-            known.append(entry)
-        elif entry.key not in COMMAND_LINE_ONLY:
+        if entry.key in COMMAND_LINE_ONLY:
+            continue
+        if entry.key not in options:
             raise UnknownOptionError(entry.key, did_you_mean(entry.key, options), f"{entry.place}: ")
+        known.append(entry)
     return tuple(known)
 
 

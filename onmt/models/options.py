@@ -68,7 +68,7 @@ class EncoderOptions:
     dbrnn: bool = option(False, "Use `-encoder_type dbrnn`.", deprecated=("encoder_type", "dbrnn"))
     pdbrnn: bool = option(False, "Use `-encoder_type pdbrnn`.", deprecated=("encoder_type", "pdbrnn"))
     layers: int = option(2, "Recurrent layers of encoder and decoder.", structural=0, valid=at_least(0))
-    rnn_size: int = option(500, "Units of a recurrent layer.", structural=0)
+    rnn_size: int = option(500, "Units of a recurrent layer.", structural=0, valid=at_least(1))
     rnn_type: Literal["LSTM", "GRU"] = option("LSTM", "The recurrent cell.", structural=0)
     dropout: float = option(
         0.3,
@@ -132,6 +132,21 @@ class EncoderOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttentionOptions:
+    """Attention"""
+
+    attention: Literal["none", "global"] = option(
+        "global",
+        "Whether the decoder looks at all source positions; `none`: at the last one only. Only a `seq2seq` "
+        "model has attention.",
+        structural=0,
+    )
+    global_attention: Literal["general", "dot", "concat"] = option(
+        "general", "How a source position is scored.", structural=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecoderOptions:
     """Decoder"""
 
@@ -171,14 +186,6 @@ class DecoderOptions:
     input_feed: bool = option(
         True, "Give the decoder its previous attentional output beside the previous word.", structural=0
     )
-    attention: Literal["none", "global"] = option(
-        "global",
-        "Whether the decoder looks at all source positions; `none`: at the last one only.",
-        structural=0,
-    )
-    global_attention: Literal["general", "dot", "concat"] = option(
-        "general", "How a source position is scored.", structural=0
-    )
     scheduled_sampling: float = option(
         1.0,
         "Probability that the decoder is fed the gold previous word; otherwise its own best guess.",
@@ -196,7 +203,9 @@ class DecoderOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqModelOptions(DecoderOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions):
+class Seq2SeqModelOptions(
+    DecoderOptions, AttentionOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions
+):
     """Sequence to sequence"""
 
     @property
@@ -253,7 +262,9 @@ class WordVectorOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelOptions(WordVectorOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions):
+class LanguageModelOptions(
+    WordVectorOptions, AttentionOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions
+):
     """Language model"""
 
     def check(self) -> None:
@@ -268,7 +279,9 @@ class LanguageModelOptions(WordVectorOptions, EncoderOptions, SourceEmbeddingOpt
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerOptions(WordVectorOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions):
+class TaggerOptions(
+    WordVectorOptions, AttentionOptions, EncoderOptions, SourceEmbeddingOptions, ModelTypeOptions
+):
     """Sequence tagger"""
 
     loglikelihood: Literal["word", "sentence"] = option(

@@ -213,8 +213,8 @@ class TestDeprecated:
         assert message == "-brnn means -encoder brnn, but -encoder is rnn"
 
     def test_false_means_nothing(self, script, tmp_path):
-        config = tmp_path / "lua.conf"  # as OpenNMT-Lua wrote it
-        config.write_text("brnn = false\nencoder = rnn\nh = false\nmd = false\nsave_config = lua.conf\n")
+        config = tmp_path / "my.conf"
+        config.write_text("brnn = false\nencoder = rnn\n")  # as the original writes it
         parsed = parse(script, [*SAVE, "-config", str(config)])
         assert (parsed.options.encoder, parsed.warnings) == ("rnn", ())
 
@@ -261,6 +261,13 @@ class TestConfigFile:
         config = tmp_path / "my.conf"
         config.write_text(f"# first\n\n{line}\n")
         assert refusal(script, [*SAVE, "-config", str(config)]) == f"{config}:3: {message}"
+
+    def test_what_belongs_to_a_command_line_is_passed_over(self, script, tmp_path):
+        config, other = tmp_path / "my.conf", tmp_path / "other.conf"
+        config.write_text(f"h = false\nmd = true\nconfig = no.conf\nsave_config = {other}\nlayers = 3\n")
+        parsed = parse(script, [*SAVE, "-config", str(config)])
+        assert parsed.given == {"save_data", "layers"}
+        assert not other.exists()
 
     def test_files_that_cannot_be_read(self, script, tmp_path):
         message = refusal(script, [*SAVE, "-config", "no.conf"])
