@@ -36,7 +36,7 @@ setup(
     ],
     extras_require={
         "serve": ["pyzmq>=25"],
-        "plot": ["matplotlib>=3.8"],
+        "plot": ["matplotlib>=3.8", "tensorboard>=2.15"],
         "image": ["pillow>=10"],
         "audio": ["kaldiio>=2.18"],
         "dev": [

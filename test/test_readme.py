@@ -1,0 +1,67 @@
+"""The README keeps its word: its commands run, its files and targets exist."""
+
+import os
+import re
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXECUTED = re.compile(r"<!-- executed by .*? -->\n```sh\n(.*?)```", re.DOTALL)
+SMALLER = {
+    "-rnn_size 128": "-rnn_size 8",
+    "-word_vec_size 64": "-word_vec_size 4",
+    "epoch 7": "epoch 1",
+    "epoch7": "epoch1",
+}
+
+
+def commands() -> str:
+    text = "".join(EXECUTED.findall(README))
+    for large, small in SMALLER.items():
+        assert large in text
+        text = text.replace(large, small)
+    return text
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The scripts, and the first lines of the corpus, in a folder of their own."""
+    for name in ("preprocess.py", "train.py", "translate.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "data" / "dates").mkdir(parents=True)
+    (tmp_path / "demo").mkdir()
+    for file in (ROOT / "data" / "dates").iterdir():
+        with file.open("rb") as lines:
+            (tmp_path / "data" / "dates" / file.name).write_bytes(b"".join(islice(lines, 30)))
+    return tmp_path
+
+
+def test_the_quickstart_runs(checkout: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    script = "set -eu\n" + commands()
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=checkout, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (checkout / "demo" / "test.pred").read_bytes().count(b"\n") == 30
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make (\w+)", README))))
+def test_make_targets_exist(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("script", sorted(set(re.findall(r"^\| `([\w/]+\.py)`", README, re.MULTILINE))))
+def test_listed_scripts_exist(script: str) -> None:
+    assert (ROOT / script).exists()
