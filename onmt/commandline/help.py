@@ -28,7 +28,7 @@ def help_text(script: Script[Any], options: type) -> str:
     declared = declared_options(options)
     positionals = "".join(f" {option.shown}" for option in declared if option.info.positional)
     lines = [f"Usage: {script.name} [options]{positionals}", "", *_wrap(script.summary, indent="")]
-    for heading, items in _groups(options):
+    for heading, items in _groups((*declared, *declared_options(BuiltInOptions))):
         lines += ["", f"{heading} options", ""]
         for item in items:
             lines += _wrap(f"  {item.name} {item.option.shown_kind}{_notes(item.option, '')}")
@@ -38,20 +38,26 @@ def help_text(script: Script[Any], options: type) -> str:
 
 
 def markdown_text(script: Script[Any], options: type) -> str:
-    """The reference page."""
-    lines = [f"# `{script.name}` options", "", script.summary]
+    """The help in Markdown."""
+    members = (*declared_options(options), *declared_options(BuiltInOptions))
+    return "\n".join([f"# `{script.name}` options", "", script.summary, *markdown_groups(members)])
+
+
+def markdown_groups(options: Iterable[Option]) -> list[str]:
+    """The lines of a list of options in Markdown, under the headings of their groups."""
+    lines = []
     for heading, items in _groups(options):
         lines += ["", f"## {heading} options", ""]
         for item in items:
             kind = f" {item.option.shown_kind}" if item.option.shown_kind else ""
             lines.append(f"* `{item.name}{kind}`{_notes(item.option, '`')}<br/>{item.option.info.help}")
-    return "\n".join(lines)
+    return lines
 
 
-def _groups(options: type) -> Iterator[tuple[str, list[Item]]]:
-    """Headings with their options, in order of first appearance; the options every script has come last."""
+def _groups(options: Iterable[Option]) -> Iterator[tuple[str, list[Item]]]:
+    """Headings with their options, in order of first appearance."""
     groups: dict[str, list[Option]] = {}
-    for option in (*declared_options(options), *declared_options(BuiltInOptions)):
+    for option in options:
         if option.info.deprecated is None:
             groups.setdefault(option.heading, []).append(option)
     for heading, members in groups.items():

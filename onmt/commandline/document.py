@@ -1,0 +1,77 @@
+"""Writes the reference pages of all scripts: `python -m onmt.commandline.document docs/options`."""
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from onmt.commandline.declare import option
+from onmt.commandline.help import markdown_groups, markdown_text
+from onmt.commandline.run import run
+from onmt.commandline.schema import declared_options
+from onmt.commandline.script import Parsed, Script
+from onmt.logger import Logger
+
+COMMANDS: Final = "onmt.commands"  # found by name: this package does not know the scripts
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentOptions:
+    """Reference pages"""
+
+    folder: str = option("", "Folder to write a page for each script to.", positional=True, required=True)
+
+
+SCRIPT = Script(
+    name="document",
+    summary="Writes a reference page for each script, from the declarations of its options.",
+    choose=lambda _: DocumentOptions,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
+    """Write `<script>.md` for every command that has a SCRIPT."""
+    folder = Path(parsed.options.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in scripts():
+        path = folder / f"{Path(script.name).stem}.md"
+        path.write_text(reference_page(script), encoding="utf-8")
+        logger.info(f"Wrote {path}")
+
+
+def scripts() -> Iterator[Script[Any]]:
+    """The scripts of the toolkit, by name of their module."""
+    package = importlib.import_module(COMMANDS)
+    for module in pkgutil.iter_modules(package.__path__):
+        content = vars(importlib.import_module(f"{COMMANDS}.{module.name}"))
+        if "SCRIPT" in content:
+            yield content["SCRIPT"]
+
+
+def reference_page(script: Script[Any]) -> str:
+    """The usual options of a script, then those that exist only with another value of a selector."""
+    usual = script.choose({})
+    lines = [markdown_text(script, usual)]
+    accepted = {option.flag: option.accepted for option in declared_options(usual)}
+    known = {(option.flag, option.shown_kind) for option in declared_options(usual)}
+    for selector in script.selectors:
+        for value in accepted[selector]:
+            chosen = script.choose({selector: value})
+            own = [
+                option for option in declared_options(chosen) if (option.flag, option.shown_kind) not in known
+            ]
+            if own:
+                lines += ["", f"# Only with `-{selector} {value}`", *markdown_groups(own)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

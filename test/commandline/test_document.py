@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from onmt.commandline.document import main, reference_page, scripts
+
+
+def test_a_page_for_every_script(tmp_path, capsys):
+    assert main([str(tmp_path / "options")]) == 0
+    pages = {path.stem for path in (tmp_path / "options").iterdir()}
+    assert pages == {Path(script.name).stem for script in scripts()}
+    assert {"preprocess", "train", "translate"} <= pages
+    assert capsys.readouterr().err == ""
+
+
+def test_options_of_other_sets_come_last(script):
+    page = reference_page(script)
+    usual, other = page.split("\n# Only with `-data_type monotext`\n")
+    assert "* `-train_src <string>`" in usual
+    assert "* `-train <string>`" not in usual
+    assert "* `-train <string>`" in other
+    assert "* `-tok_mode <string>`" in other
+    assert "* `-layers <number>`" not in other
+    assert page.endswith("Scripts to cut.\n")
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda script: script.name)
+def test_help_texts_are_sentences(script):
+    """What a person reads of every option: something, on one line, from a capital letter to a full stop."""
+    for line in reference_page(script).split("\n"):
+        if line.startswith("* "):
+            text = line.partition("<br/>")[2]
+            assert text[:1].isupper() or text.startswith(("`", "-"))
+            assert text.endswith((".", ".)", "?"))
