@@ -69,7 +69,7 @@ class _Hook:
         function = vars(module).get(name)
         if function is None:
             return None
-        file = module.__file__ or module.__name__
+        file = vars(module).get("__file__") or module.__name__
         if not callable(function):
             raise OptionError(f"-hook_file {file}: `{name}` must be a function")
         return cls(function, name, file, options)
