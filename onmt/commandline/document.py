@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,13 +47,12 @@ def execute(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
         logger.info(f"Wrote {path}")
 
 
-def scripts() -> Iterator[Script[Any]]:
+def scripts() -> tuple[Script[Any], ...]:
     """The scripts of the toolkit, by name of their module."""
     package = importlib.import_module(COMMANDS)
-    for module in pkgutil.iter_modules(package.__path__):
-        content = vars(importlib.import_module(f"{COMMANDS}.{module.name}"))
-        if "SCRIPT" in content:
-            yield content["SCRIPT"]
+    names = [f"{COMMANDS}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
+    contents = [vars(importlib.import_module(name)) for name in names]
+    return tuple(content["SCRIPT"] for content in contents if "SCRIPT" in content)
 
 
 def reference_page(script: Script[Any]) -> str:

@@ -96,7 +96,7 @@ class SegmentationOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerOptions(SegmentationOptions):
+class BpeOptions:
     """Tokenizer"""
 
     bpe_model: str = option(
@@ -124,6 +124,11 @@ class TokenizerOptions(SegmentationOptions):
         "Which ends of words the -bpe_model marks, if it does not say so itself: the end (`suffix`), the "
         "beginning (`prefix`), `both` or `none`.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerOptions(SegmentationOptions, BpeOptions):
+    """Tokenizer"""
 
     def check(self) -> None:
         """Refuse options that contradict each other."""
