@@ -1,0 +1,81 @@
+"""onmt/data/kaldi.py"""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from onmt.data.kaldi import read_archive
+from onmt.errors import DataError
+
+
+def read(content: str | bytes) -> list[tuple[str, int, list[list[float]]]]:
+    data = content.encode() if isinstance(content, str) else content
+    return [
+        (entry.key, entry.number, entry.matrix.tolist()) for entry in read_archive(io.BytesIO(data), "f.ark")
+    ]
+
+
+def test_entries_in_every_layout() -> None:
+    text = "a [\n1 2\n3 4 ]\n\nb  [ ]\nc [\n]\nd [ 5 6\n-7.5 8e0\n]\ne [ 9 10 ]"
+    assert read(text) == [
+        ("a", 1, [[1, 2], [3, 4]]),
+        ("b", 5, []),
+        ("c", 6, []),
+        ("d", 8, [[5, 6], [-7.5, 8]]),
+        ("e", 11, [[9, 10]]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a [\n1 2\n3 ]\n", "f.ark, line 3: a row of 1 numbers, others have 2"),
+        ("a [\n1 2 ]\nb [\n1 2 3 ]\n", "f.ark, line 4: a row of 3 numbers, others have 2"),
+        ("a [\n1 x\n", "f.ark, line 2: 'x' is not a number"),
+        ("a [\n1 1_0 ]\n", "f.ark, line 2: '1_0' is not a number"),
+        ("a [\n1 nan ]\n", "f.ark, line 2: 'nan' is not a finite number of single precision"),
+        ("a [\n1e39 1 ]\n", "f.ark, line 2: '1e39' is not a finite number of single precision"),
+        ("a [\n1 2\n", "f.ark, line 1: the file ends inside the entry 'a', without a ']'"),
+        (
+            "a [\n1 2\nb [\n3 4 ]\n",
+            "f.ark, line 3: '[' inside the entry 'a' of line 1, which no ']' has closed",
+        ),
+        ("a\n", "f.ark, line 1: expected 'key [', found 'a'"),
+        ("a b [\n1 ]\n", "f.ark, line 1: expected 'key [', found 'a b ['"),
+        (b"a [\n\xff ]\n", "f.ark, line 2, byte offset 0: not valid UTF-8"),
+    ],
+)
+def test_malformed_archives_are_refused_by_line(content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        read(content)
+    assert str(error.value) == message
+
+
+NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(dimension=st.integers(1, 3), data=st.data())
+def test_what_was_written_is_read(dimension: int, data: st.DataObject) -> None:
+    rows = st.lists(NUMBERS, min_size=dimension, max_size=dimension)
+    matrices = data.draw(st.lists(st.lists(rows, max_size=3), max_size=4))
+    text = "".join(
+        f"k{number} [\n" + "\n".join(" ".join(repr(value) for value in row) for row in matrix) + " ]\n"
+        for number, matrix in enumerate(matrices)
+    )
+    assert [matrix for _, _, matrix in read(text)] == [
+        np.array(m, dtype=np.float32).tolist() for m in matrices
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.binary(max_size=40) | st.text(st.sampled_from("a[] \n1.x"), max_size=30).map(str.encode))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    try:
+        entries = read(content)
+    except DataError:
+        return
+    assert len(entries) == content.count(b"]")
