@@ -16,6 +16,7 @@ from onmt.errors import DataError, OnmtError
 from onmt.logger import Logger, LoggerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
+PREDICTIONS = "test.pred"
 
 MODEL = (
     *(
@@ -91,8 +92,8 @@ def execute(parsed: Parsed[DemoOptions], logger: Logger) -> None:
     _run("preprocess.py", preprocess_arguments(data, output))
     _run("train.py", train_arguments(output, options.end_epoch))
     model = trained_model(output)
-    _run("translate.py", translate_arguments(model, data / "test.src", output / "test.pred"))
-    answers = read_answers(data / "test.src", output / "test.pred", data / "test.tgt")
+    _run("translate.py", translate_arguments(model, data / "test.src", output))
+    answers = read_answers(data / "test.src", output / PREDICTIONS, data / "test.tgt")
     print(
         f"\n{table(answers[: options.lines])}\n\n{advice(model)}\n\nexact match: {exact_match(answers):.1f} %"
     )
@@ -115,9 +116,10 @@ def train_arguments(output: Path, end_epoch: int) -> list[str]:
     return [*paths, *MODEL, *TRAINING, "-end_epoch", str(end_epoch)]
 
 
-def translate_arguments(model: Path, source: Path, predictions: Path) -> list[str]:
-    """The best translation of every test line."""
-    return ["-model", str(model), "-src", str(source), "-output", str(predictions), "-batch_size", "100"]
+def translate_arguments(model: Path, source: Path, output: Path) -> list[str]:
+    """The best translation of every line; the log, three lines for each of them, is kept aside."""
+    files = ("-output", str(output / PREDICTIONS), "-log_file", str(output / "translate.log"))
+    return ["-model", str(model), "-src", str(source), *files, "-batch_size", "100"]
 
 
 def trained_model(output: Path) -> Path:
