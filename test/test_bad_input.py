@@ -1,0 +1,207 @@
+"""Random bad command lines and configuration files, through the real scripts: one line, never a traceback.
+
+Every script under onmt/commands takes part. Each bad command line is refused for a reason that the generator
+knows, so nothing is ever executed.
+"""
+
+import importlib
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onmt.commandline.document import COMMANDS
+from onmt.commandline.schema import Kind, declared_options
+
+REPOSITORY = Path(__file__).parents[1]
+MODULES = tuple(
+    f"{COMMANDS}.{path.stem}"
+    for path in sorted((REPOSITORY / "onmt" / "commands").glob("*.py"))
+    if path.stem != "__init__" and "SCRIPT" in vars(importlib.import_module(f"{COMMANDS}.{path.stem}"))
+)
+IN_PROCESS = 1000
+PROCESSES = 50
+
+
+class BadCommandLines:
+    """Draws command lines that a script has to refuse; `folder` is for files that they need."""
+
+    def __init__(self, script, folder, rng):
+        self.rng = rng
+        self.folder = folder
+        self.options = list(declared_options(script.choose({})))
+        self.flags = {option.flag for option in self.options} | {"config", "save_config"}
+        self.by_flag = [option for option in self.options if not option.info.positional]
+        self.scalars = [option for option in self.by_flag if not option.is_list]
+        self.makers = [
+            self.unknown_flag,
+            self.prefix,
+            self.duplicate,
+            self.missing_value,
+            self.wrong_type,
+            self.out_of_range,
+            self.left_over,
+            self.missing_file,
+            self.config,
+            self.soup,
+        ]
+
+    def draw(self):
+        """One bad command line, with good words around its fault now and then."""
+        fault = self.rng.choice(self.makers)()
+        return fault if fault is not None else self.unknown_flag()
+
+    def word(self):
+        """Any text that is no flag."""
+        alphabet = "ab1 .,=#\"'\\/%￭é\t\n\u2028\udc80"
+        text = "".join(self.rng.choices(alphabet, k=self.rng.randrange(8)))
+        return (
+            text if self.rng.random() < 0.8 else self.rng.choice(["-1", "-.5", "1e999", "inf", "-", "0x", ""])
+        )
+
+    def unknown_name(self):
+        while True:
+            name = self.rng.choice("abxyz") + "".join(self.rng.choices("abst_=-1é", k=self.rng.randrange(12)))
+            if name not in self.flags | {"h", "help", "md", "version"}:
+                return name
+
+    def unknown_flag(self):
+        return [f"{self.rng.choice(['-', '--'])}{self.unknown_name()}", *self.words(3)]
+
+    def words(self, most):
+        return [self.word() for _ in range(self.rng.randrange(most))]
+
+    def prefix(self):
+        flag = self.rng.choice(self.by_flag).flag
+        cut = flag[: self.rng.randrange(1, len(flag) + 1)]
+        return None if cut in self.flags | {"h", "help", "md"} else [f"-{cut}", "1"]
+
+    def duplicate(self):
+        flag = f"-{self.rng.choice(self.scalars).flag}"
+        return [flag, "1", f"-{flag}", "1"]
+
+    def missing_value(self):
+        option = self.rng.choice([option for option in self.by_flag if not option.takes_bare])
+        return [f"-{option.flag}"]
+
+    def wrong_type(self):
+        checked = [option for option in self.by_flag if option.kind is not Kind.STRING or option.accepted]
+        if not checked:
+            return None
+        option = self.rng.choice(checked)
+        return [
+            f"-{option.flag}",
+            self.rng.choice(["x", "1.5.", "1_0", "nan", "", "tru", "٣", "--"]),
+        ]
+
+    def out_of_range(self):
+        limited = [
+            (option, value)
+            for option in self.by_flag
+            if option.info.valid is not None and option.kind in (Kind.INTEGER, Kind.NUMBER)
+            for value in (-(10**9), 10**9)
+            if option.info.valid((value,) if option.is_list else value) is not None
+        ]
+        if not limited:
+            return None
+        option, value = self.rng.choice(limited)
+        return [f"-{option.flag}", str(value)]
+
+    def left_over(self):
+        positionals = len(self.options) - len(self.by_flag)
+        return ["one"] * (positionals + self.rng.randrange(1, 4))
+
+    def missing_file(self):
+        missing = str(self.folder / "missing" / self.rng.choice("abc"))
+        wrong = [missing, str(self.folder), f"{missing}.t7"]
+        options = [
+            option
+            for option in self.by_flag
+            if option.kind is Kind.STRING
+            and not option.accepted
+            and option.info.valid is not None
+            and option.info.valid(missing) is not None
+        ]
+        return [f"-{self.rng.choice(options).flag}", self.rng.choice(wrong)] if options else None
+
+    def config(self):
+        """A configuration file that cannot be read, or with a line that cannot."""
+        path = self.folder / f"{self.rng.randrange(10**9)}.conf"
+        lines = [f"# {self.word()}".encode("utf-8", "replace").replace(b"\n", b" ") for _ in range(3)]
+        flag = self.rng.choice(self.by_flag).flag
+        lines.insert(
+            self.rng.randrange(4),
+            self.rng.choice(
+                [
+                    f"{self.unknown_name().replace('=', '')} = 1".encode(),
+                    f"{flag} 1".encode(),
+                    f"{flag} = \xff".encode("latin-1"),
+                    f"{flag} = a\0".encode(),
+                    f'{flag} = "open'.encode(),
+                    f"{flag} = \\ud800 \ud800".encode("utf-8", "surrogatepass"),
+                    b"= 1",
+                    b"\xfe\xff\x00",
+                ]
+            ),
+        )
+        path.write_bytes(b"\n".join(lines))
+        return [
+            "-config",
+            self.rng.choice([str(path), str(path), str(path), str(self.folder), f"{path}.missing"]),
+        ]
+
+    def soup(self):
+        """Flags and words in any order, one of them unknown."""
+        parts = [
+            part
+            for option in self.rng.sample(self.by_flag, k=min(4, len(self.by_flag)))
+            for part in (f"-{option.flag}", *self.words(3))
+        ]
+        parts.insert(self.rng.randrange(len(parts) + 1), f"-{self.unknown_name()}")
+        return parts
+
+
+def bad_command_lines(module, folder, count):
+    """`count` bad command lines for a script, always the same ones."""
+    folder.mkdir(exist_ok=True)
+    lines = BadCommandLines(importlib.import_module(module).SCRIPT, folder, random.Random(module))
+    return [lines.draw() for _ in range(count)]
+
+
+def is_one_line(module, code, errors):
+    name = Path(importlib.import_module(module).SCRIPT.name).name
+    return (
+        code in (1, 2)
+        and errors.startswith(f"{name}: ")
+        and errors.count("\n") == 1
+        and errors.endswith("\n")
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_in_process(module, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main = importlib.import_module(module).main
+    for argv in bad_command_lines(module, tmp_path / "files", -(-IN_PROCESS // len(MODULES))):
+        code = main(argv)
+        output = capsys.readouterr()
+        assert is_one_line(module, code, output.err), (argv, output.err)
+        assert output.out == ""
+    assert os.listdir(tmp_path) == ["files"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_as_processes(module, tmp_path):
+    program = f"import sys; from {module} import main; sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for argv in bad_command_lines(module, tmp_path / "files", -(-PROCESSES // len(MODULES))):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *argv], cwd=tmp_path, env=environment, capture_output=True
+        )
+        assert is_one_line(module, done.returncode, done.stderr.decode("utf-8")), (argv, done.stderr)
+        assert done.stdout == b""
+    assert os.listdir(tmp_path) == ["files"]
