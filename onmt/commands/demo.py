@@ -43,7 +43,7 @@ TRAINING = (
 class PipelineOptions:
     """Demo"""
 
-    data: str = option(str(ROOT / "data" / "dates"), "Folder of the corpus.", valid=not_empty)
+    data: str = option("data/dates", "Folder of the corpus.", valid=not_empty)
     output: str = option(
         "demo", "Folder for everything that is made; its files are replaced.", valid=not_empty
     )
