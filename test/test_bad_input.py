@@ -7,6 +7,7 @@ knows, so nothing is ever executed.
 import importlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +206,92 @@ def test_as_processes(module, tmp_path):
         assert is_one_line(module, done.returncode, done.stderr.decode("utf-8")), (argv, done.stderr)
         assert done.stdout == b""
     assert os.listdir(tmp_path) == ["files"]
+
+
+def run_main(name, argv, capsys):
+    """The exit code and standard error of a script."""
+    module = f"{COMMANDS}.{name}"
+    code = importlib.import_module(module).main(argv)
+    errors = capsys.readouterr().err
+    assert code == 0 or is_one_line(module, code, errors), (argv, errors)
+    return code, errors
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a small corpus, prepared data and a model, all good."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "src").write_text("".join(f"a b c{number % 7}\n" for number in range(40)))
+    (folder / "tgt").write_text("".join(f"x y{number % 7}\n" for number in range(40)))
+    argv = ["-train_src", f"{folder}/src", "-train_tgt", f"{folder}/tgt", "-save_data", f"{folder}/data"]
+    assert importlib.import_module(f"{COMMANDS}.preprocess").main(argv) == 0
+    assert importlib.import_module(f"{COMMANDS}.train").main(training(folder)) == 0
+    next(folder.glob("model_epoch1_*.pt")).rename(folder / "model.pt")
+    return folder
+
+
+def training(folder, *argv):
+    small = "-rnn_size 4 -word_vec_size 4 -layers 1 -end_epoch 1 -log_level NONE".split()
+    return ["-data", f"{folder}/data", "-save_model", f"{folder}/model", *small, *argv]
+
+
+def damaged(content, rng):
+    """Some way in which a file can be broken."""
+    place = rng.randrange(len(content))
+    noise = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 40)))
+    flipped = bytes([content[place] ^ (1 << rng.randrange(8))])
+    return rng.choice(
+        [
+            b"",
+            noise,
+            content[:place],
+            content[:place] + flipped + content[place + 1 :],
+            content[:place] + noise + content[place:],
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", ["data-train.json", "data-train-0001.bin", "model.pt"])
+def test_damaged_files(work, tmp_path, capsys, name):
+    """A damaged file is refused in one line; damage where nobody reads may pass."""
+    shutil.copytree(work, tmp_path, dirs_exist_ok=True)
+    rng = random.Random(name)
+    content = (work / name).read_bytes()
+    codes = []
+    for _ in range(25):
+        (tmp_path / name).write_bytes(damaged(content, rng))
+        if name == "model.pt":
+            model = f"{tmp_path}/model.pt"
+            argv = [
+                "-model",
+                model,
+                "-src",
+                f"{work}/src",
+                "-output",
+                f"{tmp_path}/out",
+                "-log_level",
+                "NONE",
+            ]
+            codes.append(run_main("translate", argv, capsys)[0])
+        else:
+            codes.append(run_main("train", training(tmp_path), capsys)[0])
+    assert codes.count(1) > 15
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3 ", b"\xed\xa0\x80"])
+def test_text_that_is_no_utf8(work, tmp_path, capsys, bad):
+    rng = random.Random(0)
+    content = (work / "src").read_bytes()
+    source = tmp_path / "src"
+    for _ in range(5):
+        place = rng.randrange(len(content))
+        source.write_bytes(content[:place] + bad + content[place:])
+        line = content[:place].count(b"\n") + 1
+        preprocess = ["-train_src", str(source), "-train_tgt", f"{work}/tgt", "-save_data", f"{tmp_path}/new"]
+        translate = ["-model", f"{work}/model.pt", "-src", str(source), "-output", f"{tmp_path}/out"]
+        for name, argv in (("preprocess", preprocess), ("translate", translate)):
+            code, errors = run_main(name, [*argv, "-log_level", "NONE"], capsys)
+            assert code == 1
+            assert str(source) in errors
+            assert str(line) in errors
+    assert not list(tmp_path.glob("new*"))
