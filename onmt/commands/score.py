@@ -1,0 +1,140 @@
+"""`tools/score.py`: scores the translations on standard input against references."""
+
+import random
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+from onmt.commandline.declare import option
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.commandline.validators import at_least, not_empty
+from onmt.errors import DataError
+from onmt.logger import Logger, LoggerOptions
+from onmt.scorers import BLEU_ORDER, MULTI_REFERENCE, SCORERS, CorpusScorer, Sentence, corpus_bleu
+from onmt.text.lines import decode_lines, read_text_lines
+from onmt.text.options import SegmentationOptions
+from onmt.text.tokenizer import Tokenizer
+
+# Seeds the choice of the samples, so that the same files have the same margin.
+_SAMPLE_SEED: Final = 3435
+
+# Half the width of the interval in which a normal variable lies 95 times in 100, in standard deviations.
+_CONFIDENCE: Final = 1.96
+
+_TOKENIZERS: Final = {
+    "space": SegmentationOptions(mode="space"),
+    "max": SegmentationOptions(
+        mode="aggressive",
+        segment_alphabet=("Han", "Kanbun", "Katakana", "Hiragana"),
+        segment_alphabet_change=True,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerOptions:
+    """Scorer"""
+
+    rfilestem: str = option(
+        "",
+        "File with a reference for each line, or the beginning of the names of several: `REF`, and `REF0`, "
+        "`REF1` and so on where there are such files.",
+        required=True,
+        positional=True,
+        valid=not_empty,
+    )
+    scorer: Literal["bleu", "dlratio", "ter"] = option(
+        "bleu",
+        "`bleu`: as multi-bleu.perl counts it, unsmoothed. `ter`: translation edit rate. `dlratio`: "
+        "restricted Damerau-Levenshtein distance in bytes over the bytes of the first reference.",
+    )
+    sample: int = option(
+        1,
+        "Above 1: print the mean score of so many random halves of the text, and 1.96 standard deviations "
+        "as its margin.",
+        valid=at_least(0),
+    )
+    order: int = option(BLEU_ORDER, "The longest n-grams that BLEU counts, in words.", valid=at_least(1))
+    tokenizer: Literal["space", "max"] = option(
+        "space",
+        "How lines are cut before scoring. `space`: at blanks, for tokenized text. `max`: aggressively, East "
+        "Asian text into characters, for detokenized text.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ScorerOptions, LoggerOptions):
+    """Score"""
+
+
+SCRIPT = Script(
+    name="tools/score.py",
+    summary="Scores the translations on standard input, one a line, against references.",
+    choose=lambda _: ScoreOptions,
+    data_on_stdout=lambda _: True,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
+    """Print score, margin and detail, separated by tabs."""
+    options = parsed.options
+    tokenizer = Tokenizer(_TOKENIZERS[options.tokenizer])
+    references = [
+        _tokenize(tokenizer, read_text_lines(path))
+        for path in reference_files(options.rfilestem, options.scorer)
+    ]
+    hypotheses = _tokenize(tokenizer, decode_lines(sys.stdin.buffer, "standard input"))
+    scorer = (
+        partial(corpus_bleu, order=options.order) if options.scorer == "bleu" else SCORERS[options.scorer]
+    )
+    score = scorer(hypotheses, references)
+    value, margin = score.value, 0.0
+    if options.sample > 1:
+        value, margin = sampled(scorer, hypotheses, references, options.sample)
+    print(f"{value:.14g}\t+/-{margin:.14g}\t{score.detail}")
+
+
+def reference_files(stem: str, scorer: str) -> list[str]:
+    """The files of references: `REF`, and `REF0`, `REF1` ... for scores that can use several.
+
+    Raises DataError when there is none.
+    """
+    numbered: list[str] = []
+    while Path(f"{stem}{len(numbered)}").is_file():
+        numbered.append(f"{stem}{len(numbered)}")
+    files = [*([stem] if Path(stem).is_file() else []), *numbered]
+    if not files:
+        raise DataError(f"there is no reference: neither a file '{stem}' nor '{stem}0'")
+    return files if scorer in MULTI_REFERENCE else files[:1]
+
+
+def sampled(
+    scorer: CorpusScorer, hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]], count: int
+) -> tuple[float, float]:
+    """The mean of the scores of `count` random halves of a text, and its margin at 95 %.
+
+    Raises DataError for a text of one sentence, which has no half.
+    """
+    if len(hypotheses) < 2:
+        raise DataError("-sample needs two sentences at least")
+    generator = random.Random(_SAMPLE_SEED)
+    values = []
+    for _ in range(count):
+        chosen = generator.sample(range(len(hypotheses)), len(hypotheses) // 2)
+        half = [[reference[index] for index in chosen] for reference in references]
+        values.append(scorer([hypotheses[index] for index in chosen], half).value)
+    return statistics.fmean(values), _CONFIDENCE * statistics.stdev(values)
+
+
+def _tokenize(tokenizer: Tokenizer, lines: Iterable[str]) -> list[list[str]]:
+    return [tokenizer.tokenize(line) for line in lines]
