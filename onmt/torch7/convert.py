@@ -32,8 +32,7 @@ def convert_model(path: str | Path) -> dict[str, Any]:
     Raises CheckpointError if the file is damaged or holds something that has no counterpart here.
     """
     model = read_lua_model(path)
-    weights = {name: torch.from_numpy(parameter.value()) for name, parameter in model.parameters.items()}
-    _check_weights(model, weights)
+    weights = _weights(model)
     notes: list[str] = []
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -51,17 +50,19 @@ def convert_model(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _check_weights(model: LuaModel, weights: dict[str, torch.Tensor]) -> None:
-    """Every parameter that the description asks for is there, in its shape."""
+def _weights(model: LuaModel) -> dict[str, torch.Tensor]:
+    """The parameters in the order of the built model, each of them there and in its shape."""
+    found = {name: torch.from_numpy(parameter.value()) for name, parameter in model.parameters.items()}
     with torch.device("meta"):
         wanted = build_model(model.spec).state_dict()
-    for name in sorted(wanted.keys() | weights.keys()):
-        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (weights, wanted)]
+    for name in sorted(wanted.keys() | found.keys()):
+        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (found, wanted)]
         if shapes[0] != shapes[1]:
             raise CheckpointError(
                 f"'{model.name}' is not a model of OpenNMT Lua that can be used: its parameters for '{name}' "
                 f"have the shape {shapes[0]}, not {shapes[1]}"
             )
+    return {name: found[name] for name in wanted}
 
 
 def _training_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any]:

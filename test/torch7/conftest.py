@@ -1,13 +1,21 @@
-"""A writer of Torch7 files, so that tests can make theirs. Format: torch7's `File.lua` and `THDiskFile.c`."""
+"""Writers of Torch7 files and of OpenNMT Lua's models, so that the tests can make theirs.
 
+Format: torch7's `File.lua` and `THDiskFile.c`. golden/NAME.json.gz: a model of the original program in
+numbers: the recipe of its structure, weights in traversal order, and what it computes for two sentences.
+"""
+
+import gzip
+import json
 import struct
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from onmt.torch7.objects import BooleanKey, LuaFunction, Storage, Table, Tensor, TorchObject, Value
 
+FIXTURES = Path(__file__).parent / "golden"
 ELEMENTS = {
     "torch.Storage": np.float32,  # torch.CudaStorage without its Cuda
     "torch.DoubleStorage": np.float64,
@@ -143,3 +151,203 @@ def write_t7() -> Callable[..., bytes]:
         return writer.content()
 
     return write
+
+
+def numbered(values: Iterable[Value]) -> Table:
+    """A Lua list."""
+    return Table({float(index): value for index, value in enumerate(values, start=1)})
+
+
+def module(class_name: str, *inside: TorchObject, **fields: Value) -> TorchObject:
+    """A container of nn, or with no modules inside a layer without parameters."""
+    return TorchObject(class_name, 1, Table({**({"modules": numbered(inside)} if inside else {}), **fields}))
+
+
+def graph(*inside: TorchObject, reads: dict[int, int] | None = None) -> TorchObject:
+    """An nn.gModule. reads: which input (from 1) the module at a position (from 0) reads."""
+    nodes = []
+    for position, number in (reads or {}).items():
+        split = Table({"selectindex": float(number)})
+        before = Table({"module": TorchObject("nn.Identity", 1), "mapindex": Table({1.0: split})})
+        data = Table({"module": inside[position], "mapindex": Table({1.0: before})})
+        nodes.append(TorchObject("nngraph.Node", 1, Table({"data": data})))
+    return module("nn.gModule", TorchObject("nn.Identity", 1), *inside, forwardnodes=numbered(nodes))
+
+
+class Part:
+    """The layers of a sub-model in traversal order, their numbers in one flat storage as Lua trains them.
+
+    A table that comes a second time (a bidirectional encoder's) is the first one again.
+    """
+
+    def __init__(self, layers: list[dict]) -> None:
+        self.fields: list[Table] = []
+        tables: dict[str, Table] = {}
+        numbers: list[float] = []
+        pending: list[tuple[Table, str, tuple[int, ...], int]] = []
+        for layer in layers:
+            key = json.dumps(layer["w"])
+            if layer["t"] == "nn.LookupTable" and key in tables:
+                self.fields.append(tables[key])
+                continue
+            self.fields.append(tables.setdefault(key, Table()))
+            for name, values, shape in self.tensors(layer):
+                pending.append((self.fields[-1], name, shape, len(numbers)))
+                numbers.extend(values)
+        self.storage = Storage("torch.FloatStorage", np.array(numbers, np.float32))
+        for fields, name, shape, offset in pending:
+            stride = tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
+            fields.entries[name] = Tensor("torch.FloatTensor", shape, stride, offset, self.storage)
+        self.position = 0
+
+    @staticmethod
+    def tensors(layer: dict) -> list[tuple[str, list[float], tuple[int, ...]]]:
+        weight = ("weight", layer["w"], tuple(layer["s"]))
+        return [weight] if "b" not in layer else [weight, ("bias", layer["b"], (len(layer["b"]),))]
+
+    def layer(self, class_name: str, **fields: Value) -> TorchObject:
+        """The next layer."""
+        self.position += 1
+        content = {**self.fields[self.position - 1].entries, **fields}
+        return TorchObject(class_name, 1, Table(content))
+
+
+class LuaModelBuilder:
+    """A released Lua model from a recipe, weights, and the structure that OpenNMT Lua gives its networks."""
+
+    def __init__(self, fixture: dict) -> None:
+        self.recipe = fixture["model"]
+        self.parts = {name: Part(layers) for name, layers in fixture["weights"].items()}
+
+    def build(self) -> Table:
+        """The table that the file holds."""
+        models = {"encoder": self.encoder()}
+        if "attention" in self.recipe:
+            models["bridge"] = self.bridge()
+            models["decoder"] = self.decoder()
+        else:
+            models["generator"] = self.generator(self.parts["generator"])
+        if "criterion" in self.parts:
+            fields = self.parts["criterion"].fields[0]
+            models["criterion"] = Table({"A": fields.get("weight"), "A0": fields.get("bias")})
+        dicts = {side: self.dictionaries(self.recipe[side]) for side in ("src", "tgt") if self.recipe[side]}
+        options = Table(
+            {"brnn_merge": self.recipe.get("merge", "sum"), "residual": self.recipe.get("residual", False)}
+        )
+        return Table({"models": Table(models), "dicts": Table(dicts), "options": options})
+
+    def dictionaries(self, sizes: list[int]) -> Table:
+        dicts = []
+        for size in sizes:
+            words = ["<blank>", "<unk>", "<s>", "</s>", *(f"w{index}" for index in range(5, size + 1))]
+            dicts.append(TorchObject("Dict", 1, Table({"idxToLabel": numbered(words)})))
+        return Table({"words": dicts[0], "features": numbered(dicts[1:])})
+
+    def embedding(self, part: Part, sizes: list[int]) -> TorchObject:
+        words = module("onmt.WordEmbedding", part.layer("nn.LookupTable"), fix=False)
+        if len(sizes) == 1:
+            return words
+        tables = [part.layer("nn.LookupTable") for _ in sizes[1:]]
+        reads = {index: index + 1 for index in range(len(tables))}
+        features = (
+            graph(*tables, TorchObject("nn.CAddTable", 1), reads=reads) if len(tables) > 1 else graph(*tables)
+        )
+        parallel = module("nn.ParallelTable", words, module("onmt.FeaturesEmbedding", features))
+        return module("nn.Sequential", parallel, TorchObject("nn.JoinTable", 1))
+
+    def stack(self, part: Part, layers: int, residual: bool, size: int = 0) -> TorchObject:
+        """size: the width of the input, where a residual connection may start at layer 1."""
+        inside = []
+        for index in range(layers):
+            if residual and (index > 1 or (index == 1 and size == 12)):
+                inside.append(TorchObject("nn.CAddTable", 1))
+            if index:
+                inside.append(TorchObject("nn.Dropout", 1, Table({"p": 0.0})))
+            states = 2 if self.recipe["cell"] == "LSTM" else 1
+            reads = {0: states + 1, 1: states}
+            inside.append(graph(part.layer("nn.Linear"), part.layer("nn.Linear"), reads=reads))
+        return module(f"onmt.{self.recipe['cell']}", graph(*inside))
+
+    def direction(self, layers: int, tables: bool, residual: bool = False, size: int = 0) -> Table:
+        part = self.parts["encoder"]
+        first = [self.embedding(part, self.recipe["src"])] if tables else []
+        network = graph(*first, self.stack(part, layers, residual, size))
+        return Table({"name": "Encoder", "modules": numbered([network]), "args": Table()})
+
+    def bidirectional(self, layers: int, tables: bool) -> Table:
+        directions = [self.direction(layers, tables) for _ in range(2)]
+        args = Table({"brnn_merge": self.recipe["merge"]})
+        return Table({"name": "BiEncoder", "modules": numbered(directions), "args": args})
+
+    def encoder(self) -> Table:
+        recipe, layers = self.recipe, self.recipe["layers"]
+        if recipe["encoder"] == "Encoder":
+            residual = recipe.get("residual", False)
+            return self.direction(layers, True, residual, 12 if residual else 0)
+        if recipe["encoder"] == "BiEncoder":
+            return self.bidirectional(layers, True)
+        args = Table()
+        if recipe["encoder"] == "GoogleEncoder":
+            modules: list[Value] = [self.bidirectional(1, True), self.direction(layers - 1, False, True, 12)]
+        elif recipe["encoder"] == "PDBiEncoder":
+            modules = [self.bidirectional(1, index == 0) for index in range(layers)]
+            reduction = {
+                "pdbrnn_reduction": float(recipe["reduction"]),
+                "pdbrnn_merge": recipe["reduction_merge"],
+            }
+            args = Table({**reduction})
+        else:
+            modules = [self.convolutional()]
+        return Table({"name": recipe["encoder"], "modules": numbered(modules), "args": args})
+
+    def convolutional(self) -> TorchObject:
+        part, kernel = self.parts["encoder"], float(self.recipe["kernel"])
+        inside = [self.embedding(part, self.recipe["src"]), part.layer("onmt.PositionEmbedding")]
+        inside.append(TorchObject("nn.CAddTable", 1))
+        for index in range(self.recipe["cnn_layers"]):
+            inside.append(TorchObject("nn.Padding", 1, Table({"pad": kernel - 1})))
+            inside.append(part.layer("nn.TemporalConvolution", kW=kernel, dW=1.0))
+            inside += [TorchObject("nn.CAddTable", 1)] * bool(index) + [TorchObject("nn.Tanh", 1)]
+        return graph(*inside)
+
+    def bridge(self) -> TorchObject:
+        if self.recipe["bridge"] == "none":
+            return TorchObject("onmt.Bridge", 1)
+        if self.recipe["bridge"] == "copy":
+            return module("onmt.Bridge", module("nn.MapTable", TorchObject("nn.Identity", 1)))
+        matrix, tanh = self.parts["bridge"].layer("nn.Linear"), TorchObject("nn.Tanh", 1)
+        return module("onmt.Bridge", module("nn.Sequential", TorchObject("nn.JoinTable", 1), matrix, tanh))
+
+    def decoder(self) -> Table:
+        part, recipe = self.parts["decoder"], self.recipe
+        embedding = self.embedding(part, recipe["tgt"])
+        stack = self.stack(part, recipe["layers"], recipe.get("residual", False))
+        matrices = [part.layer("nn.Linear") for _ in range({"general": 2, "concat": 3}[recipe["attention"]])]
+        attention = module("onmt.GlobalAttention", graph(*(module("nn.Bottle", one) for one in matrices)))
+        network = graph(embedding, TorchObject("nn.JoinTable", 1), stack, attention)
+        modules = numbered([network, self.generator(part)])
+        return Table({"modules": modules, "args": Table({"scheduled_sampling": 0.5})})
+
+    def generator(self, part: Part) -> TorchObject:
+        sizes = self.recipe["tgt"] or self.recipe["src"]
+        outputs = [
+            module("nn.Sequential", part.layer("nn.Linear"), TorchObject("nn.LogSoftMax", 1)) for _ in sizes
+        ]
+        return module("onmt.Generator", module("nn.ConcatTable", *outputs))
+
+
+@pytest.fixture
+def load_fixture() -> Callable[[str], dict]:
+    """load_fixture(name) -> recipe, weights and numbers of a model of the original program."""
+
+    def load(name: str) -> dict:
+        with gzip.open(FIXTURES / f"{name}.json.gz") as file:
+            return json.load(file)
+
+    return load
+
+
+@pytest.fixture
+def lua_model(load_fixture: Callable[[str], dict]) -> Callable[[str], Table]:
+    """lua_model(name) -> the table that the `.t7` file of the fixture of that name holds."""
+    return lambda name: LuaModelBuilder(load_fixture(name)).build()

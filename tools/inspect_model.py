@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Prints what a model file holds: `python tools/inspect_model.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.inspect_model import main
+
+if __name__ == "__main__":
+    sys.exit(main())
