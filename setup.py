@@ -7,13 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 
-COMMANDS = (
-    "preprocess",
-    "train",
-    "translate",
-    "generate_dates",
-    "demo",
-)
+COMMANDS = sorted(path.stem for path in (ROOT / "onmt" / "commands").glob("[!_]*.py"))
 
 setup(
     name="onmt-lua-pytorch",

@@ -51,7 +51,9 @@ def test_the_quickstart_runs(checkout: Path) -> None:
     assert (checkout / "demo" / "test.pred").read_bytes().count(b"\n") == 30
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make (\w+)", README))))
+@pytest.mark.parametrize(
+    "target", sorted(set(re.findall(r"(?:^|`)make (\S+?)(?:`| )", README, re.MULTILINE)))
+)
 def test_make_targets_exist(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)
