@@ -1,13 +1,29 @@
 """Measuring a model on the validation data."""
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal, Protocol
 
 import torch
 
+from onmt.constants import PAD
 from onmt.data.batch import Batch
+from onmt.data.files import replacing
+from onmt.data.vocabulary import Vocabularies
+from onmt.decoding.options import TranslatorOptions
+from onmt.decoding.sentences import Source
+from onmt.decoding.translator import Translator
 from onmt.models.base import Model
+from onmt.models.loading import LoadedModel
+from onmt.models.seq2seq import Seq2Seq
+from onmt.scorers import SCORERS, sentence_score
 from onmt.training.progress import perplexity
+
+_NAMES: Final = {"bleu": "BLEU", "ter": "TER", "dlratio": "DLratio"}
+_BATCH_SIZE: Final = 30  # sentences translated at a time
+_CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two looks at the user's wish to stop
 
 
 class Evaluator(Protocol):
@@ -20,7 +36,7 @@ class Evaluator(Protocol):
 
 
 class LossEvaluator:
-    """Perplexity, or the mean loss per word (its logarithm), of the validation set; without dropout or
+    """Perplexity, or the mean loss per word (its logarithm), of the validation set; no dropout, no
     sampling."""
 
     def __init__(self, batches: Iterable[Batch], logarithm: bool) -> None:
@@ -40,3 +56,85 @@ class LossEvaluator:
                 between_batches()
         total = float(torch.stack(losses).sum())
         return total / words if self._logarithm else perplexity(total, words)
+
+
+@dataclass(frozen=True)
+class TranslationFiles:
+    """Where validation translations are kept: every so many epochs, in files that start with `stem`."""
+
+    stem: str
+    every: int
+
+    def path(self, epoch: int) -> Path | None:
+        """The file of this epoch, if it has one."""
+        if self.every == 0 or epoch % self.every != 0:
+            return None
+        return Path(f"{self.stem}_epoch{epoch}_validation_translation.txt")
+
+
+class TranslationEvaluator:
+    """Translates the validation sources and compares words with the references, in percent.
+
+    Both are rebuilt from ids, so words that the vocabulary does not have read `<unk>`.
+    """
+
+    def __init__(
+        self,
+        metric: Literal["bleu", "ter", "dlratio"],
+        batches: Iterable[Batch],
+        vocabularies: Vocabularies,
+        options: TranslatorOptions,
+        language_model: LoadedModel | None,
+        files: TranslationFiles,
+    ) -> None:
+        self.name = _NAMES[metric]
+        self._scorer = SCORERS[metric]
+        self._batches = batches
+        self._vocabularies = vocabularies
+        self._options = options
+        self._language_model = language_model
+        self._files = files
+
+    def score(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
+        """See `Evaluator.score`."""
+        assert isinstance(model, Seq2Seq)
+        translator = Translator(model, self._vocabularies, self._options, self._language_model)
+        hypotheses: list[list[str]] = []
+        references: list[list[str]] = []
+        pairs = self._pairs()
+        while chunk := list(islice(pairs, _CHUNK)):
+            translations = translator.translate([source for source, _ in chunk], _BATCH_SIZE)
+            for (_, reference), translation in zip(chunk, translations, strict=True):
+                hypotheses.append(translation.hypotheses[0].words if translation.hypotheses else [])
+                references.append(reference)
+            between_batches()
+        path = self._files.path(epoch)
+        if path is not None:
+            self._write(path, hypotheses, references)
+        return 100 * self._scorer(hypotheses, [references]).value
+
+    def _pairs(self) -> Iterator[tuple[Source, list[str]]]:
+        for batch in self._batches:
+            assert batch.tgt_output is not None
+            for row in range(batch.size):
+                target = batch.tgt_output[row, :, 0]
+                length = int((target != PAD).sum()) - 1  # without </s>
+                words = [self._vocabularies.tgt[0].word(index) for index in target[:length].tolist()]
+                yield self._source(batch.src[row, : int(batch.src_lengths[row])]), words
+
+    def _source(self, positions: torch.Tensor) -> Source:
+        """positions S F ids, or S D vectors."""
+        if not self._vocabularies.src:
+            return Source(vectors=positions.cpu().numpy())
+        columns = [
+            tuple(map(vocabulary.word, column.tolist()))
+            for vocabulary, column in zip(self._vocabularies.src, positions.unbind(1), strict=True)
+        ]
+        return Source(columns[0], tuple(columns[1:]))
+
+    def _write(self, path: Path, hypotheses: list[list[str]], references: list[list[str]]) -> None:
+        with replacing(path) as file:
+            for hypothesis, reference in zip(hypotheses, references, strict=True):
+                score = 100 * sentence_score(self._scorer, hypothesis, [reference]).value
+                line = f"{score:.2f} ||| {' '.join(hypothesis)} ||| {' '.join(reference)}\n"
+                file.write(line.encode("utf-8"))

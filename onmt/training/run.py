@@ -10,10 +10,11 @@ from onmt.data.dataset import BatchPlan, describe_dataset, plan_batches
 from onmt.data.shards import PreparedData, open_prepared
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
+from onmt.models.loading import load_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.runtime.device import select_devices
 from onmt.training.batches import EpochBatches, StoredBatches
-from onmt.training.evaluation import Evaluator, LossEvaluator
+from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
 from onmt.training.experiment import TensorBoard
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.options import AnyTrainOptions
@@ -119,7 +120,12 @@ def _evaluator(start: StartingPoint, data: PreparedData, device: torch.device) -
     most = options.max_batch_size or len(data.valid)
     plan = plan_batches(data.valid.src_lengths, most, options.max_tokens, options.uneven_batches)
     batches = StoredBatches(data.valid, plan, device)
-    return LossEvaluator(batches, logarithm=options.validation_metric == "loss")
+    metric = options.validation_metric
+    if metric == "perplexity" or metric == "loss":
+        return LossEvaluator(batches, logarithm=metric == "loss")
+    language_model = load_model(options.lm_model, device) if options.lm_model else None
+    files = TranslationFiles(options.save_model, options.save_validation_translation_every)
+    return TranslationEvaluator(metric, batches, start.vocabularies, options, language_model, files)
 
 
 def _sampling(options: AnyTrainOptions) -> ScheduledSampling:

@@ -67,6 +67,8 @@ def stored_model(
     path = find_model(options.train_from)
     logger.info(f"Loading checkpoint '{path}'...")
     content = read_content(path)
+    for note in content.get("notes", ()):
+        logger.warning(note)
     spec = ModelSpec.from_state(content["spec"])
     _check_kind(path, spec, content["data_type"], options, data)
     state = _stored_state(path, content, options.continue_)
