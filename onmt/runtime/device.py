@@ -1,4 +1,4 @@
-"""From `-gpuid` to devices."""
+"""From `-gpuid` to devices, and from `-precision` to how they multiply."""
 
 import torch
 
@@ -8,10 +8,11 @@ from onmt.runtime.options import DeviceOptions
 
 
 def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]:
-    """The devices that `-gpuid` names, the CPU for 0.
+    """The devices that `-gpuid` names, the CPU for 0; `-precision` holds on them from now on.
 
     Raises OptionError when one is not there, unless `-fallback_to_cpu` was given.
     """
+    torch.set_float32_matmul_precision("medium" if options.allows_bfloat16 else "highest")
     if not options.wants_gpu:
         return [torch.device("cpu")]
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0

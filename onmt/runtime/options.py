@@ -22,12 +22,13 @@ class DeviceOptions:
     )
     precision: Literal["fp32", "bf16"] = option(
         "fp32",
-        "Number format of the matrix products: 32-bit floating point, or bfloat16, which is faster where the "
-        "processor supports it and less precise. Parameters and their updates stay in 32 bits.",
+        "Number format of the factors of matrix products. `bf16` lets the processor round them to bfloat16 "
+        "wherever it is faster so; sums, parameters and everything else keep 32 bits.",
     )
     fp16: bool = option(
         False,
-        "Compute in 16-bit floating point. Only on a GPU; on the CPU -precision bf16 does the same service.",
+        "The original's name for less precise products on a GPU: the same as -precision bf16, which the CPU "
+        "can do as well.",
     )
     no_nccl: bool = option(
         False, "With several GPUs, exchange gradients through gloo instead of through NVIDIA's NCCL."
@@ -37,6 +38,11 @@ class DeviceOptions:
     def wants_gpu(self) -> bool:
         """Some GPU is asked for."""
         return self.gpuid != (0,)
+
+    @property
+    def allows_bfloat16(self) -> bool:
+        """Factors of matrix products may be rounded."""
+        return self.fp16 or self.precision == "bf16"
 
     def check(self) -> None:
         """The CPU cannot stand in a list of GPUs, nor compute in fp16."""
@@ -48,8 +54,6 @@ class DeviceOptions:
             )
         if self.fp16 and not self.wants_gpu:
             raise OptionError(
-                "invalid dependency for option -fp16: the CPU does not compute in it, use -precision bf16 "
-                "there, or choose a GPU with -gpuid"
+                "invalid dependency for option -fp16: the CPU cannot compute in it; use -precision bf16, or "
+                "choose a GPU with -gpuid"
             )
-        if self.fp16 and self.precision != "fp32":
-            raise OptionError(f"-fp16 and -precision {self.precision} exclude each other, choose one")

@@ -28,6 +28,13 @@ def test_zero_is_the_cpu(logger: Logger) -> None:
     assert select_devices(DeviceOptions(), logger) == [torch.device("cpu")]
 
 
+def test_precision_holds_until_the_next_choice(logger: Logger) -> None:
+    select_devices(DeviceOptions(precision="bf16"), logger)
+    assert torch.get_float32_matmul_precision() == "medium"
+    select_devices(DeviceOptions(), logger)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_gpus_count_from_one(monkeypatch: pytest.MonkeyPatch, logger: Logger) -> None:
     pretend(monkeypatch, 2)
     assert select_devices(DeviceOptions(gpuid=(2, 1)), logger) == [

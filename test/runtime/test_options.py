@@ -20,8 +20,7 @@ def test_what_fits(options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (DeviceOptions(fp16=True), "use -precision bf16 there"),
-        (DeviceOptions(gpuid=(1,), fp16=True, precision="bf16"), "exclude each other"),
+        (DeviceOptions(fp16=True), "use -precision bf16"),
         (DeviceOptions(gpuid=()), "must not be empty"),
         (DeviceOptions(gpuid=(0, 1)), "0 alone"),
         (DeviceOptions(gpuid=(2, 2)), "each GPU once"),
@@ -30,6 +29,12 @@ def test_what_fits(options):
 def test_what_does_not(options, message):
     with pytest.raises(OptionError, match=message):
         options.check()
+
+
+def test_who_allows_bfloat16():
+    assert not DeviceOptions().allows_bfloat16
+    assert DeviceOptions(precision="bf16").allows_bfloat16
+    assert DeviceOptions(gpuid=(1,), fp16=True).allows_bfloat16
 
 
 def test_gpus_are_counted_from_1():
