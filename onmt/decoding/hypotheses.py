@@ -49,13 +49,14 @@ class Endings:
 
 
 def merge(stored: Endings, live: Tensor, ended: Tensor, step: int) -> tuple[Endings, Tensor]:
-    """The best N of the stored hypotheses and the live ones, and for which sentences all of them have ended
-    (B).
+    """The best N of the stored hypotheses and the live ones; B flags that say where all of these have ended.
 
-    live: B K, ranks after `step` in slot order; ended: B K. Lua's rule (Beam.lua): take from the two lists in
-    turn, the stored one only if strictly better than the live one whose turn it is.
+    live: B K, ranks after `step`; ended: B K. Lua's rule (Beam.lua): take the better of the two next ones in
+    turn, the stored one only if it is strictly better.
     """
     sentences, count = stored.ranks.shape
+    live, order = live.sort(dim=1, descending=True, stable=True)
+    ended = ended.gather(1, order)
     next_stored = torch.zeros(sentences, 1, dtype=torch.int64, device=live.device)
     next_live = torch.zeros_like(next_stored)
     done = torch.ones(sentences, dtype=torch.bool, device=live.device)
@@ -66,7 +67,8 @@ def merge(stored: Endings, live: Tensor, ended: Tensor, step: int) -> tuple[Endi
         done = done & (from_stored | ended.gather(1, next_live)).squeeze(1)
         ranks.append(torch.where(from_stored, stored_rank, live_rank))
         steps.append(torch.where(from_stored, stored.steps.gather(1, next_stored), step))
-        slots.append(torch.where(from_stored, stored.slots.gather(1, next_stored), next_live))
+        stored_slot, live_slot = stored.slots.gather(1, next_stored), order.gather(1, next_live)
+        slots.append(torch.where(from_stored, stored_slot, live_slot))
         next_stored = next_stored + from_stored
         next_live = next_live + ~from_stored
     return Endings(torch.cat(ranks, 1), torch.cat(steps, 1), torch.cat(slots, 1)), done

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.hypotheses import History
-from onmt.decoding.translator import Hypothesis, Source
+from onmt.decoding.sentences import Source
+from onmt.decoding.translator import Hypothesis
 from onmt.text.features import join_features
 
 

@@ -10,8 +10,9 @@ from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, windows
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.output import attention_block, beam_json, encoding_line, hypothesis_tokens, source_text
+from onmt.decoding.sentences import Reference, Source
 from onmt.decoding.summary import Coverage, Scores, Timer
-from onmt.decoding.translator import Hypothesis, Reference, Source, Translation, Translator
+from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, DataError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger

@@ -1,6 +1,6 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD, UNK
-from onmt.data.batch import Batch, make_batch, pad_sequences
+from onmt.data.batch import Batch
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
 from onmt.decoding.grid import Constraints
@@ -24,46 +24,24 @@ from onmt.decoding.lexicon import (
 )
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedScorer, Scorer
+from onmt.decoding.sentences import (
+    Progress,
+    Reference,
+    Source,
+    Vectors,
+    batch_of,
+    by_length,
+    ignore,
+    make_reference,
+    make_source,
+    make_vector_source,
+)
 from onmt.decoding.step import SearchSettings
-from onmt.errors import DataError, OptionError
+from onmt.errors import OptionError
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.encoding import Encoding, padding_mask
-from onmt.text.features import split_features
-from onmt.text.placeholders import is_placeholder, name_and_value
-
-Vectors = npt.NDArray[np.float32]
-Features = tuple[tuple[str, ...], ...]
-Progress = Callable[[int], object]  # is told how many more sources are done
-
-
-def ignore(done: int) -> None:
-    """Progress that nobody watches."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: words and, per feature, the label of every word; or vectors, frames x dimension.
-
-    placeholders: the values of the placeholders among the words, by the names the words have.
-    """
-
-    words: tuple[str, ...] = ()
-    features: Features = ()
-    placeholders: Mapping[str, str] = field(default_factory=dict)
-    vectors: Vectors | None = None
-
-    def __len__(self) -> int:
-        return len(self.words) if self.vectors is None else len(self.vectors)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A given translation to score: words and, per feature, the label of every word."""
-
-    words: tuple[str, ...]
-    features: Features = ()
 
 
 @dataclass(frozen=True)
@@ -145,24 +123,15 @@ class Translator:
 
     def source(self, tokens: Sequence[str]) -> Source:
         """Tokens, with features attached, as a source. DataError if the features are not the model's."""
-        words, features = self._parse(tokens, self._vocabularies.src, "source")
-        named = [name_and_value(word) for word in words]
-        return Source(
-            tuple(name for name, _ in named),
-            features,
-            {name: value for name, value in named if is_placeholder(name)},
-        )
+        return make_source(tokens, self._vocabularies.src)
 
     def source_vectors(self, vectors: Vectors) -> Source:
         """Frames x dimension as a source. DataError if the dimension is not the model's."""
-        size = self._vocabularies.src_vector_size
-        if len(vectors) > 0 and vectors.shape[1] != size:
-            raise DataError(f"vectors of {vectors.shape[1]} numbers, but the model reads {size}")
-        return Source(vectors=vectors)
+        return make_vector_source(vectors, self._vocabularies.src_vector_size)
 
     def reference(self, tokens: Sequence[str]) -> Reference:
         """Tokens as a reference. DataError if their features are not the model's."""
-        return Reference(*self._parse(tokens, self._vocabularies.tgt, "target"))
+        return make_reference(tokens, self._vocabularies.tgt)
 
     def translate(
         self,
@@ -174,7 +143,7 @@ class Translator:
         """Translate the sources, `batch_size` at a time; the results come in their order."""
         results = [Translation()] * len(sources)
         progress(sum(len(source) == 0 for source in sources))
-        for batch in _by_length(sources, batch_size):
+        for batch in by_length(sources, batch_size):
             gold = None if references is None else [references[place] for place in batch]
             translations = self._translate([sources[place] for place in batch], gold)
             for place, translation in zip(batch, translations, strict=True):
@@ -187,7 +156,7 @@ class Translator:
     ) -> list[npt.NDArray[np.float32] | None]:
         """The encoder's last final state for each source, None for an empty one."""
         results: list[npt.NDArray[np.float32] | None] = [None] * len(sources)
-        for places in _by_length(sources, batch_size):
+        for places in by_length(sources, batch_size):
             with torch.inference_mode():
                 batch = self._batch([sources[place] for place in places], None)
                 states = self._model.encode(batch.src, batch.src_lengths).states[-1]
@@ -221,20 +190,8 @@ class Translator:
         ]
 
     def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
-        src: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-        if self.reads_vectors:
-            src = _padded_vectors([source.vectors for source in sources if source.vectors is not None])
-        else:
-            vocabularies = self._vocabularies.src
-            src = pad_sequences([_ids(vocabularies, source.words, source.features) for source in sources])
-        lengths = np.array([len(source) for source in sources], dtype=np.int64)
-        tgt = tgt_lengths = None
-        if gold is not None:
-            shifted = self._model.spec.policies.features_shifted
-            targets = [_target_ids(self._vocabularies.tgt, reference, shifted) for reference in gold]
-            tgt = pad_sequences(targets)
-            tgt_lengths = np.array([len(target) for target in targets], dtype=np.int64)
-        return make_batch(src, lengths, tgt, tgt_lengths, np.arange(len(sources))).to(self._device)
+        shifted = self._model.spec.policies.features_shifted
+        return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
 
     def _scorer(self, encoding: Encoding, beam: int) -> Scorer:
         scorer: Scorer = ModelScorer(self._model, self._model.start(encoding), beam)
@@ -279,17 +236,6 @@ class Translator:
         ]
         return Hypothesis(words, features, path.score, path.attention)
 
-    def _parse(
-        self, tokens: Sequence[str], vocabularies: Sequence[Vocabulary], side: str
-    ) -> tuple[tuple[str, ...], Features]:
-        words, features = split_features(tokens)
-        expected = len(vocabularies) - 1
-        if words and len(features) != expected:
-            raise DataError(
-                f"{len(features)} features per word, but the model's {side} has {expected} (word￨feature...)"
-            )
-        return tuple(words), tuple(tuple(values) for values in features)
-
 
 def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
     """How to search, from the user's options and the model's dialect."""
@@ -320,44 +266,3 @@ def _fitting_language_model(loaded: LoadedModel, vocabularies: Vocabularies) -> 
             f"-lm_model {loaded.path}: its vocabulary is not the target vocabulary of the translation model"
         )
     return loaded.model
-
-
-def _by_length(sources: Sequence[Source], batch_size: int) -> Iterable[list[int]]:
-    """Places of the sources that are not empty, in batches of similar length, so that none waits long."""
-    places = [place for place, source in enumerate(sources) if len(source) > 0]
-    places.sort(key=lambda place: len(sources[place]), reverse=True)
-    for start in range(0, len(places), batch_size):
-        yield places[start : start + batch_size]
-
-
-def _ids(
-    vocabularies: Sequence[Vocabulary], words: Sequence[str], features: Features
-) -> npt.NDArray[np.int64]:
-    """Length x F."""
-    columns = [
-        vocabulary.ids(values) for vocabulary, values in zip(vocabularies, (words, *features), strict=True)
-    ]
-    return np.array(columns, dtype=np.int64).T
-
-
-def _target_ids(
-    vocabularies: Sequence[Vocabulary], reference: Reference, shifted: bool
-) -> npt.NDArray[np.int64]:
-    """`<s> w1..wn </s>` beside each feature's labels, `</s> <s> f1..fn` if features come one step late, else
-    `<s> f1..fn </s>`; length n + 2.
-    """
-    features = reference.features or ((),) * (len(vocabularies) - 1)
-    columns = [[BOS, *vocabularies[0].ids(reference.words), EOS]]
-    for vocabulary, values in zip(vocabularies[1:], features, strict=True):
-        labels = vocabulary.ids(values)
-        columns.append([EOS, BOS, *labels] if shifted else [BOS, *labels, EOS])
-    return np.array(columns, dtype=np.int64).T
-
-
-def _padded_vectors(sequences: list[Vectors]) -> npt.NDArray[np.float32]:
-    """B S D, zeros behind the shorter ones."""
-    longest = max(len(sequence) for sequence in sequences)
-    padded = np.zeros((len(sequences), longest, sequences[0].shape[1]), dtype=np.float32)
-    for row, sequence in enumerate(sequences):
-        padded[row, : len(sequence)] = sequence
-    return padded

@@ -17,7 +17,7 @@ from onmt.modules.encoding import Encoding, padding_mask
 
 
 class ToyModel:
-    """h' = tanh(A[y] + B h + mean attention), p = softmax(C h); float64, so no batch changes a digit that counts."""
+    """h' = tanh(A[y] + B h), p = softmax(C h), attention softmax(h . m); in double precision."""
 
     def __init__(self, seed: int, words: int = 9, labels: tuple[int, ...] = (), size: int = 4) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -137,7 +137,7 @@ class PlainSearch:
         return path.score / ((5 + steps) / 6) ** settings.length_norm + penalty
 
     def merged(self, stored: list[Path], live: list[Path], last: bool) -> tuple[list[Path], bool]:
-        stored, live, complete, top = list(stored), list(live), True, []
+        stored, live, complete, top = list(stored), sorted(live, key=lambda path: -path.rank), True, []
         dead = Path([BOS, PAD], [], -math.inf, None, [])  # type: ignore[arg-type]
         for _ in range(self.settings.n_best):
             turn = live[0] if live else dead

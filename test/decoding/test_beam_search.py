@@ -1,16 +1,15 @@
 """The batched search against one that follows each sentence on its own with plain lists."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from onmt.constants import BOS, EOS, PAD, UNK
+from onmt.constants import BOS
 from onmt.decoding.beam_search import Sources, beam_search
 from onmt.decoding.hypotheses import Path
-from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedScorer, Scorer
+from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings
 from onmt.modules.encoding import padding_mask
 
