@@ -1,0 +1,122 @@
+"""`tools/plot_training.py`: a picture of one or several trainings, from their logs."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from onmt.commandline.declare import option
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.commandline.validators import existing_file, not_empty
+from onmt.errors import DataError, OptionError
+from onmt.logger import Logger, LoggerOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotOptions:
+    """Plot"""
+
+    logs: tuple[str, ...] = option((), "Logs of train.py, one curve each.", valid=existing_file)
+    output: str = option("training.png", "Picture to write; its ending says its format.", valid=not_empty)
+
+    def check(self) -> None:
+        """There must be something to draw."""
+        if not self.logs:
+            raise OptionError("-logs is missing: name the logs to draw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotTrainingOptions(PlotOptions, LoggerOptions):
+    """Plot training"""
+
+
+SCRIPT = Script(
+    name="tools/plot_training.py",
+    summary="Draws perplexity, learning rate and validation scores of trainings from their logs.",
+    choose=lambda _: PlotTrainingOptions,
+)
+
+_REPORT: Final = re.compile(
+    r"Epoch (?P<epoch>\d+) ; Iteration (?P<iteration>\d+)/(?P<iterations>\d+) ; "
+    r"Optim \w+(?: LR (?P<rate>\S+))? ; .*Perplexity (?P<perplexity>\S+)"
+)
+_VALIDATION: Final = re.compile(r"Validation (?P<name>\w+): (?P<score>\S+)")
+
+
+@dataclass
+class History:
+    """What a log tells. The first number of a point is its place in epochs: 1.5 is in the middle of the
+    second."""
+
+    perplexities: list[tuple[float, float]] = field(default_factory=list)
+    rates: list[tuple[float, float]] = field(default_factory=list)
+    scores: list[tuple[float, float]] = field(default_factory=list)
+    metric: str = ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[PlotTrainingOptions], logger: Logger) -> None:
+    """Draw the picture."""
+    options = parsed.options
+    histories = {path: read_history(path) for path in options.logs}
+    draw(histories, options.output)
+    logger.info(f"Drew {len(histories)} training{'s' if len(histories) > 1 else ''} to '{options.output}'")
+
+
+def read_history(path: str) -> History:
+    """The figures in a log of train.py. Raises DataError if there are none."""
+    history = History()
+    place = 0.0
+    for line in Path(path).read_bytes().decode("utf-8", "replace").split("\n"):
+        report, validation = _REPORT.search(line), _VALIDATION.search(line)
+        if report is not None:
+            place = int(report["epoch"]) - 1 + int(report["iteration"]) / int(report["iterations"])
+            history.perplexities.append((place, float(report["perplexity"])))
+            if report["rate"] is not None:
+                history.rates.append((place, float(report["rate"])))
+        elif validation is not None:
+            history.metric = validation["name"]
+            history.scores.append((place, float(validation["score"])))
+    if not history.perplexities:
+        raise DataError(f"{path}: no line of this file reports a training")
+    return history
+
+
+def draw(histories: dict[str, History], output: str) -> None:
+    """Write the picture: perplexity, validation score and learning rate, a curve per log. Raises
+    OptionError."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise OptionError("drawing needs matplotlib: pip install matplotlib") from error
+    figure, (losses, scores, rates) = pyplot.subplots(3, 1, sharex=True, figsize=(8, 9))
+    for path, history in histories.items():
+        name = Path(path).stem
+        losses.plot(*zip(*history.perplexities, strict=True), label=name)
+        if history.scores:
+            scores.plot(*zip(*history.scores, strict=True), marker="o", label=f"{name} ({history.metric})")
+        if history.rates:
+            rates.plot(*zip(*history.rates, strict=True), label=name)
+    for axes, title in ((losses, "training perplexity"), (scores, "validation"), (rates, "learning rate")):
+        axes.set_ylabel(title)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    losses.set_yscale("log")
+    rates.set_xlabel("epochs")
+    figure.tight_layout()
+    try:
+        figure.savefig(output)
+    except ValueError as error:
+        raise OptionError(f"-output {output}: {str(error).partition(chr(10))[0]}") from error
+    finally:
+        pyplot.close(figure)
