@@ -95,7 +95,7 @@ def draw(histories: dict[str, History], output: str) -> None:
         import matplotlib
 
         matplotlib.use("Agg")
-        from matplotlib import pyplot
+        from matplotlib import pyplot, ticker
     except ImportError as error:
         raise OptionError("drawing needs matplotlib: pip install matplotlib") from error
     figure, (losses, scores, rates) = pyplot.subplots(3, 1, sharex=True, figsize=(8, 9))
@@ -112,6 +112,8 @@ def draw(histories: dict[str, History], output: str) -> None:
         if axes.lines:
             axes.legend()
     losses.set_yscale("log")
+    for set_formatter in (losses.yaxis.set_major_formatter, losses.yaxis.set_minor_formatter):
+        set_formatter(ticker.StrMethodFormatter("{x:g}"))  # 20 rather than 2 x 10^1
     rates.set_xlabel("epochs")
     figure.tight_layout()
     try:

@@ -6,12 +6,12 @@ import pytest
 
 from onmt.commands import plot_training
 
-LOG = """[11/22/26 01:32:06 INFO] Start training from epoch 1 to 2...
-[11/22/26 01:32:06 INFO] Epoch 1 ; Iteration 9/18 ; Optim ADAM LR 0.002000 ; Source tokens/s 200 ;
-Perplexity 26.07 [11/22/26 01:32:06 INFO] Epoch 1 ; Iteration 18/18 ; Optim ADAM LR 0.002000 ; Source
-tokens/s 20 ; Perplexity inf [11/22/26 01:32:06 INFO] Validation perplexity: 26.05 [11/22/26 01:32:06 INFO]
-Epoch 2 ; Iteration 18/18 ; Optim ADAM LR 0.001000 ; Source tokens/s 20 ; Perplexity 20.00 [11/22/26
-01:32:06 INFO] Validation perplexity: 21.69
+LOG = """[INFO] Start training from epoch 1 to 2...
+[INFO] Epoch 1 ; Iteration 9/18 ; Optim ADAM LR 0.002000 ; Source tokens/s 200 ; Perplexity 26.07
+[INFO] Epoch 1 ; Iteration 18/18 ; Optim ADAM LR 0.002000 ; Source tokens/s 20 ; Perplexity inf
+[INFO] Validation perplexity: 26.05
+[INFO] Epoch 2 ; Iteration 18/18 ; Optim ADAM LR 0.001000 ; Source tokens/s 20 ; Perplexity 20.00
+[INFO] Validation perplexity: 21.69
 """
 
 
