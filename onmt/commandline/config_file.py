@@ -28,6 +28,8 @@ from onmt.errors import OnmtError, OptionError
 COMMAND_LINE_ONLY: Final = frozenset({"h", "help", "md", "version", "config", "save_config"})
 """Keys that the original's `-save_config` writes too; they mean nothing in a file and are passed over."""
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
 _BLANKS: Final = " \t\r"
 _COMMENT: Final = re.compile(r"[ \t]#")
 _PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r,]+")
@@ -51,7 +53,7 @@ def read_entries(path: str, content: bytes) -> tuple[Entry, ...]:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise OptionError(f"{path}:1: the file is UTF-16 (byte order mark at offset 0), save it as UTF-8")
     entries: dict[str, Entry] = {}
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, line in enumerate(content.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
         place = f"{path}:{number}"
         text = _decoded(line, place).rstrip(_BLANKS)
         if not text.strip(_BLANKS) or text.lstrip(_BLANKS).startswith("#"):

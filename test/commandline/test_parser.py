@@ -275,6 +275,57 @@ class TestConfigFile:
         assert refusal(script, [*SAVE, "-config", str(tmp_path)]).endswith("Is a directory")
         assert refusal(script, [*SAVE, "-config"]) == "missing argument(s) for option -config"
 
+    def test_byte_order_marks_are_told(self, script, tmp_path):
+        config = tmp_path / "my.conf"
+        config.write_bytes(b"\xef\xbb\xbflayers = 3\r\n")
+        parsed = parse(script, [*SAVE, "-config", str(config)])
+        assert parsed.options.layers == 3
+        assert parsed.notices == (f"{config}:1: the byte order mark at offset 0 is passed over",)
+        config.write_bytes("layers = 3\n".encode("utf-16"))
+        assert refusal(script, [*SAVE, "-config", str(config)]) == (
+            f"{config}:1: the file is UTF-16 (byte order mark at offset 0), save it as UTF-8"
+        )
+
+    def test_bad_bytes_are_told(self, script, tmp_path):
+        config = tmp_path / "my.conf"
+        for content, told in (
+            (
+                b"layers = 3\nlog_tag = a\xff",
+                f"{config}:2: byte 0xff at offset 11 of the line is not UTF-8",
+            ),
+            (b"log_tag = \0", f"{config}:1: zero byte at offset 10 of the line"),
+        ):
+            config.write_bytes(content)
+            assert refusal(script, [*SAVE, "-config", str(config)]) == told
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [
+            ("my tag", "my tag"),
+            ("  my tag \t", "my tag"),
+            ("my tag # why", "my tag"),
+            ("my#tag", "my#tag"),
+            ("# why", ""),
+            ("", ""),
+            ("a = b", "a = b"),
+            ('" # tag "  # why', " # tag "),
+            ('"a\\tb\\u00e4"', "a\tbä"),
+        ],
+    )
+    def test_a_text_is_taken_whole(self, script, tmp_path, text, value):
+        config = tmp_path / "my.conf"
+        config.write_text(f"--log_tag = {text}\n")
+        assert options(script, "-config", str(config)).log_tag == value
+
+    @pytest.mark.parametrize(
+        ("text", "value"),
+        [("a b,c", ("a", "b", "c")), ("", ()), ("a # b", ("a",)), ('"a b" "c,d",e#', ("a b", "c,d", "e#"))],
+    )
+    def test_lists(self, script, tmp_path, text, value):
+        config = tmp_path / "my.conf"
+        config.write_text(f"words = x\n-words = {text}\n")  # the last of repeated keys counts
+        assert options(script, "-config", str(config)).words == value
+
     def test_environment_variables_mean_nothing(self, script, monkeypatch):
         for name in ("LAYERS", "layers", "--layers", "TOY_LAYERS"):
             monkeypatch.setenv(name, "7")
