@@ -163,11 +163,12 @@ def table(answers: Sequence[Answer]) -> str:
 
 def advice(model: Path) -> str:
     """What to try next."""
+    translate = f"{python()} translate.py -model {model}"
     return "\n".join(
         [
             "Try next:",
             "- a date of your own, in characters with blanks between them and _ for a blank:",
-            f"  echo 'n o o n _ o n _ 1 _ m a y _ 2 0 2 6' | {python()} translate.py -model {model} -src -",
+            f"  echo 'n o o n _ o n _ 1 _ m a y _ 2 0 2 6' | {translate} -src - -output -",
             "- five answers per line, best first: add -n_best 5; another search: -beam_size 1",
             "- a smaller or longer training: the commands above, with -rnn_size, -end_epoch, -dropout ...",
             "- your own text: two files with a sentence per line, the same three commands (README.md)",
