@@ -137,7 +137,11 @@ def _join(lines: list[bytes]) -> bytes:
 def _unequal(paths: Sequence[str], read: list[int], files: Sequence[BinaryIO]) -> DataError:
     counts = [count + sum(1 for _ in file) for count, file in zip(read, files, strict=True)]
     shorter, longer = counts.index(min(counts)), counts.index(max(counts))
+    return unequal_files(paths[shorter], counts[shorter], paths[longer], counts[longer])
+
+
+def unequal_files(path: str, lines: int, other: str, other_lines: int) -> DataError:
+    """The error for two files whose lines do not pair up."""
     return DataError(
-        f"{paths[shorter]} has {counts[shorter]} lines but {paths[longer]} has {counts[longer]}: "
-        "line by line they must belong together"
+        f"{path} has {lines} lines but {other} has {other_lines}: line by line they must belong together"
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from onmt.constants import UNK
 from onmt.data.corpus import Block, LineBlock, VectorBlock
+from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
 from onmt.data.sentences import Sentence, SentenceEncoder, read_sentences
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
@@ -86,9 +87,11 @@ class BlockEncoder:
 
     rules: tuple[SideRules, ...]
     same_length: bool  # keep only pairs of equal length
+    hooks: CorpusHooks = NO_CORPUS_HOOKS
 
     def encode(self, blocks: Sequence[Block]) -> EncodedBlock:
         """The kept entries of the blocks (one per side, of equal size), and what became of the others."""
+        blocks = self.hooks.apply(blocks)
         tally = Tally([SideTally() for _ in self.rules])
         sinks = [_sink(rules, block) for rules, block in zip(self.rules, blocks, strict=True)]
         warnings = []

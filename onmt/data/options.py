@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file_or_empty
+from onmt.commandline.validators import at_least, existing_file_or_empty, existing_folder_or_empty, not_empty
 from onmt.errors import OptionError
+from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
 from onmt.text.options import TokenizerOptions, on_the_fly
 
@@ -18,6 +19,7 @@ class Side:
     prefix: str  # of the side's flags: `src_`, `tgt_`, or nothing for a monolingual corpus
     train: str
     valid: str
+    suffix: str  # of the names of the side's files in -train_dir
     max_length: int
     tokenizer: TokenizerOptions | None = None  # None: vectors
     vocab: str = ""
@@ -39,6 +41,25 @@ class Side:
 class DataOptions:
     """Data"""
 
+    train_dir: str = option(
+        "",
+        "Folder of training files, instead of single ones: every file whose name ends with the suffix of the "
+        "source, together with the one of the same name that ends with the suffix of the target.",
+        valid=existing_folder_or_empty,
+    )
+    gsample: float = option(
+        0.0,
+        "Number of training sentences to draw from the files, with replacement; below 1, the part of their "
+        "sentences. 0 takes every sentence once.",
+        valid=at_least(0),
+    )
+    gsample_dist: str = option(
+        "",
+        "File of rules that say how much each training file contributes to -gsample. On every line: Lua "
+        "patterns for the name without suffix, separated by commas, or `*`; a blank; a relative weight, or "
+        "`*` for every sentence once. A file obeys the first rule that matches; without one it is unused.",
+        valid=existing_file_or_empty,
+    )
     features_vocabs_prefix: str = option(
         "",
         "Take the vocabularies of the word features from files that start so, instead of building them: "
@@ -68,6 +89,13 @@ class DataOptions:
         4, "Worker processes that read long files; the result does not depend on it.", valid=at_least(1)
     )
 
+    def check(self) -> None:
+        """Sampling needs lines and a number."""
+        if self.gsample_dist and not self.gsample:
+            raise OptionError("-gsample_dist says how to share what -gsample sets: give -gsample too")
+        if self.gsample and self.idx_files:
+            raise OptionError("-gsample draws lines, but with -idx_files lines are not what belongs together")
+
     def sides(self) -> tuple[Side, ...]:
         """The sides of the corpus, source first; each kind of data says which it has."""
         raise NotImplementedError
@@ -86,6 +114,12 @@ class TargetOptions(DataOptions):
     train_tgt: str = option("", "Training file of the target.", valid=existing_file_or_empty)
     valid_src: str = option("", "Validation file of the source.", valid=existing_file_or_empty)
     valid_tgt: str = option("", "Validation file of the target.", valid=existing_file_or_empty)
+    src_suffix: str = option(
+        ".src", "Ending of the names of the source files in -train_dir.", valid=not_empty
+    )
+    tgt_suffix: str = option(
+        ".tgt", "Ending of the names of the target files in -train_dir.", valid=not_empty
+    )
     tgt_vocab: str = option(
         "", "Vocabulary file of the target to use instead of building one.", valid=existing_file_or_empty
     )
@@ -121,6 +155,7 @@ class TargetOptions(DataOptions):
             prefix="tgt_",
             train=self.train_tgt,
             valid=self.valid_tgt,
+            suffix=self.tgt_suffix,
             max_length=self.tgt_seq_length,
             tokenizer=self.tok_tgt,
             vocab=self.tgt_vocab,
@@ -157,6 +192,7 @@ class BitextOptions(TargetOptions):
             prefix="src_",
             train=self.train_src,
             valid=self.valid_src,
+            suffix=self.src_suffix,
             max_length=self.src_seq_length,
             tokenizer=self.tok_src,
             vocab=self.src_vocab,
@@ -177,6 +213,7 @@ class FeattextOptions(TargetOptions):
             prefix="src_",
             train=self.train_src,
             valid=self.valid_src,
+            suffix=self.src_suffix,
             max_length=self.src_seq_length,
         )
         return (source, self._target())
@@ -193,6 +230,7 @@ class MonotextOptions(DataOptions):
 
     train: str = option("", "Training file.", valid=existing_file_or_empty)
     valid: str = option("", "Validation file.", valid=existing_file_or_empty)
+    suffix: str = option(".tok", "Ending of the names of the files in -train_dir.", valid=not_empty)
     vocab: str = option("", "Vocabulary file to use instead of building one.", valid=existing_file_or_empty)
     vocab_size: tuple[int, ...] = option(
         (50000,),
@@ -216,6 +254,7 @@ class MonotextOptions(DataOptions):
             prefix="",
             train=self.train,
             valid=self.valid,
+            suffix=self.suffix,
             max_length=self.seq_length,
             tokenizer=self.tok,
             vocab=self.vocab,
@@ -226,7 +265,7 @@ class MonotextOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessOptions(DataOptions, LoggerOptions):
+class PreprocessOptions(DataOptions, HookOptions, LoggerOptions):
     """Preprocess"""
 
     data_type: Literal["bitext", "monotext", "feattext"] = option(
@@ -234,19 +273,24 @@ class PreprocessOptions(DataOptions, LoggerOptions):
         "Kind of data: pairs of sentences (bitext), sentences alone (monotext), or sequences of vectors with "
         "sentences (feattext).",
     )
+    dry_run: bool = option(
+        False, "Only look for the training files and say what would be taken from each.", dry=True
+    )
     save_data: str = option("", "Start of the names of all files to write.", required=True)
-    seed: int = option(3425, "Seed of the random order.", valid=at_least(0))
+    seed: int = option(3425, "Seed of all random choices.", valid=at_least(0))
     shard_size: int = option(0, "Sentences per binary file; 0: all in one file.", valid=at_least(0))
 
     def check(self) -> None:
-        """A training set is needed, and each set needs all its sides."""
-        for side in self.sides():
-            if not side.train:
-                raise OptionError(f"-train{_suffix(side)} is missing: a data set needs its training file")
-        valid = [side for side in self.sides() if side.valid]
-        if valid and len(valid) < len(self.sides()):
-            missing = next(side for side in self.sides() if not side.valid)
-            raise OptionError(f"-valid{_suffix(missing)} is missing beside -valid{_suffix(valid[0])}")
+        """Training files are needed, and each set needs all its sides."""
+        sides = self.sides()
+        train = [side for side in sides if side.train]
+        if self.train_dir and train:
+            raise OptionError(f"-train_dir and -train{_suffix(train[0])} exclude each other")
+        if not self.train_dir:
+            _check_complete(sides, train, "train")
+        valid = [side for side in sides if side.valid]
+        if valid:
+            _check_complete(sides, valid, "valid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +306,13 @@ class PreprocessMonotextOptions(PreprocessOptions, MonotextOptions):
 @dataclass(frozen=True, kw_only=True)
 class PreprocessFeattextOptions(PreprocessOptions, FeattextOptions):
     """Preprocess"""
+
+
+def _check_complete(sides: tuple[Side, ...], given: list[Side], name: str) -> None:
+    for side in sides:
+        if side not in given:
+            beside = f" beside -{name}{_suffix(given[0])}" if given else ""
+            raise OptionError(f"-{name}{_suffix(side)} is missing{beside}")
 
 
 def _suffix(side: Side) -> str:

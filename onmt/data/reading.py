@@ -1,22 +1,23 @@
-"""Reading a corpus as its options say: line by line or by key, text or vectors, tokenized on the fly."""
+"""Reading a corpus as its options say: line by line or by key, text or vectors, through the user's hooks."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Final
 
-from onmt.data.corpus import Block, Progress, read_parallel
+from onmt.data.corpus import Block, LineBlock, Progress, read_parallel
 from onmt.data.indexed import read_by_key
+from onmt.errors import DataError
+from onmt.text.hooks import NO_HOOKS, TokenizerHooks, pair_hook, tokenizer_hooks
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a corpus are read.
+    """How the files of a corpus are read. by_key: source and target are matched by key, not by line."""
 
-    vectors: those of the first side hold vectors. by_key: source and target are matched by key, not by line.
-    """
-
-    vectors: bool
+    vectors: bool  # the first side holds vectors
     by_key: bool
 
     def blocks(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[Block, ...]]:
@@ -26,7 +27,63 @@ class Reading:
         return read_parallel(paths, progress)
 
 
-def make_tokenizer(options: TokenizerOptions) -> Tokenizer | None:
+@dataclass(frozen=True)
+class CorpusHooks:
+    """What the user's module does to a corpus: to the lines of each side, then to pairs, then to tokens.
+
+    pairs: the lines of source and target -> those to use instead, or None to use them as they are.
+    """
+
+    tokens: TokenizerHooks = NO_HOOKS
+    pairs: Callable[[list[str], list[str]], tuple[list[str], list[str]] | None] | None = None
+
+    @classmethod
+    def of(cls, module: ModuleType | None, options: object) -> "CorpusHooks":
+        """The hooks that a module defines."""
+        return cls(tokenizer_hooks(module, options), pair_hook(module, options))
+
+    def apply(self, blocks: Sequence[Block]) -> Sequence[Block]:
+        """The blocks, one per side, after the hooks on lines and, with two sides of text, on pairs."""
+        if self.tokens.preprocess is not None:
+            blocks = [self._side(block) for block in blocks]
+        if self.pairs is None or len(blocks) != 2:
+            return blocks
+        src, tgt = blocks
+        if not isinstance(src, LineBlock) or not isinstance(tgt, LineBlock):
+            return blocks
+        changed = self.pairs(src.lines(), tgt.lines())
+        return blocks if changed is None else [_changed(src, changed[0]), _changed(tgt, changed[1])]
+
+    def _side(self, block: Block) -> Block:
+        if not isinstance(block, LineBlock):
+            return block
+        return _changed(block, self.tokens.preprocessed(block.lines()))
+
+
+NO_CORPUS_HOOKS: Final = CorpusHooks()
+
+
+def make_tokenizer(options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> Tokenizer | None:
     """The tokenizer that the options ask for, None when it would only split at blanks."""
-    works = options.mode != "space" or options.bpe_model or options.case_feature or options.segment_case
-    return Tokenizer.of(options) if works else None
+    hooked = hooks.tokenize is not None or hooks.post_tokenize is not None
+    plain = options.mode == "space" and not (
+        options.bpe_model or options.case_feature or options.segment_case
+    )
+    return None if plain and not hooked else Tokenizer.of(options, hooks)
+
+
+def _changed(block: LineBlock, lines: Sequence[str]) -> LineBlock:
+    """The block with other lines; where there are fewer or more, line numbers in messages are approximate."""
+    try:
+        data = "".join(line + "\n" for line in lines).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{block.where(0)} and following: a hook returned what is not Unicode text"
+        ) from error
+    if data.count(b"\n") != len(lines):
+        raise DataError(f"{block.where(0)} and following: a hook returned a line break inside a line")
+    numbers = block.numbers
+    if len(lines) != len(block):
+        last = len(block) - 1
+        numbers = [block.numbers[min(index, last)] for index in range(len(lines))]
+    return replace(block, data=data, numbers=numbers)

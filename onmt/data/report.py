@@ -8,14 +8,14 @@ from onmt.data.encoding import SideRules, SideTally, Tally
 _WORTH_A_WARNING: Final = 0.05  # of all sentences dropped
 
 
-def describe_file(path: str, tally: Tally, rules: Sequence[SideRules]) -> str:
-    """The line about one file (its source): how many sentences there are, how many were kept."""
+def describe_file(path: str, total: int, tally: Tally, rules: Sequence[SideRules]) -> str:
+    """The line about one file (its source): how many sentences it has, how many were drawn and kept."""
     unknown = ", ".join(
         f"{side.name} = {100 * seen.unknown_sum / max(tally.kept, 1):.1f}%"
         for side, seen in zip(rules, tally.sides, strict=True)
         if side.encoder is not None
     )
-    counts = f"{tally.read} total, {tally.read} drawn, {tally.kept} kept"
+    counts = f"{total} total, {tally.read} drawn, {tally.kept} kept"
     return f" * [-] file '{path}' (): {counts} - unknown words: {unknown}"
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
-from onmt.data.corpus import LineBlock
+from onmt.data.corpus import Block, LineBlock
+from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
 from onmt.data.sentences import read_sentences
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
@@ -34,8 +35,12 @@ class Counts:
         self.lines += later.lines
 
 
-def count_block(block: LineBlock, tokenizer: Tokenizer | None, max_length: int) -> Counts:
+def count_block(
+    block: Block, tokenizer: Tokenizer | None, max_length: int, hooks: CorpusHooks = NO_CORPUS_HOOKS
+) -> Counts:
     """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ."""
+    [block] = hooks.apply([block])
+    assert isinstance(block, LineBlock), "vectors have no vocabulary"
     counts = Counts(lines=len(block))
     for index, sentence in enumerate(read_sentences(block, tokenizer)):
         if not 0 < len(sentence.words) <= max_length:

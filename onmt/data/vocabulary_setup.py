@@ -8,9 +8,10 @@ from itertools import count
 from pathlib import Path
 
 from onmt.constants import SPECIAL_WORDS
-from onmt.data.corpus import LineBlock
+from onmt.data.corpus import Block, LineBlock
 from onmt.data.options import DataOptions, Side
 from onmt.data.parallel import map_in_order
+from onmt.data.reading import CorpusHooks
 from onmt.data.sentences import read_sentences
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.vocabulary_building import (
@@ -39,13 +40,21 @@ class SideVocabularies:
 class VocabularySetup:
     """Finds or builds the vocabularies of one side with text."""
 
-    def __init__(self, options: DataOptions, side: Side, tokenizer: Tokenizer | None, logger: Logger) -> None:
+    def __init__(
+        self,
+        options: DataOptions,
+        side: Side,
+        tokenizer: Tokenizer | None,
+        hooks: CorpusHooks,
+        logger: Logger,
+    ) -> None:
         self._options = options
         self._side = side
         self._tokenizer = tokenizer
+        self._hooks = hooks
         self._logger = logger
 
-    def run(self, read: Callable[[], Iterable[LineBlock]], workers: int) -> SideVocabularies:
+    def run(self, read: Callable[[], Iterable[Block]], workers: int) -> SideVocabularies:
         """The vocabularies. `read` starts reading the side's training data, once or more often.
 
         Raises DataError for a vocabulary file that is malformed, or vocabularies that do not fit the data.
@@ -58,19 +67,26 @@ class VocabularySetup:
         if missing or self._options.keep_frequency:
             if missing:
                 self._logger.info(f" * Building {self._side.name} vocabularies...")
-            count_one = partial(count_block, tokenizer=self._tokenizer, max_length=self._side.max_length)
+            count_one = partial(
+                count_block,
+                tokenizer=self._tokenizer,
+                max_length=self._side.max_length,
+                hooks=self._hooks,
+            )
             counts = total_counts(map_in_order(count_one, read(), workers))
         built = [words is None, *([not features] * number_of_features)]
         words = self._build_words(counts) if words is None else self._count_given(words, counts.words)
         features = features or [self._build_feature(counts, j) for j in range(number_of_features)]
         return SideVocabularies((words, *features), tuple(built))
 
-    def _number_of_features(self, blocks: Iterable[LineBlock]) -> int:
+    def _number_of_features(self, blocks: Iterable[Block]) -> int:
         """That of the first sentence that has words."""
-        for block in blocks:
-            for sentence in read_sentences(block, self._tokenizer):
-                if sentence.words:
-                    return len(sentence.features)
+        for one in blocks:
+            for block in self._hooks.apply([one]):
+                assert isinstance(block, LineBlock), "vectors have no vocabulary"
+                for sentence in read_sentences(block, self._tokenizer):
+                    if sentence.words:
+                        return len(sentence.features)
         return 0
 
     def _given_words(self) -> Vocabulary | None:

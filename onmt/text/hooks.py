@@ -55,6 +55,18 @@ def tokenizer_hooks(module: ModuleType | None, options: object) -> TokenizerHook
     )
 
 
+def pair_hook(
+    module: ModuleType | None, options: object
+) -> Callable[[list[str], list[str]], tuple[list[str], list[str]] | None] | None:
+    """The hook on pairs of lines, bpreprocess(options, [source lines, target lines]), None if there is none.
+
+    It returns two lists of the same length, of as many pairs as it likes, or None for "do as usual".
+    Errors are those of `tokenizer_hooks`.
+    """
+    hook = None if module is None else _Hook.find(module, "bpreprocess", options)
+    return None if hook is None else hook.pairs
+
+
 @dataclass(frozen=True)
 class _Hook:
     """A function of the user's module, with its results checked."""
@@ -81,6 +93,16 @@ class _Hook:
         if not _is_texts(result) or len(result) != len(lines):
             raise self._error(f"it must return a list of {len(lines)} lines, as many as it got")
         return list(result)
+
+    def pairs(self, src: list[str], tgt: list[str]) -> tuple[list[str], list[str]] | None:
+        result = self._call([src, tgt])
+        if result is None:
+            return None
+        if not isinstance(result, (list, tuple)) or len(result) != 2 or not all(map(_is_texts, result)):
+            raise self._error("it must return two lists of lines, source and target")
+        if len(result[0]) != len(result[1]):
+            raise self._error(f"it returned {len(result[0])} source lines but {len(result[1])} target lines")
+        return list(result[0]), list(result[1])
 
     def tokens(self, text: str | list[str]) -> list[str] | None:
         result = self._call(text)

@@ -1,0 +1,212 @@
+"""Which files of a training directory are used, and which of their lines (`-train_dir`, `-gsample`)."""
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from onmt.data.corpus import Block, LineBlock, count_lines, unequal_files
+from onmt.data.lua_patterns import compile_lua_pattern
+from onmt.data.options import DataOptions, Side
+from onmt.errors import DataError, OptionError
+from onmt.logger import Logger
+from onmt.runtime.random import numpy_generator
+from onmt.text.lines import read_text_lines
+
+KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """One file per side of a corpus; `stem` is the name that the sides share."""
+
+    stem: str
+    paths: tuple[str, ...]
+    lines: int
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line of a `-gsample_dist` file: how much of the files whose stem matches is used."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    weight: float | None  # None: every line, once
+
+    def matches(self, stem: str) -> bool:
+        """Whether the rule is about this file."""
+        return any(pattern.search(stem) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class FileSample:
+    """How much of a file (one path per side) is used."""
+
+    stem: str
+    paths: tuple[str, ...]
+    lines: int = 0  # of the file, where lines are drawn
+    drawn: int | None = None  # lines drawn with replacement; None: every line once
+
+    def select(
+        self, blocks: Iterable[tuple[Block, ...]], seed: int, epoch: int
+    ) -> Iterator[tuple[Block, ...]]:
+        """The entries of the file that are used: of its blocks, the lines drawn for this epoch."""
+        if self.drawn is None:
+            yield from blocks
+            return
+        generator = numpy_generator(seed, f"gsample {self.stem}", epoch)
+        drawn = np.sort(generator.integers(0, self.lines, self.drawn))
+        start = 0
+        for sides in blocks:
+            first, last = np.searchsorted(drawn, (start, start + len(sides[0])))
+            picked = (drawn[first:last] - start).tolist()
+            if picked:
+                yield tuple(_pick(block, picked) for block in sides)
+            start += len(sides[0])
+
+
+def find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> list[CorpusFile]:
+    """The files of a folder that end with the first suffix, each with its partners, ordered by name.
+
+    Raises DataError when a partner is missing, when (with `pairs_of_lines`) partners differ in their number
+    of lines, or when there is no file at all.
+    """
+    files = []
+    for name in sorted(os.listdir(folder)):
+        stem = name.removesuffix(suffixes[0])
+        paths = tuple(os.path.join(folder, stem + suffix) for suffix in suffixes)
+        if not name.endswith(suffixes[0]) or not os.path.isfile(paths[0]):
+            continue
+        for path in paths:
+            if not os.path.isfile(path):
+                raise DataError(f"{paths[0]}: its other side, '{path}', is missing")
+        files.append(_corpus_file(stem, paths, pairs_of_lines))
+    if not files:
+        raise DataError(f"-train_dir {folder}: there is no file whose name ends with '{suffixes[0]}'")
+    return files
+
+
+def _corpus_file(stem: str, paths: tuple[str, ...], pairs_of_lines: bool) -> CorpusFile:
+    counts = [count_lines(path) for path in paths]
+    for path, count in zip(paths, counts, strict=True):
+        if pairs_of_lines and count != counts[0]:
+            raise unequal_files(paths[0], counts[0], path, count)
+    return CorpusFile(stem, paths, counts[-1])
+
+
+def read_rules(path: str) -> list[Rule]:
+    """The rules of a `-gsample_dist` file: on each line, patterns separated by commas (or `*`) and a weight.
+
+    Raises DataError naming the line that is none. Options after the weight (for hooks, in Lua) are
+    refused.
+    """
+    rules = []
+    for number, line in enumerate(read_text_lines(path), start=1):
+        fields = line.replace("\r", " ").replace("\t", " ").split(" ")
+        fields = [field for field in fields if field]
+        if not fields:
+            continue
+        where = f"{path}, line {number}"
+        if len(fields) != 2:
+            raise DataError(f"{where}: expected 'pattern weight', found {len(fields)} fields")
+        rules.append(Rule(_patterns(fields[0], where), _weight(fields[1], where)))
+    if not rules:
+        raise DataError(f"{path}: there are no rules in it")
+    return rules
+
+
+def plan_sample(files: Sequence[CorpusFile], rules: Sequence[Rule], size: float) -> list[FileSample]:
+    """How much of each file is used; files without a rule, or of weight 0, are left out.
+
+    size: the number of sentences, those of files that are kept whole included; below 1, the part of the lines
+    of the files that are sampled. Weights of rules are relative to those of the other rules that match some
+    file; the files of one rule share its weight by their numbers of lines.
+    """
+    rule_of = [next((rule for rule in rules if rule.matches(file.stem)), None) for file in files]
+    whole = sum(file.lines for file, rule in zip(files, rule_of, strict=True) if rule and rule.weight is None)
+    lines_of_rule = {
+        id(rule): sum(file.lines for file, owner in zip(files, rule_of, strict=True) if owner is rule)
+        for rule in rules
+    }
+    used = [rule for rule in rules if rule.weight is not None and lines_of_rule[id(rule)]]
+    total_weight = sum(rule.weight or 0.0 for rule in used)
+    wanted = size * sum(lines_of_rule[id(rule)] for rule in used) if size < 1 else max(0.0, size - whole)
+    samples = []
+    for file, rule in zip(files, rule_of, strict=True):
+        if rule is None or not file.lines:
+            continue
+        if rule.weight is None:
+            samples.append(FileSample(file.stem, file.paths))
+        elif rule.weight:
+            share = rule.weight / total_weight * file.lines / lines_of_rule[id(rule)]
+            drawn = math.ceil(wanted * share)
+            samples.append(FileSample(file.stem, file.paths, file.lines, drawn))
+    return samples
+
+
+def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) -> list[FileSample]:
+    """The training files that the options name, and how much of each is used.
+
+    Raises DataError when there are none, or when rules leave none.
+    """
+    if not options.train_dir and not options.gsample:
+        paths = tuple(side.train for side in sides)
+        return [FileSample(Path(paths[0]).name, paths)]
+    if options.train_dir:
+        logger.info(f"Parsing training files from '{options.train_dir}'...")
+        files = find_files(
+            options.train_dir, [side.suffix for side in sides], pairs_of_lines=not options.idx_files
+        )
+    else:
+        paths = tuple(side.train for side in sides)
+        files = [_corpus_file(Path(paths[0]).name, paths, pairs_of_lines=True)]
+    logger.info(f" * {len(files)} files, {sum(file.lines for file in files)} lines")
+    if not options.gsample:
+        return [FileSample(file.stem, file.paths) for file in files if file.lines]
+    rules = read_rules(options.gsample_dist) if options.gsample_dist else [Rule((re.compile(""),), 1.0)]
+    samples = plan_sample(files, rules, options.gsample)
+    for file in files:
+        sample = next((sample for sample in samples if sample.paths == file.paths), None)
+        if sample is None:
+            logger.warning(
+                f"'{file.paths[0]}' is not used: no rule of {options.gsample_dist} gives it a weight"
+            )
+        else:
+            taken = "all" if sample.drawn is None else str(sample.drawn)
+            logger.info(f" * '{file.paths[0]}': {taken} of {file.lines} lines")
+    if not samples:
+        raise DataError(f"{options.gsample_dist}: its rules leave no training file")
+    return samples
+
+
+def _pick(block: Block, indices: Sequence[int]) -> Block:
+    """Some entries of a block, repetitions included."""
+    assert isinstance(block, LineBlock), "only lines are drawn"
+    lines = block.data.split(b"\n")
+    data = b"".join(lines[index] + b"\n" for index in indices)
+    return LineBlock(block.path, data, [block.numbers[index] for index in indices])
+
+
+def _patterns(field: str, where: str) -> tuple[re.Pattern[str], ...]:
+    if field == "*":
+        return (re.compile(""),)
+    try:
+        return tuple(compile_lua_pattern(pattern) for pattern in field.split(",") if pattern)
+    except OptionError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _weight(field: str, where: str) -> float | None:
+    if field == KEEP_ALL:
+        return None
+    try:
+        weight = float(field)
+    except ValueError:
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise DataError(f"{where}: the weight must be a number from 0, or '*' for all lines, not '{field}'")
+    return weight

@@ -1,0 +1,214 @@
+"""From text files to encoded sentences in their final order: vocabularies, filtering, encoding, sampling.
+
+Two passes over the files, in memory that does not depend on their size but for 8 bytes per sentence.
+No torch here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from onmt.data.corpus import Block, Progress, VectorBlock, has_byte_order_mark
+from onmt.data.encoding import BlockEncoder, SideRules, SideTally, Tally
+from onmt.data.file_sampling import FileSample, training_files
+from onmt.data.options import DataOptions, Side
+from onmt.data.parallel import map_in_order
+from onmt.data.reading import CorpusHooks, Reading, make_tokenizer
+from onmt.data.report import describe_file, describe_tally, worth_a_warning
+from onmt.data.sentences import SentenceEncoder
+from onmt.data.spool import Spool, sentence_order
+from onmt.data.storage import SideArrays
+from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.data.vocabulary_setup import SideVocabularies, VocabularySetup
+from onmt.errors import DataError
+from onmt.logger import Logger
+from onmt.runtime.random import numpy_generator
+
+_WORTH_WORKERS: Final = 8 << 20  # bytes of text; below that, starting processes takes longer than the work
+
+SetName = Literal["train", "valid"]
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Sentences as ids on disk: `order` are the positions in `sides` in which they are to be stored."""
+
+    sides: tuple[SideArrays, ...]
+    order: npt.NDArray[np.int32]
+
+
+class CorpusPreparation:
+    """What the data options say, step by step; nothing is saved here.
+
+    folder: where temporary files (without names) find room.
+    """
+
+    def __init__(
+        self, options: DataOptions, hooks: CorpusHooks, seed: int, folder: Path, logger: Logger
+    ) -> None:
+        self._options = options
+        self._hooks = hooks
+        self._seed = seed
+        self._folder = folder
+        self._logger = logger
+        self.sides = options.sides()
+        self._reading = Reading(vectors=self.sides[0].vectors, by_key=options.idx_files)
+        self._tokenizers = [
+            None if side.tokenizer is None else make_tokenizer(side.tokenizer, hooks.tokens)
+            for side in self.sides
+        ]
+
+    def training_files(self) -> list[FileSample]:
+        """The files to train on and how much of each is used; says so in the log."""
+        for number, side in enumerate(self.sides, start=1):
+            if side.tokenizer is not None:
+                self._logger.info(f"Using on-the-fly '{side.tokenizer.mode}' tokenization for input {number}")
+        return training_files(self._options, self.sides, self._logger)
+
+    def validation_files(self) -> list[FileSample]:
+        """The validation files; none if there are none, with a warning in the log."""
+        paths = tuple(side.valid for side in self.sides if side.valid)
+        if not paths:
+            self._logger.warning("No validation data")
+        return [FileSample(paths[0], paths)] if paths else []
+
+    def vocabularies(self, files: Sequence[FileSample]) -> list[SideVocabularies]:
+        """Those of each side with text, the source first, read or built from all lines of the files."""
+        self._logger.info("Preparing vocabulary...")
+        found = []
+        for place, (side, tokenizer) in enumerate(zip(self.sides, self._tokenizers, strict=True)):
+            if not side.vectors:
+                paths = [file.paths[place] for file in files]
+                setup = VocabularySetup(self._options, side, tokenizer, self._hooks, self._logger)
+                found.append(setup.run(self._side_reader(paths), self._workers(paths)))
+        self._logger.info("")
+        return found
+
+    def rules(self, found: Sequence[SideVocabularies], files: Sequence[FileSample]) -> tuple[SideRules, ...]:
+        """How each side is filtered and encoded with these vocabularies."""
+        vocabularies = iter(found)
+        return tuple(
+            SideRules(
+                name=side.name,
+                max_length=side.max_length,
+                encoder=None if side.vectors else self._encoder(side, next(vocabularies).vocabularies),
+                tokenizer=tokenizer,
+                vector_size=self._vector_size(files) if side.vectors else 0,
+            )
+            for side, tokenizer in zip(self.sides, self._tokenizers, strict=True)
+        )
+
+    def encode(
+        self,
+        stack: ExitStack,
+        name: SetName,
+        files: Sequence[FileSample],
+        rules: tuple[SideRules, ...],
+        epoch: int = 0,
+    ) -> EncodedSet:
+        """The sentences of the files; they live as long as `stack` is open.
+
+        epoch: which random sample of the files to draw. Raises DataError when no sentence can be used.
+        """
+        what = {"train": "training", "valid": "validation"}[name]
+        self._logger.info(f"Preparing {what} data...")
+        self._logger.info(f"--- Preparing {name} sample")
+        spool = stack.enter_context(Spool(self._folder, rules))
+        tally = Tally([SideTally() for _ in rules])
+        for file in files:
+            tally.add(self._encode_file(spool, file, rules, epoch))
+        where = files[0].paths[0] if len(files) == 1 else f"{len(files)} files of {self._options.train_dir}"
+        if not tally.kept:
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in tally.dropped.most_common())
+            raise DataError(f"{where}: none of {tally.read} sentences can be used ({reasons or 'empty'})")
+        sides = spool.sides()
+        order = self._order(sides[0].lengths, name, epoch)
+        for line in describe_tally(tally, rules):
+            self._logger.info(line)
+        warning = worth_a_warning(tally)
+        if warning:
+            self._logger.warning(f"{where}: {warning}")
+        self._logger.info("")
+        return EncodedSet(sides, order)
+
+    def _order(self, src_lengths: npt.NDArray[np.int32], name: SetName, epoch: int) -> npt.NDArray[np.int32]:
+        generator = None
+        if self._options.shuffle:
+            self._logger.info("... shuffling sentences")
+            generator = numpy_generator(self._seed, f"shuffle {name}", epoch)
+        if self._options.sort:
+            self._logger.info("... sorting sentences by size")
+        return sentence_order(src_lengths, generator, self._options.sort)
+
+    def _encode_file(self, spool: Spool, file: FileSample, rules: tuple[SideRules, ...], epoch: int) -> Tally:
+        for path, side in zip(file.paths, self.sides, strict=True):
+            if not side.vectors and has_byte_order_mark(path):
+                self._logger.info(f"The byte order mark at the beginning of '{path}' is left out")
+        encoder = BlockEncoder(rules, self._options.same_length, self._hooks)
+        tally = Tally([SideTally() for _ in rules])
+        interval = self._options.report_progress_every
+        with progress_bar(file.paths, "sentences") as progress:
+            blocks = file.select(self._reading.blocks(file.paths, progress), self._seed, epoch)
+            for encoded in map_in_order(encoder.encode, blocks, self._workers(file.paths)):
+                spool.append(encoded)
+                before = tally.read // interval
+                tally.add(encoded.tally)
+                if tally.read // interval > before:
+                    self._logger.info(f"... {tally.read} sentences read")
+                for warning in encoded.warnings:
+                    self._logger.warning(warning)
+        total = tally.read if file.drawn is None else file.lines
+        self._logger.info(describe_file(file.paths[0], total, tally, rules))
+        return tally
+
+    def _side_reader(self, paths: Sequence[str]) -> Callable[[], Iterable[Block]]:
+        """A function that starts reading the text files of one side, one after the other."""
+        reading = Reading(vectors=False, by_key=self._options.idx_files)
+
+        def read() -> Iterator[Block]:
+            with progress_bar(paths, "vocabulary") as progress:
+                for path in paths:
+                    yield from chain.from_iterable(reading.blocks([path], progress))
+
+        return read
+
+    def _vector_size(self, files: Sequence[FileSample]) -> int:
+        """The length of the source vectors."""
+        for file in files:
+            for [block] in self._reading.blocks(file.paths[:1], lambda _: None):
+                assert isinstance(block, VectorBlock)
+                for matrix in block.matrices:
+                    if len(matrix):
+                        return int(matrix.shape[1])
+        raise DataError(f"{files[0].paths[0]}: there are no vectors in it")
+
+    def _encoder(self, side: Side, vocabularies: tuple[Vocabulary, ...]) -> SentenceEncoder:
+        return SentenceEncoder(vocabularies, side.marked, self._options.time_shift_feature)
+
+    def _workers(self, paths: Sequence[str]) -> int:
+        small = sum(Path(path).stat().st_size for path in paths) < _WORTH_WORKERS
+        return 1 if small else self._options.preprocess_pthreads
+
+
+def joined_vocabularies(
+    sides: Sequence[Side], found: Sequence[SideVocabularies], rules: Sequence[SideRules]
+) -> Vocabularies:
+    """The vocabularies of all sides together; `found` are those of the sides with text."""
+    texts = [side.name for side in sides if not side.vectors]
+    of_side = {name: one.vocabularies for name, one in zip(texts, found, strict=True)}
+    return Vocabularies(of_side.get("source", ()), of_side.get("target", ()), rules[0].vector_size)
+
+
+@contextmanager
+def progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
+    """Shows how much of the files has been read, on a terminal only."""
+    total = sum(Path(path).stat().st_size for path in files)
+    with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        yield bar.update
