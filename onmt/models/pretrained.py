@@ -15,7 +15,7 @@ def read_word_vectors(path: str, rows: int, columns: int) -> Tensor:
     """The tensor in a `.pt` or Lua `.t7` file: `rows` x at most `columns`, float32. Raises DataError
     otherwise.
     """
-    vectors = _read_tensor(path)
+    vectors = read_tensor(path)
     if vectors.dim() != 2 or vectors.shape[0] != rows or vectors.shape[1] > columns:
         shape = " x ".join(str(size) for size in vectors.shape)
         raise DataError(
@@ -36,7 +36,8 @@ def fill(embeddings: Embeddings, vectors: Tensor) -> None:
     embeddings.zero_padding()
 
 
-def _read_tensor(path: str) -> Tensor:
+def read_tensor(path: str) -> Tensor:
+    """The tensor in a `.pt` file or a Lua `.t7` file. Raises CheckpointError if there is none."""
     if Path(path).suffix == ".t7":
         from onmt.torch7.tensors import read_tensor
 

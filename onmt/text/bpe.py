@@ -50,6 +50,7 @@ def read_bpe_model(options: TokenizerOptions) -> BpeModel:
     prefix, suffix = options.bpe_mode in ("prefix", "both"), options.bpe_mode in ("suffix", "both")
     case_insensitive = options.bpe_case_insensitive
     begin_marker, end_marker = options.bpe_bot_marker, options.bpe_eot_marker
+    header_lines = 1
     if header[:1] == ["v3"]:
         if len(header) != 6:
             raise DataError(f"{path}, line 1: a v3 header has 6 fields, this one has {len(header)}")
@@ -57,9 +58,9 @@ def read_bpe_model(options: TokenizerOptions) -> BpeModel:
         begin_marker, end_marker = header[4:]
     elif len(header) in (3, 4) and header[0] in ("true", "false"):
         prefix, suffix, case_insensitive = (field == "true" for field in header[:3])
-    ranks = _ranks(line for line in lines if not line.startswith("#version"))
-    if not ranks:
-        raise DataError(f"{path}: this is not a BPE model: no line of it is a pair of symbols")
+    elif not first_line.startswith("#version"):
+        header_lines = 0
+    ranks = _ranks(path, lines, header_lines)
     return BpeModel(
         ranks=ranks,
         prefix=prefix,
@@ -71,15 +72,21 @@ def read_bpe_model(options: TokenizerOptions) -> BpeModel:
     )
 
 
-def _ranks(lines: Iterable[str]) -> dict[tuple[str, str], int]:
-    """The rank of each pair, from 1; lines that are no pair do not count, of equal pairs the last does."""
+def _ranks(path: str, lines: Sequence[str], header_lines: int) -> dict[tuple[str, str], int]:
+    """The rank of each pair, from 1; of equal pairs the last counts. DataError for a line that is no pair."""
     ranks: dict[tuple[str, str], int] = {}
     rank = 0
-    for line in lines:
-        left, blank, right = line.partition(" ")
-        if blank and left and right and " " not in right:
+    for number, line in enumerate(lines[header_lines:], start=header_lines + 1):
+        left, _, right = line.partition(" ")
+        if left and right and " " not in right:
             rank += 1
             ranks[left, right] = rank
+        elif line:
+            raise DataError(
+                f"{path}, line {number}: this is not a BPE model: '{line[:40]}' is not two symbols"
+            )
+    if not ranks:
+        raise DataError(f"{path}: this is not a BPE model: there is no pair of symbols in it")
     return {pair: rank for pair, rank in ranks.items() if rank < _RANK_LIMIT}
 
 

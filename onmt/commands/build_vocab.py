@@ -1,0 +1,111 @@
+"""`tools/build_vocab.py`: builds the vocabularies of a text and its word features."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onmt.commandline.declare import option
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.commandline.validators import at_least, existing_file, not_empty
+from onmt.errors import DataError
+from onmt.logger import Logger, LoggerOptions
+
+if TYPE_CHECKING:
+    from onmt.data.corpus import LineBlock
+    from onmt.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyOptions:
+    """Vocabulary"""
+
+    data: str = option("", "The text, tokenized.", required=True, valid=existing_file)
+    save_vocab: str = option(
+        "",
+        "Beginning of the names of the files to write: `PREFIX.dict`, `PREFIX_feature_1.dict` and so on.",
+        required=True,
+        valid=not_empty,
+    )
+    vocab_size: tuple[int, ...] = option(
+        (50000,),
+        "How many of the most frequent words to keep, then of the labels of each feature; 0: all. "
+        "The four special words come on top.",
+        valid=at_least(0),
+    )
+    words_min_frequency: tuple[int, ...] = option(
+        (0,),
+        "Keep the words, then the labels of each feature, that occur so often at least, instead of a number "
+        "of them; 0: -vocab_size decides.",
+        valid=at_least(0),
+    )
+    keep_frequency: bool = option(False, "Write the number of occurrences of each word too.")
+    idx_files: bool = option(False, "Each line begins with a key and a blank, which are no words.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildVocabOptions(VocabularyOptions, LoggerOptions):
+    """Build vocabulary"""
+
+
+SCRIPT = Script(
+    name="tools/build_vocab.py",
+    summary="Builds the vocabularies of a text and its word features, for preprocess.py and train.py.",
+    choose=lambda _: BuildVocabOptions,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[BuildVocabOptions], logger: Logger) -> None:
+    """Count, select, write."""
+    options = parsed.options
+    logger.info("Building vocabularies...")
+    words, *features = build(options)
+    logger.info(f" * Created word dictionary of size {len(words)}")
+    for number, vocabulary in enumerate(features, start=1):
+        logger.info(f" * Created feature {number} dictionary of size {len(vocabulary)}")
+    paths = [f"{options.save_vocab}.dict"]
+    paths += [f"{options.save_vocab}_feature_{number}.dict" for number in range(1, len(features) + 1)]
+    for path, vocabulary in zip(paths, [words, *features], strict=True):
+        logger.info(f"Saving vocabulary to '{path}'...")
+        vocabulary.write(path)
+
+
+def build(options: BuildVocabOptions) -> "list[Vocabulary]":
+    """The vocabulary of the words, then that of each feature.
+
+    Raises DataError, naming the line, for text that is malformed, and for text without any word.
+    """
+    from onmt.data.vocabulary_building import (
+        build_vocabulary,
+        count_block,
+        limit,
+        total_counts,
+        with_sentence_marks,
+        without_frequencies,
+    )
+
+    counts = total_counts(count_block(block, None, max_length=sys.maxsize) for block in _blocks(options))
+    if not counts.words:
+        raise DataError(f"{options.data}: there is no word in this file")
+    vocabularies = [
+        build_vocabulary(counter, limit(options.vocab_size, index), limit(options.words_min_frequency, index))
+        for index, counter in enumerate([counts.words, *counts.features])
+    ]
+    vocabularies[0] = with_sentence_marks(vocabularies[0], counts.lines)
+    return vocabularies if options.keep_frequency else [without_frequencies(one) for one in vocabularies]
+
+
+def _blocks(options: BuildVocabOptions) -> "Iterable[LineBlock]":
+    from onmt.data.corpus import LineBlock
+    from onmt.data.reading import Reading
+
+    reading = Reading(vectors=False, by_key=options.idx_files)
+    for (block,) in reading.blocks([options.data], progress=lambda size: None):
+        assert isinstance(block, LineBlock)
+        yield block

@@ -1,0 +1,159 @@
+"""Files of pretrained word vectors: word2vec, binary and text, and GloVe.
+
+word2vec begins with a line `words dimension`; then come words and vectors, in the binary form as the word, a
+blank and 32-bit little-endian numbers, in the text form one line each. GloVe is the text form without the
+first line.
+"""
+
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.errors import DataError
+
+Format = Literal["word2vec-bin", "word2vec-txt", "glove"]
+Vector = npt.NDArray[np.float32]
+
+# What is longer is no word but a file of another format.
+_LONGEST_WORD: Final = 10_000
+
+
+class WordVectorFile:
+    """The words of a file and their vectors, one after the other.
+
+    Raises DataError for a file that cannot be read or is not of the format.
+    """
+
+    def __init__(self, path: str, format: Format) -> None:
+        self._path = path
+        self._format = format
+        self.dimension = self._first_line()[1]
+
+    def read(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
+        """Every word with its vector (`dimension` numbers), or with None where it is not `wanted`."""
+        if self._format == "word2vec-bin":
+            return self._read_binary(wanted)
+        return self._read_text(wanted)
+
+    def _first_line(self) -> tuple[int, int]:
+        """The number of words (0: not said) and the dimension."""
+        try:
+            with Path(self._path).open("rb") as file:
+                fields = file.readline(1 << 24).split()
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot read: {error.strerror}") from error
+        if self._format == "glove":
+            if len(fields) <= 2:
+                raise DataError(
+                    f"{self._path}, line 1: expected a word and its vector; a file that begins with the "
+                    "number of words and the dimension is of -embed_type word2vec-txt or word2vec-bin"
+                )
+            return 0, len(fields) - 1
+        if len(fields) != 2 or not (fields[0].isdigit() and fields[1].isdigit()) or int(fields[1]) == 0:
+            raise DataError(f"{self._path}, line 1: expected the number of words and the dimension")
+        return int(fields[0]), int(fields[1])
+
+    def _read_text(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
+        with Path(self._path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if number == 1 and self._format == "word2vec-txt":
+                    continue
+                fields = line.rstrip(b" \r\n").split(b" ")
+                if len(fields) <= self.dimension:
+                    raise DataError(
+                        f"{self._path}, line {number}: expected a word and {self.dimension} numbers"
+                    )
+                word = b" ".join(fields[: -self.dimension]).decode("utf-8", "surrogateescape")
+                yield word, self._parse(fields, number) if wanted(word) else None
+
+    def _parse(self, fields: list[bytes], number: int) -> Vector:
+        try:
+            vector = np.array([float(field) for field in fields[-self.dimension :]], dtype=np.float32)
+        except ValueError as error:
+            raise DataError(f"{self._path}, line {number}: {error}") from error
+        return self._finite(vector, f"line {number}")
+
+    def _read_binary(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
+        words, _ = self._first_line()
+        size = 4 * self.dimension
+        with (
+            Path(self._path).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            position = content.find(b"\n") + 1
+            for number in range(1, words + 1):
+                blank = content.find(b" ", position, position + _LONGEST_WORD)
+                if blank < 0 or blank + 1 + size > len(content):
+                    raise DataError(
+                        f"{self._path}: the file breaks off at word {number} of {words} (byte {position})"
+                    )
+                word = content[position:blank].lstrip(b"\n").decode("utf-8", "surrogateescape")
+                position = blank + 1 + size
+                if wanted(word):
+                    vector = np.frombuffer(content[blank + 1 : position], dtype="<f4").astype(np.float32)
+                    yield word, self._finite(vector, f"word {number}")
+                else:
+                    yield word, None
+
+    def _finite(self, vector: Vector, where: str) -> Vector:
+        if not np.isfinite(vector).all():
+            raise DataError(f"{self._path}, {where}: the vector has a number that is not finite")
+        return vector
+
+
+class VectorMatcher:
+    """Finds for each word of a vocabulary the vector that fits it best.
+
+    Exactly the word, if possible. With `approximate`, else the word without joiners, else in lower case, else
+    a word of the file that differs in case only; of equally good ones the first in the file.
+    """
+
+    def __init__(self, words: tuple[str, ...], dimension: int, joiner: str, approximate: bool) -> None:
+        self.vectors = np.zeros((len(words), dimension), dtype=np.float32)
+        self._approximate = approximate
+        self._quality = np.full(len(words), _UNMATCHED)
+        self._forms: dict[str, list[tuple[int, int]]] = {}
+        for index, word in enumerate(words):
+            for quality, form in enumerate(_forms(word, joiner) if approximate else [word]):
+                self._forms.setdefault(form, []).append((index, quality))
+
+    @property
+    def matched(self) -> npt.NDArray[np.bool_]:
+        """Whether each word has a vector."""
+        return np.not_equal(self._quality, _UNMATCHED)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every word has a vector that no other can beat."""
+        return not self._quality.any()
+
+    def wants(self, word: str) -> bool:
+        """Whether the vector of this word of the file may be of use."""
+        return word in self._forms or (self._approximate and word.lower() in self._forms)
+
+    def offer(self, word: str, vector: Vector) -> None:
+        """Take the vector of a word of the file for every word that has no better one yet."""
+        self._offer(word, vector, 0)
+        if self._approximate and word.lower() != word:
+            self._offer(word.lower(), vector, _OTHER_CASE)
+
+    def _offer(self, form: str, vector: Vector, handicap: int) -> None:
+        for index, quality in self._forms.get(form, ()):
+            if quality + handicap < self._quality[index]:
+                self._quality[index] = quality + handicap
+                self.vectors[index] = vector
+
+
+# Marks of how well a vector fits: 0 is exact, then the position in `_forms`, then the same with case ignored.
+_OTHER_CASE: Final = 10
+_UNMATCHED: Final = 100
+
+
+def _forms(word: str, joiner: str) -> list[str]:
+    """What to look for in the file, best first."""
+    bare = word.removeprefix(joiner).removesuffix(joiner) or word
+    return list(dict.fromkeys((word, bare, word.lower(), bare.lower())))

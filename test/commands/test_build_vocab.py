@@ -1,0 +1,55 @@
+"""tools/build_vocab.py."""
+
+from pathlib import Path
+
+import pytest
+
+from onmt.commands.build_vocab import main
+from onmt.data.vocabulary import Vocabulary
+
+SPECIAL = ("<blank>", "<unk>", "<s>", "</s>")
+
+
+def write(folder: Path, content: str) -> str:
+    path = folder / "text"
+    path.write_bytes(content.encode())
+    return str(path)
+
+
+def test_words_and_features(tmp_path: Path) -> None:
+    text = write(tmp_path, "a￨1 b￨2\n\nb￨2 c￨2\n")
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-keep_frequency"]) == 0
+    words = Vocabulary.read(tmp_path / "v.dict")
+    assert words.words == (*SPECIAL, "a", "b", "c")
+    assert words.frequencies == (0, 0, 3, 3, 1, 2, 1)
+    assert Vocabulary.read(tmp_path / "v_feature_1.dict").words == (*SPECIAL, "1", "2")
+
+
+def test_limits(tmp_path: Path) -> None:
+    text = write(tmp_path, "a￨1 b￨2 c￨3\nb￨2 c￨3\nb￨3 x￨3\n")
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-vocab_size", "2", "1"]) == 0
+    assert (tmp_path / "v.dict").read_text() == "<blank> 1\n<unk> 2\n<s> 3\n</s> 4\nb 5\nc 6\n"
+    assert Vocabulary.read(tmp_path / "v_feature_1.dict").words == (*SPECIAL, "3")
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-words_min_frequency", "3"]) == 0
+    assert Vocabulary.read(tmp_path / "v.dict").words == (*SPECIAL, "b")
+
+
+def test_keys_are_no_words(tmp_path: Path) -> None:
+    text = write(tmp_path, "K1 a b\nK2 b\n")
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-idx_files"]) == 0
+    assert Vocabulary.read(tmp_path / "v.dict").words == (*SPECIAL, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "no word"), ("\n\n", "no word"), ("a\n\na￨1\n", "line 3"), ("a￨1 b\n", "line 1: all words")],
+)
+def test_failures_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+) -> None:
+    text = write(tmp_path, content)
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-disable_logs"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Writes a text as word vectors: `python tools/apply_embeddings.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.apply_embeddings import main
+
+if __name__ == "__main__":
+    sys.exit(main())

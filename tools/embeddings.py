@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Picks pretrained word vectors for a vocabulary: `python tools/embeddings.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.embeddings import main
+
+if __name__ == "__main__":
+    sys.exit(main())
