@@ -140,7 +140,7 @@ def _is_new_or_empty_array(path: str) -> bool:
     content = file.read_bytes()
     try:
         entries = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list) or not content.endswith(_JSON_END):
         raise OptionError(f"-log_file {path}: the file is there, but it is not a log of this toolkit")

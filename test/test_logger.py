@@ -86,7 +86,7 @@ class TestJson:
         assert [entry[2] for entry in entries] == ["ä", '"\\n'] * 2
         assert re.fullmatch(r"\d\d/\d\d/\d\d \d\d:\d\d:\d\d", entries[0][1])
 
-    @pytest.mark.parametrize("content", ["{}", "not json", '[["INFO", "", ""'])
+    @pytest.mark.parametrize("content", ["{}", "not json", "[" * 100000, '[["INFO", "", ""'])
     def test_another_file_is_left_alone(self, tmp_path, content):
         log = tmp_path / "data.json"
         log.write_text(content)

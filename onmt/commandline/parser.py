@@ -10,7 +10,13 @@ from typing import Any
 from onmt.commandline import instances
 from onmt.commandline.argv import UnknownOptionError, read_arguments, split
 from onmt.commandline.builtin import HELP_FLAGS, BuiltInOptions
-from onmt.commandline.config_file import BYTE_ORDER_MARK, entry_words, leading_word, write_config
+from onmt.commandline.config_file import (
+    BYTE_ORDER_MARK,
+    entry_words,
+    known_entries,
+    leading_word,
+    write_config,
+)
 from onmt.commandline.given import Given, check_required, replace_deprecated, validate
 from onmt.commandline.help import help_text, markdown_text
 from onmt.commandline.merge import ConfigFile, merge, read_config
@@ -88,7 +94,7 @@ def _notices(
     passed_over = f"{config.path}:1: the byte order mark at offset 0 is passed over"
     overridden = [
         f"{entry.place}: {entry.key} is overridden by -{entry.key} on the command line"
-        for entry in config.entries
+        for entry in known_entries(config.entries, table)
         if entry.key in on_command_line
         and entry_words(entry, table[entry.key]) != tuple(on_command_line[entry.key])
     ]

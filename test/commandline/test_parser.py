@@ -265,8 +265,9 @@ class TestConfigFile:
     def test_what_belongs_to_a_command_line_is_passed_over(self, script, tmp_path):
         config, other = tmp_path / "my.conf", tmp_path / "other.conf"
         config.write_text(f"h = false\nmd = true\nconfig = no.conf\nsave_config = {other}\nlayers = 3\n")
-        parsed = parse(script, [*SAVE, "-config", str(config)])
+        parsed = parse(script, [*SAVE, "-config", str(config), "-save_config", str(tmp_path / "saved.conf")])
         assert parsed.given == {"save_data", "layers"}
+        assert parsed.notices == ()
         assert not other.exists()
 
     def test_files_that_cannot_be_read(self, script, tmp_path):
