@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from onmt.data.batch import Batch
+from onmt.models.initialisation import initialise_like_tensorflow
 from onmt.models.spec import ModelSpec
 from onmt.modules.crf import Transitions
 from onmt.modules.decoder import DecoderState
@@ -42,8 +43,13 @@ class Model(nn.Module):
         """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; zero what
         padding reads.
 
+        A spec with an initialisation of its own is drawn by that instead.
         Torch7's defaults: U(-x, x), x = 1 / sqrt(inputs of the layer), and N(0, 1) for tables.
         """
+        if self.spec.initialisation is not None:
+            initialise_like_tensorflow(self, self.spec.initialisation, generator)
+            self.settle()
+            return
         with torch.no_grad():
             for module in self.modules():
                 for parameter in module.parameters(recurse=False):

@@ -1,11 +1,20 @@
-"""From an encoder's description to the module, its width and its states."""
+"""From an encoder's description to the module, its widths and its states."""
 
 from torch import nn
 
-from onmt.models.spec import ConvolutionalEncoderSpec, EncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec
+from onmt.models.spec import (
+    ConvolutionalEncoderSpec,
+    EncoderSpec,
+    PoolingEncoderSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+    StackSpec,
+    TwinConvolutionalEncoderSpec,
+)
 from onmt.modules.encoders.convolutional import ConvolutionalEncoder
+from onmt.modules.encoders.positional import PoolingEncoder, TwinConvolutionalEncoder
 from onmt.modules.encoders.pyramidal import PyramidalEncoder
-from onmt.modules.encoders.recurrent import RecurrentEncoder
+from onmt.modules.encoders.recurrent import RecurrentEncoder, direction
 
 
 def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
@@ -14,18 +23,39 @@ def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
         return RecurrentEncoder(spec, input_size)
     if isinstance(spec, PyramidalEncoderSpec):
         return PyramidalEncoder(spec, input_size)
+    if isinstance(spec, TwinConvolutionalEncoderSpec):
+        return TwinConvolutionalEncoder(spec, input_size)
+    if isinstance(spec, PoolingEncoderSpec):
+        return PoolingEncoder(spec, input_size)
     return ConvolutionalEncoder(spec, input_size)
 
 
-def memory_size(spec: EncoderSpec) -> int:
-    """Width of a memory position."""
+def memory_size(spec: EncoderSpec, input_size: int) -> int:
+    """Width of what attention averages."""
     if isinstance(spec, ConvolutionalEncoderSpec):
         return spec.hidden_size
+    if isinstance(spec, TwinConvolutionalEncoderSpec):
+        return spec.values.units
+    if isinstance(spec, PoolingEncoderSpec):
+        return input_size
+    if isinstance(spec, RecurrentEncoderSpec) and spec.kind == "rnn":
+        return spec.stack.output_size(input_size)
+    if isinstance(spec, RecurrentEncoderSpec) and spec.kind == "brnn":
+        width = direction(spec.stack, spec.merge).output_size(input_size)
+        return 2 * width if spec.merge == "concat" else width
     return spec.stack.hidden_size
 
 
-def state_widths(spec: EncoderSpec) -> tuple[int, ...]:
+def key_size(spec: EncoderSpec, input_size: int) -> int:
+    """Width of what attention compares queries with."""
+    if isinstance(spec, TwinConvolutionalEncoderSpec):
+        return spec.keys.units
+    return memory_size(spec, input_size)
+
+
+def state_widths(spec: EncoderSpec, input_size: int) -> tuple[int, ...]:
     """Width of each final state, in order."""
-    if isinstance(spec, ConvolutionalEncoderSpec):
-        return (spec.hidden_size,)
-    return (spec.stack.hidden_size,) * (spec.stack.layers * spec.stack.cell.states)
+    if isinstance(spec, RecurrentEncoderSpec | PyramidalEncoderSpec):
+        stack: StackSpec = spec.stack
+        return (stack.hidden_size,) * (stack.layers * stack.cell.states)
+    return (memory_size(spec, input_size),)

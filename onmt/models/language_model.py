@@ -48,5 +48,5 @@ class LanguageModel(Model):
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
         """tokens R F -> log-probabilities of the next tokens."""
-        hidden = self.stack.step(self.source(tokens), state.hidden, None)
-        return Step(self.generator(hidden[-1]), None, DecoderState(hidden))
+        output, hidden = self.stack.step(self.source(tokens), state.hidden, None)
+        return Step(self.generator(output), None, DecoderState(hidden))

@@ -106,7 +106,7 @@ def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
         encoder = replace(
             encoder, input_dropout=dropouts["input_dropout"], layer_dropout=dropouts["layer_dropout"]
         )
-    else:
+    elif isinstance(encoder, RecurrentEncoderSpec | PyramidalEncoderSpec):
         encoder = replace(encoder, stack=_with_dropout(encoder.stack, options))
     decoder = spec.decoder
     if decoder is not None and isinstance(options, Seq2SeqModelOptions):

@@ -1,15 +1,19 @@
 """Encoder, bridge, decoder and generator together."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from onmt.constants import PAD
 from onmt.data.batch import Batch
 from onmt.models.base import Model, Step, drop_words
-from onmt.models.encoders import build_encoder, memory_size, state_widths
-from onmt.models.spec import ModelSpec
+from onmt.models.encoders import build_encoder, key_size, memory_size, state_widths
+from onmt.models.source import in_original_order, transform_source
+from onmt.models.spec import DecoderSpec, ModelSpec
 from onmt.modules.bridge import Bridge
 from onmt.modules.decoder import Decoder, DecoderState
-from onmt.modules.embeddings import build_source
+from onmt.modules.embeddings import Embeddings, build_source
 from onmt.modules.encoding import Encoding
 from onmt.modules.generator import Generator, Loss
 from onmt.modules.noise import TrainingStep
@@ -23,13 +27,25 @@ class Seq2Seq(Model):
         assert spec.decoder is not None
         assert spec.bridge is not None
         self.source = build_source(spec.source)
-        self.encoder = build_encoder(spec.encoder, self.source.output_size)
+        width = self.source.output_size
+        self.encoder = build_encoder(spec.encoder, width)
         stack = spec.decoder.stack
         self.bridge = Bridge(
-            spec.bridge, state_widths(spec.encoder), stack.layers * stack.cell.states, stack.hidden_size
+            spec.bridge,
+            state_widths(spec.encoder, width),
+            stack.layers * stack.cell.states,
+            stack.hidden_size,
         )
-        self.decoder = Decoder(spec.decoder, memory_size(spec.encoder))
-        self.generator = Generator(stack.hidden_size, spec.outputs)
+        embeddings = self._target_embeddings(spec.decoder)
+        memory, keys = memory_size(spec.encoder, width), key_size(spec.encoder, width)
+        self.decoder = Decoder(spec.decoder, memory, keys, embeddings)
+        self.generator = Generator(self.decoder.output_size, spec.outputs)
+
+    def _target_embeddings(self, spec: DecoderSpec) -> Embeddings:
+        if not spec.shares_source_embedding:
+            return Embeddings(spec.embedding)
+        assert isinstance(self.source, Embeddings)
+        return self.source
 
     def encode(self, src: Tensor, src_lengths: Tensor, step: TrainingStep | None = None) -> Encoding:
         """src B S F (vectors: B S D), right padded; src_lengths B -> Encoding."""
@@ -37,20 +53,24 @@ class Seq2Seq(Model):
         return self._encode(src, src_lengths, uneven, step)
 
     def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
+        order = None
         if not src.is_floating_point():
             src = drop_words(src, self.spec.word_dropout, step)
+            src, lengths, order = transform_source(src, lengths, self.spec.policies)
         encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)
         assert isinstance(encoding, Encoding)
-        return encoding
+        return encoding if order is None else replace(encoding, order=order)
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
         """See `Model.loss`. Features count in the total but not among the words."""
-        losses = self._losses(batch, step)
-        return Loss(losses.sum(), batch.tgt_words, batch.size, losses)
-
-    def _losses(self, batch: Batch, step: TrainingStep | None) -> Tensor:
+        limit = self.spec.policies.target_limit
+        if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
+            batch = _with_shorter_targets(batch, limit - 1)
         assert batch.tgt_output is not None
-        return self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output)
+        losses = self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output)
+        by_words = self.spec.policies.loss_divisor == "tokens"
+        divisor = batch.tgt_words if by_words else batch.size
+        return Loss(losses.sum(), batch.tgt_words, divisor, losses)
 
     def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
         assert batch.tgt_input is not None
@@ -68,6 +88,8 @@ class Seq2Seq(Model):
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
         """tokens R F of the previous step -> Step."""
         output, attention, state = self.decoder.step(tokens, state)
+        if attention is not None and state.order is not None:
+            attention = in_original_order(attention, state.order)
         return Step(self.generator(output), attention, state)
 
     def score(self, batch: Batch) -> Tensor:
@@ -76,4 +98,13 @@ class Seq2Seq(Model):
         log_probs = self.generator(self._outputs(batch, None))[0]
         words = batch.tgt_output[..., 0]
         chosen = log_probs.gather(2, words[..., None])[..., 0].to(torch.float64)
-        return (chosen * (words != 0)).sum(1)
+        return (chosen * (words != PAD)).sum(1)
+
+
+def _with_shorter_targets(batch: Batch, steps: int) -> Batch:
+    """The batch with its targets cut to so many steps."""
+    assert batch.tgt_input is not None
+    assert batch.tgt_output is not None
+    output = batch.tgt_output[:, :steps]
+    words = int((output[..., 0] != PAD).sum())
+    return replace(batch, tgt_input=batch.tgt_input[:, :steps], tgt_output=output, tgt_words=words)

@@ -20,11 +20,12 @@ Merge = Literal["concat", "sum"]
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
     """One recurrent cell. `forget_bias` is added to the LSTM's forget gate at every step (1.0 in TensorFlow's
-    cell).
+    cell). `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs and one for states.
     """
 
     kind: CellKind = "lstm"
     forget_bias: float = 0.0
+    single_bias: bool = False
 
     @property
     def states(self) -> int:
@@ -53,6 +54,16 @@ class StackSpec:
     variational: bool = False
     residual: Literal["none", "lower", "add", "mean", "concat"] = "none"
     residual_dense: bool = False
+
+    def output_size(self, input_size: int) -> int:
+        """Width of what the top layer passes on."""
+        if self.residual != "concat":
+            return self.hidden_size
+        widths = [input_size]
+        for _ in range(self.layers):
+            earlier = sum(widths) if self.residual_dense else widths[-1]
+            widths.append(self.hidden_size + earlier)
+        return widths[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +153,56 @@ class ConvolutionalEncoderSpec:
     layer_dropout: float = 0.0
 
 
-EncoderSpec = RecurrentEncoderSpec | PyramidalEncoderSpec | ConvolutionalEncoderSpec
+@dataclass(frozen=True, kw_only=True)
+class PositionSpec:
+    """Fixed position encodings for at most `count` positions, multiplied with the word vectors or added to
+    them.
+    """
+
+    count: int
+    combine: Literal["multiply", "add"] = "multiply"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionsSpec:
+    """`layers` convolutions of `units` filters, each seeing `kernel` positions around its own."""
+
+    units: int
+    kernel: int
+    layers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinConvolutionalEncoderSpec:
+    """Two stacks of convolutions over the same inputs: one makes what attention compares, the other what it
+    averages.
+    """
+
+    kind: Literal["conv"] = "conv"
+    keys: ConvolutionsSpec
+    values: ConvolutionsSpec
+    positions: PositionSpec | None = None
+    input_dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolingEncoderSpec:
+    """Word vectors are what attention averages; pooled over `size` neighbours they are what it compares."""
+
+    kind: Literal["pooling"] = "pooling"
+    pool: Literal["average", "max"] = "average"
+    size: int = 5
+    positions: PositionSpec | None = None
+    input_dropout: float = 0.0
+
+
+EncoderSpec = (
+    RecurrentEncoderSpec
+    | PyramidalEncoderSpec
+    | ConvolutionalEncoderSpec
+    | TwinConvolutionalEncoderSpec
+    | PoolingEncoderSpec
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +243,18 @@ class DecoderSpec:
     feed: Literal["output", "context", "none"] = "output"
     mix: Literal["tanh", "tanh_bias", "identity"] = "tanh"
     output_dropout: float = 0.0
+    shares_source_embedding: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialisationSpec:
+    """Parameters start uniformly within these bounds; dense layers by Xavier's rule with zero biases (Glorot
+    2010).
+    """
+
+    embeddings: float
+    encoder: float
+    decoder: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +263,9 @@ class PolicySpec:
 
     `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
     learning rate. `finished`: hypotheses that ended leave the beam or stay and compete. `features_shifted`: a
-    target word's features are predicted one step after the word.
+    target word's features are predicted one step after the word. The source may get an end symbol, be cut to
+    `source_limit` positions (the end symbol counts; 0: no limit) and be read backwards; the target is cut to
+    `target_limit` positions, start and end symbol counted.
     """
 
     loss_divisor: Literal["sentences", "tokens"] = "sentences"
@@ -220,6 +294,7 @@ class ModelSpec:
     decoder: DecoderSpec | None = None
     word_dropout: float = 0.0
     transitions: bool = False
+    initialisation: InitialisationSpec | None = None
     policies: PolicySpec = PolicySpec()
 
     def to_state(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Tagger(Model):
         super().__init__(spec)
         self.source = build_source(spec.source)
         self.encoder = build_encoder(spec.encoder, self.source.output_size)
-        self.generator = Generator(memory_size(spec.encoder), spec.outputs)
+        self.generator = Generator(memory_size(spec.encoder, self.source.output_size), spec.outputs)
         self.transitions = Transitions(spec.outputs[0]) if spec.transitions else None
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:

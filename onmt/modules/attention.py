@@ -12,32 +12,45 @@ from onmt.modules.encoding import Encoding
 
 
 class Attention(nn.Module):
-    """Scores per kind: `general` m . (W q), `dot` m . q, `concat` v . tanh(W [q; m]) + b; `last` reads the
-    last position.
+    """Scores by kind, with query q and key position k:
+
+    `general` k . (W q), `dot` k . q, `concat` v . tanh(W [q; k]) + b (Luong et al. 2015; OpenNMT-lua
+    GlobalAttention); `bahdanau` v . tanh(W_k k + b_k + W_q q + b_q) and `projected_dot` (W_k k + b_k) . (W_q
+    q + b_q) (google/seq2seq). `last` reads the memory's last position.
     """
 
-    def __init__(self, spec: AttentionSpec, hidden_size: int) -> None:
+    def __init__(self, spec: AttentionSpec, query_size: int, key_size: int) -> None:
         super().__init__()
-        assert spec.score in ("general", "dot", "concat", "last"), spec.score
+        assert spec.score != "none"
         self.spec = spec
+        if spec.score in ("general", "dot", "concat"):
+            assert query_size == key_size, (query_size, key_size)
         if spec.score == "general":
-            self.weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
+            self.weight = nn.Parameter(torch.empty(query_size, query_size))
         elif spec.score == "concat":
-            self.weight = nn.Parameter(torch.empty(hidden_size, 2 * hidden_size))
-            self.score_weight = nn.Parameter(torch.empty(hidden_size))
+            self.weight = nn.Parameter(torch.empty(query_size, 2 * query_size))
+            self.score_weight = nn.Parameter(torch.empty(query_size))
             self.score_bias = nn.Parameter(torch.empty(1))
+        elif spec.score in ("bahdanau", "projected_dot"):
+            self.project_key = nn.Linear(key_size, spec.units)
+            self.project_query = nn.Linear(query_size, spec.units)
+            if spec.score == "bahdanau":
+                self.score_weight = nn.Parameter(torch.empty(spec.units))
 
     def keys(self, encoding: Encoding) -> Tensor:
-        """What queries are compared with, computed once per sentence: B S H; for `last` its memory, B 1 H."""
-        memory = encoding.memory
+        """What queries are compared with, computed once per sentence: B S U; for `last` its memory, B 1 H."""
+        compared = encoding.memory if encoding.keys is None else encoding.keys
         if self.spec.score == "general":
-            return memory @ self.weight
+            return compared @ self.weight
         if self.spec.score == "concat":
-            return memory @ self.weight[:, memory.shape[-1] :].t()
+            return compared @ self.weight[:, compared.shape[-1] :].t()
+        if self.spec.score in ("bahdanau", "projected_dot"):
+            projected: Tensor = self.project_key(compared)
+            return projected
         if self.spec.score == "last":
-            index = (encoding.lengths - 1)[:, None, None].expand(-1, 1, memory.shape[-1])
-            return memory.gather(1, index)
-        return memory
+            index = (encoding.lengths - 1)[:, None, None].expand(-1, 1, encoding.memory.shape[-1])
+            return encoding.memory.gather(1, index)
+        return compared
 
     def forward(
         self, query: Tensor, keys: Tensor, memory: Tensor, mask: Tensor | None
@@ -47,13 +60,19 @@ class Attention(nn.Module):
         """
         if self.spec.score == "last":
             return keys.expand(-1, query.shape[1], -1), None
-        if self.spec.score == "concat":
-            projected = query @ self.weight[:, : query.shape[-1]].t()
-            joined = torch.tanh(projected[:, :, None] + keys[:, None])
-            scores = joined @ self.score_weight + self.score_bias
-        else:
-            scores = torch.bmm(query, keys.transpose(1, 2))
+        scores = self._scores(query, keys)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None], -torch.inf)
         weights = torch.softmax(scores, dim=-1)
         return torch.bmm(weights, memory), weights
+
+    def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """query B Q H, keys B S U -> B Q S."""
+        if self.spec.score == "concat":
+            projected = query @ self.weight[:, : query.shape[-1]].t()
+            return torch.tanh(projected[:, :, None] + keys[:, None]) @ self.score_weight + self.score_bias
+        if self.spec.score in ("bahdanau", "projected_dot"):
+            query = self.project_query(query)
+        if self.spec.score == "bahdanau":
+            return torch.tanh(query[:, :, None] + keys[:, None]) @ self.score_weight
+        return torch.bmm(query, keys.transpose(1, 2))

@@ -23,7 +23,8 @@ Predict = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class DecoderState:
     """Where a search stands. hidden: R H each; feed: R H or None; keys, memory B S H and mask B S are shared
-    by the rows of a sentence, which lie next to each other. A language model has no memory.
+    by the rows of a sentence, which lie next to each other; order B S' as in Encoding. A language model
+    has no memory.
     """
 
     hidden: States
@@ -31,6 +32,7 @@ class DecoderState:
     keys: Tensor | None = None
     memory: Tensor | None = None
     mask: Tensor | None = None
+    order: Tensor | None = None
 
     def expand(self, beam: int) -> "DecoderState":
         """From R to R x beam rows, every row repeated."""
@@ -55,6 +57,7 @@ class DecoderState:
             keys=None if self.keys is None else self.keys[sentences],
             memory=None if self.memory is None else self.memory[sentences],
             mask=None if self.mask is None else self.mask[sentences],
+            order=None if self.order is None else self.order[sentences],
         )
 
     def _select(self, select: Callable[[Tensor], Tensor]) -> "DecoderState":
@@ -78,26 +81,36 @@ class DecoderMasks:
 
 
 class Decoder(nn.Module):
-    """in_t = [embedding of y_{t-1}; feed_{t-1}], h_t = stack(in_t), output_t = tanh(W [context_t; h_t])."""
+    """in_t = [embedding of y_{t-1}; feed_{t-1}], h_t = stack(in_t), output_t = tanh(W [context_t; h_t]) or
+    h_t itself.
+    """
 
-    def __init__(self, spec: DecoderSpec, memory_size: int) -> None:
+    def __init__(self, spec: DecoderSpec, memory_size: int, key_size: int, embeddings: Embeddings) -> None:
+        """memory_size, key_size: widths of what attention averages and of what it compares."""
         super().__init__()
-        assert spec.feed in ("output", "none"), spec.feed
-        assert spec.mix in ("tanh", "tanh_bias"), spec.mix
         self.spec = spec
-        self.hidden_size = spec.stack.hidden_size
-        self.embeddings = Embeddings(spec.embedding)
-        fed = self.hidden_size if spec.feed == "output" else 0
-        self.stack = RecurrentStack(spec.stack, self.embeddings.output_size + fed)
-        self.attention = Attention(spec.attention, self.hidden_size)
-        self.mix_weight = nn.Parameter(torch.empty(self.hidden_size, memory_size + self.hidden_size))
-        self.mix_bias = nn.Parameter(torch.empty(self.hidden_size)) if spec.mix == "tanh_bias" else None
+        self.embeddings = embeddings
+        self.stack = RecurrentStack(spec.stack, embeddings.output_size + fed_size(spec, memory_size))
+        self.output_size = self.stack.output_size
+        self.attention: Attention | None = None
+        if spec.attention.score != "none":
+            self.attention = Attention(spec.attention, self.output_size, key_size)
+        self.memory_size = memory_size
+        self.mix_weight: nn.Parameter | None = None
+        self.mix_bias: nn.Parameter | None = None
+        if spec.mix != "identity":
+            self.mix_weight = nn.Parameter(torch.empty(self.output_size, memory_size + self.output_size))
+        if spec.mix == "tanh_bias":
+            self.mix_bias = nn.Parameter(torch.empty(self.output_size))
 
     def start(self, encoding: Encoding, states: States) -> DecoderState:
         """Before the first step: states as the bridge made them, B H each, and a zero feed."""
-        feed = torch.zeros_like(states[-1]) if self.spec.feed == "output" else None
-        keys = self.attention.keys(encoding)
-        return DecoderState(states, feed, keys, encoding.memory, encoding.mask)
+        feed = None
+        if self.spec.feed != "none":
+            width = self.output_size if self.spec.feed == "output" else self.memory_size
+            feed = encoding.memory.new_zeros(encoding.memory.shape[0], width)
+        keys = None if self.attention is None else self.attention.keys(encoding)
+        return DecoderState(states, feed, keys, encoding.memory, encoding.mask, encoding.order)
 
     def step(
         self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None
@@ -133,22 +146,22 @@ class Decoder(nn.Module):
         if noise is None:
             return DecoderMasks()
         stack = self.stack.draw_masks(noise, steps, batch)
-        shape = (steps, batch, self.hidden_size)
-        return DecoderMasks(stack, noise.dropout_mask(shape, self.spec.output_dropout, self.mix_weight))
+        like = self.embeddings.words
+        shape = (steps, batch, self.output_size)
+        return DecoderMasks(stack, noise.dropout_mask(shape, self.spec.output_dropout, like))
 
     def _step_embedded(
         self, embedded: Tensor, state: DecoderState, masks: DecoderMasks
     ) -> tuple[Tensor, Tensor | None, DecoderState]:
         """One step from the embedded previous token, R E."""
         inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
-        hidden = self.stack.step(inputs, state.hidden, masks.stack)
-        output, weights = self._attend(hidden[-1], state, masks.output)
-        return output, weights, replace(state, hidden=hidden, feed=None if state.feed is None else output)
+        query, hidden = self.stack.step(inputs, state.hidden, masks.stack)
+        output, context, weights = self._attend(query, state, masks.output)
+        feed = {"output": output, "context": context, "none": None}[self.spec.feed]
+        return output, weights, replace(state, hidden=hidden, feed=feed)
 
     def _forward_fed(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Input feeding: step after step, the embeddings' share of the first layer's gates computed at once.
-        T B E -> B T H.
-        """
+        """Input feeding: step after step. T B E -> B T H."""
         outputs = []
         for t, part in enumerate(embedded):
             output, _, state = self._step_embedded(part, state, masks.at(t))
@@ -159,9 +172,7 @@ class Decoder(nn.Module):
         """Without feed no step needs the previous output: layers over the whole sequence. T B E -> B T H."""
         hidden, _ = self.stack(embedded, state.hidden, None, masks.stack)
         queries = hidden.transpose(0, 1)
-        assert state.keys is not None
-        assert state.memory is not None
-        context, _ = self.attention(queries, state.keys, state.memory, state.mask)
+        context, _ = self._read(queries, state)
         outputs = self._mix(context, queries)
         return outputs if masks.output is None else outputs * masks.output.transpose(0, 1)
 
@@ -195,14 +206,34 @@ class Decoder(nn.Module):
 
     def _attend(
         self, query: Tensor, state: DecoderState, output_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """query R H -> output R H, attention R S."""
-        assert state.keys is not None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """query R H -> output R H, context R M, attention R S (each None without attention)."""
         assert state.memory is not None
         grouped = query.reshape(state.memory.shape[0], -1, query.shape[-1])
-        context, weights = self.attention(grouped, state.keys, state.memory, state.mask)
-        output = dropped(self._mix(context.flatten(0, 1), query), output_mask)
-        return output, None if weights is None else weights.flatten(0, 1)
+        context, weights = self._read(grouped, state)
+        context = None if context is None else context.flatten(0, 1)
+        output = dropped(self._mix(context, query), output_mask)
+        return output, context, None if weights is None else weights.flatten(0, 1)
 
-    def _mix(self, context: Tensor, query: Tensor) -> Tensor:
+    def _read(self, queries: Tensor, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
+        """queries B Q H -> context B Q M, attention B Q S."""
+        if self.attention is None:
+            return None, None
+        assert state.keys is not None
+        assert state.memory is not None
+        context, weights = self.attention(queries, state.keys, state.memory, state.mask)
+        return context, weights
+
+    def _mix(self, context: Tensor | None, query: Tensor) -> Tensor:
+        if self.mix_weight is None or context is None:
+            return query
         return torch.tanh(F.linear(torch.cat([context, query], dim=-1), self.mix_weight, self.mix_bias))
+
+
+def fed_size(spec: DecoderSpec, memory_size: int) -> int:
+    """Width of what joins the embedding in the decoder's input."""
+    if spec.feed == "none":
+        return 0
+    # With a `concat` residual the stack's output, were it fed back, would be wider than itself.
+    assert spec.feed == "context" or spec.stack.residual != "concat"
+    return spec.stack.hidden_size if spec.feed == "output" else memory_size

@@ -12,7 +12,8 @@ class Encoding:
     H each.
 
     S counts the memory's positions, fewer than the source's after a pyramid. `keys` is what attention
-    compares queries with where that differs from the memory it averages.
+    compares queries with where that differs from the memory it averages. `order` B S': for each original
+    source position the memory position that stands for it (-1: none), where the source was transformed.
     """
 
     memory: Tensor
@@ -20,6 +21,7 @@ class Encoding:
     mask: Tensor | None
     states: tuple[Tensor, ...]
     keys: Tensor | None = None
+    order: Tensor | None = None
 
     def keep(self, sentences: Tensor) -> "Encoding":
         """Only these sentences, in this order."""
@@ -29,6 +31,7 @@ class Encoding:
             None if self.mask is None else self.mask[sentences],
             tuple(state[sentences] for state in self.states),
             None if self.keys is None else self.keys[sentences],
+            None if self.order is None else self.order[sentences],
         )
 
 

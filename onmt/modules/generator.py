@@ -14,11 +14,13 @@ from onmt.constants import PAD
 @dataclass(frozen=True)
 class Loss:
     """total: summed negative log-likelihood of all outputs (0-dim); words: what a perplexity divides by;
-    sentences: what gradients are divided by; per_sentence: B, the same sum sentence by sentence."""
+    divisor: what gradients are divided by (sentences; words in google's dialect); per_sentence: B, the sum
+    by sentence.
+    """
 
     total: Tensor
     words: int
-    sentences: int
+    divisor: int
     per_sentence: Tensor
 
 

@@ -1,6 +1,6 @@
 """Recurrent layers and stacks. Sequences are time-major here: S steps, B batch, I input width, H hidden."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,11 @@ class RecurrentLayer(nn.Module):
         self.weight_ih = nn.Parameter(torch.empty(width, input_size))
         self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(width))
-        self.bias_hh = nn.Parameter(torch.empty(width))
+        self.bias_hh: Tensor
+        if cell.single_bias:
+            self.register_buffer("bias_hh", torch.zeros(width), persistent=False)
+        else:
+            self.bias_hh = nn.Parameter(torch.empty(width))
 
     def zero_states(self, batch: int) -> States:
         """States before the first step, B H each."""
@@ -146,10 +150,11 @@ class StackMasks:
 
     inputs: tuple[Tensor | None, ...]
     recurrent: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor | None, ...]
 
     def at(self, step: int) -> "StackMasks":
         """The masks of one step, each B x width."""
-        return StackMasks(_at(self.inputs, step), _at(self.recurrent, step))
+        return StackMasks(_at(self.inputs, step), _at(self.recurrent, step), _at(self.outputs, step))
 
 
 def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...]:
@@ -157,20 +162,35 @@ def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...
 
 
 class RecurrentStack(nn.Module):
-    """Layers on top of each other with dropout between them and, below the top, residual connections.
+    """Layers on top of each other with dropout around them and residual connections.
 
-    Residual as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its output
-    to make the next layer's input, from layer 2 on, or from layer 1 on where the input is as wide as the
-    hidden state.
+    Residual `lower` as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its
+    output to make the next layer's input, from layer 2 on, or from layer 1 on where the input is as wide as
+    the hidden state; never on top. `add`, `mean`, `concat` as in google/seq2seq's ExtendedMultiRNNCell: every
+    layer's output, the top one's too, is joined with its un-dropped input, or with all earlier inputs if
+    `residual_dense`; where widths differ, `add` and `mean` first bring the stack's input to the hidden width
+    by a linear layer.
     """
 
     def __init__(self, spec: StackSpec, input_size: int) -> None:
         super().__init__()
-        assert spec.residual in ("none", "lower"), spec.residual
         self.spec = spec
         self.input_size = input_size
-        widths = [input_size] + [spec.hidden_size] * (spec.layers - 1)
-        self.layers = nn.ModuleList(RecurrentLayer(spec.cell, width, spec.hidden_size) for width in widths)
+        self.entry: nn.Linear | None = None
+        self.widths = [input_size] + [spec.hidden_size] * (spec.layers - 1)
+        if spec.residual in ("add", "mean") and input_size != spec.hidden_size:
+            self.entry = nn.Linear(input_size, spec.hidden_size)
+            self.widths[0] = spec.hidden_size
+        elif spec.residual == "concat":
+            self.widths = [replace(spec, layers=n).output_size(input_size) for n in range(spec.layers)]
+        self.layers = nn.ModuleList(
+            RecurrentLayer(spec.cell, width, spec.hidden_size) for width in self.widths
+        )
+
+    @property
+    def output_size(self) -> int:
+        """Width of the outputs."""
+        return self.spec.output_size(self.input_size)
 
     def zero_states(self, batch: int) -> States:
         """States before the first step: layer 1's, then layer 2's, and so on; B H each."""
@@ -182,44 +202,62 @@ class RecurrentStack(nn.Module):
             return None
         spec, like = self.spec, self._layers()[0].weight_hh
         length = 1 if spec.variational else steps
-        inputs, recurrent = [], []
-        for index in range(spec.layers):
-            width = self.input_size if index == 0 else spec.hidden_size
+        inputs, recurrent, outputs = [], [], []
+        for index, width in enumerate(self.widths):
             probability = spec.input_dropout if index == 0 else spec.layer_dropout
-            inputs.append(noise.dropout_mask((length, batch, width), probability, like))
             shape = (length, batch, spec.hidden_size)
+            inputs.append(noise.dropout_mask((length, batch, width), probability, like))
             recurrent.append(noise.dropout_mask(shape, spec.recurrent_dropout, like))
-        return StackMasks(tuple(inputs), tuple(recurrent))
+            outputs.append(noise.dropout_mask(shape, spec.output_dropout, like))
+        return StackMasks(tuple(inputs), tuple(recurrent), tuple(outputs))
 
     def forward(
         self, inputs: Tensor, states: States, lengths: Tensor | None, masks: StackMasks | None
     ) -> tuple[Tensor, States]:
-        """inputs S B I, states B H each -> outputs S B H of the top layer, states at each sentence's end."""
+        """inputs S B I, states B H each -> outputs S B O (zero after a sentence's end), states at its end."""
         final: list[Tensor] = []
+        passed = [inputs if self.entry is None else self.entry(inputs)]
         for index, layer in enumerate(self._layers()):
-            inputs = dropped(inputs, masks.inputs[index] if masks else None)
+            layer_inputs = dropped(passed[-1], masks.inputs[index] if masks else None)
             recurrent_mask = masks.recurrent[index] if masks else None
-            outputs, layer_states = layer(inputs, self._of_layer(states, index), lengths, recurrent_mask)
+            outputs, layer_states = layer(
+                layer_inputs, self._of_layer(states, index), lengths, recurrent_mask
+            )
+            outputs = dropped(outputs, masks.outputs[index] if masks else None)
             final.extend(layer_states)
-            inputs = outputs + inputs if self.adds_input(index) else outputs
-        return outputs, tuple(final)
+            passed.append(self._pass_on(index, outputs, layer_inputs, passed))
+        if lengths is not None and self.spec.residual not in ("none", "lower"):
+            passed[-1] = passed[-1] * running(lengths, inputs.shape[0], inputs.dtype)
+        return passed[-1], tuple(final)
 
-    def step(self, inputs: Tensor, states: States, masks: StackMasks | None) -> States:
-        """One step: inputs B I -> the next states; the last of them is the top layer's output."""
+    def step(self, inputs: Tensor, states: States, masks: StackMasks | None) -> tuple[Tensor, States]:
+        """One step: inputs B I -> output B O, the next states."""
         following: list[Tensor] = []
+        passed = [inputs if self.entry is None else self.entry(inputs)]
         for index, layer in enumerate(self._layers()):
-            inputs = dropped(inputs, masks.inputs[index] if masks else None)
+            layer_inputs = dropped(passed[-1], masks.inputs[index] if masks else None)
             recurrent_mask = masks.recurrent[index] if masks else None
-            layer_states = layer.step(inputs, self._of_layer(states, index), recurrent_mask)
+            layer_states = layer.step(layer_inputs, self._of_layer(states, index), recurrent_mask)
+            outputs = dropped(layer_states[-1], masks.outputs[index] if masks else None)
             following.extend(layer_states)
-            inputs = layer_states[-1] + inputs if self.adds_input(index) else layer_states[-1]
-        return tuple(following)
+            passed.append(self._pass_on(index, outputs, layer_inputs, passed))
+        return passed[-1], tuple(following)
 
-    def adds_input(self, index: int) -> bool:
-        """Whether layer `index` (from 0) passes its input on beside its output."""
-        if self.spec.residual != "lower" or index + 1 == self.spec.layers:
-            return False
-        return index > 0 or self.input_size == self.spec.hidden_size
+    def _pass_on(self, index: int, outputs: Tensor, layer_inputs: Tensor, passed: list[Tensor]) -> Tensor:
+        """What layer `index` (from 0) hands to the next one: its outputs, joined with inputs as the spec
+        says.
+        """
+        spec = self.spec
+        if spec.residual == "none":
+            return outputs
+        if spec.residual == "lower":
+            wide_enough = index > 0 or self.input_size == spec.hidden_size
+            return outputs + layer_inputs if wide_enough and index + 1 < spec.layers else outputs
+        earlier = passed if spec.residual_dense else passed[-1:]
+        if spec.residual == "concat":
+            return torch.cat([outputs, *earlier], dim=-1)
+        total = torch.stack(earlier).sum(0)
+        return outputs + (total / len(earlier) if spec.residual == "mean" else total)
 
     def _of_layer(self, states: States, index: int) -> States:
         count = self.spec.cell.states

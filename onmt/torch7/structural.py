@@ -9,6 +9,7 @@ from onmt.models.spec import (
     EncoderSpec,
     ModelSpec,
     PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
 )
 
 
@@ -32,6 +33,7 @@ def _encoder_flags(encoder: EncoderSpec) -> dict[str, Any]:
             "use_pos_emb": encoder.positions > 0,
             "dropout": encoder.layer_dropout,
         }
+    assert isinstance(encoder, RecurrentEncoderSpec | PyramidalEncoderSpec), "no Lua model has other encoders"
     stack = encoder.stack
     flags = {
         "encoder_type": encoder.kind,

@@ -7,7 +7,9 @@ from onmt.models.spec import (
     EncoderSpec,
     ModelSpec,
     PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
     StackSpec,
+    TwinConvolutionalEncoderSpec,
     VectorSpec,
 )
 
@@ -42,7 +44,13 @@ def _encoder_lines(spec: EncoderSpec) -> list[str]:
     if isinstance(spec, PyramidalEncoderSpec):
         pyramidal = "pyramidal " if spec.reduction > 1 else ""
         return [f"   - type: {pyramidal}deep bidirectional RNN", _structure(spec.stack)]
-    return [f"   - type: {_RECURRENT_TYPES[spec.kind]}", _structure(spec.stack)]
+    if isinstance(spec, RecurrentEncoderSpec):
+        return [f"   - type: {_RECURRENT_TYPES[spec.kind]}", _structure(spec.stack)]
+    if isinstance(spec, TwinConvolutionalEncoderSpec):
+        keys, values = spec.keys, spec.values
+        sizes = f"keys {keys.layers} x {keys.units}; values {values.layers} x {values.units}"
+        return ["   - type: convolutional", f"   - structure: layers x units = {sizes}"]
+    return ["   - type: pooling", f"   - structure: {spec.pool} over {spec.size} positions"]
 
 
 def _decoder_lines(spec: DecoderSpec) -> list[str]:

@@ -115,14 +115,14 @@ class Trainer:
         for parameter in parameters:
             parameter.grad = None
         loss = torch.zeros((), device=self._device)
-        words = sentences = src_words = 0
+        words = count = src_words = 0
         if batch is not None:
             measured = self.model.loss(batch, self._training_step(epoch, iteration))
             measured.total.backward()
             loss = measured.total.detach()
-            words, sentences, src_words = measured.words, measured.sentences, batch.src_words
+            words, count, src_words = measured.words, measured.divisor, batch.src_words
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        divisor = self.replicas.sum_gradients(gradients, sentences)
+        divisor = self.replicas.sum_gradients(gradients, count)
         grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
         self.optimizer.step(gradients, self.state.rate.value)
         return StepResult(loss, grad_norm, words, src_words)

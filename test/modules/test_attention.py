@@ -15,7 +15,7 @@ LENGTHS = torch.tensor([4, 2])
 
 def filled(score: str) -> tuple[Attention, Encoding, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
-    attention = Attention(AttentionSpec(score=score), H)  # type: ignore[arg-type]
+    attention = Attention(AttentionSpec(score=score), H, H)  # type: ignore[arg-type]
     for parameter in attention.requires_grad_(False).parameters():
         parameter.data.uniform_(-1, 1, generator=generator)
     mask = padding_mask(LENGTHS, 4)
