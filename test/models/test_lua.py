@@ -1,6 +1,7 @@
 """Lua's flags and the structure they stand for."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,9 @@ from onmt.models.spec import (
 SIZES = DataSizes((1000, 100, 7), (900, 30))
 
 
-def command_line(options: ModelOptions) -> list[str]:
-    """What to tell train.py for these options; the data need not exist."""
-    words = ["-data", "no-data", "-save_model", "no-model", "-model_type", model_type_of(options)]
+def command_line(options: ModelOptions, data: Path) -> list[str]:
+    """What to tell train.py for these options."""
+    words = ["-data", str(data), "-save_model", "never", "-model_type", model_type_of(options)]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if value != field.default:
@@ -94,9 +95,11 @@ def test_what_cannot_work_is_refused(options: ModelOptions, told: str) -> None:
 
 @pytest.mark.parametrize(("options", "told"), REFUSED)
 def test_train_says_in_one_line_what_cannot_work(
-    options: ModelOptions, told: str, capsys: pytest.CaptureFixture[str]
+    options: ModelOptions, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(command_line(options)) == 2
+    data = tmp_path / "refused-before-it-is-read-train.json"
+    data.touch()
+    assert train.main(command_line(options, data)) == 2
     output, complaint = capsys.readouterr()
     assert output == ""
     assert complaint.count("\n") == 1
