@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from onmt.logger import Logger
+from onmt.training.phases import Phases
 from onmt.training.replicas import Replicas
 
 
@@ -45,9 +46,15 @@ class Progress:
     """The running account of a training; only the first replica shows a bar."""
 
     def __init__(
-        self, logger: Logger, replicas: Replicas, optimizer_name: str, curves: Curves | None
+        self,
+        logger: Logger,
+        replicas: Replicas,
+        optimizer_name: str,
+        curves: Curves | None,
+        phases: Phases,
     ) -> None:
         self.logger = logger
+        self.phases = phases
         self._replicas = replicas
         self._optimizer_name = optimizer_name
         self._curves = curves
@@ -106,6 +113,12 @@ class Progress:
         self.logger.info(f"Validation {name}: {score:.2f}")
         if self._curves is not None:
             self._curves.add(f"validation_{name}", score, self._epoch * self._iterations)
+
+    def profiled(self) -> None:
+        """Log where the time went, if that was measured."""
+        summary = self.phases.summary()
+        if summary is not None:
+            self.logger.info(summary)
 
     def end_epoch(self) -> None:
         """Take the bar away."""

@@ -23,6 +23,7 @@ from onmt.training.experiment import TensorBoard
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.options import AnyTrainOptions
 from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_rank
+from onmt.training.phases import Phases
 from onmt.training.progress import Progress
 from onmt.training.replicas import Replicas
 from onmt.training.saver import ModelDescription, Saver
@@ -121,7 +122,7 @@ def make_trainer(
         recipe=Recipe(options, _sampling(options)),
         state=state,
         saver=Saver(options.save_model, description, model, logger),
-        progress=Progress(logger, replicas, options.optim, curves),
+        progress=Progress(logger, replicas, options.optim, curves, Phases(options.profiler)),
         replicas=replicas,
     )
 
