@@ -61,6 +61,7 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self._counts = _Counts()
         self._epoch = self._iterations = 0
+        self._warned = False
 
     def start_epoch(self, epoch: int, iterations: int, first: int) -> None:
         """Begin an epoch of `iterations` at iteration `first`."""
@@ -101,6 +102,12 @@ class Progress:
             f"Optim {self._optimizer_name.upper()}{rate} ; Source tokens/s {int(speed)} ; Perplexity "
             f"{value:.2f}"
         )
+        if math.isnan(loss) and not self._warned:
+            self._warned = True
+            self.logger.warning(
+                "The loss is not a number any more; start again with a smaller -learning_rate or "
+                "-max_grad_norm"
+            )
         if self._curves is not None:
             step = (self._epoch - 1) * self._iterations + iteration
             self._curves.add("learning_rate", learning_rate, step)
@@ -125,3 +132,9 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def close(self) -> None:
+        """Take the bar away, write pending curves."""
+        self.end_epoch()
+        if self._curves is not None:
+            self._curves.close()

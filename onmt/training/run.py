@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Set
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -78,8 +79,9 @@ def train_replica(
     else:
         start = new_model(options, data, logger)
     trainer = make_trainer(start, data, plan, device, replicas, logger)
-    _announce(start, logger)
-    trainer.train()
+    with closing(trainer.progress):
+        _announce(start, logger)
+        trainer.train()
 
 
 def _train_one_of_several(

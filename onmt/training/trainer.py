@@ -90,7 +90,8 @@ class Trainer:
                 self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
-                    break
+                if epoch == last or too_slow:
+                    return
                 self._stop_if_asked()
 
     def _train_epoch(self, epoch: int) -> None:
