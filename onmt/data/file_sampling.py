@@ -172,9 +172,8 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
     for file in files:
         sample = next((sample for sample in samples if sample.paths == file.paths), None)
         if sample is None:
-            logger.warning(
-                f"'{file.paths[0]}' is not used: no rule of {options.gsample_dist} gives it a weight"
-            )
+            reason = "no rule gives it a weight" if file.lines else "it is empty"
+            logger.warning(f"'{file.paths[0]}' is not used: {reason}")
         else:
             taken = "all" if sample.drawn is None else str(sample.drawn)
             logger.info(f" * '{file.paths[0]}': {taken} of {file.lines} lines")

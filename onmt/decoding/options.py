@@ -2,13 +2,17 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import (
     at_least,
+    between,
     existing_file,
     existing_file_or_empty,
+    existing_model,
     existing_model_or_empty,
     not_empty,
 )
@@ -194,13 +198,100 @@ class TranslateOptions(
             raise OptionError("-src and -tgt cannot both be standard input")
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
-        results = [path for path in (self.output, self.save_attention, self.save_beam_to) if path]
-        read = (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict)
-        for place, path in enumerate(results):
-            if path in results[:place]:
-                raise OptionError(f"'{path}' cannot be the file of two results")
-            if path != "-" and any(_same_file(path, other) for other in read if other):
-                raise OptionError(f"'{path}' is read by this run: writing results to it would destroy it")
+        refuse_overwriting(
+            (self.output, self.save_attention, self.save_beam_to),
+            (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagDataOptions:
+    """Data"""
+
+    src: str = option(
+        "", "File to tag, a sentence per line; `-` reads standard input.", valid=existing_file, required=True
+    )
+    tgt: str = option("", "File of reference tags to score.", valid=existing_file_or_empty)
+    output: str = option("pred.txt", "File for the tags; `-` writes standard output.", valid=not_empty)
+    idx_files: bool = option(
+        False,
+        "Each line starts with a key and a blank, and source and reference belong together by their keys. "
+        "Always so where the source is vectors.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerOptions:
+    """Tagger"""
+
+    model: str = option("", "Tagger to use.", valid=existing_model, required=True)
+    batch_size: int = option(30, "Sentences to tag at a time.", valid=at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagOptions(TagDataOptions, TaggerOptions, DeviceOptions, LoggerOptions, TimeOptions):
+    """Tag"""
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.src == "-" and self.tgt == "-":
+            raise OptionError("-src and -tgt cannot both be standard input")
+        refuse_overwriting((self.output,), (self.src, self.tgt, self.model))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmDataOptions:
+    """Data"""
+
+    mode: Literal["score", "sample"] = option(
+        "score",
+        "`score`: write for each line the negative log-likelihood of its words divided by their number + 1. "
+        "`sample`: continue each line by words drawn from the model.",
+        positional=True,
+        required=True,
+    )
+    src: str = option(
+        "",
+        "File to score or to continue, a sentence per line; `-` reads standard input.",
+        valid=existing_file,
+        required=True,
+    )
+    output: str = option("output.txt", "File for the results; `-` writes standard output.", valid=not_empty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmModelOptions:
+    """LM"""
+
+    model: str = option("", "Language model to use.", valid=existing_model, required=True)
+    batch_size: int = option(30, "Sentences to process at a time.", valid=at_least(1))
+    max_length: int = option(
+        100, "Longest line that `sample` makes, in words, the given ones included.", valid=at_least(1)
+    )
+    temperature: float = option(
+        1.0,
+        "Divides the log-probabilities that `sample` draws from: the lower, the likelier the words.",
+        valid=between(0.0001, 1),
+    )
+    seed: int = option(3435, "Seed of what `sample` draws.", valid=at_least(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LmOptions(LmDataOptions, LmModelOptions, DeviceOptions, LoggerOptions, TimeOptions):
+    """Language model"""
+
+    def check(self) -> None:
+        """Results must not destroy what is read."""
+        refuse_overwriting((self.output,), (self.src, self.model))
+
+
+def refuse_overwriting(results: Sequence[str], read: Sequence[str]) -> None:
+    """Raise OptionError where a result would go to a file that is read, or to another result's file."""
+    for place, path in enumerate(results):
+        if path and path in results[:place]:
+            raise OptionError(f"'{path}' cannot be the file of two results")
+        if path not in ("", "-") and any(_same_file(path, other) for other in read if other):
+            raise OptionError(f"'{path}' is read by this run: writing results to it would destroy it")
 
 
 def _same_file(path: str, other: str) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.hypotheses import History
-from onmt.decoding.sentences import Source
+from onmt.decoding.sentences import Reference, Source
 from onmt.decoding.translator import Hypothesis
 from onmt.text.features import join_features
 
@@ -23,6 +23,11 @@ def number(value: float) -> str:
 def source_text(source: Source) -> str:
     """The words of a source with their features."""
     return " ".join(join_features(source.words, source.features))
+
+
+def reference_text(reference: Reference) -> str:
+    """Words with their features."""
+    return " ".join(join_features(reference.words, reference.features))
 
 
 def hypothesis_tokens(hypothesis: Hypothesis) -> list[str]:

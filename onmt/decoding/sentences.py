@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from onmt.constants import BOS, EOS
 from onmt.data.batch import Batch, make_batch, pad_sequences
+from onmt.data.sentences import Sentence, SentenceEncoder
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
 from onmt.text.features import split_features
 from onmt.text.placeholders import is_placeholder, name_and_value
 
+Parsed = TypeVar("Parsed")
 Vectors = npt.NDArray[np.float32]
 Features = tuple[tuple[str, ...], ...]
 Progress = Callable[[int], object]  # is told how many more sources are done
@@ -80,7 +82,17 @@ def _parse(
         raise DataError(
             f"{len(features)} features per word, but the model's {side} has {expected} (word￨feature...)"
         )
+    if any("" in values for values in features):
+        raise DataError("a word has an empty feature")
     return tuple(words), tuple(tuple(values) for values in features)
+
+
+def placed(where: str, parse: Callable[[], Parsed]) -> Parsed:
+    """parse(), whose DataError also says where."""
+    try:
+        return parse()
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def batch_of(
@@ -92,13 +104,15 @@ def batch_of(
     """A batch of sources that are not empty. shifted: a target word's features come one position after it."""
     src: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     if vocabularies.src:
-        src = pad_sequences([ids_of(vocabularies.src, source.words, source.features) for source in sources])
+        encoder = SentenceEncoder(vocabularies.src, marked=False, shifted=shifted)
+        src = pad_sequences([_ids(encoder, source.words, source.features) for source in sources])
     else:
         src = _padded_vectors([source.vectors for source in sources if source.vectors is not None])
     lengths = np.array([len(source) for source in sources], dtype=np.int64)
     tgt = tgt_lengths = None
     if references is not None:
-        targets = [marked_ids(vocabularies.tgt, one.words, one.features, shifted) for one in references]
+        encoder = SentenceEncoder(vocabularies.tgt, marked=True, shifted=shifted)
+        targets = [_ids(encoder, reference.words, reference.features) for reference in references]
         tgt = pad_sequences(targets)
         tgt_lengths = np.array([len(target) for target in targets], dtype=np.int64)
     return make_batch(src, lengths, tgt, tgt_lengths, np.arange(len(sources)))
@@ -112,27 +126,11 @@ def by_length(sources: Sequence[Source], batch_size: int) -> Iterable[list[int]]
         yield places[start : start + batch_size]
 
 
-def ids_of(
-    vocabularies: Sequence[Vocabulary], words: Sequence[str], features: Features
-) -> npt.NDArray[np.int64]:
+def _ids(encoder: SentenceEncoder, words: Sequence[str], features: Features) -> npt.NDArray[np.int64]:
     """Length x F."""
-    columns = [
-        vocabulary.ids(values) for vocabulary, values in zip(vocabularies, (words, *features), strict=True)
-    ]
-    return np.array(columns, dtype=np.int64).T
-
-
-def marked_ids(
-    vocabularies: Sequence[Vocabulary], words: Sequence[str], features: Features, shifted: bool
-) -> npt.NDArray[np.int64]:
-    """`<s> w1..wn </s>` beside each feature's labels, `</s> <s> f1..fn` if features come one step late, else
-    `<s> f1..fn </s>`; length n + 2 x F. Without words there may be no features.
-    """
-    columns = [[BOS, *vocabularies[0].ids(words), EOS]]
-    for vocabulary, values in zip(vocabularies[1:], features or ((),) * (len(vocabularies) - 1), strict=True):
-        labels = vocabulary.ids(values)
-        columns.append([EOS, BOS, *labels] if shifted else [BOS, *labels, EOS])
-    return np.array(columns, dtype=np.int64).T
+    # A sentence without words does not show how many features it has.
+    labels = [list(values) for values in features] or [[] for _ in encoder.vocabularies[1:]]
+    return np.array(encoder.encode(Sentence(list(words), labels)), dtype=np.int64).T
 
 
 def _padded_vectors(sequences: list[Vectors]) -> npt.NDArray[np.float32]:

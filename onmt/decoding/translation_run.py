@@ -1,7 +1,7 @@
 """The run of translate.py: reads windows of sentences, translates them, writes results and log in order."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from tqdm import tqdm
 
@@ -9,17 +9,23 @@ from onmt.constants import UNK_WORD
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, windows
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.output import attention_block, beam_json, encoding_line, hypothesis_tokens, source_text
-from onmt.decoding.sentences import Reference, Source
+from onmt.decoding.output import (
+    attention_block,
+    beam_json,
+    encoding_line,
+    hypothesis_tokens,
+    reference_text,
+    source_text,
+)
+from onmt.decoding.sentences import Reference, Source, placed
 from onmt.decoding.summary import Coverage, Scores, Timer
 from onmt.decoding.translator import Hypothesis, Translation, Translator
-from onmt.errors import CheckpointError, DataError
+from onmt.errors import CheckpointError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger
 from onmt.models.loading import load_model
 from onmt.models.seq2seq import Seq2Seq
 from onmt.runtime.device import select_device
-from onmt.text.features import join_features
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
@@ -27,8 +33,6 @@ WINDOW: Final = 20
 """Batches read at a time from a file, so that sentences of similar length can share a batch. From standard
 input it is one batch: whoever waits for the answer does not wait longer than needed.
 """
-
-Parsed = TypeVar("Parsed")
 
 
 class TranslationRun:
@@ -97,15 +101,16 @@ class TranslationRun:
         return translator
 
     def _source(self, one: Input) -> Source:
-        if one.vectors is not None:
-            return _placed(one.where, self._translator.source_vectors, one.vectors)
-        assert one.text is not None
-        return _placed(one.where, self._translator.source, self._tokens(one.text, self._tokenizer))
+        vectors, text = one.vectors, one.text
+        if vectors is not None:
+            return placed(one.where, lambda: self._translator.source_vectors(vectors))
+        assert text is not None
+        return placed(one.where, lambda: self._translator.source(self._tokens(text, self._tokenizer)))
 
     def _reference(self, one: Input) -> Reference:
         assert one.gold is not None
         tokens = self._tokens(one.gold, self._reference_tokenizer)
-        return _placed(one.gold_where, self._translator.reference, tokens)
+        return placed(one.gold_where, lambda: self._translator.reference(tokens))
 
     def _tokens(self, line: str, tokenizer: Tokenizer) -> list[str]:
         return tokenizer.tokenize(self._hooks.preprocessed([line])[0])
@@ -159,8 +164,7 @@ class TranslationRun:
 
     def _report_gold(self, reference: Reference, translation: Translation) -> None:
         assert translation.gold_score is not None
-        text = " ".join(join_features(reference.words, reference.features))
-        self._logger.info(f"GOLD {self._count}: {text}")
+        self._logger.info(f"GOLD {self._count}: {reference_text(reference)}")
         self._logger.info(f"GOLD SCORE: {translation.gold_score:.2f}")
         self._gold.add(translation.gold_score, len(reference.words))
 
@@ -204,14 +208,3 @@ class TranslationRun:
             logger.info(self._predicted.line("PRED"))
             if self._options.tgt:
                 logger.info(self._gold.line("GOLD"))
-
-
-Given = TypeVar("Given")
-
-
-def _placed(where: str, parse: Callable[[Given], Parsed], given: Given) -> Parsed:
-    """parse(given); a DataError also says where."""
-    try:
-        return parse(given)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error

@@ -53,11 +53,13 @@ class Transitions(nn.Module):
         return torch.logsumexp(ended, dim=1) - gold
 
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The best tags, B S (what follows a sentence's end means nothing). The step after the end may take
-        any tag.
+        """The best tags, B S (what follows a sentence's end means nothing).
+
+        The original's search (viterbiSearch) counts neither the start scores nor those of the end that the
+        loss counts: the score is that of the emissions and of the moves, one more move to any tag at the end.
         """
         batch, steps, _ = emissions.shape
-        best = self.start + emissions[:, 0]
+        best = emissions[:, 0]
         real = padding_mask(lengths, steps)
         parents = []
         for t in range(1, steps):
@@ -65,7 +67,7 @@ class Transitions(nn.Module):
             best = torch.where(real[:, t, None], scores + emissions[:, t], best)
             parents.append(parent)
         scores, parent = (best[:, :, None] + self.between).max(1)
-        after = (scores + self._end_scores(emissions)).argmax(1)
+        after = scores.argmax(1)
         tag = parent.gather(1, after[:, None])[:, 0]
         tags = emissions.new_zeros((batch, steps), dtype=torch.long)
         for t in range(steps - 1, -1, -1):

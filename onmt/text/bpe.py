@@ -7,6 +7,7 @@ four fields, or none) and those of subword-nmt (`#version: 0.2`: the end marker 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from onmt.errors import DataError
@@ -141,7 +142,7 @@ def merge_symbols(symbols: Sequence[str], ranks: Mapping[tuple[str, str], int]) 
         after = following[position] if position >= 0 else len(merged)
         return ranks.get((merged[position], merged[after])) if after < len(merged) else None
 
-    queue = [(rank, position) for position in range(len(merged)) if (rank := rank_at(position)) is not None]
+    queue = [(ranks[pair], position) for position, pair in enumerate(pairwise(merged)) if pair in ranks]
     heapq.heapify(queue)
     while queue:
         best = queue[0][0]

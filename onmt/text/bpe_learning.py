@@ -4,6 +4,7 @@ The result is the original's to the byte, so its bookkeeping is kept: counts of 
 come back when the frequent ones are used up; a pair that gets occurrences while set aside counts only those.
 """
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -74,6 +75,7 @@ class _PairTable:
     """How often each pair of neighbours occurs, kept up to date while pairs are merged.
 
     _counts: the pairs under consideration. _all_counts: what is known of all pairs since the last pruning.
+    _ranking: heap of (-count, pair as text, pair) with an entry for every pair in _counts, and outdated ones.
     _places: for each pair, the words it may occur in, and how often it was added to and taken from each.
     """
 
@@ -86,6 +88,8 @@ class _PairTable:
                 self._counts[pair] = self._counts.get(pair, 0) + entry.frequency
                 self._note_place(pair, number, 1)
         self._all_counts = dict(self._counts)
+        self._ranking: list[tuple[int, str, Pair]] = []
+        self._rank_all()
         self._threshold = max(self._counts.values(), default=0) / 10
 
     def most_frequent(self, step: int) -> Pair | None:
@@ -94,19 +98,32 @@ class _PairTable:
         if best is None or self._counts[best] < self._threshold:
             self._prune()
             self._counts = dict(self._all_counts)
+            self._rank_all()
             best = self._best()
             if best is None:
                 return None
             # Frequencies fall off as Zipf says: this many are worth a look until the next time.
             self._threshold = self._counts[best] * step / (step + 10000.0)
             self._prune()
+            self._rank_all()
         return best if self._counts[best] >= _MINIMUM_FREQUENCY else None
 
     def _best(self) -> Pair | None:
-        highest = max(self._counts.values(), default=0)
-        if highest < 0 or not self._counts:
-            return None
-        return min((pair for pair, count in self._counts.items() if count == highest), key=" ".join)
+        """The pair with the highest count, which is not negative; of equals the first by code points."""
+        while self._ranking:
+            negative_count, _, pair = self._ranking[0]
+            if self._counts.get(pair) == -negative_count:
+                return pair if negative_count <= 0 else None
+            heapq.heappop(self._ranking)
+        return None
+
+    def _rank_all(self) -> None:
+        self._ranking = [(-count, " ".join(pair), pair) for pair, count in self._counts.items()]
+        heapq.heapify(self._ranking)
+
+    def _set_count(self, pair: Pair, count: int) -> None:
+        self._counts[pair] = count
+        heapq.heappush(self._ranking, (-count, " ".join(pair), pair))
 
     def _prune(self) -> None:
         """Set the counts below the threshold aside."""
@@ -124,14 +141,14 @@ class _PairTable:
         places[number] = places[number] + change if number in places else 1
 
     def _count(self, pair: Pair, number: int, change: Literal[1, -1]) -> None:
-        self._counts[pair] = self._counts.get(pair, 0) + change * self._entries[number].frequency
+        self._set_count(pair, self._counts.get(pair, 0) + change * self._entries[number].frequency)
         self._note_place(pair, number, change)
 
     def merge(self, pair: Pair) -> None:
         """Merge a pair wherever it occurs."""
         places = self._places.get(pair, {})
         self._places[pair] = {}
-        self._counts[pair] = 0
+        self._set_count(pair, 0)
         for number, count in places.items():
             if count >= 1:
                 entry = self._entries[number]
@@ -139,7 +156,7 @@ class _PairTable:
                 self._take_away(pair, number, entry.symbols)
                 self._add("".join(pair), number, merged)
                 entry.symbols = merged
-        self._counts[pair] = 0
+        self._set_count(pair, 0)
 
     def _take_away(self, pair: Pair, number: int, symbols: list[str]) -> None:
         """Uncount the neighbours of the pair in a word as it was."""

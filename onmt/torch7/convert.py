@@ -16,7 +16,7 @@ from onmt.torch7.structural import structural_options
 from onmt.version import VERSION
 
 ORIGIN: Final = "OpenNMT Lua"
-SLOTS: Final = {  # by optimiser: Lua's name of what it gathers -> ours
+SLOTS: Final[dict[str, dict[str, str]]] = {  # by optimiser: Lua's name of what it gathers -> ours
     "sgd": {},
     "adagrad": {"var": "squares"},
     "adadelta": {"var": "squares", "accDelta": "deltas"},
@@ -97,44 +97,53 @@ def _decaying(model: LuaModel, rate: float) -> bool:
 
 
 def _optimizer_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any] | None:
-    states = info.get("optimStates")
-    name = model.options.word("optim") or "sgd"
-    if name not in SLOTS or (states is None and SLOTS[name]):
-        return None
-    try:
-        return _gathered(model, name, states if isinstance(states, Table) else Table())
-    except StructureError as error:
-        notes.append(f"the state of the optimiser is left out: {error}")
-        return None
-
-
-def _gathered(model: LuaModel, name: str, states: Table) -> dict[str, Any] | None:
-    """The state as our optimiser of that name saves it.
+    """What our optimiser of that name saves; None before the first step, or where nothing can be taken over.
 
     Lua has one table per sub-model with parameters, in alphabetical order of the sub-models, and in it flat
     vectors laid out as the sub-model's parameters are.
     """
-    trained = {key: one for key, one in model.parameters.items() if one.trained}
-    parts = [part for part in PARTS if any(one.part == part for one in trained.values())]
-    gathered: dict[str, dict[str, torch.Tensor]] = {ours: {} for ours in SLOTS[name].values()}
-    steps = 0
-    for number, part in enumerate(parts, start=1):
-        if not SLOTS[name]:
-            break
-        state = as_table(states.get(float(number)), f"the optimiser's state of the {part}")
-        if not len(state):
-            return None  # before the first step
-        own = {key: one for key, one in trained.items() if one.part == part}
-        for theirs, ours in SLOTS[name].items():
-            gathered[ours] |= _split(own, state, theirs)
-        steps = int(_number(state, "t", 0))
-    return {"name": name, "steps": steps, "gathered": gathered}
+    name = model.options.word("optim") or "sgd"
+    states = info.get("optimStates")
+    if name not in SLOTS or (SLOTS[name] and not isinstance(states, Table)):
+        return None
+    state: dict[str, Any] = {
+        "name": name,
+        "steps": 0,
+        "gathered": {slot: {} for slot in SLOTS[name].values()},
+    }
+    if not SLOTS[name]:
+        return state
+    try:
+        for number, (part, parameters) in enumerate(_trained(model).items(), start=1):
+            own = as_table(
+                as_table(states, "the optimiser's state").get(float(number)), f"that of the {part}"
+            )
+            if not len(own):
+                return None
+            state["steps"] = int(_number(own, "t", 0))
+            for theirs, ours in SLOTS[name].items():
+                state["gathered"][ours] |= _split(parameters, own, theirs)
+    except StructureError as error:
+        notes.append(f"the state of the optimiser is left out: {error}")
+        return None
+    return state
+
+
+def _trained(model: LuaModel) -> dict[str, dict[str, LuaParameter]]:
+    """The trained parameters of each sub-model that has any, in Lua's order of the sub-models."""
+    trained = {
+        part: {name: one for name, one in model.parameters.items() if one.part == part and one.trained}
+        for part in PARTS
+    }
+    return {part: parameters for part, parameters in trained.items() if parameters}
 
 
 def _split(parameters: dict[str, LuaParameter], state: Table, slot: str) -> dict[str, torch.Tensor]:
     """One of a sub-model's flat vectors, cut into our parameters."""
+    if len({id(one.tensor.storage) for one in parameters.values()}) > 1:
+        raise StructureError("the parameters that it belongs to are not in one vector")
     vector = state.get(slot)
     size = sum(one.tensor.elements for one in parameters.values())
     if not isinstance(vector, Tensor) or vector.elements != size or len(vector.shape) != 1:
-        raise StructureError(f"the optimiser's '{slot}' does not have {size} numbers")
+        raise StructureError(f"its '{slot}' does not have {size} numbers")
     return {name: torch.from_numpy(one.slice_of(vector)) for name, one in parameters.items()}

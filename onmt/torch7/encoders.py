@@ -68,13 +68,22 @@ def read_encoder(encoder: Table, options: LuaOptions, collector: Collector) -> t
     return READERS[name](encoder, options, collector)
 
 
+def _encoder(value: Value) -> Table:
+    """An encoder inside another one: a table, in the first versions the instance itself."""
+    if isinstance(value, TorchObject) and value.class_name in ("onmt.Encoder", "onmt.BiEncoder"):
+        return value.fields
+    return as_table(value, "an encoder")
+
+
 def _modules(encoder: Table) -> list[Value]:
-    return as_table(encoder.get("modules"), "the list of an encoder's modules").sequence()
+    """What an encoder is made of; pyramids kept it under another name at first."""
+    modules = encoder.get("modules", encoder.get("layers"))
+    return as_table(modules, "the list of an encoder's modules").sequence()
 
 
 def _graph(encoder: Value) -> TorchObject:
     """The only network of an encoder."""
-    modules = _modules(as_table(encoder, "an encoder"))
+    modules = _modules(_encoder(encoder))
     if len(modules) != 1:
         raise StructureError(f"an encoder of {len(modules)} networks where one is expected")
     graph = as_instance(modules[0], "an encoder's network", "nn.gModule")
@@ -108,7 +117,7 @@ def _read_gnmt(encoder: Table, options: LuaOptions, collector: Collector) -> tup
     modules = _modules(encoder)
     if len(modules) != 2:
         raise StructureError(f"a GoogleEncoder of {len(modules)} parts instead of 2")
-    level = _read_level(as_table(modules[0], "an encoder"), "encoder.bidirectional", options, collector)
+    level = _read_level(_encoder(modules[0]), "encoder.bidirectional", options, collector)
     upper, width = read_stack(_graph(modules[1]), "encoder.stack", True, collector)
     if level.stack.layers != 1 or not level.output_size == width == upper.hidden_size:
         raise StructureError("a GoogleEncoder whose parts do not fit together")
@@ -123,17 +132,15 @@ def _read_gnmt(encoder: Table, options: LuaOptions, collector: Collector) -> tup
 
 
 def _read_pyramid(encoder: Table, options: LuaOptions, collector: Collector) -> tuple[Source, EncoderSpec]:
-    args = as_table(encoder.get("args"), "the arguments of an encoder")
-    reduction = as_whole(args.get("pdbrnn_reduction"), "the time reduction of an encoder")
-    merge = args.get("pdbrnn_merge")
     modules = _modules(encoder)
-    if not 0 < len(modules) <= LEVELS or reduction < 1 or merge not in ("concat", "sum"):
-        raise StructureError(f"a pyramid of {len(modules)} levels, reduction {reduction}, merge {merge!r}")
+    if not 0 < len(modules) <= LEVELS:
+        raise StructureError(f"a pyramid of {len(modules)} levels")
+    reduction, how = _read_reduction(encoder)
     first, *upper = (
-        _read_level(as_table(module, "an encoder"), f"encoder.levels.{index}", options, collector)
+        _read_level(_encoder(module), f"encoder.levels.{index}", options, collector)
         for index, module in enumerate(modules)
     )
-    joined = reduction if merge == "concat" else 1
+    joined = reduction if how == "concat" else 1
     for level in upper:
         same = level.stack.layers == 1 and (level.output_size, level.merge) == (
             first.output_size,
@@ -148,11 +155,23 @@ def _read_pyramid(encoder: Table, options: LuaOptions, collector: Collector) -> 
         layer_dropout=upper[-1].stack.input_dropout if upper else 0.0,
         residual="none",
     )
-    how: Literal["concat", "strided_sum"] = "concat"
-    if merge == "sum" and reduction > 1:
-        how = "strided_sum"  # the frames that the original adds are not neighbours
     spec = PyramidalEncoderSpec(stack=stack, merge=first.merge, reduction=reduction, reduction_merge=how)
     return first.source, spec
+
+
+def _read_reduction(encoder: Table) -> tuple[int, Literal["concat", "strided_sum"]]:
+    """How many frames become one, and how. What the original adds are not neighbours."""
+    args = as_table(encoder.get("args"), "the arguments of an encoder")
+    default = 1.0 if encoder.get("name") == "DBiEncoder" else None
+    reduction = as_whole(args.get("pdbrnn_reduction", default), "the time reduction of an encoder")
+    merge = args.get("pdbrnn_merge")
+    if reduction < 1:
+        raise StructureError(f"a pyramid that makes one frame of {reduction}")
+    if reduction == 1 or merge == "concat":
+        return reduction, "concat"
+    if merge != "sum":
+        raise StructureError("a pyramid from before -pdbrnn_merge, whose sums this program does not know")
+    return reduction, "strided_sum"
 
 
 def _read_level(encoder: Table, prefix: str, options: LuaOptions, collector: Collector) -> Level:

@@ -10,12 +10,16 @@ from typing import Final
 
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
+from onmt.models.encoders import memory_size, state_widths
 from onmt.models.spec import (
+    BridgeSpec,
     EmbeddingSpec,
     EncoderSpec,
     ModelSpec,
     PolicySpec,
+    PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    StackSpec,
     VectorSpec,
 )
 from onmt.torch7.decoders import read_bridge, read_decoder, read_generator, read_transitions
@@ -27,13 +31,8 @@ from onmt.torch7.parameters import Collector, LuaParameter
 from onmt.torch7.reader import read_t7
 from onmt.torch7.vocabularies import read_vocabularies
 
-PARTS: Final = (
-    "bridge",
-    "criterion",
-    "decoder",
-    "encoder",
-    "generator",
-)  # Lua numbers optimStates in this order
+# Lua numbers the states of its optimiser in this order
+PARTS: Final = ("bridge", "criterion", "decoder", "encoder", "generator")
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,7 @@ def _read_seq2seq(
     bridge = read_bridge(models.get("bridge"), collectors["bridge"])
     table = as_table(models.get("decoder"), "its decoder")
     decoder, outputs = read_decoder(table, options, collectors["decoder"])
+    _check_joint(encoder, bridge, decoder.stack)
     return ModelSpec(
         model_type="seq2seq",
         source=source,
@@ -130,6 +130,8 @@ def _read_labeller(
     forward = isinstance(encoder, RecurrentEncoderSpec) and encoder.kind == "rnn"
     if not has_tags and not (forward and isinstance(source, EmbeddingSpec)):
         raise StructureError("a language model whose encoder sees the words it has to predict")
+    if has_tags and isinstance(encoder, PyramidalEncoderSpec) and encoder.reduction > 1:
+        raise StructureError("a tagger whose encoder has fewer outputs than there are words")
     return ModelSpec(
         model_type="seqtagger" if has_tags else "lm",
         source=source,
@@ -139,6 +141,15 @@ def _read_labeller(
         transitions=transitions,
         policies=PolicySpec(features_shifted=options.features_shifted),
     )
+
+
+def _check_joint(encoder: EncoderSpec, bridge: BridgeSpec, stack: StackSpec) -> None:
+    """The decoder can read the encoder's memory and, where they are copied, its states."""
+    hidden, states = stack.hidden_size, stack.layers * stack.cell.states
+    if memory_size(encoder) != hidden:
+        raise StructureError(f"a decoder of width {hidden} after an encoder of width {memory_size(encoder)}")
+    if bridge.kind == "copy" and state_widths(encoder) != (hidden,) * states:
+        raise StructureError("a bridge that copies states which the decoder does not have")
 
 
 def _check_vocabularies(spec: ModelSpec, vocabularies: Vocabularies) -> None:

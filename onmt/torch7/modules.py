@@ -21,9 +21,7 @@ KNOWN_CLASSES = (
         """.split()
     )
 )
-OPAQUE = frozenset(
-    ("onmt.MaskedSoftmax",)
-)  # holds no parameters, and a network that depends on its last batch
+OPAQUE = frozenset(("onmt.MaskedSoftmax",))  # no parameters inside, and a shape that its last batch gave it
 TENSOR_OF_NUMBERS = frozenset(
     f"torch.{name}Tensor" for name in ("Float", "Double", "Half", "Cuda", "CudaDouble", "CudaHalf")
 )

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from onmt.logger import Logger
+from onmt.training.phases import Phases
 from onmt.training.replicas import Replicas
 
 
@@ -45,15 +46,22 @@ class Progress:
     """The running account of a training; only the first replica shows a bar."""
 
     def __init__(
-        self, logger: Logger, replicas: Replicas, optimizer_name: str, curves: Curves | None
+        self,
+        logger: Logger,
+        replicas: Replicas,
+        optimizer_name: str,
+        curves: Curves | None,
+        phases: Phases,
     ) -> None:
         self.logger = logger
+        self.phases = phases
         self._replicas = replicas
         self._optimizer_name = optimizer_name
         self._curves = curves
         self._bar: tqdm[Any] | None = None
         self._counts = _Counts()
         self._epoch = self._iterations = 0
+        self._warned = False
 
     def start_epoch(self, epoch: int, iterations: int, first: int) -> None:
         """Begin an epoch of `iterations` at iteration `first`."""
@@ -94,6 +102,12 @@ class Progress:
             f"Optim {self._optimizer_name.upper()}{rate} ; Source tokens/s {int(speed)} ; Perplexity "
             f"{value:.2f}"
         )
+        if math.isnan(loss) and not self._warned:
+            self._warned = True
+            self.logger.warning(
+                "The loss is not a number any more; start again with a smaller -learning_rate or "
+                "-max_grad_norm"
+            )
         if self._curves is not None:
             step = (self._epoch - 1) * self._iterations + iteration
             self._curves.add("learning_rate", learning_rate, step)
@@ -107,8 +121,20 @@ class Progress:
         if self._curves is not None:
             self._curves.add(f"validation_{name}", score, self._epoch * self._iterations)
 
+    def profiled(self) -> None:
+        """Log where the time went, if that was measured."""
+        summary = self.phases.summary()
+        if summary is not None:
+            self.logger.info(summary)
+
     def end_epoch(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def close(self) -> None:
+        """Take the bar away, write pending curves."""
+        self.end_epoch()
+        if self._curves is not None:
+            self._curves.close()

@@ -1,15 +1,20 @@
 """What train.py does, from its options to the last model file."""
 
+import os
+import sys
 from collections.abc import Mapping, Set
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import torch
 
 from onmt.commandline import instances
-from onmt.data.dataset import BatchPlan, describe_dataset, plan_batches
+from onmt.data.dataset import BatchPlan, Dataset, describe_dataset, plan_batches
 from onmt.data.shards import PreparedData, open_prepared
 from onmt.errors import CheckpointError, OptionError
-from onmt.logger import Logger
+from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.runtime.device import select_devices
@@ -18,6 +23,8 @@ from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvalua
 from onmt.training.experiment import TensorBoard
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.options import AnyTrainOptions
+from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_rank
+from onmt.training.phases import Phases
 from onmt.training.progress import Progress
 from onmt.training.replicas import Replicas
 from onmt.training.saver import ModelDescription, Saver
@@ -38,28 +45,52 @@ _IDLE: Final[Mapping[tuple[str, ...], str]] = {
 }
 
 
-def train(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
+def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
     """Train as the options say; `given` are the flags that the user set.
 
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
-    devices = select_devices(options, logger)
-    replicas = Replicas()
+    devices = tuple(select_devices(options, logger))
+    work = partial(_train_one_of_several, options, given)
+    torchrun = torchrun_rank(os.environ)
+    if torchrun is not None:
+        join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
+    elif len(devices) > 1:
+        logger.info(f"Training on {len(devices)} devices...")
+        run_in_processes(work, devices, use_nccl=not options.no_nccl)
+    else:
+        train_replica(options, given, Replicas(), devices[0], logger)
+
+
+def train_replica(
+    options: AnyTrainOptions, given: Set[str], replicas: Replicas, device: torch.device, logger: Logger
+) -> None:
+    """All of a training, or one replica's part in it."""
     _warn_of_idle_options(given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
     logger.info(f"Loading data from '{options.data}'...")
     data = open_prepared(options.data)
     _check_data(options, data)
-    plan = _plan(data, options)
+    plan = _plan(data.train, options)
     for line in describe_dataset(data.train, data.vocabularies, plan):
         logger.info(line)
     if options.train_from:
         start = stored_model(options, given, data, logger)
     else:
         start = new_model(options, data, logger)
-    trainer = make_trainer(start, data, plan, devices[replicas.rank], replicas, logger)
-    _announce(start, logger)
-    trainer.train()
+    trainer = make_trainer(start, data, plan, device, replicas, logger)
+    with closing(trainer.progress):
+        _announce(start, logger)
+        trainer.train()
+
+
+def _train_one_of_several(
+    options: AnyTrainOptions, given: frozenset[str], replicas: Replicas, device: torch.device
+) -> None:
+    """One replica's part; only the first one logs."""
+    silent = replace(LoggerOptions(), disable_logs=True)
+    with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
+        train_replica(options, given, replicas, device, logger)
 
 
 def make_trainer(
@@ -93,7 +124,7 @@ def make_trainer(
         recipe=Recipe(options, _sampling(options)),
         state=state,
         saver=Saver(options.save_model, description, model, logger),
-        progress=Progress(logger, replicas, options.optim, curves),
+        progress=Progress(logger, replicas, options.optim, curves, Phases(options.profiler)),
         replicas=replicas,
     )
 
@@ -108,18 +139,16 @@ def _check_data(options: AnyTrainOptions, data: PreparedData) -> None:
         )
 
 
-def _plan(data: PreparedData, options: AnyTrainOptions) -> BatchPlan:
-    most = options.max_batch_size or len(data.train)
-    return plan_batches(data.train.src_lengths, most, options.max_tokens, options.uneven_batches)
+def _plan(dataset: Dataset, options: AnyTrainOptions) -> BatchPlan:
+    most = options.max_batch_size or len(dataset)
+    return plan_batches(dataset.src_lengths, most, options.max_tokens, options.uneven_batches)
 
 
 def _evaluator(start: StartingPoint, data: PreparedData, device: torch.device) -> Evaluator | None:
     if data.valid is None:
         return None
     options = start.options
-    most = options.max_batch_size or len(data.valid)
-    plan = plan_batches(data.valid.src_lengths, most, options.max_tokens, options.uneven_batches)
-    batches = StoredBatches(data.valid, plan, device)
+    batches = StoredBatches(data.valid, _plan(data.valid, options), device)
     metric = options.validation_metric
     if metric == "perplexity" or metric == "loss":
         return LossEvaluator(batches, logarithm=metric == "loss")

@@ -27,11 +27,12 @@ class Environment:
         compute = f"cpu {torch.backends.cpu.get_cpu_capability()}"
         if device.type == "cuda":
             compute = f"cuda {torch.cuda.get_device_name(device)}"
+        products = "bfloat16" if torch.get_float32_matmul_precision() == "medium" else "float32"
         return cls(
             machine=platform.machine(),
             torch_version=str(torch.__version__),
             threads=torch.get_num_threads(),
-            compute=compute,
+            compute=f"{compute}, {products} products",
         )
 
     def differences(self, other: "Environment") -> list[str]:

@@ -87,16 +87,19 @@ class Trainer:
                 self.state.epoch, self.state.iteration = epoch + 1, 1
                 if epoch == last or too_slow or self._keeps(epoch):
                     self._save_epoch(epoch, score)
+                self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
-                    break
+                if epoch == last or too_slow:
+                    return
                 self._stop_if_asked()
 
     def _train_epoch(self, epoch: int) -> None:
         options, state = self.options, self.state
         self.progress.start_epoch(epoch, self.batches.iterations, state.iteration)
         self._set_gold_probability(epoch)
-        for batch in self.batches.take(epoch, state.iteration):
+        batches = self.batches.take(epoch, state.iteration)
+        for batch in self.progress.phases.waiting("data", batches):
             done = state.iteration
             result = self.step(batch, epoch, done)
             state.iteration += 1
@@ -111,20 +114,23 @@ class Trainer:
 
     def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
         """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
-        parameters = self.optimizer.parameters
+        parameters, phases = self.optimizer.parameters, self.progress.phases
         for parameter in parameters:
             parameter.grad = None
         loss = torch.zeros((), device=self._device)
         words = count = src_words = 0
         if batch is not None:
-            measured = self.model.loss(batch, self._training_step(epoch, iteration))
-            measured.total.backward()
+            with phases.during("forward"):
+                measured = self.model.loss(batch, self._training_step(epoch, iteration))
+            with phases.during("backward"):
+                measured.total.backward()
             loss = measured.total.detach()
             words, count, src_words = measured.words, measured.divisor, batch.src_words
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        divisor = self.replicas.sum_gradients(gradients, count)
-        grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
-        self.optimizer.step(gradients, self.state.rate.value)
+        with phases.during("update"):
+            gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            divisor = self.replicas.sum_gradients(gradients, count)
+            grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
+            self.optimizer.step(gradients, self.state.rate.value)
         return StepResult(loss, grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
@@ -146,7 +152,8 @@ class Trainer:
             self.progress.logger.info("Evaluating on the validation dataset...")
             # The other replicas wait for the score, so this one can only stop when it has it.
             between_batches = self._stop_if_asked if self.replicas.size == 1 else lambda: None
-            score = self.evaluator.score(self.model, epoch, between_batches)
+            with self.progress.phases.during("validation"):
+                score = self.evaluator.score(self.model, epoch, between_batches)
             self.progress.validated(self.evaluator.name, score)
         return self.replicas.same_for_all(score)
 
@@ -165,12 +172,14 @@ class Trainer:
     def _save_epoch(self, epoch: int, score: float | None) -> None:
         if self.replicas.is_first:
             self._bring_state_up_to_date()
-            self.saver.save_epoch(epoch, score, self.state)
+            with self.progress.phases.during("saving"):
+                self.saver.save_epoch(epoch, score, self.state)
 
     def _save_checkpoint(self) -> None:
         if self.replicas.is_first:
             self._bring_state_up_to_date()
-            self.saver.save_checkpoint(self.state)
+            with self.progress.phases.during("saving"):
+                self.saver.save_checkpoint(self.state)
 
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60

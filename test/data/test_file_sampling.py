@@ -77,7 +77,7 @@ def test_files_are_found_with_their_partners(tmp_path: Path) -> None:
     (tmp_path / "a.tgt").unlink()
     with pytest.raises(DataError, match=r"a\.tgt', is missing"):
         find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
-    with pytest.raises(DataError, match="no file whose name ends with '.x'"):
+    with pytest.raises(DataError, match=r"no file whose name ends with '\.x'"):
         find_files(str(tmp_path), [".x"], pairs_of_lines=True)
 
 

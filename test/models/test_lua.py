@@ -1,9 +1,13 @@
 """Lua's flags and the structure they stand for."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onmt.commandline import instances
+from onmt.commands import train
 from onmt.errors import OptionError
 from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes
 from onmt.models.options import LanguageModelOptions, ModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -17,11 +21,20 @@ from onmt.models.spec import (
 SIZES = DataSizes((1000, 100, 7), (900, 30))
 
 
-def check(options: ModelOptions) -> None:
-    """All checks that the command line makes."""
-    for kind in type(options).__mro__:
-        if "check" in vars(kind):
-            kind.check(options)
+def command_line(options: ModelOptions, data: Path) -> list[str]:
+    """What to tell train.py for these options."""
+    words = ["-data", str(data), "-save_model", "never", "-model_type", model_type_of(options)]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != field.default:
+            items = value if isinstance(value, tuple) else (value,)
+            words += [f"-{field.name}", *(str(item) for item in items)]
+    return words
+
+
+def model_type_of(options: ModelOptions) -> str:
+    names: dict[type, str] = {LanguageModelOptions: "lm", TaggerOptions: "seqtagger"}
+    return names.get(type(options), "seq2seq")
 
 
 def test_feature_widths() -> None:
@@ -51,29 +64,47 @@ def test_encoders() -> None:
     assert cnn.positions == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
-        (Seq2SeqModelOptions(encoder_type="cnn"), "-bridge dense"),
-        (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_size=100), "-cnn_size"),
-        (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_layers=0), "-cnn_layers"),
-        (Seq2SeqModelOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
-        (Seq2SeqModelOptions(encoder_type="gnmt", rnn_size=7), "odd"),
-        (Seq2SeqModelOptions(encoder_type="brnn", brnn_merge="concat", rnn_size=7), "odd"),
-        (Seq2SeqModelOptions(enc_layers=1), "-bridge copy"),
-        (Seq2SeqModelOptions(layers=0), "-layers"),
-        (Seq2SeqModelOptions(rnn_size=0), "-rnn_size"),
-        (Seq2SeqModelOptions(src_word_vec_size=(0,)), "-src_word_vec_size"),
-        (LanguageModelOptions(encoder_type="brnn"), "-encoder_type rnn"),
-        (LanguageModelOptions(encoder_type="cnn"), "-encoder_type rnn"),
-        (LanguageModelOptions(word_vec_size=(0,)), "-word_vec_size"),
-        (TaggerOptions(encoder_type="pdbrnn"), "-pdbrnn_reduction"),
-        (TaggerOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
-    ],
-)
+REFUSED: list[tuple[ModelOptions, str]] = [
+    (Seq2SeqModelOptions(encoder_type="cnn"), "-bridge dense"),
+    (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_size=100), "-cnn_size"),
+    (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", cnn_layers=0), "-cnn_layers"),
+    (Seq2SeqModelOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
+    (Seq2SeqModelOptions(encoder_type="gnmt", rnn_size=7), "odd"),
+    (Seq2SeqModelOptions(encoder_type="brnn", brnn_merge="concat", rnn_size=7), "odd"),
+    (Seq2SeqModelOptions(enc_layers=1), "-bridge copy"),
+    (Seq2SeqModelOptions(layers=0), "-layers"),
+    (Seq2SeqModelOptions(rnn_size=0), "-rnn_size"),
+    (Seq2SeqModelOptions(src_word_vec_size=(0,)), "-src_word_vec_size"),
+    (LanguageModelOptions(encoder_type="brnn"), "-encoder_type rnn"),
+    (LanguageModelOptions(encoder_type="cnn"), "-encoder_type rnn"),
+    (LanguageModelOptions(word_vec_size=(0,)), "-word_vec_size"),
+    (TaggerOptions(encoder_type="pdbrnn"), "-pdbrnn_reduction"),
+    (TaggerOptions(encoder_type="gnmt", layers=1), "at least 2 layers"),
+    (TaggerOptions(layers=0), "-layers"),
+    (LanguageModelOptions(layers=0), "-layers"),
+    (TaggerOptions(word_vec_size=(0,)), "-word_vec_size"),
+    (Seq2SeqModelOptions(encoder_type="cnn", bridge="none", max_pos=0), "-use_pos_emb 0"),
+]
+
+
+@pytest.mark.parametrize(("options", "told"), REFUSED)
 def test_what_cannot_work_is_refused(options: ModelOptions, told: str) -> None:
     with pytest.raises(OptionError, match=told):
-        check(options)
+        instances.check(options)
+
+
+@pytest.mark.parametrize(("options", "told"), REFUSED)
+def test_train_says_in_one_line_what_cannot_work(
+    options: ModelOptions, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "refused-before-it-is-read-train.json"
+    data.touch()
+    assert train.main(command_line(options, data)) == 2
+    output, complaint = capsys.readouterr()
+    assert output == ""
+    assert complaint.count("\n") == 1
+    assert complaint.startswith("train.py: ")
+    assert told in complaint
 
 
 @pytest.mark.parametrize(
@@ -86,7 +117,7 @@ def test_what_cannot_work_is_refused(options: ModelOptions, told: str) -> None:
     ],
 )
 def test_what_can_work_is_accepted(options: ModelOptions) -> None:
-    check(options)
+    instances.check(options)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, Tagge
 from onmt.models.spec import ModelSpec
 
 SPECS = [
-    spec_from_options(Seq2SeqModelOptions(encoder_type=encoder, bridge="dense"), DataSizes((9, 5), (8, 5)))  # type: ignore[arg-type]
+    spec_from_options(Seq2SeqModelOptions(encoder_type=encoder, bridge="dense"), DataSizes((9, 5), (8, 5)))
     for encoder in ("rnn", "brnn", "dbrnn", "pdbrnn", "gnmt", "cnn")
 ] + [
     spec_from_options(LanguageModelOptions(), DataSizes((9,), ())),

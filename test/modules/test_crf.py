@@ -43,13 +43,17 @@ def test_loss_is_partition_minus_gold() -> None:
         torch.testing.assert_close(losses[row], torch.tensor(partition - own, dtype=torch.float64))
 
 
-def test_viterbi_finds_the_best_path() -> None:
+def test_viterbi_finds_the_best_path_of_emissions_and_moves() -> None:
     chain, emissions = case()
     chain.requires_grad_(False)
     best = chain.viterbi(emissions, LENGTHS)
+    chain.start.zero_()
     for row, length in enumerate(LENGTHS.tolist()):
         paths = itertools.product(range(TAGS), repeat=length + 1)
-        expected = max(paths, key=lambda path, row=row: score_by_hand(chain, emissions[row], path))
+        end = {tag: 0.0 if tag == EOS else OTHER_THAN_END for tag in range(TAGS)}
+        _, expected = max(
+            (score_by_hand(chain, emissions[row], path) - end[path[-1]], path) for path in paths
+        )
         assert best[row, :length].tolist() == list(expected[:length])
 
 

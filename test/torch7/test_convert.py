@@ -144,6 +144,40 @@ def test_a_model_without_options_bridge_and_name_is_still_read(lua_model, conver
     assert shown.items() <= content["options"].items()
 
 
+def test_encoders_kept_as_instances_and_layers_are_read(lua_model, convert):
+    """Before encoders were saved as tables of modules everywhere."""
+    root = lua_model("brnn_lstm_concat")
+    wanted = convert(root)
+    modules = dig(root, "models", "encoder", "modules")
+    for index, direction in enumerate(modules.sequence(), start=1):
+        modules.entries[float(index)] = TorchObject("onmt.Encoder", 1, direction)
+    args = dig(root, "models", "encoder", "args")
+    args.entries["merge"] = args.entries.pop("brnn_merge")
+    assert equal_weights(convert(root), wanted)
+
+
+def deep_encoder(root: Table, reduction: float | None) -> None:
+    """Make the pyramid one of the first versions, which had no -pdbrnn_merge."""
+    encoder = dig(root, "models", "encoder")
+    encoder.entries["layers"] = encoder.entries.pop("modules")
+    encoder.entries["name"] = "DBiEncoder" if reduction is None else "PDBiEncoder"
+    encoder.entries["args"] = Table({} if reduction is None else {"pdbrnn_reduction": reduction})
+
+
+def test_old_deep_encoders_are_read_but_not_old_pyramids(lua_model, convert):
+    root = lua_model("pdbrnn2_lstm_sum")
+    wanted = convert(root)
+    deep_encoder(root, None)
+    content = convert(root)
+    assert equal_weights(content, wanted)
+    assert spec_of(content).encoder.reduction == 1
+    assert content["options"]["encoder_type"] == "dbrnn"
+    root = lua_model("pdbrnn2_lstm_sum")
+    deep_encoder(root, 2.0)
+    with pytest.raises(CheckpointError, match="before -pdbrnn_merge"):
+        convert(root)
+
+
 def test_the_old_generators_are_read(lua_model, convert):
     root = lua_model("tgtfeat1")
     wanted = convert(root)
@@ -299,9 +333,7 @@ def test_an_optimizer_state_that_does_not_fit_is_left_out_and_noted(lua_model, c
     dig(root, "info", "optimStates", 1.0).entries["m"] = float_tensor(np.zeros(3, np.float32))
     content = convert(root)
     assert content["training"]["optimizer"] is None
-    assert content["notes"] == [
-        "the state of the optimiser is left out: the optimiser's 'm' does not have 3921 numbers"
-    ]
+    assert content["notes"] == ["the state of the optimiser is left out: its 'm' does not have 3921 numbers"]
 
 
 def swap_class(root: Table, old: str, new: str) -> None:
@@ -347,9 +379,27 @@ def with_unknown_encoder(root: Table) -> None:
     dig(root, "models", "encoder").entries["name"] = "TransformerEncoder"
 
 
+def with_states_that_the_decoder_lacks(root: Table) -> None:
+    layers = layers_of(root)
+    layers.entries = {1.0: layers.entries[1.0], 2.0: layers.entries[2.0]}
+
+
+def with_narrow_encoder(root: Table) -> None:
+    """Both sides fit themselves, but not each other."""
+    for layer in layers_of(root).sequence():
+        for matrix in dig(layer, "modules").sequence() if layer.class_name == "nn.gModule" else ():
+            if matrix.class_name == "nn.Linear":
+                columns = matrix.get("weight").shape[1]
+                shape = (24, 6 if columns == 12 else columns)
+                matrix.fields.entries["weight"] = float_tensor(np.zeros(shape, np.float32))
+                matrix.fields.entries["bias"] = float_tensor(np.zeros(24, np.float32))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (with_states_that_the_decoder_lacks, "copies states which the decoder does not have"),
+        (with_narrow_encoder, "a decoder of width 12 after an encoder of width 6"),
         (lambda root: swap_class(root, "nn.Identity", "nn.Mean"), "contains a nn.Mean, which"),
         (lambda root: swap_class(root, "onmt.LSTM", "onmt.GRU"), "layer 1 of a onmt.GRU whose matrices"),
         (without_layers, "onmt.LSTM without layers"),

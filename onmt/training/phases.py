@@ -1,0 +1,59 @@
+"""`-profiler`: how the time of an epoch divides into phases."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+
+
+class Phases:
+    """Adds up the seconds spent in named phases; does nothing unless enabled, for it waits for the GPU."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._seconds: dict[str, float] = {}
+
+    def during(self, name: str) -> AbstractContextManager[None]:
+        """The time of this block belongs to phase `name`."""
+        return self._measured(name) if self._enabled else nullcontext()
+
+    def waiting(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; the time they take to come belongs to phase `name`."""
+        iterator = iter(items)
+        while True:
+            with self.during(name):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    def summary(self) -> str | None:
+        """One line on the time since the last summary, longest phase first; None if nothing was measured."""
+        total = sum(self._seconds.values())
+        longest_first = sorted(self._seconds.items(), key=lambda phase: -phase[1])
+        self._seconds = {}
+        if not longest_first:
+            return None
+        parts = (
+            f"{name} = {seconds:.1f} s ({100 * seconds / total:.0f}%)" for name, seconds in longest_first
+        )
+        return "Profile: " + " ; ".join(parts)
+
+    @contextmanager
+    def _measured(self, name: str) -> Iterator[None]:
+        start = _now()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + _now() - start
+
+
+def _now() -> float:
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Scores sentences with a language model, or continues them: `python tools/lm.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.lm import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Tags the positions of sentences with a trained sequence tagger: `python tools/tag.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.tag import main
+
+if __name__ == "__main__":
+    sys.exit(main())
