@@ -151,12 +151,7 @@ class TranslateDataOptions:
 class TranslationModelOptions:
     """Translator"""
 
-    model: str = option("", "Model to translate with.", valid=existing_model_or_empty)
-
-    def check(self) -> None:
-        """There must be a model."""
-        if not self.model:
-            raise OptionError("-model is missing: which model shall translate?")
+    model: str = option("", "Model to translate with.", valid=existing_model, required=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +239,7 @@ class LmDataOptions:
     """Data"""
 
     mode: Literal["score", "sample"] = option(
-        "score",
+        "",
         "`score`: write for each line the negative log-likelihood of its words divided by their number + 1. "
         "`sample`: continue each line by words drawn from the model.",
         positional=True,
