@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from onmt.commandline.declare import option
 from onmt.commandline.run import run
@@ -51,7 +50,7 @@ def execute(parsed: Parsed[TokenizeOptions], logger: Logger) -> None:
     lines = process_lines(
         sys.stdin.buffer,
         sys.stdout.buffer,
-        partial(line_function, options),
+        line_function(options),
         name="standard input",
         processes=options.nparallel,
         batch_size=options.batchsize,

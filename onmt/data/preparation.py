@@ -19,7 +19,6 @@ from onmt.data.corpus import Block, Progress, VectorBlock, has_byte_order_mark
 from onmt.data.encoding import BlockEncoder, SideRules, SideTally, Tally
 from onmt.data.file_sampling import FileSample, training_files
 from onmt.data.options import DataOptions, Side
-from onmt.data.parallel import map_in_order
 from onmt.data.reading import CorpusHooks, Reading, make_tokenizer
 from onmt.data.report import describe_file, describe_tally, worth_a_warning
 from onmt.data.sentences import SentenceEncoder
@@ -29,6 +28,7 @@ from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.data.vocabulary_setup import SideVocabularies, VocabularySetup
 from onmt.errors import DataError
 from onmt.logger import Logger
+from onmt.runtime.parallel import map_in_order
 from onmt.runtime.random import numpy_generator
 
 _WORTH_WORKERS: Final = 8 << 20  # bytes of text; below that, starting processes takes longer than the work

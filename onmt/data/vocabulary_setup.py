@@ -10,7 +10,6 @@ from pathlib import Path
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.corpus import Block, LineBlock
 from onmt.data.options import DataOptions, Side
-from onmt.data.parallel import map_in_order
 from onmt.data.reading import CorpusHooks
 from onmt.data.sentences import read_sentences
 from onmt.data.vocabulary import Vocabulary
@@ -25,6 +24,7 @@ from onmt.data.vocabulary_building import (
 )
 from onmt.errors import DataError
 from onmt.logger import Logger
+from onmt.runtime.parallel import map_in_order
 from onmt.text.case import CASE_FEATURES
 from onmt.text.tokenizer import Tokenizer
 

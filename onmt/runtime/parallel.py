@@ -1,6 +1,7 @@
 """The same function on many items, in worker processes."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -48,6 +49,7 @@ class _Worker:
 
     @classmethod
     def start(cls, function: Callable[[Any], Any]) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
         cls.function = staticmethod(function)
 
     @classmethod
