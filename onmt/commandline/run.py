@@ -17,6 +17,8 @@ EXIT_FAILURE: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as a shell reports a process that SIGINT ended
 EXIT_BROKEN_PIPE: Final = 141  # and SIGPIPE
 
+_TORCH_OUT_OF_MEMORY: Final = ("can't allocate memory", "Storage size calculation overflowed")
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -124,8 +126,7 @@ def _flush_or_discard_output() -> None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     """Python's own, or torch's, which is known by name: torch may not be imported here."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    told = str(error)
+    return isinstance(error, RuntimeError) and any(words in told for words in _TORCH_OUT_OF_MEMORY)
