@@ -103,7 +103,7 @@ def _read_seq2seq(
     bridge = read_bridge(models.get("bridge"), collectors["bridge"])
     table = as_table(models.get("decoder"), "its decoder")
     decoder, outputs = read_decoder(table, options, collectors["decoder"])
-    _check_joint(encoder, bridge, decoder.stack)
+    _check_joint(encoder, source.output_size, bridge, decoder.stack)
     return ModelSpec(
         model_type="seq2seq",
         source=source,
@@ -143,12 +143,13 @@ def _read_labeller(
     )
 
 
-def _check_joint(encoder: EncoderSpec, bridge: BridgeSpec, stack: StackSpec) -> None:
+def _check_joint(encoder: EncoderSpec, input_size: int, bridge: BridgeSpec, stack: StackSpec) -> None:
     """The decoder can read the encoder's memory and, where they are copied, its states."""
     hidden, states = stack.hidden_size, stack.layers * stack.cell.states
-    if memory_size(encoder) != hidden:
-        raise StructureError(f"a decoder of width {hidden} after an encoder of width {memory_size(encoder)}")
-    if bridge.kind == "copy" and state_widths(encoder) != (hidden,) * states:
+    width = memory_size(encoder, input_size)
+    if width != hidden:
+        raise StructureError(f"a decoder of width {hidden} after an encoder of width {width}")
+    if bridge.kind == "copy" and state_widths(encoder, input_size) != (hidden,) * states:
         raise StructureError("a bridge that copies states which the decoder does not have")
 
 

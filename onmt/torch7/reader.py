@@ -147,7 +147,7 @@ class _FieldsFrame(_Frame):
 
     def accept(self, value: Value) -> None:
         if not isinstance(value, Table):
-            raise self.stream.error(f"class {self.instance.class_name!r} without a table of fields")
+            raise self.stream.error(f"a {self.instance.class_name} without a table of fields")
         self.instance.fields = value
 
 
@@ -236,6 +236,8 @@ class _Reader:
         version = self._string()
         # files from before classes had versions start with the name of the class
         class_name, version = (self._string(), version[2:]) if version.startswith("V ") else (version, "0")
+        if not class_name.isprintable():
+            raise self._stream.error(f"a class with the impossible name {class_name!r}")
         if class_name in STORAGE_TYPES:
             self._known[number] = storage = self._storage(class_name)
             return storage

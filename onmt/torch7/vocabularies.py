@@ -39,7 +39,8 @@ def _read_dict(dictionary: TorchObject, side: str) -> Vocabulary:
     try:
         return Vocabulary(strings, _read_frequencies(dictionary, len(strings)))
     except DataError as error:
-        raise StructureError(f"a {side} dictionary that cannot be used: {error}") from error
+        reason = str(error).replace("\n", "\\n")  # it quotes words, which a damaged file chooses
+        raise StructureError(f"a {side} dictionary that cannot be used: {reason}") from error
 
 
 def _read_frequencies(dictionary: TorchObject, size: int) -> list[int] | None:

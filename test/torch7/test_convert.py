@@ -375,6 +375,11 @@ def with_repeated_word(root: Table) -> None:
     dig(root, "dicts", "src", "words", "idxToLabel").entries[20.0] = "w7"
 
 
+def with_repeated_line_feed(root: Table) -> None:
+    labels = dig(root, "dicts", "src", "words", "idxToLabel")
+    labels.entries[20.0] = labels.entries[21.0] = "a\nb"
+
+
 def with_unknown_encoder(root: Table) -> None:
     dig(root, "models", "encoder").entries["name"] = "TransformerEncoder"
 
@@ -410,6 +415,7 @@ def with_narrow_encoder(root: Table) -> None:
         (with_missing_word, "the source has 30 rows for dictionaries of 29 words"),
         (with_gap, "dictionary with gaps"),
         (with_repeated_word, "the word 'w7' appears twice"),
+        (with_repeated_line_feed, r"the word 'a\nb' appears twice"),
         (with_unknown_encoder, "unknown kind 'TransformerEncoder'"),
         (lambda root: root.entries.pop("models"), "its table of networks is missing"),
         (lambda root: dig(root, "models").entries.pop("encoder"), "its encoder is missing"),
