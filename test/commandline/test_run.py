@@ -70,7 +70,12 @@ def test_failures_are_one_line(quiet_script, capsys, error, code, line):
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 3")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: 3"),
+        RuntimeError("Storage size calculation overflowed with sizes=[9]"),
+    ],
 )
 def test_out_of_memory(quiet_script, capsys, error):
     assert run(quiet_script, failing_with(error), []) == 1
