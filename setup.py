@@ -33,6 +33,7 @@ setup(
         "plot": ["matplotlib>=3.8", "tensorboard>=2.15"],
         "image": ["pillow>=10"],
         "audio": ["kaldiio>=2.18"],
+        "pieces": ["sentencepiece>=0.2"],
         "dev": [
             "hypothesis>=6.100",
             "mypy>=1.13",

@@ -5,11 +5,16 @@ import importlib.util
 import os
 import sys
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
 from types import ModuleType
+from typing import TypeVar, cast
 
 from onmt.commandline.declare import option
+from onmt.commandline.schema import declared_options
 from onmt.errors import OptionError
+
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,35 @@ def load_hook_module(hook_file: str) -> ModuleType | None:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's module may do
         raise OptionError(f"-hook_file {hook_file}: {_place(error)}{_summary(error)}") from error
+
+
+def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Options]:
+    """The options of a script, given the words of its command line: what `-hook_file` declares is added.
+
+    The module's `declareOpts(options)` gets the dataclass of the usual options and returns a subclass of it,
+    whose fields are more options (see `onmt.commandline.declare`), or the usual ones with another default;
+    None changes nothing. Raises OptionError when the module fails or returns something else.
+    """
+    hook_file = words.get("hook_file", "")
+    module = load_hook_module(hook_file)
+    declare: Callable[[type], object] | None = None if module is None else vars(module).get("declareOpts")
+    if declare is None:
+        return options
+    try:
+        declared = declare(options)
+    except Exception as error:  # whatever the user's module may do
+        raise OptionError(f"-hook_file {hook_file}: {_place(error)}{_summary(error)}") from error
+    if declared is None:
+        return options
+    if not (isinstance(declared, type) and issubclass(declared, options) and is_dataclass(declared)):
+        raise OptionError(
+            f"-hook_file {hook_file}: `declareOpts` must return a dataclass derived from its argument"
+        )
+    try:
+        declared_options(declared)
+    except TypeError as error:
+        raise OptionError(f"-hook_file {hook_file}: {error}") from error
+    return cast(type[Options], declared)
 
 
 def _import_file(path: str) -> ModuleType:

@@ -1,9 +1,10 @@
+import dataclasses
 import sys
 
 import pytest
 
 from onmt.errors import OptionError
-from onmt.hooks import load_hook_module
+from onmt.hooks import HookOptions, hooked_options, load_hook_module
 
 
 def refusal(hook_file):
@@ -54,3 +55,53 @@ def test_nothing_there(tmp_path):
 
 def test_a_name_that_is_none():
     assert refusal("..").startswith("-hook_file ..: ")
+
+
+DECLARING = """
+from dataclasses import dataclass
+from onmt.commandline.declare import option
+
+def declareOpts(options):
+    @dataclass(frozen=True, kw_only=True)
+    class More(options):
+        "More"
+        extra: int = option(3, "One more.")
+    return {result}
+"""
+
+
+def declaring(folder, result):
+    path = folder / "hook.py"
+    path.write_text(DECLARING.replace("{result}", result))
+    return {"hook_file": str(path)}
+
+
+def test_a_module_may_add_options(tmp_path):
+    options = hooked_options(HookOptions, declaring(tmp_path, "More"))
+    assert [field.name for field in dataclasses.fields(options)] == ["hook_file", "extra"]
+    assert options().extra == 3
+
+
+def test_without_declareopts_the_options_are_the_usual_ones(tmp_path):
+    assert hooked_options(HookOptions, {}) is HookOptions
+    assert hooked_options(HookOptions, declaring(tmp_path, "None")) is HookOptions
+    (tmp_path / "hook.py").write_text("")
+    assert hooked_options(HookOptions, {"hook_file": str(tmp_path / "hook.py")}) is HookOptions
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ("3", "`declareOpts` must return a dataclass derived from its argument"),
+        ("object", "`declareOpts` must return a dataclass"),
+        ("1 / 0", "hook.py:10: ZeroDivisionError"),
+        (
+            "dataclass(frozen=True)(type('X', (options,), {'__annotations__': {'x': int}, 'x': 1}))",
+            "X.x is neither",
+        ),
+    ],
+)
+def test_declared_options_must_be_options(tmp_path, result, message):
+    with pytest.raises(OptionError) as caught:
+        hooked_options(HookOptions, declaring(tmp_path, result))
+    assert message in str(caught.value)

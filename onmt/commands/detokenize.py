@@ -11,7 +11,7 @@ from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import not_empty
 from onmt.commands.tokenize import ParallelOptions
 from onmt.constants import JOINER
-from onmt.hooks import HookOptions, load_hook_module
+from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.streaming import LineFunction, process_lines
@@ -39,7 +39,7 @@ class DetokenizeOptions(DetokenizerOptions, ParallelOptions, HookOptions):
 SCRIPT = Script(
     name="tools/detokenize.py",
     summary="Puts the tokens of each line of standard input together again, on standard output.",
-    choose=lambda _: DetokenizeOptions,
+    choose=lambda words: hooked_options(DetokenizeOptions, words),
     data_on_stdout=lambda _: True,
 )
 

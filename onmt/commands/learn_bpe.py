@@ -12,7 +12,7 @@ from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, not_empty
 from onmt.data.files import replacing
 from onmt.errors import DataError, OptionError
-from onmt.hooks import HookOptions, load_hook_module
+from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.bpe_learning import BpeSettings, learn_merges
 from onmt.text.features import split_features
@@ -62,7 +62,7 @@ class LearnBpeOptions(BpeOptions, HookOptions, LoggerOptions):
 SCRIPT = Script(
     name="tools/learn_bpe.py",
     summary="Learns from the text on standard input into which subwords -bpe_model cuts words.",
-    choose=lambda _: LearnBpeOptions,
+    choose=lambda words: hooked_options(LearnBpeOptions, words),
 )
 
 

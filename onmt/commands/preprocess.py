@@ -10,6 +10,7 @@ from onmt.data.options import (
     PreprocessMonotextOptions,
     PreprocessOptions,
 )
+from onmt.hooks import hooked_options
 from onmt.logger import Logger
 
 _OPTIONS: Mapping[str, type[PreprocessOptions]] = {
@@ -21,7 +22,7 @@ _OPTIONS: Mapping[str, type[PreprocessOptions]] = {
 
 def choose(words: Mapping[str, str]) -> type[PreprocessOptions]:
     """The options of the kind of data that `-data_type` names."""
-    return _OPTIONS.get(words.get("data_type", ""), PreprocessBitextOptions)
+    return hooked_options(_OPTIONS.get(words.get("data_type", ""), PreprocessBitextOptions), words)
 
 
 SCRIPT = Script[PreprocessOptions](

@@ -9,7 +9,7 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least
-from onmt.hooks import HookOptions, load_hook_module
+from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.options import TokenizerOptions
@@ -33,7 +33,7 @@ class TokenizeOptions(TokenizerOptions, ParallelOptions, HookOptions):
 SCRIPT = Script(
     name="tools/tokenize.py",
     summary="Cuts the lines of standard input into tokens, separated by blanks, on standard output.",
-    choose=lambda _: TokenizeOptions,
+    choose=lambda words: hooked_options(TokenizeOptions, words),
     data_on_stdout=lambda _: True,
 )
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.decoding.options import TranslateOptions
+from onmt.hooks import hooked_options
 from onmt.logger import Logger
 
 SCRIPT = Script(
     name="translate.py",
     summary="Translates a file with a trained model.",
-    choose=lambda _: TranslateOptions,
+    choose=lambda words: hooked_options(TranslateOptions, words),
     data_on_stdout=lambda options: options.writes_data_to_stdout,
 )
 

@@ -1,0 +1,42 @@
+"""Cuts text into the pieces of a SentencePiece model.
+
+`-hook_file examples/hooks/pieces.py -piece_model FILE`
+
+Needs the package `sentencepiece`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import sentencepiece
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import existing_file
+
+
+def declareOpts(options):  # noqa: N802 - the name of the hook
+    """Add `-piece_model` to the options of the script."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class PieceOptions(options):
+        """Pieces"""
+
+        piece_model: str = option("", "The SentencePiece model.", required=True, valid=existing_file)
+
+    return PieceOptions
+
+
+@cache
+def load(path):
+    """The model, read once."""
+    return sentencepiece.SentencePieceProcessor(model_file=path)
+
+
+def tokenize(options, line):
+    """The pieces of a line."""
+    return load(options.piece_model).encode(line, out_type=str)
+
+
+def detokenize(options, words, features):
+    """The line that these pieces are the pieces of."""
+    return load(options.piece_model).decode(words)
