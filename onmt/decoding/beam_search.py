@@ -135,6 +135,8 @@ class _Search:
         beam, last = self._beam, step > self._settings.max_length
         ranks = self._ranking.hypotheses(beam, step)
         ended = (beam.ended if self._stays else chosen.tokens == EOS) | last
+        if last and self._grid is not None:
+            ranks = self._without_unsatisfied(ranks, self._grid.satisfied(chosen))
         best, done = merge(self._stored, ranks, ended, step)
         if self._stays:
             done = ended.all(dim=1)
@@ -143,6 +145,14 @@ class _Search:
             self._beam = beam.without(ended)
         self._endings.overwrite(self._alive, best)
         return done | torch.isinf(beam.scores).all(dim=1)  # dead slots lead nowhere: no need to go on
+
+    def _without_unsatisfied(self, ranks: Tensor, satisfied: Tensor) -> Tensor:
+        """Ranks, B K, of hypotheses that the length limit ends: those that lack a constraint count only where
+        there is no other.
+        """
+        found = self._stored.ranks[:, 0] > -torch.inf
+        others = found | (satisfied & (ranks > -torch.inf)).any(dim=1)
+        return ranks.masked_fill(~satisfied & others[:, None], -torch.inf)
 
     @property
     def _stays(self) -> bool:

@@ -82,7 +82,7 @@ class Grid:
         forced = self._forced(beam, log_probs, ranking, step)
         self._forbid(log_probs)
         free = continuations(beam, log_probs, source_lengths, ranking, settings, step)
-        complete = (self.constraints.words != PAD).sum(dim=1)
+        complete = self._complete()
         levels = []
         for level in range(self.constraints.levels):
             pool = free.slice(self._columns(free, level))
@@ -94,6 +94,16 @@ class Grid:
         for one in levels[1:]:
             chosen = chosen.joined(one)
         return chosen
+
+    def satisfied(self, chosen: Candidates) -> Tensor:
+        """Whether hypotheses hold all constraints before their last word, which the length limit cuts, B K."""
+        levels = torch.arange(self.slots, device=self.used.device) // self.beam
+        complete = self._complete()[:, None]
+        return (levels == complete) & (chosen.parents // self.beam == complete)
+
+    def _complete(self) -> Tensor:
+        """The level at which all constraints have been met, B."""
+        return (self.constraints.words != PAD).sum(dim=1)
 
     def _columns(self, candidates: Candidates, level: int) -> slice:
         """Where a level's candidates are among those of all slots."""

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from onmt.constants import EOS
 from onmt.data.batch import make_batch, pad_sequences
-from onmt.data.sentences import Sentence, SentenceEncoder
+from onmt.data.sentences import SentenceEncoder
 from onmt.data.vocabulary import Vocabularies
-from onmt.decoding.sentences import Reference, Source, batch_of, by_length
+from onmt.decoding.sentences import Reference, Source, batch_of, by_length, ids_of
 from onmt.models.language_model import LanguageModel
 from onmt.models.tagger import Tagger
 from onmt.runtime.random import numpy_generator
@@ -133,8 +133,7 @@ class LanguageModelUser:
     def _marked(self, source: Source) -> npt.NDArray[np.int64]:
         """`<s> w1..wn </s>` and features, n + 2 x F."""
         encoder = SentenceEncoder(self._vocabularies, marked=True, shifted=self._shifted)
-        labels = [list(values) for values in source.features] or [[] for _ in self._vocabularies[1:]]
-        return np.array(encoder.encode(Sentence(list(source.words), labels)), dtype=np.int64).T
+        return ids_of(encoder, source.words, source.features)
 
     def _begun(self, source: Source) -> npt.NDArray[np.int64]:
         return np.ascontiguousarray(self._marked(source)[:-1])

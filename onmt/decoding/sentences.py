@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.data.batch import Batch, make_batch, pad_sequences
-from onmt.data.sentences import Sentence, SentenceEncoder
+from onmt.data.sentences import SentenceEncoder, Sentences
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
 from onmt.text.features import split_features
@@ -105,14 +105,14 @@ def batch_of(
     src: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     if vocabularies.src:
         encoder = SentenceEncoder(vocabularies.src, marked=False, shifted=shifted)
-        src = pad_sequences([_ids(encoder, source.words, source.features) for source in sources])
+        src = pad_sequences([ids_of(encoder, source.words, source.features) for source in sources])
     else:
         src = _padded_vectors([source.vectors for source in sources if source.vectors is not None])
     lengths = np.array([len(source) for source in sources], dtype=np.int64)
     tgt = tgt_lengths = None
     if references is not None:
         encoder = SentenceEncoder(vocabularies.tgt, marked=True, shifted=shifted)
-        targets = [_ids(encoder, reference.words, reference.features) for reference in references]
+        targets = [ids_of(encoder, reference.words, reference.features) for reference in references]
         tgt = pad_sequences(targets)
         tgt_lengths = np.array([len(target) for target in targets], dtype=np.int64)
     return make_batch(src, lengths, tgt, tgt_lengths, np.arange(len(sources)))
@@ -126,11 +126,11 @@ def by_length(sources: Sequence[Source], batch_size: int) -> Iterable[list[int]]
         yield places[start : start + batch_size]
 
 
-def _ids(encoder: SentenceEncoder, words: Sequence[str], features: Features) -> npt.NDArray[np.int64]:
-    """Length x F."""
+def ids_of(encoder: SentenceEncoder, words: Sequence[str], features: Features) -> npt.NDArray[np.int64]:
+    """One sentence's ids: its stored length x F."""
     # A sentence without words does not show how many features it has.
     labels = [list(values) for values in features] or [[] for _ in encoder.vocabularies[1:]]
-    return np.array(encoder.encode(Sentence(list(words), labels)), dtype=np.int64).T
+    return encoder.encode(Sentences([list(words)], [labels])).astype(np.int64)
 
 
 def _padded_vectors(sequences: list[Vectors]) -> npt.NDArray[np.float32]:
