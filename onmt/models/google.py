@@ -1,0 +1,281 @@
+"""From google/seq2seq's `--model` and `--model_params` to a ModelSpec. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from onmt.errors import OptionError
+from onmt.models.google_parameters import (
+    ATTENTIONS,
+    BRIDGES,
+    CELLS,
+    DECODERS,
+    ENCODERS,
+    MODELS,
+    RNN_CELL,
+    class_name,
+    merged,
+)
+from onmt.models.lua import DataSizes
+from onmt.models.spec import (
+    AttentionSpec,
+    BridgeSpec,
+    CellKind,
+    CellSpec,
+    ConvolutionsSpec,
+    DecoderSpec,
+    EmbeddingSpec,
+    EncoderSpec,
+    InitialisationSpec,
+    ModelSpec,
+    PolicySpec,
+    PoolingEncoderSpec,
+    PositionSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+    StackSpec,
+    TableSpec,
+    TwinConvolutionalEncoderSpec,
+)
+
+_CELL_KINDS: Final[Mapping[str, CellKind]] = {
+    "BasicLSTMCell": "lstm",
+    "LSTMCell": "lstm",
+    "GRUCell": "gru_reset_before",
+    "BasicRNNCell": "tanh",
+}
+_ACTIVATIONS: Final = {"identity": "identity", "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid"}
+_SCORES: Final = {"AttentionLayerBahdanau": "bahdanau", "AttentionLayerDot": "projected_dot"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoogleModel:
+    """A model class with all its parameters, checked. `parameters` are the model's own, `parts` those of its
+    parts.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    encoder: tuple[str, Mapping[str, Any]]
+    decoder: tuple[str, Mapping[str, Any]]
+    bridge: tuple[str, Mapping[str, Any]]
+    attention: tuple[str, Mapping[str, Any]] | None
+
+
+def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
+    """The model of `--model` with `--model_params`. Raises OptionError for whatever it does not know or
+    cannot do.
+    """
+    short = class_name(name, MODELS, "--model")
+    parameters = merged(MODELS[short], given, "model_params")
+    attention = None
+    if "attention.class" in parameters:
+        attention = _part(parameters, "attention", ATTENTIONS)
+    model = GoogleModel(
+        name=short,
+        parameters=parameters,
+        encoder=_part(parameters, "encoder", ENCODERS),
+        decoder=_part(parameters, "decoder", DECODERS),
+        bridge=_part(parameters, "bridge", BRIDGES),
+        attention=attention,
+    )
+    _check(model)
+    return model
+
+
+def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
+    """The description of the model for vocabularies of these sizes. Raises OptionError where they do not fit."""
+    p = model.parameters
+    if len(sizes.src) > 1 or len(sizes.tgt) > 1:
+        raise OptionError("--model knows no word features: preprocess the data without them")
+    if p["embedding.share"] and sizes.src != sizes.tgt:
+        raise OptionError(
+            "embedding.share needs one vocabulary for both sides (vocab_source and vocab_target alike)"
+        )
+    source = EmbeddingSpec(tables=(TableSpec(size=sizes.src[0], dim=p["embedding.dim"]),))
+    target = EmbeddingSpec(tables=(TableSpec(size=sizes.tgt[0], dim=p["embedding.dim"]),))
+    encoder = _encoder(model)
+    stack = _stack(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
+    return ModelSpec(
+        model_type="seq2seq",
+        source=source,
+        encoder=encoder,
+        outputs=sizes.tgt,
+        bridge=_bridge(model),
+        decoder=_decoder(model, target, stack),
+        initialisation=InitialisationSpec(
+            embeddings=p["embedding.init_scale"],
+            encoder=model.encoder[1].get("init_scale", 0.04),
+            decoder=model.decoder[1]["init_scale"],
+        ),
+        policies=PolicySpec(
+            loss_divisor="tokens",
+            schedule="step",
+            embedding_gradient_clip=p["optimizer.clip_embed_gradients"],
+            source_end_symbol=True,
+            source_reverse=p["source.reverse"],
+            source_limit=p["source.max_seq_len"],
+            target_limit=p["target.max_seq_len"],
+            finished="stay",
+            length_penalty="words",
+        ),
+    )
+
+
+def _part(
+    parameters: Mapping[str, Any], part: str, known: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, Mapping[str, Any]]:
+    name = class_name(parameters[f"{part}.class"], known, f"{part}.class")
+    return name, merged(known[name], parameters[f"{part}.params"], f"{part}.params")
+
+
+def _check(model: GoogleModel) -> None:
+    p = model.parameters
+    encoder, bridge = model.encoder[0], model.bridge
+    if model.attention is None and model.decoder[0] == "AttentionDecoder":
+        raise OptionError(f"--model {model.name} has no attention: use decoder.class BasicDecoder")
+    if p["inference.beam_search.choose_successors_fn"] != "choose_top_k":
+        raise OptionError("inference.beam_search.choose_successors_fn knows only choose_top_k")
+    if bridge[0] == "PassThroughBridge" and encoder != "UnidirectionalRNNEncoder":
+        raise OptionError(
+            f"PassThroughBridge cannot hand on the states of {encoder}, not built like the decoder's: "
+            "use InitialStateBridge or ZeroBridge"
+        )
+    if bridge[0] == "InitialStateBridge" and bridge[1]["bridge_input"] != "final_state":
+        raise OptionError(
+            "bridge_input must be final_state: the others hold one vector per source position, "
+            "the decoder starts from one per sentence"
+        )
+    for name in ("source.max_seq_len", "target.max_seq_len", "embedding.dim"):
+        if name in p and p[name] < 1 + (name == "target.max_seq_len"):
+            raise OptionError(f"model_params: {name} is too small: {p[name]}")
+
+
+def _stack(given: Mapping[str, Any], where: str, width: int = 1) -> StackSpec:
+    """The `rnn_cell` block; `width` 2 makes room for two directions of that many units each."""
+    cell = merged(RNN_CELL, given, where)
+    name = class_name(cell["cell_class"], CELLS, f"{where}: cell_class")
+    params = merged(CELLS[name], cell["cell_params"], f"{where}: cell_params")
+    if params["num_units"] < 1 or cell["num_layers"] < 1:
+        raise OptionError(f"{where}: num_units and num_layers must be at least 1")
+    for keep in ("dropout_input_keep_prob", "dropout_output_keep_prob"):
+        if not 0 < cell[keep] <= 1:
+            raise OptionError(f"{where}: {keep} must be above 0 and at most 1, not {cell[keep]}")
+    if cell["residual_combiner"] not in ("add", "mean", "concat"):
+        raise OptionError(
+            f"{where}: residual_combiner must be add, mean or concat, not {cell['residual_combiner']!r}"
+        )
+    residual = cell["residual_connections"] and cell["num_layers"] > 1
+    kept = cell["dropout_input_keep_prob"]
+    return StackSpec(
+        cell=CellSpec(kind=_CELL_KINDS[name], forget_bias=params.get("forget_bias", 0.0), single_bias=True),
+        layers=cell["num_layers"],
+        hidden_size=params["num_units"] * width,
+        input_dropout=1 - kept,
+        layer_dropout=1 - kept,
+        output_dropout=1 - cell["dropout_output_keep_prob"],
+        residual=cell["residual_combiner"] if residual else "none",
+        residual_dense=bool(residual and cell["residual_dense"]),
+    )
+
+
+def _encoder(model: GoogleModel) -> EncoderSpec:
+    name, params = model.encoder
+    where = "encoder.params: rnn_cell"
+    if name == "UnidirectionalRNNEncoder":
+        return RecurrentEncoderSpec(kind="rnn", stack=_stack(params["rnn_cell"], where))
+    if name == "BidirectionalRNNEncoder":
+        return RecurrentEncoderSpec(kind="brnn", stack=_stack(params["rnn_cell"], where, 2), merge="concat")
+    if name == "StackBidirectionalRNNEncoder":
+        stack = _stack({**params["rnn_cell"], "residual_connections": False}, where, 2)
+        return PyramidalEncoderSpec(stack=stack, merge="concat")
+    if name == "ConvEncoder":
+        return TwinConvolutionalEncoderSpec(
+            keys=_convolutions(params, "attention_cnn"),
+            values=_convolutions(params, "output_cnn"),
+            positions=_positions(params),
+            input_dropout=1 - _keep(params, "embedding_dropout_keep_prob"),
+        )
+    if name == "PoolingEncoder":
+        if params["strides"] != 1:
+            raise OptionError(
+                "PoolingEncoder: strides must be 1: attention compares as many positions as it averages"
+            )
+        return PoolingEncoderSpec(
+            pool=_pool(params["pooling_fn"]),
+            size=params["pool_size"],
+            positions=_positions(params),
+            input_dropout=1 - _keep(params, "dropout_keep_prob"),
+        )
+    raise OptionError(f"encoder.class {name} reads images: use --model Image2Seq")
+
+
+def _convolutions(params: Mapping[str, Any], stack: str) -> ConvolutionsSpec:
+    units, kernel, layers = (params[f"{stack}.{name}"] for name in ("units", "kernel_size", "layers"))
+    if min(units, kernel, layers) < 1:
+        raise OptionError(f"encoder.params: {stack} needs units, kernel_size and layers of at least 1")
+    return ConvolutionsSpec(units=units, kernel=kernel, layers=layers)
+
+
+def _positions(params: Mapping[str, Any]) -> PositionSpec | None:
+    if not params["position_embeddings.enable"]:
+        return None
+    combiner = params["position_embeddings.combiner_fn"].split(".")[-1]
+    if combiner not in ("multiply", "add"):
+        raise OptionError("position_embeddings.combiner_fn must be tensorflow.multiply or tensorflow.add")
+    count = params["position_embeddings.num_positions"]
+    return PositionSpec(count=count, combine=cast(Literal["multiply", "add"], combiner))
+
+
+def _pool(name: str) -> Literal["average", "max"]:
+    kinds: Mapping[str, Literal["average", "max"]] = {"average_pooling1d": "average", "max_pooling1d": "max"}
+    short = name.split(".")[-1]
+    if short not in kinds:
+        raise OptionError(
+            "pooling_fn must be tensorflow.layers.average_pooling1d or tensorflow.layers.max_pooling1d"
+        )
+    return kinds[short]
+
+
+def _keep(params: Mapping[str, Any], name: str) -> float:
+    kept: float = params[name]
+    if not 0 < kept <= 1:
+        raise OptionError(f"encoder.params: {name} must be above 0 and at most 1, not {kept}")
+    return kept
+
+
+def _bridge(model: GoogleModel) -> BridgeSpec:
+    name, params = model.bridge
+    if name == "ZeroBridge":
+        return BridgeSpec(kind="none")
+    if name == "PassThroughBridge":
+        return BridgeSpec(kind="copy")
+    activation = params["activation_fn"].split(".")[-1]
+    if activation not in _ACTIVATIONS:
+        raise OptionError(
+            f"activation_fn '{params['activation_fn']}' is not one of {', '.join(_ACTIVATIONS)}"
+        )
+    return BridgeSpec(kind="dense", activation=activation, bias=True)
+
+
+def _decoder(model: GoogleModel, embedding: EmbeddingSpec, stack: StackSpec) -> DecoderSpec:
+    shares = model.parameters["embedding.share"]
+    if model.decoder[0] == "BasicDecoder":
+        return DecoderSpec(
+            embedding=embedding,
+            stack=stack,
+            attention=AttentionSpec(score="none"),
+            feed="none",
+            mix="identity",
+            shares_source_embedding=shares,
+        )
+    assert model.attention is not None
+    name, params = model.attention
+    return DecoderSpec(
+        embedding=embedding,
+        stack=stack,
+        attention=AttentionSpec(score=_SCORES[name], units=params["num_units"]),  # type: ignore[arg-type]
+        feed="context",
+        mix="tanh_bias",
+        shares_source_embedding=shares,
+    )

@@ -1,0 +1,213 @@
+"""google/seq2seq's model parameters: names, defaults, types, and how YAML is merged onto them. No torch here.
+
+Sources: the parameters' tables of seq2seq/models/*.py, encoders/*.py, decoders/*.py, training/utils.py. Names
+hold dots as plain characters. A parameter left out or null keeps its default.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from onmt.commandline.suggestions import did_you_mean
+from onmt.errors import OptionError
+
+Parameters = Mapping[str, Any]
+
+MODEL: Final[Parameters] = {
+    "optimizer.name": "Adam",
+    "optimizer.learning_rate": 1e-4,
+    "optimizer.params": {},
+    "optimizer.lr_decay_type": "",
+    "optimizer.lr_decay_steps": 100,
+    "optimizer.lr_decay_rate": 0.99,
+    "optimizer.lr_start_decay_at": 0,
+    "optimizer.lr_stop_decay_at": 2**31 - 1,
+    "optimizer.lr_min_learning_rate": 1e-12,
+    "optimizer.lr_staircase": False,
+    "optimizer.clip_gradients": 5.0,
+    "optimizer.sync_replicas": 0,
+    "optimizer.sync_replicas_to_aggregate": 0,
+}
+
+_TARGET: Final[Parameters] = {
+    "target.max_seq_len": 50,
+    "embedding.dim": 100,
+    "embedding.init_scale": 0.04,
+    "inference.beam_search.beam_width": 0,
+    "inference.beam_search.length_penalty_weight": 0.0,
+    "inference.beam_search.choose_successors_fn": "choose_top_k",
+    "inference.max_decode_length": 100,
+    "optimizer.clip_embed_gradients": 0.1,
+    "vocab_target": "",
+}
+
+_SEQ2SEQ: Final[Parameters] = {
+    **MODEL,
+    **_TARGET,
+    "source.max_seq_len": 50,
+    "source.reverse": True,
+    "embedding.share": False,
+    "vocab_source": "",
+}
+
+_PARTS: Final[Parameters] = {
+    "bridge.params": {},
+    "encoder.params": {},
+    "decoder.params": {},
+}
+
+MODELS: Final[Mapping[str, Parameters]] = {
+    "BasicSeq2Seq": {
+        **_SEQ2SEQ,
+        **_PARTS,
+        "bridge.class": "seq2seq.models.bridges.InitialStateBridge",
+        "encoder.class": "seq2seq.encoders.UnidirectionalRNNEncoder",
+        "decoder.class": "seq2seq.decoders.BasicDecoder",
+    },
+    "AttentionSeq2Seq": {
+        **_SEQ2SEQ,
+        **_PARTS,
+        "attention.class": "AttentionLayerBahdanau",
+        "attention.params": {},
+        "bridge.class": "seq2seq.models.bridges.ZeroBridge",
+        "encoder.class": "seq2seq.encoders.BidirectionalRNNEncoder",
+        "decoder.class": "seq2seq.decoders.AttentionDecoder",
+    },
+    "Image2Seq": {
+        **MODEL,
+        **_TARGET,
+        **_PARTS,
+        "attention.class": "AttentionLayerBahdanau",
+        "attention.params": {"num_units": 128},
+        "bridge.class": "ZeroBridge",
+        "encoder.class": "seq2seq.encoders.InceptionV3Encoder",
+        "decoder.class": "seq2seq.decoders.AttentionDecoder",
+    },
+}
+
+RNN_CELL: Final[Parameters] = {
+    "cell_class": "BasicLSTMCell",
+    "cell_params": {},
+    "num_layers": 1,
+    "dropout_input_keep_prob": 1.0,
+    "dropout_output_keep_prob": 1.0,
+    "residual_connections": False,
+    "residual_combiner": "add",
+    "residual_dense": False,
+}
+
+CELLS: Final[Mapping[str, Parameters]] = {
+    "BasicLSTMCell": {"num_units": 128, "forget_bias": 1.0},
+    "LSTMCell": {"num_units": 128, "forget_bias": 1.0},
+    "GRUCell": {"num_units": 128},
+    "BasicRNNCell": {"num_units": 128},
+}
+
+_RNN_ENCODER: Final[Parameters] = {"rnn_cell": {}, "init_scale": 0.04}
+
+POSITIONS: Final[Parameters] = {
+    "position_embeddings.enable": True,
+    "position_embeddings.combiner_fn": "tensorflow.multiply",
+    "position_embeddings.num_positions": 100,
+}
+
+ENCODERS: Final[Mapping[str, Parameters]] = {
+    "UnidirectionalRNNEncoder": _RNN_ENCODER,
+    "BidirectionalRNNEncoder": _RNN_ENCODER,
+    "StackBidirectionalRNNEncoder": _RNN_ENCODER,
+    "ConvEncoder": {
+        **POSITIONS,
+        "attention_cnn.units": 512,
+        "attention_cnn.kernel_size": 3,
+        "attention_cnn.layers": 15,
+        "output_cnn.units": 256,
+        "output_cnn.kernel_size": 3,
+        "output_cnn.layers": 5,
+        "embedding_dropout_keep_prob": 0.8,
+    },
+    "PoolingEncoder": {
+        **POSITIONS,
+        "dropout_keep_prob": 0.8,
+        "pooling_fn": "tensorflow.layers.average_pooling1d",
+        "pool_size": 5,
+        "strides": 1,
+    },
+    "InceptionV3Encoder": {"resize_height": 299, "resize_width": 299, "final_endpoint": "Mixed_7c"},
+}
+
+DECODERS: Final[Mapping[str, Parameters]] = {
+    "BasicDecoder": {"max_decode_length": 100, "rnn_cell": {}, "init_scale": 0.04},
+    "AttentionDecoder": {"max_decode_length": 100, "rnn_cell": {}, "init_scale": 0.04},
+}
+
+ATTENTIONS: Final[Mapping[str, Parameters]] = {
+    "AttentionLayerBahdanau": {"num_units": 128},
+    "AttentionLayerDot": {"num_units": 128},
+}
+
+BRIDGES: Final[Mapping[str, Parameters]] = {
+    "ZeroBridge": {},
+    "PassThroughBridge": {},
+    "InitialStateBridge": {"bridge_input": "final_state", "activation_fn": "tensorflow.identity"},
+}
+
+_PACKAGES: Final = ("seq2seq", "tensorflow", "tf")
+
+
+def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
+    """`given` over `defaults`; `where` names the level in messages. Raises OptionError for unknown keys and
+    wrong types.
+
+    Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not an integer (3 is a number). A
+    default of {} takes any mapping; whoever receives it checks it.
+    """
+    if not isinstance(given, Mapping):
+        raise OptionError(f"{where} must hold names and values, not {given!r}")
+    result = dict(defaults)
+    for name, value in given.items():
+        if name not in defaults:
+            raise OptionError(f"{where} has no parameter '{name}'{did_you_mean(str(name), defaults, '')}")
+        if value is not None:
+            result[name] = typed(defaults[name], value, f"{where}: {name}")
+    return result
+
+
+def typed(default: Any, value: Any, where: str) -> Any:
+    """`value` if it has the type of `default`."""
+    if isinstance(default, Mapping):
+        if not isinstance(value, Mapping):
+            raise OptionError(f"{where} must hold names and values, not {value!r}")
+        return dict(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        fits, kind = isinstance(value, bool), "true or false"
+    elif isinstance(default, int):
+        fits, kind = is_number and isinstance(value, int), "a whole number"
+    elif isinstance(default, float):
+        fits, kind = is_number, "a number"
+    else:
+        fits, kind = isinstance(value, str), "a text"
+    if not fits:
+        raise OptionError(f"{where} must be {kind}, not {value!r}")
+    return float(value) if isinstance(default, float) else value
+
+
+def class_name(name: str, known: Mapping[str, Any], where: str) -> str:
+    """The class that a short or fully qualified name means; nothing is imported. Raises OptionError if there
+    is none.
+    """
+    *package, short = name.split(".")
+    if short not in known or (package and package[0] not in _PACKAGES):
+        raise OptionError(
+            f"{where} '{name}' is not known{did_you_mean(short, known, '')}; there are {', '.join(known)}"
+        )
+    return short
+
+
+def deep_merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """`upper` over `lower`, mappings within mappings merged likewise, everything else replaced."""
+    result = dict(lower)
+    for name, value in upper.items():
+        below = result.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[name] = deep_merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
