@@ -4,20 +4,24 @@ A product of an m x k and a k x n matrix counts 2 m k n. Element-wise work, embe
 count nothing, so the figure is that of the useful work, whatever the implementation does. A backward pass
 counts twice its forward pass: one product for the gradient of the inputs, one for that of the weights.
 
-S source positions, T target steps, H hidden size, V outputs.
+S source positions as the encoder sees them, T target steps.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from onmt.models.encoders import key_size, memory_size, state_widths
 from onmt.models.spec import (
     AttentionSpec,
     ConvolutionalEncoderSpec,
+    DecoderSpec,
     EncoderSpec,
     ModelSpec,
+    PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
     StackSpec,
+    TwinConvolutionalEncoderSpec,
 )
 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
@@ -33,7 +37,9 @@ def training_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]]) -> int:
 def forward_flops(spec: ModelSpec, source: int, target: int) -> int:
     """One sentence of known target. A language model and a tagger have no decoder and ignore T."""
     if spec.decoder is None:
-        return encoder_flops(spec.encoder, spec.source.output_size, source) + source * output_flops(spec)
+        inputs = spec.source.output_size
+        outputs = _output_flops(spec, memory_size(spec.encoder, inputs))
+        return encoder_flops(spec.encoder, inputs, source) + source * outputs
     return source_flops(spec, source) + target * step_flops(spec, source)
 
 
@@ -46,46 +52,43 @@ def translation_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]], beam:
 
 def source_flops(spec: ModelSpec, source: int) -> int:
     """What a sentence costs before the first decoder step: encoder, bridge, and the keys of the attention."""
-    decoder = spec.decoder
+    decoder, inputs = spec.decoder, spec.source.output_size
     assert decoder is not None
-    stack, width = decoder.stack, encoder_width(spec.encoder)
-    flops = encoder_flops(spec.encoder, spec.source.output_size, source)
+    flops = encoder_flops(spec.encoder, inputs, source)
     if spec.bridge is not None and spec.bridge.kind == "dense":
-        flops += _product(_states_width(spec.encoder), stack.layers * stack.cell.states * stack.hidden_size)
-    keys = _key_width(decoder.attention, stack.hidden_size)
-    return flops + memory_length(spec.encoder, source) * _product(width, keys)
+        stack = decoder.stack
+        states = stack.layers * stack.cell.states * stack.hidden_size
+        flops += _product(sum(state_widths(spec.encoder, inputs)), states)
+    compared = key_size(spec.encoder, inputs)
+    return flops + memory_length(spec.encoder, source) * _product(
+        compared, _projection(decoder.attention, compared)
+    )
 
 
 def step_flops(spec: ModelSpec, source: int) -> int:
     """One decoder step of one row: recurrent layers, attention, mixing layer and output layer."""
     decoder = spec.decoder
     assert decoder is not None
-    hidden, width = decoder.stack.hidden_size, encoder_width(spec.encoder)
-    fed = {"output": hidden, "context": width, "none": 0}[decoder.feed]
-    flops = stack_flops(decoder.stack, decoder.embedding.output_size + fed)
-    flops += _query_flops(decoder.attention, hidden, width, memory_length(spec.encoder, source))
-    mixing = 0 if decoder.mix == "identity" else _product(width + hidden, hidden)
-    return flops + mixing + output_flops(spec)
-
-
-def output_flops(spec: ModelSpec) -> int:
-    """The output layers at one position, words and features."""
-    width = encoder_width(spec.encoder) if spec.decoder is None else spec.decoder.stack.hidden_size
-    return sum(_product(width, size) for size in spec.outputs)
-
-
-def encoder_width(encoder: EncoderSpec) -> int:
-    """Width of the memory."""
-    if isinstance(encoder, ConvolutionalEncoderSpec):
-        return encoder.hidden_size
-    return encoder.stack.hidden_size
+    memory = memory_size(spec.encoder, spec.source.output_size)
+    inputs = decoder.embedding.output_size + _fed_size(decoder, memory)
+    query = decoder.stack.output_size(inputs)
+    attention = _query_flops(decoder.attention, query, memory, memory_length(spec.encoder, source))
+    mixing = 0 if decoder.mix == "identity" else _product(memory + query, query)
+    return stack_flops(decoder.stack, inputs) + attention + mixing + _output_flops(spec, query)
 
 
 def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
     """One sentence of S positions, `input_size` wide."""
+    if isinstance(encoder, PoolingEncoderSpec):
+        return 0
+    if isinstance(encoder, TwinConvolutionalEncoderSpec):
+        stacks = (encoder.keys, encoder.values)
+        return sum(
+            source * _convolution_flops(input_size, stack.units, stack.kernel, stack.layers)
+            for stack in stacks
+        )
     if isinstance(encoder, ConvolutionalEncoderSpec):
-        widths = [input_size] + [encoder.hidden_size] * (encoder.layers - 1)
-        return source * sum(_product(width * encoder.kernel, encoder.hidden_size) for width in widths)
+        return source * _convolution_flops(input_size, encoder.hidden_size, encoder.kernel, encoder.layers)
     if isinstance(encoder, PyramidalEncoderSpec):
         return _pyramid_flops(encoder, input_size, source)
     if encoder.kind == "rnn":
@@ -100,8 +103,8 @@ def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
 def stack_flops(stack: StackSpec, input_size: int) -> int:
     """All layers of a recurrent stack at one position."""
     gates = GATES[stack.cell.kind] * stack.hidden_size
-    widths = [input_size] + [stack.hidden_size] * (stack.layers - 1)
-    return sum(_product(width + stack.hidden_size, gates) for width in widths)
+    below = [replace(stack, layers=count).output_size(input_size) for count in range(1, stack.layers)]
+    return sum(_product(width + stack.hidden_size, gates) for width in (input_size, *below))
 
 
 def memory_length(encoder: EncoderSpec, source: int) -> int:
@@ -109,6 +112,17 @@ def memory_length(encoder: EncoderSpec, source: int) -> int:
     if isinstance(encoder, PyramidalEncoderSpec):
         return _level_lengths(encoder, source)[-1]
     return source
+
+
+def _output_flops(spec: ModelSpec, width: int) -> int:
+    """The output layers at one position, words and features."""
+    return sum(_product(width, size) for size in spec.outputs)
+
+
+def _convolution_flops(input_size: int, units: int, kernel: int, layers: int) -> int:
+    """Layers of convolutions at one position."""
+    widths = [input_size] + [units] * (layers - 1)
+    return sum(_product(width * kernel, units) for width in widths)
 
 
 def _pyramid_flops(encoder: PyramidalEncoderSpec, input_size: int, source: int) -> int:
@@ -133,27 +147,24 @@ def _direction(encoder: RecurrentEncoderSpec | PyramidalEncoderSpec) -> StackSpe
     return replace(encoder.stack, hidden_size=encoder.stack.hidden_size // halves)
 
 
-def _states_width(encoder: EncoderSpec) -> int:
-    """Width of all final states together: what a dense bridge reads."""
-    if isinstance(encoder, ConvolutionalEncoderSpec):
-        return encoder.hidden_size
-    return encoder.stack.layers * encoder.stack.cell.states * encoder.stack.hidden_size
+def _fed_size(decoder: DecoderSpec, memory: int) -> int:
+    return {"none": 0, "output": decoder.stack.hidden_size, "context": memory}[decoder.feed]
 
 
-def _key_width(attention: AttentionSpec, hidden: int) -> int:
+def _projection(attention: AttentionSpec, compared: int) -> int:
     """To which width the memory is projected, once per sentence; 0 where it is compared as it is."""
     if attention.score in ("general", "concat"):
-        return hidden
+        return compared
     return attention.units if attention.score in ("bahdanau", "projected_dot") else 0
 
 
-def _query_flops(attention: AttentionSpec, hidden: int, width: int, memory: int) -> int:
+def _query_flops(attention: AttentionSpec, query: int, memory: int, positions: int) -> int:
     """One query: its own projection, one score per memory position, the weighted sum of the memory."""
     if attention.score in ("last", "none"):
         return 0
-    keys = _key_width(attention, hidden) or hidden
-    projection = 0 if attention.score in ("general", "dot") else _product(hidden, keys)
-    return projection + memory * (_product(keys, 1) + _product(1, width))
+    keys = _projection(attention, query) or query
+    projection = 0 if attention.score in ("general", "dot") else _product(query, keys)
+    return projection + positions * (_product(keys, 1) + _product(1, memory))
 
 
 def _product(rows: int, columns: int) -> int:

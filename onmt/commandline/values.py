@@ -26,8 +26,7 @@ def convert(option: Option, words: Sequence[str]) -> Any:
     if option.is_list:
         return tuple(_convert_word(option, word) for word in words)
     if not words:
-        if not option.takes_bare:
-            raise OptionError(f"missing argument for option {option.shown}")
+        assert option.takes_bare, "whoever read the words refuses other options without any"
         return not option.default
     return _convert_word(option, words[0])
 

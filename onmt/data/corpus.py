@@ -20,7 +20,7 @@ import numpy.typing as npt
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
 
 Progress = Callable[[int], object]  # is told how many more bytes have been read
 
@@ -101,7 +101,7 @@ def has_byte_order_mark(path: str) -> bool:
 
 
 def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[LineBlock, ...]]:
-    """Line i of every file together, in blocks of about a megabyte of the first file.
+    """Line i of every file together, in blocks of some hundred lines.
 
     Raises DataError when a file has more lines than another, with both counts.
     """

@@ -1,8 +1,7 @@
 """The second pass over a corpus: filter, encode, and count what was kept and what was dropped and why."""
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,13 +11,14 @@ import numpy.typing as npt
 from onmt.constants import UNK
 from onmt.data.corpus import Block, LineBlock, VectorBlock
 from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
-from onmt.data.sentences import Sentence, SentenceEncoder, read_sentences
+from onmt.data.sentences import SentenceEncoder, read_sentences
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
 
 BINS: Final = 10  # of sentence lengths, ten wide each; the last one is open
 
-Vectors = npt.NDArray[np.float32]  # frames x dimension
+Lengths = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,13 @@ class SideTally:
     """What was seen in the kept entries of one side."""
 
     length_sum: int = 0
-    length_bins: list[int] = field(default_factory=lambda: [0] * BINS)
+    length_bins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
     unknown_sum: float = 0.0  # of the fraction of UNK in each stored sentence
-
-    def count(self, length: int, unknown: float) -> None:
-        """Count one entry of `length` words or frames."""
-        self.length_sum += length
-        self.length_bins[min(length // 10, BINS - 1)] += 1
-        self.unknown_sum += unknown
 
     def add(self, other: "SideTally") -> None:
         """Add what was seen elsewhere."""
         self.length_sum += other.length_sum
-        self.length_bins = [a + b for a, b in zip(self.length_bins, other.length_bins, strict=True)]
+        self.length_bins = self.length_bins + other.length_bins
         self.unknown_sum += other.unknown_sum
 
 
@@ -92,98 +86,103 @@ class BlockEncoder:
     def encode(self, blocks: Sequence[Block]) -> EncodedBlock:
         """The kept entries of the blocks (one per side, of equal size), and what became of the others."""
         blocks = self.hooks.apply(blocks)
-        tally = Tally([SideTally() for _ in self.rules])
-        sinks = [_sink(rules, block) for rules, block in zip(self.rules, blocks, strict=True)]
+        sides = [_entries(rules, block) for rules, block in zip(self.rules, blocks, strict=True)]
+        kept, dropped = self._filter([side.lengths for side in sides])
+        stored = [side.store(kept) for side in sides]
         warnings = []
-        for index, items in enumerate(zip(*(sink.items for sink in sinks), strict=True)):
-            tally.read += 1
-            reason = self._reason_to_drop([len(item) for item in items])
-            if reason == _NOT_ALIGNED:
-                sizes = "/".join(str(len(item)) for item in items)
-                warnings.append(f"SENT {blocks[0].numbers[index]}: source/target not aligned ({sizes})")
-            if reason:
-                tally.dropped[reason] += 1
-                continue
-            tally.kept += 1
-            for sink, side, item in zip(sinks, tally.sides, items, strict=True):
-                side.count(len(item), sink.store(item, index))
-        return EncodedBlock(
-            lengths=[np.array(sink.lengths, dtype=np.int32) for sink in sinks],
-            values=[sink.values() for sink in sinks],
-            tally=tally,
-            warnings=warnings,
+        for index in dropped.get(_NOT_ALIGNED, ()):
+            sizes = "/".join(str(side.lengths[index]) for side in sides)
+            warnings.append(f"SENT {blocks[0].numbers[index]}: source/target not aligned ({sizes})")
+        tally = Tally(
+            sides=[_tally(side.lengths[kept], one) for side, one in zip(sides, stored, strict=True)],
+            read=len(blocks[0]),
+            kept=len(kept),
+            dropped=Counter({reason: len(indices) for reason, indices in dropped.items() if len(indices)}),
         )
+        return EncodedBlock([one.lengths for one in stored], [one.values for one in stored], tally, warnings)
 
-    def _reason_to_drop(self, lengths: Sequence[int]) -> str:
-        for rules, length in zip(self.rules, lengths, strict=True):
-            if length == 0:
-                return f"{rules.name} empty"
-            if length > rules.max_length:
-                return f"{rules.name} longer than {rules.max_length}"
-        return _NOT_ALIGNED if self.same_length and lengths[0] != lengths[-1] else ""
+    def _filter(self, lengths: Sequence[Lengths]) -> tuple[Indices, dict[str, Indices]]:
+        """The entries to keep, and those dropped for each reason; an entry counts for its first reason."""
+        reasons = []
+        for rules, of_side in zip(self.rules, lengths, strict=True):
+            reasons.append((f"{rules.name} empty", of_side == 0))
+            reasons.append((f"{rules.name} longer than {rules.max_length}", of_side > rules.max_length))
+        if self.same_length:
+            reasons.append((_NOT_ALIGNED, lengths[0] != lengths[-1]))
+        remaining = np.ones(len(lengths[0]), dtype=bool)
+        dropped = {}
+        for reason, applies in reasons:
+            dropped[reason] = np.flatnonzero(remaining & applies)
+            remaining &= ~applies
+        return np.flatnonzero(remaining), dropped
 
 
 _NOT_ALIGNED: Final = "source and target of different lengths"
 
 
-class _SentenceSink:
-    """Reads and encodes the sentences of one block."""
+@dataclass(frozen=True)
+class _Stored:
+    """What is kept of one side of a block; unknown: the fraction of UNK in each sentence."""
+
+    lengths: npt.NDArray[np.int32]
+    values: npt.NDArray[Any]
+    unknown: npt.NDArray[np.float64]
+
+
+class _SentenceEntries:
+    """The sentences of one block."""
 
     def __init__(self, encoder: SentenceEncoder, tokenizer: Tokenizer | None, block: LineBlock) -> None:
-        self.items: Iterable[Sentence] = read_sentences(block, tokenizer)
-        self.lengths: list[int] = []
         self._encoder = encoder
         self._block = block
-        self._ids = array("i")
+        self._sentences = read_sentences(block, tokenizer)
+        self.lengths = self._sentences.lengths()
 
-    def store(self, item: Sentence, index: int) -> float:
-        """Keep a sentence; returns the fraction of its stored positions that are unknown words."""
-        if len(item.features) != len(self._encoder.vocabularies) - 1:
-            raise DataError(
-                f"{self._block.where(index)}: {len(item.features)} word features, "
-                f"but the vocabularies are for {len(self._encoder.vocabularies) - 1}"
-            )
-        columns = self._encoder.encode(item)
-        words = columns[0]
-        self._ids.extend(
-            words if len(columns) == 1 else [id for ids in zip(*columns, strict=True) for id in ids]
-        )
-        self.lengths.append(len(words))
-        return words.count(UNK) / len(words)
-
-    def values(self) -> npt.NDArray[Any]:
-        """All that was stored: positions x (1 + features)."""
-        return np.frombuffer(self._ids, dtype=np.int32).reshape(-1, len(self._encoder.vocabularies))
+    def store(self, kept: Indices) -> _Stored:
+        """Encode the sentences at `kept`; DataError when their features are not those of the vocabularies."""
+        features = len(self._encoder.vocabularies) - 1
+        chosen = self._sentences.select(kept)
+        for place, found in enumerate(map(len, chosen.features)):
+            if found != features:
+                where = self._block.where(int(kept[place]))
+                raise DataError(f"{where}: {found} word features, but the vocabularies are for {features}")
+        values = self._encoder.encode(chosen)
+        lengths = self._encoder.stored_lengths(self.lengths[kept])
+        if not len(kept):
+            return _Stored(lengths.astype(np.int32), values, np.zeros(0))
+        unknown = np.add.reduceat(values[:, 0] == UNK, np.cumsum(lengths) - lengths, dtype=np.int64)
+        return _Stored(lengths.astype(np.int32), values, unknown / lengths)
 
 
-class _VectorSink:
-    """Keeps the vectors of one block."""
+class _VectorEntries:
+    """The sequences of vectors of one block."""
 
     def __init__(self, vector_size: int, block: VectorBlock) -> None:
-        self.items: Iterable[Vectors] = block.matrices
-        self.lengths: list[int] = []
         self._vector_size = vector_size
         self._block = block
-        self._stored: list[Vectors] = []
+        self.lengths = np.array([len(matrix) for matrix in block.matrices], dtype=np.int64)
 
-    def store(self, item: Vectors, index: int) -> float:
-        """Keep a sequence of vectors, in which nothing is unknown."""
-        if item.shape[1] != self._vector_size:
-            raise DataError(
-                f"{self._block.where(index)}: vectors of {item.shape[1]} numbers, "
-                f"but those of the training data have {self._vector_size}"
-            )
-        self._stored.append(item)
-        self.lengths.append(len(item))
-        return 0.0
-
-    def values(self) -> npt.NDArray[Any]:
-        """All that was stored: frames x dimension."""
-        return np.concatenate([np.zeros((0, self._vector_size), dtype=np.float32), *self._stored])
+    def store(self, kept: Indices) -> _Stored:
+        """The vectors at `kept`, in which nothing is unknown; DataError when they have another length."""
+        matrices = [np.zeros((0, self._vector_size), dtype=np.float32)]
+        for index in kept:
+            matrix = self._block.matrices[index]
+            if matrix.shape[1] != self._vector_size:
+                raise DataError(
+                    f"{self._block.where(index)}: vectors of {matrix.shape[1]} numbers, "
+                    f"but those of the training data have {self._vector_size}"
+                )
+            matrices.append(matrix)
+        return _Stored(self.lengths[kept].astype(np.int32), np.concatenate(matrices), np.zeros(len(kept)))
 
 
-def _sink(rules: SideRules, block: Block) -> _SentenceSink | _VectorSink:
+def _entries(rules: SideRules, block: Block) -> _SentenceEntries | _VectorEntries:
     if isinstance(block, VectorBlock):
-        return _VectorSink(rules.vector_size, block)
+        return _VectorEntries(rules.vector_size, block)
     assert rules.encoder is not None, "text needs an encoder"
-    return _SentenceSink(rules.encoder, rules.tokenizer, block)
+    return _SentenceEntries(rules.encoder, rules.tokenizer, block)
+
+
+def _tally(lengths: Lengths, stored: _Stored) -> SideTally:
+    bins = np.bincount(np.minimum(lengths // 10, BINS - 1), minlength=BINS)
+    return SideTally(int(lengths.sum()), bins, float(stored.unknown.sum()))

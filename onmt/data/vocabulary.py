@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from onmt.constants import SPECIAL_WORDS, UNK
+from onmt.constants import PAD_WORD, SPECIAL_WORDS, UNK
 from onmt.data.files import replacing
 from onmt.errors import DataError
 
@@ -18,12 +18,14 @@ class Vocabulary:
     Raises DataError when the four special words do not come first, or when a word appears twice.
     """
 
-    __slots__ = ("_ids", "frequencies", "words")
+    __slots__ = ("_ids", "_text_ids", "frequencies", "words")
 
     def __init__(self, words: Sequence[str], frequencies: Sequence[int] | None = None) -> None:
         self.words: tuple[str, ...] = tuple(words)
         self.frequencies: tuple[int, ...] | None = None if frequencies is None else tuple(frequencies)
         self._ids: dict[str, int] = {word: i for i, word in enumerate(self.words)}
+        self._text_ids = _TextIds(self._ids)
+        self._text_ids[PAD_WORD] = UNK
         if self.words[: len(SPECIAL_WORDS)] != SPECIAL_WORDS:
             found = " ".join(self.words[: len(SPECIAL_WORDS)])
             raise DataError(f"a vocabulary starts with {' '.join(SPECIAL_WORDS)}, not with '{found}'")
@@ -61,8 +63,7 @@ class Vocabulary:
 
         `<blank>` in a text is unknown too: PAD means "no word here" and never stands inside a sentence.
         """
-        get = self._ids.get
-        return [get(word, UNK) or UNK for word in words]
+        return list(map(self._text_ids.__getitem__, words))
 
     def word(self, index: int) -> str:
         """The word of id `index` (0-based)."""
@@ -119,6 +120,13 @@ class Vocabulary:
         if not _is_list_of(words, str) or not (frequencies is None or _is_list_of(frequencies, int)):
             raise DataError("a stored vocabulary is damaged: its words or frequencies are no list")
         return cls(words, frequencies)
+
+
+class _TextIds(dict[str, int]):
+    """Ids by word, UNK for all other words; quicker than asking with a default."""
+
+    def __missing__(self, word: str) -> int:
+        return UNK
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.corpus import Block, LineBlock
@@ -24,8 +27,9 @@ class Counts:
 
     def add(self, later: "Counts") -> None:
         """Add the counts of sentences that come later; DataError when they have other numbers of features."""
-        if self.first_sentence and later.first_sentence:
-            _check_same(len(self.features), len(later.features), later.first_sentence)
+        both = self.first_sentence and later.first_sentence
+        if both and len(self.features) != len(later.features):
+            raise _different(len(self.features), len(later.features), later.first_sentence)
         if not self.first_sentence:
             self.first_sentence = later.first_sentence
             self.features = [Counter() for _ in later.features]
@@ -42,16 +46,20 @@ def count_block(
     [block] = hooks.apply([block])
     assert isinstance(block, LineBlock), "vectors have no vocabulary"
     counts = Counts(lines=len(block))
-    for index, sentence in enumerate(read_sentences(block, tokenizer)):
-        if not 0 < len(sentence.words) <= max_length:
-            continue
-        if not counts.first_sentence:
-            counts.first_sentence = block.where(index)
-            counts.features = [Counter() for _ in sentence.features]
-        _check_same(len(counts.features), len(sentence.features), block.where(index))
-        counts.words.update(sentence.words)
-        for counter, labels in zip(counts.features, sentence.features, strict=True):
-            counter.update(labels)
+    sentences = read_sentences(block, tokenizer)
+    lengths = sentences.lengths()
+    counted = np.flatnonzero((lengths > 0) & (lengths <= max_length))
+    if not len(counted):
+        return counts
+    sentences = sentences.select(counted)
+    counts.first_sentence = block.where(int(counted[0]))
+    counts.features = [Counter() for _ in sentences.features[0]]
+    for place, found in enumerate(map(len, sentences.features)):
+        if found != len(counts.features):
+            raise _different(len(counts.features), found, block.where(int(counted[place])))
+    for feature, counter in enumerate(counts.features):
+        counter.update(chain.from_iterable(labels[feature] for labels in sentences.features))
+    counts.words.update(chain.from_iterable(sentences.words))
     return counts
 
 
@@ -107,6 +115,5 @@ def total_counts(parts: Iterable[Counts]) -> Counts:
     return total
 
 
-def _check_same(expected: int, found: int, where: str) -> None:
-    if expected != found:
-        raise DataError(f"{where}: {found} word features, but the sentences before it have {expected}")
+def _different(expected: int, found: int, where: str) -> DataError:
+    return DataError(f"{where}: {found} word features, but the sentences before it have {expected}")

@@ -84,9 +84,10 @@ class VocabularySetup:
         for one in blocks:
             for block in self._hooks.apply([one]):
                 assert isinstance(block, LineBlock), "vectors have no vocabulary"
-                for sentence in read_sentences(block, self._tokenizer):
-                    if sentence.words:
-                        return len(sentence.features)
+                sentences = read_sentences(block, self._tokenizer)
+                for words, features in zip(sentences.words, sentences.features, strict=True):
+                    if words:
+                        return len(features)
         return 0
 
     def _given_words(self) -> Vocabulary | None:

@@ -96,7 +96,7 @@ class Grid:
         return chosen
 
     def satisfied(self, chosen: Candidates) -> Tensor:
-        """Whether hypotheses hold all constraints before their last word, which the length limit cuts, B K."""
+        """Whether hypotheses hold all constraints before their last word, which the limit cuts off, B K."""
         levels = torch.arange(self.slots, device=self.used.device) // self.beam
         complete = self._complete()[:, None]
         return (levels == complete) & (chosen.parents // self.beam == complete)

@@ -90,6 +90,7 @@ def _train_one_of_several(
     """One replica's part; only the first one logs."""
     silent = replace(LoggerOptions(), disable_logs=True)
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
+        select_devices(options, logger)  # -precision is a setting of each process
         train_replica(options, given, replicas, device, logger)
 
 

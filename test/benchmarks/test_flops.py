@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -12,16 +13,21 @@ from onmt.models.spec import (
     BridgeSpec,
     CellSpec,
     ConvolutionalEncoderSpec,
+    ConvolutionsSpec,
     DecoderSpec,
     EmbeddingSpec,
     EncoderSpec,
     ModelSpec,
+    PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
     StackSpec,
     TableSpec,
+    TwinConvolutionalEncoderSpec,
 )
 from onmt.modules.noise import Noise, TrainingStep
+
+Score = Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last"]
 
 SOURCE, TARGET, SENTENCES = 9, 5, 2
 LSTM = StackSpec(layers=2, hidden_size=8, recurrent_dropout=0.1)  # dropout keeps away from fused kernels,
@@ -38,22 +44,30 @@ ENCODERS: dict[str, EncoderSpec] = {
     "pdbrnn_sum": PyramidalEncoderSpec(stack=LSTM, merge="concat", reduction=3, reduction_merge="sum"),
     "cnn": ConvolutionalEncoderSpec(layers=3, kernel=3, hidden_size=8),
 }
+UNLIKE_DECODER: dict[str, EncoderSpec] = {
+    "conv": TwinConvolutionalEncoderSpec(
+        keys=ConvolutionsSpec(units=5, kernel=3, layers=2),
+        values=ConvolutionsSpec(units=7, kernel=5, layers=3),
+    ),
+    "pooling": PoolingEncoderSpec(),
+}
 
 
 def model_spec(
     encoder: EncoderSpec = ENCODERS["rnn"],
-    attention: AttentionSpec = AttentionSpec(),  # noqa: B008 - frozen
+    score: Score = "general",
     stack: StackSpec = LSTM,
-    source_dim: int = 6,
 ) -> ModelSpec:
-    bridge = BridgeSpec(kind="dense")
-    embedding = EmbeddingSpec(tables=(TableSpec(size=11, dim=4), TableSpec(size=7, dim=3)))
+    tables = (TableSpec(size=11, dim=4), TableSpec(size=7, dim=3))
+    decoder = DecoderSpec(
+        embedding=EmbeddingSpec(tables=tables), stack=stack, attention=AttentionSpec(score=score, units=3)
+    )
     return ModelSpec(
         model_type="seq2seq",
-        source=EmbeddingSpec(tables=(TableSpec(size=10, dim=source_dim),)),
+        source=EmbeddingSpec(tables=(TableSpec(size=10, dim=6),)),
         encoder=encoder,
-        bridge=bridge,
-        decoder=DecoderSpec(embedding=embedding, stack=stack, attention=attention),
+        bridge=BridgeSpec(kind="dense"),
+        decoder=decoder,
         outputs=(11, 7),
     )
 
@@ -85,28 +99,44 @@ def counted(spec: ModelSpec) -> int:
     return counter.get_total_flops()
 
 
+def agrees(spec: ModelSpec) -> bool:
+    return SENTENCES * flops.forward_flops(spec, SOURCE, TARGET) == counted(spec)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_counts_what_torch_counts(name: str) -> None:
-    spec = model_spec(ENCODERS[name])
-    assert SENTENCES * flops.forward_flops(spec, SOURCE, TARGET) == counted(spec)
+    assert agrees(model_spec(ENCODERS[name]))
 
 
-@pytest.mark.parametrize("score", ["general", "dot", "last"])
-def test_attention_counts_what_torch_counts(score: str) -> None:
-    spec = model_spec(attention=AttentionSpec(score=score))  # type: ignore[arg-type]
-    assert SENTENCES * flops.forward_flops(spec, SOURCE, TARGET) == counted(spec)
+@pytest.mark.parametrize("name", UNLIKE_DECODER)
+def test_encoders_of_any_width_count_what_torch_counts(name: str) -> None:
+    assert agrees(model_spec(UNLIKE_DECODER[name], score="projected_dot"))
 
 
-def test_concat_attention_by_hand() -> None:
-    """Per memory position a key (8 x 8) once; per step a query (8 x 8), then a score and a sum (8 each)."""
-    concat, last = (model_spec(attention=AttentionSpec(score=score)) for score in ("concat", "last"))  # type: ignore[arg-type]
-    difference = flops.forward_flops(concat, SOURCE, TARGET) - flops.forward_flops(last, SOURCE, TARGET)
-    assert difference == SOURCE * 128 + TARGET * (128 + SOURCE * (16 + 16))
+@pytest.mark.parametrize("score", ["general", "dot", "last", "projected_dot"])
+def test_attention_counts_what_torch_counts(score: Score) -> None:
+    assert agrees(model_spec(score=score))
+
+
+@pytest.mark.parametrize(("score", "width"), [("concat", 8), ("bahdanau", 3)])
+def test_additive_attention_by_hand(score: Score, width: int) -> None:
+    """A key (8 x width) per memory position; a query, and per position a score and a sum of 8, per step."""
+    difference = flops.forward_flops(model_spec(score=score), SOURCE, TARGET)
+    difference -= flops.forward_flops(model_spec(score="last"), SOURCE, TARGET)
+    assert difference == SOURCE * 2 * 8 * width + TARGET * (2 * 8 * width + SOURCE * 2 * (width + 8))
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_layers_that_pass_their_input_on_count_what_torch_counts(dense: bool) -> None:
+    wide = replace(LSTM, residual="concat", residual_dense=dense)
+    spec = model_spec(RecurrentEncoderSpec(kind="rnn", stack=wide), score="projected_dot")
+    assert spec.decoder is not None
+    decoder = replace(spec.decoder, stack=wide, feed="context", mix="identity")
+    assert agrees(replace(spec, decoder=decoder))
 
 
 def test_a_gru_decoder_counts_what_torch_counts() -> None:
-    spec = model_spec(ENCODERS["rnn_gru"], stack=GRU)
-    assert SENTENCES * flops.forward_flops(spec, SOURCE, TARGET) == counted(spec)
+    assert agrees(model_spec(ENCODERS["rnn_gru"], stack=GRU))
 
 
 def test_one_layer_by_hand() -> None:

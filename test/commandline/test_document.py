@@ -4,6 +4,8 @@ import pytest
 
 from onmt.commandline.document import main, reference_page, scripts
 
+PAGES = Path(__file__).parents[2] / "docs" / "options"
+
 
 def test_a_page_for_every_script(tmp_path, capsys):
     assert main([str(tmp_path / "options")]) == 0
@@ -32,3 +34,9 @@ def test_help_texts_are_sentences(script):
             text = line.partition("<br/>")[2]
             assert text[:1].isupper() or text.startswith(("`", "-"))
             assert text.endswith((".", ".)", "?"))
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda script: script.name)
+def test_the_pages_of_the_repository_are_up_to_date(script):
+    page = PAGES / f"{Path(script.name).stem}.md"
+    assert page.read_text(encoding="utf-8") == reference_page(script), "run `make docs`"

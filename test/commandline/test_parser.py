@@ -353,6 +353,10 @@ class TestSaveConfig:
         refusal(script, [*SAVE, "-layers", "0", "-save_config", str(saved)])
         assert not saved.exists()
 
+    def test_a_device_is_written_to_directly(self, script):
+        options(script, "-save_config", os.devnull)
+        assert not os.path.isfile(os.devnull)
+
     def test_a_folder_that_is_not_there(self, script, tmp_path):
         saved = tmp_path / "no" / "saved.conf"
         with pytest.raises(OnmtError) as caught:

@@ -228,7 +228,7 @@ def run_failing(flags: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
         (b"a\nb\n", b"x\n", [], 1, "train.tgt has 1 lines but"),
         (b"a\n\xff\n", b"x\ny\n", [], 1, "train.src, line 2, byte offset 0: not valid UTF-8"),
         (b"", b"", [], 1, "none of 0 sentences can be used"),
-        (b"a a\n\n", b"x\ny\n", ["-src_seq_length", "1"], 1, "source longer than 1: 1, source empty: 1"),
+        (b"a a\n\n", b"x\ny\n", ["-src_seq_length", "1"], 1, "source empty: 1, source longer than 1: 1"),
         ("a￨X\nb\n".encode(), b"x\ny\n", [], 1, "train.src, line 2: 0 word features"),
         (b"a\n", b"x\n", ["-features_vocabs_prefix", "nowhere"], 0, ""),
         (

@@ -7,7 +7,7 @@ from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.corpus import Block, LineBlock, VectorBlock
 from onmt.data.encoding import BlockEncoder, EncodedBlock, SideRules
 from onmt.data.reading import make_tokenizer
-from onmt.data.sentences import Sentence, SentenceEncoder, read_sentences
+from onmt.data.sentences import SentenceEncoder, Sentences, read_sentences
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.options import TokenizerOptions
@@ -20,18 +20,16 @@ def block(*lines: str) -> LineBlock:
     return LineBlock("f", "".join(line + "\n" for line in lines).encode(), range(1, len(lines) + 1))
 
 
-def sentences(*lines: str) -> list[Sentence]:
-    return list(read_sentences(block(*lines), None))
-
-
 def test_words_features_and_placeholders() -> None:
-    assert sentences("a b", "", "a￨X￨1  b￨Y￨2", "￨X b￨Y", "a ｟year：2026｠ ｟x｠") == [
-        Sentence(["a", "b"], []),
-        Sentence([], []),
-        Sentence(["a", "b"], [["X", "Y"], ["1", "2"]]),
-        Sentence(["b"], [["Y"]]),
-        Sentence(["a", "｟year｠", "｟x｠"], []),
+    found = read_sentences(block("a b", "", "a￨X￨1  b￨Y￨2", "￨X b￨Y", "a ｟year：2026｠ ｟x｠"), None)
+    assert list(zip(found.words, found.features, strict=True)) == [
+        (["a", "b"], []),
+        ([], []),
+        (["a", "b"], [["X", "Y"], ["1", "2"]]),
+        (["b"], [["Y"]]),
+        (["a", "｟year｠", "｟x｠"], []),
     ]
+    assert found.lengths().tolist() == [2, 0, 2, 1, 3]
 
 
 @pytest.mark.parametrize(
@@ -39,28 +37,29 @@ def test_words_features_and_placeholders() -> None:
 )
 def test_features_that_do_not_fit_are_refused(line: str, message: str) -> None:
     with pytest.raises(DataError, match=f"f, line 2: .*{message}"):
-        sentences("a", line)
+        read_sentences(block("a", line), None)
 
 
 def test_lines_are_tokenized_on_the_fly() -> None:
     tokenizer = make_tokenizer(TokenizerOptions(mode="aggressive", joiner_annotate=True, case_feature=True))
-    assert list(read_sentences(block("Hello, World"), tokenizer)) == [
-        Sentence(["hello", "￭,", "world"], [["C", "N", "C"]])
-    ]
+    found = read_sentences(block("Hello, World"), tokenizer)
+    assert found == Sentences([["hello", "￭,", "world"]], [[["C", "N", "C"]]])
     assert make_tokenizer(TokenizerOptions(mode="space")) is None
 
 
 @pytest.mark.parametrize(
-    ("marked", "shifted", "expected"),
+    ("marked", "shifted", "words", "labels"),
     [
-        (False, True, [[4, UNK, 5], [5, 4, 5]]),
-        (True, True, [[BOS, 4, UNK, 5, EOS], [EOS, BOS, 5, 4, 5]]),
-        (True, False, [[BOS, 4, UNK, 5, EOS], [BOS, 5, 4, 5, EOS]]),
+        (False, True, [4, UNK, 5, 5], [5, 4, 5, 4]),
+        (True, True, [BOS, 4, UNK, 5, EOS, BOS, 5, EOS], [EOS, BOS, 5, 4, 5, EOS, BOS, 4]),
+        (True, False, [BOS, 4, UNK, 5, EOS, BOS, 5, EOS], [BOS, 5, 4, 5, EOS, BOS, 4, EOS]),
     ],
 )
-def test_encoding(marked: bool, shifted: bool, expected: list[list[int]]) -> None:
-    sentence = Sentence(["a", "zz", "b"], [["Y", "X", "Y"]])
-    assert SentenceEncoder((WORDS, LABELS), marked, shifted).encode(sentence) == expected
+def test_encoding(marked: bool, shifted: bool, words: list[int], labels: list[int]) -> None:
+    sentences = Sentences([["a", "zz", "b"], ["b"]], [[["Y", "X", "Y"]], [["X"]]])
+    encoder = SentenceEncoder((WORDS, LABELS), marked, shifted)
+    assert encoder.encode(sentences).T.tolist() == [words, labels]
+    assert encoder.stored_lengths(sentences.lengths()).sum() == len(words)
 
 
 def encode(*blocks: Block, same_length: bool = False, **rules: int) -> EncodedBlock:

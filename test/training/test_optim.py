@@ -106,8 +106,6 @@ def test_a_foreign_state_is_refused() -> None:
         OPTIMIZERS["sgd"]({"a": torch.zeros(3)}).load_state(state)
     with pytest.raises(CheckpointError, match="does not fit parameter 'a'"):
         OPTIMIZERS["adam"]({"a": torch.zeros(4)}).load_state(state)
-    with pytest.raises(CheckpointError, match="does not fit parameter 'b'"):
-        OPTIMIZERS["adam"]({"b": torch.zeros(3)}).load_state(state)
 
 
 @pytest.mark.parametrize("max_norm", [0.0, 0.5, 100.0])

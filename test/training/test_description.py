@@ -1,0 +1,67 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from onmt.commandline.parser import parse
+from onmt.commands.train import SCRIPT
+from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.training.description import describe_model
+
+GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "lua"
+LOGS = sorted(GOLDEN.glob("*/train.log"))
+
+
+def test_a_translation_model() -> None:
+    options = Seq2SeqModelOptions(encoder_type="gnmt", layers=3, word_vec_size=8, rnn_size=12, dropout=0.25)
+    assert describe_model(spec_from_options(options, DataSizes(src=(30, 7), tgt=(29,)))) == [
+        " * Encoder:",
+        "   - word embeddings size: 8",
+        "   - features embeddings sizes: 3",
+        "   - type: GNMT",
+        "   - structure: cell = LSTM; layers = 3; rnn_size = 12; dropout = 0.25 (naive)",
+        " * Decoder:",
+        "   - word embeddings size: 8",
+        "   - attention: global (general)",
+        "   - structure: cell = LSTM; layers = 3; rnn_size = 12; dropout = 0.25 (naive)",
+        " * Bridge: copy",
+    ]
+
+
+def test_vectors() -> None:
+    options = Seq2SeqModelOptions(
+        encoder_type="pdbrnn", rnn_size=12, dropout_type="variational", attention="none"
+    )
+    lines = describe_model(spec_from_options(options, DataSizes(src=(), tgt=(29,), src_vector_size=40)))
+    assert lines[1:4] == [
+        "   - vectors size: 40",
+        "   - type: pyramidal deep bidirectional RNN",
+        "   - structure: cell = LSTM; layers = 2; rnn_size = 12; dropout = 0.3 (variational)",
+    ]
+    assert "   - attention: none" in lines
+
+
+@pytest.mark.skipif(not LOGS, reason="the golden logs are not here")
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.parent.name)
+def test_the_original_s_lines(path: Path, tiny_data: str) -> None:
+    commands = (path.parent / "cmd.txt").read_text().splitlines()
+    argv = shlex.split(next(line for line in commands if "train.lua" in line))[2:]
+    argv[argv.index("-data") + 1] = tiny_data
+    options = parse(SCRIPT, argv).options
+    log = path.read_text()
+    features = re.search(r"additional features: (?:source = )?(\d)(?:; target = (\d))?", log)
+    assert features is not None
+    # The log does not tell how many labels a feature has, so the widths that come from there are not
+    # compared.
+    src = (30, *[7] * int(features[1]))
+    tgt = (29, *[7] * int(features[2])) if features[2] else ()
+    lines = describe_model(spec_from_options(options, DataSizes(src=src, tgt=tgt)))
+    expected = [line.partition("] ")[2] for line in log.splitlines()]
+    start, end = expected.index("Building model..."), expected.index("Initializing parameters...")
+    assert list(map(_without_widths, lines)) == list(map(_without_widths, expected[start + 1 : end]))
+
+
+def _without_widths(line: str) -> str:
+    return re.sub("(features embeddings sizes): .*", r"\1", line)

@@ -1,0 +1,85 @@
+"""Two processes on the CPU, exchanging gradients through gloo."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from onmt.checkpoint import load_checkpoint
+from onmt.commandline.parser import parse
+from onmt.commands.train import SCRIPT
+from onmt.data.dataset import epoch_order, plan_batches
+from onmt.data.shards import open_prepared
+from onmt.logger import Logger, LoggerOptions
+from onmt.models.base import Model
+from onmt.training.optim import OPTIMIZERS, scale_and_clip
+from onmt.training.parallel import ReplicaError, run_in_processes, torchrun_rank
+from onmt.training.run import _train_one_of_several
+from onmt.training.starting_point import new_model
+
+CPU = torch.device("cpu")
+
+
+def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
+    """One epoch in this process, two consecutive batches to an update."""
+    train = open_prepared(data).train
+    plan = plan_batches(train.src_lengths, 10, 1800, False)
+    order = epoch_order(len(plan), 1, 0, 3435)
+    parameters = dict(model.named_parameters())
+    optimizer = OPTIMIZERS["adam"](parameters)
+    for first in range(0, len(order), 2):
+        sentences = 0
+        for parameter in parameters.values():
+            parameter.grad = None
+        for index in order[first : first + 2]:
+            loss = model.loss(train.batch(plan[int(index)]), None)
+            loss.total.backward()
+            sentences += loss.divisor
+        gradients = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+        scale_and_clip(gradients, sentences, 5.0)
+        optimizer.step(gradients, 0.01)
+    return {name: parameter.detach() for name, parameter in parameters.items()}
+
+
+def test_two_replicas_train_as_one_with_both_batches(
+    tiny_data: str, tiny_model: list[str], tmp_path: Path
+) -> None:
+    argv = [
+        *tiny_model,
+        "-data",
+        tiny_data,
+        "-save_model",
+        str(tmp_path / "m"),
+        "-end_epoch",
+        "1",
+        "-dropout",
+        "0",
+    ]
+    parsed = parse(SCRIPT, argv)
+    run_in_processes(partial(_train_one_of_several, parsed.options, parsed.given), (CPU, CPU), use_nccl=True)
+    (path,) = tmp_path.glob("m_epoch1_*")
+    content = load_checkpoint(path)
+    assert content["training"]["batching"]["replicas"] == 2
+    start = new_model(parsed.options, open_prepared(tiny_data), Logger(LoggerOptions(), None))
+    for name, weight in expected_weights(start.model, tiny_data).items():
+        torch.testing.assert_close(content["weights"][name], weight, rtol=0, atol=2e-6)
+
+
+def test_a_failure_of_one_replica_ends_all(
+    tiny_data: str, tiny_model: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*tiny_model, "-data", tiny_data, "-save_model", "/nowhere/m", "-save_every", "2"]
+    parsed = parse(SCRIPT, argv)
+    work = partial(_train_one_of_several, parsed.options, parsed.given)
+    with pytest.raises(ReplicaError, match="cannot write the checkpoint '/nowhere/m_checkpoint") as caught:
+        run_in_processes(work, (CPU, CPU), use_nccl=False)
+    assert caught.value.exit_code == 1
+    assert capfd.readouterr().err == ""
+
+
+def test_torchrun_is_recognised() -> None:
+    assert torchrun_rank({}) is None
+    assert torchrun_rank({"RANK": "0", "WORLD_SIZE": "1"}) is None
+    assert torchrun_rank({"WORLD_SIZE": "2"}) is None
+    assert torchrun_rank({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)

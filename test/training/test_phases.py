@@ -1,0 +1,31 @@
+import re
+
+import pytest
+
+from onmt.training.phases import Phases
+
+
+def test_phases_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 3.0, 10.0, 11.0, 20.0, 20.0])
+    monkeypatch.setattr("onmt.training.phases._now", lambda: next(clock))
+    phases = Phases(enabled=True)
+    with phases.during("forward"):
+        pass
+    assert list(phases.waiting("data", ["batch"])) == ["batch"]
+    assert phases.summary() == "Profile: forward = 3.0 s (75%) ; data = 1.0 s (25%)"
+    assert phases.summary() is None
+
+
+def test_an_exception_still_counts() -> None:
+    phases = Phases(enabled=True)
+    with pytest.raises(ValueError, match="oops"), phases.during("forward"):
+        raise ValueError("oops")
+    assert re.fullmatch(r"Profile: forward = \d\.\d s \(100%\)", phases.summary() or "")
+
+
+def test_disabled_phases_measure_nothing() -> None:
+    phases = Phases(enabled=False)
+    with phases.during("forward"):
+        pass
+    assert list(phases.waiting("data", range(3))) == [0, 1, 2]
+    assert phases.summary() is None

@@ -1,0 +1,114 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from onmt.commandline import instances
+from onmt.training.options import TrainSeq2SeqOptions
+from onmt.training.restart import Restart, restart_options
+
+BASE = TrainSeq2SeqOptions(data="d", save_model="m", train_from="x.pt")
+SAVED = instances.to_dict(replace(BASE, rnn_size=64, dropout=0.1, optim="adam", learning_rate=0.002, seed=7))
+
+
+def restart(
+    saved: dict[str, Any], rate: float = 0.001, epoch: int = 4, **given: Any
+) -> Restart[TrainSeq2SeqOptions]:
+    """Restart with these options on the command line."""
+    continues = given.pop("continue_", False)
+    flags = frozenset(given)
+    return restart_options(replace(BASE, **given, continue_=continues), flags, saved, rate, epoch)
+
+
+def test_structure_comes_from_the_checkpoint() -> None:
+    result = restart(SAVED)
+    assert result.options.rnn_size == 64
+    assert not result.warnings
+
+
+def test_structure_cannot_be_changed() -> None:
+    result = restart(SAVED, rnn_size=500, param_init=0.3)
+    assert result.options.rnn_size == 64
+    assert result.options.param_init == 0.1
+    assert [warning for warning in result.warnings if "Cannot change" in warning] == result.warnings
+    assert len(result.warnings) == 2
+
+
+def test_repeating_the_stored_structure_is_no_change() -> None:
+    result = restart(SAVED, rnn_size=64, src_word_vec_size=(500,))
+    assert not result.warnings
+
+
+def test_dropout_is_kept_or_changed() -> None:
+    assert restart(SAVED).options.dropout == 0.1
+    result = restart(SAVED, dropout=0.5)
+    assert result.options.dropout == 0.5
+    assert result.applied == [" * dropout = 0.5"]
+
+
+def test_training_options_are_new_without_continue() -> None:
+    options = restart(SAVED).options
+    assert (options.optim, options.learning_rate) == ("sgd", 1.0)
+
+
+def test_training_options_are_restored_by_continue() -> None:
+    result = restart(SAVED, continue_=True, optim="sgd")
+    assert result.options.continue_
+    assert (result.options.optim, result.options.learning_rate) == ("adam", 0.002)
+    assert result.warnings == ["Cannot change the option -optim with -continue. Ignoring."]
+
+
+def test_what_is_neither_is_never_restored() -> None:
+    saved = SAVED | {"max_batch_size": 3, "end_epoch": 99, "save_every": 1, "report_every": 2}
+    options = restart(saved, continue_=True).options
+    assert (options.max_batch_size, options.end_epoch) == (BASE.max_batch_size, BASE.end_epoch)
+
+
+@pytest.mark.parametrize(("flag", "value"), [("learning_rate", 0.7), ("start_epoch", 2)])
+def test_another_rate_or_epoch_cancels_continue(flag: str, value: float) -> None:
+    given: dict[str, Any] = {flag: value}
+    result = restart(SAVED, continue_=True, **given)
+    assert not result.options.continue_
+    assert result.options.optim == "sgd"
+    assert result.warnings == [f"-{flag} {value:g} is not that of the checkpoint: -continue is cancelled."]
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.001])
+def test_the_stored_or_the_present_rate_cancels_nothing(rate: float) -> None:
+    result = restart(SAVED, continue_=True, learning_rate=rate, start_epoch=4)
+    assert result.options.continue_
+    assert result.options.learning_rate == 0.002
+
+
+def test_the_seed_is_kept_unless_given() -> None:
+    assert restart(SAVED).options.seed == 7
+    assert restart(SAVED, seed=8).options.seed == 8
+
+
+def test_scheduled_sampling_is_kept_unless_given() -> None:
+    saved = SAVED | {"scheduled_sampling": 0.5}
+    assert restart(saved).options.scheduled_sampling == 0.5
+    assert restart(saved, scheduled_sampling=0.9).options.scheduled_sampling == 0.9
+
+
+def test_lua_s_types_are_understood() -> None:
+    saved = {
+        "rnn_size": 12.0,
+        "input_feed": 0,
+        "src_word_vec_size": [8.0, 3.0],
+        "fix_word_vecs_enc": "false",
+        "dropout": 0,
+        "brnn": True,
+        "unknown": "whatever",
+        "layers": "many",
+        "tgt_word_vec_size": 5,
+    }
+    options = restart(saved).options
+    assert options.rnn_size == 12
+    assert isinstance(options.rnn_size, int)
+    assert options.input_feed is False
+    assert options.src_word_vec_size == (8, 3)
+    assert options.fix_word_vecs_enc is False
+    assert options.dropout == 0.0
+    assert options.layers == BASE.layers
+    assert options.tgt_word_vec_size == BASE.tgt_word_vec_size
