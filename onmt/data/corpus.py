@@ -53,18 +53,22 @@ class LineBlock:
 
 @dataclass(frozen=True)
 class VectorBlock:
-    """Sequences of vectors (frames x dimension, float32) of a file; `numbers`: the lines where they begin."""
+    """Sequences of vectors (frames x dimension, float32) of one file.
+
+    `numbers`: the lines where they begin or, in a binary file, their places; `unit` says which.
+    """
 
     path: str
     matrices: Sequence[npt.NDArray[np.float32]]
     numbers: Sequence[int]
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def where(self, index: int) -> str:
         """The place of an entry, for messages."""
-        return f"{self.path}, line {self.numbers[index]}"
+        return f"{self.path}, {self.unit} {self.numbers[index]}"
 
 
 Block = LineBlock | VectorBlock

@@ -28,6 +28,7 @@ class _Entry:
     key: str
     number: int
     value: bytes | npt.NDArray[np.float32]  # the rest of the line, or frames x dimension
+    unit: str = "line"
 
 
 def read_by_key(
@@ -113,9 +114,8 @@ def _block(path: str, entries: list[_Entry]) -> Block:
     lines = [entry.value for entry in entries if isinstance(entry.value, bytes)]
     if lines:
         return LineBlock(path, b"\n".join(lines) + b"\n", numbers)
-    return VectorBlock(
-        path, [entry.value for entry in entries if not isinstance(entry.value, bytes)], numbers
-    )
+    matrices = [entry.value for entry in entries if not isinstance(entry.value, bytes)]
+    return VectorBlock(path, matrices, numbers, entries[0].unit)
 
 
 def _text_entries(file: BinaryIO, path: str) -> Iterator[_Entry]:
@@ -126,14 +126,14 @@ def _text_entries(file: BinaryIO, path: str) -> Iterator[_Entry]:
 
 def _vector_entries(file: BinaryIO, path: str) -> Iterator[_Entry]:
     for entry in read_archive(file, path):
-        yield _Entry(entry.key, entry.number, entry.matrix)
+        yield _Entry(entry.key, entry.number, entry.matrix, entry.unit)
 
 
 def _unique(entries: Iterator[_Entry], path: str) -> Iterator[_Entry]:
     seen: dict[str, int] = {}
     for entry in entries:
         if entry.key in seen:
-            raise _repeated(path, entry.number, entry.key, seen[entry.key])
+            raise _repeated(path, entry.number, entry.key, seen[entry.key], entry.unit)
         seen[entry.key] = entry.number
         yield entry
 
@@ -147,5 +147,5 @@ def _split_key(line: bytes, path: str, number: int) -> tuple[str, bytes]:
     return decode_line(key, path, number), rest
 
 
-def _repeated(path: str, number: int, key: str, first: int) -> DataError:
-    return DataError(f"{path}, line {number}: the key '{key}' is already on line {first}")
+def _repeated(path: str, number: int, key: str, first: int, unit: str = "line") -> DataError:
+    return DataError(f"{path}, {unit} {number}: the key '{key}' is already that of {unit} {first}")

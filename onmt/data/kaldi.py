@@ -1,8 +1,13 @@
-"""Kaldi text archives: `key [`, a row of numbers per line, the last one closed by `]`."""
+"""Kaldi archives of vector sequences.
 
-from collections.abc import Iterator
+Text: `key [`, a row of numbers per line, the last one closed by `]`. Binary: read with the package kaldiio.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import chain
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,27 +15,63 @@ import numpy.typing as npt
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
+_BINARY_MARK: Final = b"\0B"
+_LONGEST_KEY: Final = 1000
+
+
+class Readable(Protocol):
+    """What is read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes."""
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """The next line."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """A sequence of vectors; `number` is the line of its key, from 1."""
+    """A sequence of vectors; `number` is that of its line in a text, of the entry in a binary archive."""
 
     key: str
-    number: int
+    number: int  # from 1
     matrix: npt.NDArray[np.float32]  # frames x dimension; 0 x 0 when empty
+    unit: Literal["line", "entry"] = "line"
 
 
-def read_archive(file: BinaryIO, path: str) -> Iterator[ArchiveEntry]:
-    """The entries of a text archive, one at a time.
+def read_archive(file: Readable, path: str) -> Iterator[ArchiveEntry]:
+    """The entries of an archive, one at a time.
 
-    Raises DataError naming file and line for a row of another dimension than all others of the archive, for
-    something that is no finite number, and for an entry that is not closed.
+    Raises DataError naming file and place for a row of another dimension than all others of the archive, for
+    something that is no finite number, and for an entry that is not complete.
     """
+    start = _until_blank(file)
+    if start.endswith(b" "):
+        start += file.read(len(_BINARY_MARK))
+    if start.endswith(b" " + _BINARY_MARK):
+        yield from _read_binary(start, file, path)
+    else:
+        yield from _read_text(chain(io.BytesIO(start + file.readline()), file), path)
+
+
+def _until_blank(file: Readable) -> bytes:
+    start = b""
+    while len(start) < _LONGEST_KEY and not start.endswith((b" ", b"\n")):
+        byte = file.read(1)
+        if not byte:
+            break
+        start += byte
+    return start
+
+
+def _read_text(lines: Iterable[bytes], path: str) -> Iterator[ArchiveEntry]:
     rows: list[npt.NDArray[np.float32]] = []
     key: str | None = None
     begun = 0
     dimension: int | None = None
-    for number, raw in enumerate(file, start=1):
+    for number, raw in enumerate(lines, start=1):
         where = f"{path}, line {number}"
         fields = decode_line(raw, path, number).split()
         if key is None:
@@ -78,3 +119,56 @@ def _number(field: str, where: str) -> float:
     except ValueError:
         pass
     raise DataError(f"{where}: '{field[:80]}' is not a number")
+
+
+class _Rewound:
+    """A file with some bytes put back in front."""
+
+    def __init__(self, first: bytes, file: Readable) -> None:
+        self._first = first
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        taken, self._first = self._first[:size], self._first[size:]
+        return taken + self._file.read(size - len(taken)) if len(taken) < size else taken
+
+
+def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEntry]:
+    """`start`: the first key, the blank after it, and the mark of a binary entry, already read."""
+    # Only this function of kaldiio: its reader of whole archives would also unpickle what is in them.
+    read_matrix = _kaldiio_function(path)
+    dimension: int | None = None
+    number = 0
+    while start:
+        number += 1
+        where = f"{path}, entry {number}"
+        key = decode_line(start.removesuffix(b" " + _BINARY_MARK), path, number)
+        if not start.endswith(b" " + _BINARY_MARK) or not key:
+            raise DataError(f"{where}: expected a key and a binary matrix")
+        try:
+            found = read_matrix(_Rewound(_BINARY_MARK, file))
+            matrix = np.atleast_2d(np.asarray(found, dtype=np.float32))
+        except Exception as error:  # kaldiio raises whatever comes of wrong bytes
+            raise DataError(
+                f"{where}: the matrix of '{key}' cannot be read; is the file complete?"
+            ) from error
+        if not np.isfinite(matrix).all():
+            raise DataError(f"{where}: a value of '{key}' is not a finite number of single precision")
+        if matrix.size:
+            dimension = matrix.shape[1] if dimension is None else dimension
+            if matrix.shape[1] != dimension:
+                raise DataError(f"{where}: rows of {matrix.shape[1]} numbers, others have {dimension}")
+        else:
+            matrix = np.zeros((0, 0), dtype=np.float32)
+        yield ArchiveEntry(key, number, matrix, unit="entry")
+        start = _until_blank(file)
+        if start:
+            start += file.read(len(_BINARY_MARK))
+
+
+def _kaldiio_function(path: str) -> Any:
+    try:
+        from kaldiio.matio import read_matrix_or_vector
+    except ImportError as error:
+        raise DataError(f"{path}: a binary Kaldi archive; reading it needs the package kaldiio") from error
+    return read_matrix_or_vector

@@ -172,7 +172,7 @@ def _keyed_lines(file: BinaryIO, path: str) -> Iterator[tuple[str, str, str]]:
 def _vector_inputs(file: BinaryIO, path: str) -> Iterator[Input]:
     seen: set[str] = set()
     for entry in read_archive(file, _shown(path)):
-        where = f"{_shown(path)}, line {entry.number}"
+        where = f"{_shown(path)}, {entry.unit} {entry.number}"
         if entry.key in seen:
             raise DataError(f"{where}: the key '{entry.key}' appears for the second time")
         seen.add(entry.key)

@@ -59,8 +59,8 @@ def test_vectors_match_by_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("src", "tgt", "message"),
     [
-        (b"a x\na y\n", b"a 1\n", "src, line 2: the key 'a' is already on line 1"),
-        (b"a x\n", b"a 1\na 2\n", "tgt, line 2: the key 'a' is already on line 1"),
+        (b"a x\na y\n", b"a 1\n", "src, line 2: the key 'a' is already that of line 1"),
+        (b"a x\n", b"a 1\na 2\n", "tgt, line 2: the key 'a' is already that of line 1"),
         (b"a x\n", b"a 1\nb 2\n", "tgt, line 2: the key 'b' is not in"),
         (b"a x\n\n", b"a 1\n", "src, line 2: expected a key"),
         (b"a x\n", b"  \n", "tgt, line 1: expected a key"),

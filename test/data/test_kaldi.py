@@ -1,6 +1,9 @@
 """onmt/data/kaldi.py"""
 
+import contextlib
+import importlib.util
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,9 @@ from hypothesis import strategies as st
 
 from onmt.data.kaldi import read_archive
 from onmt.errors import DataError
+
+kaldiio_missing = importlib.util.find_spec("kaldiio") is None
+needs_kaldiio = pytest.mark.skipif(kaldiio_missing, reason="kaldiio is not installed")
 
 
 def read(content: str | bytes) -> list[tuple[str, int, list[list[float]]]]:
@@ -79,3 +85,60 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     except DataError:
         return
     assert len(entries) == content.count(b"]")
+
+
+def binary_entry(key: bytes, kind: bytes, rows: int, columns: int, values: np.ndarray) -> bytes:
+    sizes = b"".join(b"\x04" + size.to_bytes(4, "little") for size in (rows, columns))
+    return key + b" \0B" + kind + b" " + sizes + values.tobytes()
+
+
+ONE = binary_entry(b"k1", b"FM", 2, 3, np.arange(6, dtype=np.float32))
+TWO = binary_entry(b"k2", b"DM", 1, 3, np.array([7.0, 8.0, 9.5]))
+EMPTY = binary_entry(b"k0", b"FM", 0, 0, np.zeros(0))
+
+
+@needs_kaldiio
+def test_binary_archives() -> None:
+    assert read(ONE + EMPTY + TWO) == [
+        ("k1", 1, [[0, 1, 2], [3, 4, 5]]),
+        ("k0", 2, []),
+        ("k2", 3, [[7, 8, 9.5]]),
+    ]
+
+
+@needs_kaldiio
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (ONE[:-1], "f.ark, entry 1: the matrix of 'k1' cannot be read"),
+        (ONE + b"k2 x", "f.ark, entry 2: expected a key and a binary matrix"),
+        (
+            ONE + binary_entry(b"k2", b"FM", 1, 2, np.zeros(2, np.float32)),
+            "entry 2: rows of 2 numbers, others have 3",
+        ),
+        (
+            binary_entry(b"k", b"FM", 1, 1, np.array([np.nan], np.float32)),
+            "entry 1: a value of 'k' is not a finite",
+        ),
+        (b"k \0BPKL c__builtin__", "entry 1: the matrix of 'k' cannot be read"),
+        (b"\xff \0BFM ", "byte offset 0: not valid UTF-8"),
+    ],
+)
+def test_damaged_binary_archives_are_refused_by_entry(content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        read(content)
+    assert message in str(error.value)
+
+
+@needs_kaldiio
+@settings(max_examples=100, deadline=None)
+@given(content=st.binary(max_size=40))
+def test_any_bytes_in_a_binary_archive_are_read_or_refused(content: bytes) -> None:
+    with contextlib.suppress(DataError):
+        read(ONE + b"k2 \0B" + content)
+
+
+def test_a_binary_archive_without_kaldiio_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kaldiio.matio", None)
+    with pytest.raises(DataError, match="needs the package kaldiio"):
+        read(ONE)
