@@ -44,6 +44,17 @@ CHOSEN_DIFFERENCES = {
     "seqtagger_crf": "our validation leaves the transitions alone; new ones are drawn",
 }
 RUNS = sorted(path.parent.name for path in GOLDEN.glob("*/trajectory.json"))
+ALWAYS = {
+    "continue_adam",
+    "sgd_min_lr",
+    "cnn_dense",
+    "srcf1tgtf2",
+    "lm",
+    "seqtagger",
+    "sched_sampling0",
+    "uneven_attn_concat",
+}
+"""Runs that every test run repeats; the others are marked slow."""
 
 pytestmark = pytest.mark.skipif(not RUNS, reason="the golden runs are not here")
 
@@ -186,7 +197,14 @@ def trajectory(name: str) -> Any:
     return json.loads((GOLDEN / name / "trajectory.json").read_text())
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name not in CHOSEN_DIFFERENCES])
+REPEATABLE = [
+    pytest.param(name, marks=[] if name in ALWAYS else [pytest.mark.slow])
+    for name in RUNS
+    if name not in CHOSEN_DIFFERENCES
+]
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
 def test_the_original_is_repeated(
     name: str,
     workspace: Path,

@@ -66,6 +66,7 @@ def test_two_replicas_train_as_one_with_both_batches(
         torch.testing.assert_close(content["weights"][name], weight, rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_failure_of_one_replica_ends_all(
     tiny_data: str, tiny_model: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
