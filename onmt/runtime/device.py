@@ -4,6 +4,7 @@ import torch
 
 from onmt.errors import OptionError
 from onmt.logger import Logger
+from onmt.runtime.memory import keep_freed_memory
 from onmt.runtime.options import DeviceOptions
 
 
@@ -13,6 +14,7 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
     Raises OptionError when one is not there, unless `-fallback_to_cpu` was given.
     """
     torch.set_float32_matmul_precision("medium" if options.allows_bfloat16 else "highest")
+    keep_freed_memory()
     if not options.wants_gpu:
         return [torch.device("cpu")]
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
