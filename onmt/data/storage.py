@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ class SideArrays:
 class HashingFile:
     """Writes to a file and keeps the SHA-256 and the number of what it wrote."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self.size = 0
@@ -122,13 +122,16 @@ def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         if checksum != sha256:
             raise DataError(f"{path}: damaged, its SHA-256 is not what was written; prepare the data again")
-        data = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        with path.open("rb") as file:
+            return map_shard(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot read the prepared data: {error}") from error
-    return _parse(data, path)
 
 
-def _parse(data: npt.NDArray[np.uint8], path: Path) -> tuple[SideArrays, ...]:
+def map_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
+    """The sides of an open file; they stay when it is closed. Raises DataError or ValueError."""
+    data = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
+    path = file.name
     try:
         header = data[: _HEADER.size + 2 * _SIDE_HEADER.size].tobytes()
         magic, version, number_of_sides, sentences = _HEADER.unpack_from(header)
