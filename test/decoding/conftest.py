@@ -9,9 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.constants import BOS, EOS, PAD, UNK
+from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS, UNK
+from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.step import SearchSettings
 from onmt.models.base import Step
+from onmt.models.build import build_model
+from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 from onmt.modules.encoding import Encoding, padding_mask
 
@@ -162,3 +167,43 @@ def plain_search() -> Callable[[ToyModel, int, SearchSettings, tuple[int, ...]],
         return PlainSearch(model, length, settings, start).run()
 
     return search
+
+
+WORDS = ("a", "b", "c", "d")
+
+
+def vocabulary(*words: str) -> Vocabulary:
+    return Vocabulary([*SPECIAL_WORDS, *words])
+
+
+def tiny_model(vocabularies: Vocabularies, shifted: bool = True, **flags: object) -> Seq2Seq:
+    """A translation model of a few units, its weights random and large, so that outputs differ."""
+    sizes = DataSizes(
+        src=tuple(map(len, vocabularies.src)),
+        tgt=tuple(map(len, vocabularies.tgt)),
+        src_vector_size=vocabularies.src_vector_size,
+        features_shifted=shifted,
+    )
+    options = Seq2SeqModelOptions(layers=1, rnn_size=6, word_vec_size=5, **flags)
+    model = build_model(spec_from_options(options, sizes))
+    model.initialise(1.0, torch.Generator().manual_seed(7))
+    assert isinstance(model, Seq2Seq)
+    return model
+
+
+@pytest.fixture
+def plain_vocabularies() -> Vocabularies:
+    return Vocabularies(src=(vocabulary(*WORDS),), tgt=(vocabulary("w", "x", "y", "z"),))
+
+
+@pytest.fixture
+def feature_vocabularies() -> Vocabularies:
+    return Vocabularies(
+        src=(vocabulary(*WORDS), vocabulary("F", "G")),
+        tgt=(vocabulary("w", "x", "y", "z"), vocabulary("P", "Q")),
+    )
+
+
+@pytest.fixture
+def make_model() -> Callable[..., Seq2Seq]:
+    return tiny_model

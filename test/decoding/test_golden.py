@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from onmt.decoding.inference import LanguageModelUser, TaggerUser
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.output import hypothesis_tokens
+from onmt.decoding.output import hypothesis_tokens, reference_text
+from onmt.decoding.sentences import make_source
 from onmt.decoding.translator import Translation, Translator
-from onmt.models.loading import load_model
+from onmt.models.language_model import LanguageModel
+from onmt.models.loading import LoadedModel, load_model
 from onmt.models.seq2seq import Seq2Seq
+from onmt.models.tagger import Tagger
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "lua"
 QUICK = ("rnn_lstm", "tgtfeat1")
@@ -27,21 +31,26 @@ PADDING_COUNTED = ("brnn_gru_sum", "pdbrnn2_lstm_sum", "pdbrnn3_lstm_sum")
 pytestmark = pytest.mark.skipif(not FOLDERS, reason="no golden numbers here")
 
 
+def load(folder: Path, scratch: Path) -> LoadedModel:
+    model = scratch / "model.t7"
+    model.write_bytes(gzip.decompress((folder / "model_release.t7.gz").read_bytes()))
+    return load_model(str(model), torch.device("cpu"))
+
+
 @pytest.fixture(scope="module", params=FOLDERS)
 def golden(request, tmp_path_factory):
-    folder = GOLDEN / request.param
-    model = tmp_path_factory.mktemp(request.param) / "model.t7"
-    model.write_bytes(gzip.decompress((folder / "model_release.t7.gz").read_bytes()))
-    return folder, load_model(str(model), torch.device("cpu"))
+    return GOLDEN / request.param, load(GOLDEN / request.param, tmp_path_factory.mktemp(request.param))
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def translate(golden, batch_size: int, **options) -> list[Translation]:
     folder, loaded = golden
     assert isinstance(loaded.model, Seq2Seq)
     translator = Translator(loaded.model, loaded.vocabularies, TranslatorOptions(**options))
-    sides = [
-        (folder / f"test.{side}").read_text(encoding="utf-8").split("\n")[:-1] for side in ("src", "tgt")
-    ]
+    sides = [lines_of(folder / f"test.{side}") for side in ("src", "tgt")]
     sources = [translator.source(line.split()) for line in sides[0]]
     references = [translator.reference(line.split()) for line in sides[1]]
     return translator.translate(sources, batch_size, references)
@@ -90,3 +99,26 @@ def test_attention(golden):
         torch.testing.assert_close(
             torch.from_numpy(attention), torch.tensor(rows, dtype=torch.float32), atol=1e-5, rtol=0
         )
+
+
+@pytest.mark.parametrize("batch_size", [1, 30])
+def test_scores_of_the_language_model(batch_size, tmp_path):
+    folder = GOLDEN / "lm_lstm"
+    loaded = load(folder, tmp_path)
+    assert isinstance(loaded.model, LanguageModel)
+    sources = [make_source(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
+    scores = LanguageModelUser(loaded.model, loaded.vocabularies).score(sources, batch_size)
+    assert scores == pytest.approx(list(map(float, lines_of(folder / "score_b1.txt"))), abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 30])
+@pytest.mark.parametrize(
+    "name", ["seqtagger_brnn_lstm", "seqtagger_brnn_concat_srcfeat_tgtfeat", "seqtagger_sentence_crf"]
+)
+def test_tags(name, batch_size, tmp_path):
+    folder = GOLDEN / name
+    loaded = load(folder, tmp_path)
+    assert isinstance(loaded.model, Tagger)
+    sources = [make_source(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
+    tags = TaggerUser(loaded.model, loaded.vocabularies).tag(sources, batch_size)
+    assert [reference_text(one) for one in tags] == lines_of(folder / "tag_b1.txt")
