@@ -160,6 +160,19 @@ def test_vectors_with_keys(work, capsys):
     assert len(header) == 4
 
 
+def test_hooks_take_over_text_processing(work, capsys):
+    (work / "hook.py").write_text(
+        "def mpreprocess(options, lines):\n    return [line.upper() for line in lines]\n"
+        "def tokenize(options, line):\n    return list(line.lower().replace(' ', ''))\n"
+        "def detokenize(options, words, features):\n    return '+'.join(words)\n"
+    )
+    argv = [*TRANSLATE, "-hook_file", "hook.py", "-detokenize_output", "-output", "out"]
+    (work / "src").write_text("ab c\n")
+    assert translate.main(argv) == 0
+    assert "INFO] SENT 1: a b c" in log_of(capsys.readouterr().out)
+    assert " " not in (work / "out").read_text()
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
