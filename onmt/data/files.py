@@ -2,46 +2,54 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Final
 
 from onmt.errors import DataError
 
+_OPEN_FILES: Final = "/proc/self/fd"  # Linux: through it, a file without a name can be given one
+
 
 class StagedFiles:
-    """Writes several files under temporary names; `commit` gives all of them their names.
+    """Writes several files that get their names by `commit`, together; use as a context manager.
 
-    Use as a context manager: what was not committed is removed at its end.
+    Until then they have no names where the system can do that, so nothing is left of them even when the
+    program is killed. Elsewhere they have temporary names, which go when the context ends.
     """
 
     def __init__(self) -> None:
-        self._staged: list[tuple[Path, Path]] = []
+        self._stack = ExitStack()
+        self._staged: list[tuple[IO[bytes], Path]] = []
 
     def __enter__(self) -> "StagedFiles":
         return self
 
     def __exit__(self, *error: object) -> None:
-        for temporary, _ in self._staged:
-            temporary.unlink(missing_ok=True)
+        for _, path in self._staged:
+            _temporary(path).unlink(missing_ok=True)
+        self._stack.close()
 
     @contextmanager
-    def open(self, path: str | Path) -> Iterator[BinaryIO]:
+    def open(self, path: str | Path) -> Iterator[IO[bytes]]:
         """A file to write, safely on disk when the block ends. Raises DataError when it cannot be written."""
-        temporary = Path(f"{path}.tmp")
-        self._staged.append((temporary, Path(path)))
         try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            file = self._stack.enter_context(_open_nameless(Path(path)) or _temporary(path).open("wb"))
+            self._staged.append((file, Path(path)))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         except OSError as error:
             raise DataError(f"{path}: cannot write: {error.strerror}") from error
 
     def commit(self) -> None:
-        """Rename the files, in the order in which they were opened."""
-        for temporary, path in self._staged:
+        """Give the files their names, in the order in which they were opened."""
+        for file, path in self._staged:
+            temporary = _temporary(path)
             try:
+                if os.fstat(file.fileno()).st_nlink == 0:
+                    temporary.unlink(missing_ok=True)
+                    _link(file, temporary)
                 temporary.replace(path)
             except OSError as error:
                 raise DataError(f"{path}: cannot write: {error.strerror}") from error
@@ -49,9 +57,33 @@ class StagedFiles:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """A file to write; it takes the name `path` when the block ends, and vanishes if the block raises."""
     with StagedFiles() as staged:
         with staged.open(path) as file:
             yield file
         staged.commit()
+
+
+def _temporary(path: str | Path) -> Path:
+    return Path(f"{path}.tmp")
+
+
+def _open_nameless(path: Path) -> IO[bytes] | None:
+    """A file without a name in the folder of `path`; None where the system knows no such thing."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.isdir(_OPEN_FILES):
+        return None
+    try:
+        return os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:
+        return None
+
+
+def _link(file: IO[bytes], path: Path) -> None:
+    """Give a name to a file that has none."""
+    folder = os.open(_OPEN_FILES, os.O_RDONLY)
+    try:
+        # Only with a folder given does Python ask for what the entry there stands for, and not for the entry.
+        os.link(str(file.fileno()), path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)

@@ -1,6 +1,7 @@
 """preprocess.py from its command line, with onmt/data/preprocess.py, manifest.py and shards.py behind it"""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -465,3 +466,17 @@ def test_bad_hooks_end_in_one_line(
     found, error = run_failing([*flags, "-save_data", f"{tmp_path}/d"], capsys)
     assert found in (1, 2)
     assert message in error
+
+
+def test_nothing_is_left_when_the_run_is_killed_while_saving(tmp_path: Path) -> None:
+    flags = [*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]
+    program = (
+        "import os, signal\n"
+        "from onmt.commands.preprocess import main\n"
+        "from onmt.data.files import StagedFiles\n"
+        "StagedFiles.commit = lambda self: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"main({flags!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert files(tmp_path) == {"train.src", "train.tgt"}

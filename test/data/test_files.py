@@ -1,0 +1,65 @@
+"""onmt/data/files.py"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from onmt.data import files
+from onmt.data.files import StagedFiles, replacing
+from onmt.errors import DataError
+
+
+@pytest.fixture(params=["nameless", "named"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which files without names can be made, or cannot."""
+    if request.param == "named":
+        monkeypatch.setattr(files, "_OPEN_FILES", "/nowhere")
+    return tmp_path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_files_appear_together(folder: Path) -> None:
+    (folder / "a").write_bytes(b"old")
+    with StagedFiles() as staged:
+        for name in "ab":
+            with staged.open(folder / name) as file:
+                file.write(name.encode() * 3)
+        assert content(folder)["a"] == b"old"
+        assert "b" not in content(folder)
+        staged.commit()
+    assert content(folder) == {"a": b"aaa", "b": b"bbb"}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (folder / "a").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_nothing_is_left_of_what_was_not_committed(folder: Path) -> None:
+    (folder / "a").write_bytes(b"old")
+    with StagedFiles() as staged, staged.open(folder / "a") as file:
+        file.write(b"new")
+    with pytest.raises(RuntimeError), replacing(folder / "b") as file:
+        raise RuntimeError
+    assert content(folder) == {"a": b"old"}
+
+
+def test_a_temporary_file_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
+    (folder / "a.tmp").write_bytes(b"half")
+    with replacing(folder / "a") as file:
+        file.write(b"new")
+    assert content(folder) == {"a": b"new"}
+
+
+def test_what_cannot_be_written_is_said(folder: Path) -> None:
+    with (
+        pytest.raises(DataError, match="none/a: cannot write: No such file"),
+        replacing(folder / "none" / "a"),
+    ):
+        pass
+    (folder / "sub").mkdir()
+    with pytest.raises(DataError, match="sub: cannot write: Is a directory"), replacing(folder / "sub"):
+        pass
+    assert {path.name for path in folder.iterdir()} == {"sub"}
