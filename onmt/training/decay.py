@@ -1,7 +1,7 @@
 """When the learning rate shrinks (onmt/train/Optim.lua)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from onmt.errors import CheckpointError
@@ -21,12 +21,16 @@ class LearningRate:
     value: float
     last_score: float | None = None
     decaying: bool = False
+    metric: Metric = "perplexity"
+    """Of the last score; scores of another metric cannot be compared with it."""
 
     def after_epoch(self, options: OptimOptions, metric: Metric, epoch: int, score: float | None) -> bool:
         """Apply the decay rules after `epoch` (from 1) with its score; says whether the rate decayed.
 
         `score` is None without validation data: no rule by score then applies.
         """
+        if metric != self.metric:
+            self.last_score, self.metric = None, metric
         by_epoch = epoch >= options.start_decay_at
         by_score = self._disappointing(score, metric, options.start_decay_score_delta)
         self.last_score = score
@@ -50,7 +54,7 @@ class LearningRate:
 
     def to_state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"value": self.value, "last_score": self.last_score, "decaying": self.decaying}
+        return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "LearningRate":

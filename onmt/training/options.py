@@ -1,5 +1,6 @@
 """Options of training itself: the loop, the optimiser, saving. No torch here."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,6 +146,16 @@ class SaverOptions:
         "state and training options.",
         flag="continue",
     )
+
+    def check(self) -> None:
+        """The first model is written after hours, perhaps; whether it can be is known now."""
+        folder = os.path.dirname(self.save_model) or "."
+        if not os.path.isdir(folder):
+            raise OptionError(f"-save_model {self.save_model}: there is no folder '{folder}'")
+        if not os.access(folder, os.W_OK):
+            raise OptionError(
+                f"-save_model {self.save_model}: nothing can be written to the folder '{folder}'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

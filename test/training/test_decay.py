@@ -80,6 +80,16 @@ def test_a_restored_rate_goes_on_as_if_never_stopped() -> None:
         assert rest == whole[stop:]
 
 
+def test_scores_of_different_metrics_are_not_compared() -> None:
+    rate = LearningRate(1.0)
+    options = replace(BASE, decay="score_only")
+    for epoch, (metric, score) in enumerate(
+        [("bleu", 1.0), ("perplexity", 9.0), ("perplexity", 8.0)], start=1
+    ):
+        rate.after_epoch(options, metric, epoch, score)  # type: ignore[arg-type]
+    assert rate.value == 1.0
+
+
 def test_a_malformed_state_is_refused() -> None:
     with pytest.raises(CheckpointError):
         LearningRate.from_state({"speed": 1})

@@ -94,6 +94,7 @@ def test_a_killed_run_continues_bit_for_bit(
     assert_identical(final_weights(tmp_path), uninterrupted)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_saves_and_continues_bit_for_bit(
     start: Start, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]
 ) -> None:

@@ -1,3 +1,4 @@
+import errno
 import re
 import signal
 import sys
@@ -195,7 +196,7 @@ def test_flags_without_meaning_are_told_once(run_train: RunTrain) -> None:
         ("-gpuid 99", 2, "-gpuid 99: there "),
         ("-exp trial", 2, "-exp needs the tensorboard package"),
         ("-pre_word_vecs_enc nothing.pt", 2, "the file must exist"),
-        ("-save_model /nowhere/m -end_epoch 1", 1, "cannot write the checkpoint '/nowhere/m_epoch1_"),
+        ("-save_model /nowhere/m", 2, "-save_model /nowhere/m: there is no folder '/nowhere'"),
         ("-train_from nothing.pt", 2, "there is no 'nothing.pt'"),
     ],
 )
@@ -208,3 +209,26 @@ def test_what_a_user_can_cause_is_one_line(
     assert result == code
     assert errors.startswith("train.py: ")
     assert errors.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line(
+    run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("onmt.checkpoint.os.fsync", full)
+    code, _, errors = run_train("-end_epoch", "1")
+    assert code == 1
+    assert errors.startswith(f"train.py: cannot write the checkpoint '{tmp_path}/m_epoch1_")
+    assert errors.endswith("No space left on device\n")
+    assert not list(tmp_path.glob("m_*"))
+
+
+def test_batches_may_be_limited_by_tokens_alone(run_train: RunTrain) -> None:
+    code, log, _ = run_train(
+        "-max_batch_size", "0", "-end_epoch", "1", "-rnn_size", "4", "-word_vec_size", "3"
+    )
+    assert code == 0
+    assert "maximum size: 120 sentences / 1800 tokens" in log
+    assert "number of batches: 6" in log
