@@ -21,12 +21,12 @@ from onmt.decoding.step import Candidates, Ranking, SearchSettings, choose, cont
 class Sources:
     """What the search needs to know of the B sentences.
 
-    lengths: B, source positions; memory_mask: B S', True at real memory positions; start_labels: the label
-    that each target feature has before the first step.
+    lengths: B, source positions; attended: B S, True where attention can go; start_labels: the label that
+    each target feature has before the first step.
     """
 
     lengths: Tensor
-    memory_mask: Tensor
+    attended: Tensor
     start_labels: tuple[int, ...] = ()
 
     @property
@@ -77,7 +77,7 @@ class _Search:
         self._grid = None if constraints is None else Grid.start(constraints, settings.beam_size)
         self._slots = rows_per_sentence(settings, constraints)
         device = sources.lengths.device
-        mask = sources.memory_mask if settings.coverage_norm != 0 else None
+        mask = sources.attended if settings.coverage_norm != 0 else None
         self._beam = first_beam(sources.count, self._slots, mask, device)
         self._alive = torch.arange(sources.count, device=device)
         self._stored = Endings.none(sources.count, settings.n_best, device)
@@ -112,8 +112,13 @@ class _Search:
             if len(living) < len(done):
                 tokens = tokens.view(len(done), self._slots, -1)[living].flatten(0, 1)
                 self._keep(living)
-        paths = read_back(self._traces, self._endings, self._sources.memory_mask.sum(dim=1))
+        paths = read_back(self._traces, self._endings, self._widths())
         return SearchResult(paths, self._traces)
+
+    def _widths(self) -> Tensor:
+        """Up to where attention goes, B: positions before the last one that it can reach, and that one."""
+        places = torch.arange(1, self._sources.attended.shape[1] + 1, device=self._alive.device)
+        return (self._sources.attended * places).amax(dim=1)
 
     def _extend(self, log_probs: Tensor, step: int) -> Candidates:
         """Refill the slots of the beam."""

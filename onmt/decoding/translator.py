@@ -171,14 +171,16 @@ class Translator:
         batch = self._batch(sources, gold)
         gold_scores = None if gold is None else self._model.score(batch).tolist()
         encoding = self._model.encode(batch.src, batch.src_lengths)
-        mask = encoding.mask
-        if mask is None:
-            mask = padding_mask(encoding.lengths, encoding.memory.shape[1])
         first_label = EOS if self._model.spec.policies.features_shifted else BOS
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
         constraints = self._constraints(sources)
         scorer = self._scorer(encoding, rows_per_sentence(self._settings, constraints))
-        result = beam_search(scorer, Sources(batch.src_lengths, mask, labels), self._settings, constraints)
+        result = beam_search(
+            scorer,
+            Sources(batch.src_lengths, _attended(encoding, batch.src_lengths), labels),
+            self._settings,
+            constraints,
+        )
         past = histories(result.traces, len(sources)) if self._options.save_beam_to else [None] * len(sources)
         return [
             Translation(
@@ -252,6 +254,13 @@ def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
         finished=model.spec.policies.finished,
         length_penalty=model.spec.policies.length_penalty,
     )
+
+
+def _attended(encoding: Encoding, src_lengths: Tensor) -> Tensor:
+    """Where attention can go, B S: over the source as it was given, however the encoder read it."""
+    if encoding.order is None:
+        return padding_mask(encoding.lengths, encoding.memory.shape[1])
+    return (encoding.order >= 0) & padding_mask(src_lengths, encoding.order.shape[1])
 
 
 def _fitting_language_model(loaded: LoadedModel, vocabularies: Vocabularies) -> LanguageModel:

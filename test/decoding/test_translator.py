@@ -1,6 +1,7 @@
 """The translator on small random models: what comes out, whatever the batch."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translator
 from onmt.errors import DataError, OptionError
+from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
+from onmt.models.spec import PolicySpec
 
 LINES = ["a b c d a b", "", "c", "unknown b", "d d d", "a"]
 
@@ -170,6 +173,34 @@ def test_vectors(make_model):
     assert together[2].hypotheses == []
     with pytest.raises(DataError, match="vectors of 2 numbers, but the model reads 3"):
         user.source_vectors(np.zeros((4, 2), dtype=np.float32))
+
+
+def test_a_source_read_backwards_cut_and_with_an_end_is_attended_as_it_was_given(
+    make_model, plain_vocabularies
+):
+    policies = PolicySpec(
+        finished="stay",
+        length_penalty="words",
+        source_end_symbol=True,
+        source_reverse=True,
+        source_limit=5,
+    )
+    model = build_model(replace(make_model(plain_vocabularies).spec, policies=policies))
+    model.initialise(1.0, torch.Generator().manual_seed(7))
+    user = Translator(
+        model,
+        plain_vocabularies,
+        TranslatorOptions(max_sent_length=6, coverage_norm=0.1, length_norm=0.5, n_best=2),
+    )
+    together, alone = translate(user), translate(user, batch_size=1)
+    for line, one, other in zip(LINES, together, alone, strict=True):
+        for found, expected in zip(one.hypotheses, other.hypotheses, strict=True):
+            assert found.words == expected.words
+            assert found.score == pytest.approx(expected.score, abs=1e-5)
+            assert found.attention.shape == (len(found.words), min(len(line.split()), 5))
+            np.testing.assert_allclose(found.attention, expected.attention, atol=1e-5)
+            # What is missing to 1 went to the end symbol.
+            assert (found.attention.sum(axis=1) < 1 + 1e-6).all()
 
 
 def test_encodings_are_the_last_state_of_each_sentence(make_model, plain_vocabularies):
