@@ -107,7 +107,7 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetOptions(DataOptions):
+class PairOptions:
     """Data"""
 
     train_src: str = option("", "Training file of the source.", valid=existing_file_or_empty)
@@ -120,21 +120,6 @@ class TargetOptions(DataOptions):
     tgt_suffix: str = option(
         ".tgt", "Ending of the names of the target files in -train_dir.", valid=not_empty
     )
-    tgt_vocab: str = option(
-        "", "Vocabulary file of the target to use instead of building one.", valid=existing_file_or_empty
-    )
-    tgt_vocab_size: tuple[int, ...] = option(
-        (50000,),
-        "Number of target words to keep, the most frequent ones, special words not counted; further numbers "
-        "are for the word features. 0 keeps all.",
-        valid=at_least(0),
-    )
-    tgt_words_min_frequency: tuple[int, ...] = option(
-        (0,),
-        "Keep the target words that occur at least so often; further numbers are for the word features. "
-        "0 leaves it to -tgt_vocab_size.",
-        valid=at_least(0),
-    )
     src_seq_length: int = option(
         50, "Longest source to keep, in tokens or, for vectors, in frames.", valid=at_least(1)
     )
@@ -142,30 +127,15 @@ class TargetOptions(DataOptions):
     check_plength: bool = option(
         False, "Keep only pairs with as many tokens in the source as in the target, as a tagger needs them."
     )
-    tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
 
     @property
     def same_length(self) -> bool:
         """Whether source and target must have as many tokens."""
         return self.check_plength
 
-    def _target(self) -> Side:
-        return Side(
-            name="target",
-            prefix="tgt_",
-            train=self.train_tgt,
-            valid=self.valid_tgt,
-            suffix=self.tgt_suffix,
-            max_length=self.tgt_seq_length,
-            tokenizer=self.tok_tgt,
-            vocab=self.tgt_vocab,
-            vocab_size=self.tgt_vocab_size,
-            words_min_frequency=self.tgt_words_min_frequency,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
-class BitextOptions(TargetOptions):
+class SourceTextOptions:
     """Data"""
 
     src_vocab: str = option(
@@ -185,6 +155,33 @@ class BitextOptions(TargetOptions):
     )
     tok_src: TokenizerOptions = on_the_fly("tok_src_")  # noqa: RUF009 - a field
 
+
+@dataclass(frozen=True, kw_only=True)
+class TargetTextOptions:
+    """Data"""
+
+    tgt_vocab: str = option(
+        "", "Vocabulary file of the target to use instead of building one.", valid=existing_file_or_empty
+    )
+    tgt_vocab_size: tuple[int, ...] = option(
+        (50000,),
+        "Number of target words to keep, the most frequent ones, special words not counted; further numbers "
+        "are for the word features. 0 keeps all.",
+        valid=at_least(0),
+    )
+    tgt_words_min_frequency: tuple[int, ...] = option(
+        (0,),
+        "Keep the target words that occur at least so often; further numbers are for the word features. "
+        "0 leaves it to -tgt_vocab_size.",
+        valid=at_least(0),
+    )
+    tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitextOptions(PairOptions, SourceTextOptions, TargetTextOptions, DataOptions):
+    """Data"""
+
     def sides(self) -> tuple[Side, ...]:
         """Source text and target text."""
         source = Side(
@@ -199,11 +196,11 @@ class BitextOptions(TargetOptions):
             vocab_size=self.src_vocab_size,
             words_min_frequency=self.src_words_min_frequency,
         )
-        return (source, self._target())
+        return (source, _target(self, self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeattextOptions(TargetOptions):
+class FeattextOptions(PairOptions, TargetTextOptions, DataOptions):
     """Data"""
 
     def sides(self) -> tuple[Side, ...]:
@@ -216,7 +213,7 @@ class FeattextOptions(TargetOptions):
             suffix=self.src_suffix,
             max_length=self.src_seq_length,
         )
-        return (source, self._target())
+        return (source, _target(self, self))
 
     def check(self) -> None:
         """Vectors come in files of entries with keys."""
@@ -306,6 +303,21 @@ class PreprocessMonotextOptions(PreprocessOptions, MonotextOptions):
 @dataclass(frozen=True, kw_only=True)
 class PreprocessFeattextOptions(PreprocessOptions, FeattextOptions):
     """Preprocess"""
+
+
+def _target(pair: PairOptions, text: TargetTextOptions) -> Side:
+    return Side(
+        name="target",
+        prefix="tgt_",
+        train=pair.train_tgt,
+        valid=pair.valid_tgt,
+        suffix=pair.tgt_suffix,
+        max_length=pair.tgt_seq_length,
+        tokenizer=text.tok_tgt,
+        vocab=text.tgt_vocab,
+        vocab_size=text.tgt_vocab_size,
+        words_min_frequency=text.tgt_words_min_frequency,
+    )
 
 
 def _check_complete(sides: tuple[Side, ...], given: list[Side], name: str) -> None:
