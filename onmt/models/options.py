@@ -116,8 +116,6 @@ class EncoderOptions:
         concatenates = self.encoder_type == "gnmt" or (
             self.encoder_type in ("brnn", "dbrnn", "pdbrnn") and self.brnn_merge == "concat"
         )
-        if self.rnn_size < 1:
-            raise OptionError("invalid argument for option -rnn_size: a layer needs at least one unit")
         if concatenates and self.rnn_size % 2:
             raise OptionError(
                 f"-rnn_size {self.rnn_size} is odd, but -encoder_type {self.encoder_type} gives a direction "

@@ -73,7 +73,6 @@ REFUSED: list[tuple[ModelOptions, str]] = [
     (Seq2SeqModelOptions(encoder_type="brnn", brnn_merge="concat", rnn_size=7), "odd"),
     (Seq2SeqModelOptions(enc_layers=1), "-bridge copy"),
     (Seq2SeqModelOptions(layers=0), "-layers"),
-    (Seq2SeqModelOptions(rnn_size=0), "-rnn_size"),
     (Seq2SeqModelOptions(src_word_vec_size=(0,)), "-src_word_vec_size"),
     (LanguageModelOptions(encoder_type="brnn"), "-encoder_type rnn"),
     (LanguageModelOptions(encoder_type="cnn"), "-encoder_type rnn"),
