@@ -105,42 +105,52 @@ class Path:
     attention: npt.NDArray[np.float32] | None
 
 
-def read_back(traces: list[Trace], endings: Endings, memory_lengths: Tensor) -> list[list[Path]]:
-    """Follow the parents from every ending, B N, back to the first step. memory_lengths: B, true memory
-    positions.
+def read_back(traces: list[Trace], endings: Endings, widths: Tensor) -> list[list[Path]]:
+    """Follow the parents from every ending, B N, back to the first step. widths: B, positions of attention to
+    keep.
     """
     count = endings.ranks.shape[1]
     scores = endings.ranks.flatten().tolist()
     lasts = endings.steps.flatten().cpu().numpy()
     slots = endings.slots.flatten().cpu().numpy().copy()
     owners = np.repeat(np.arange(len(endings.ranks)), count)
+    alive = _on_host([trace.sentences for trace in traces])
+    step_tokens = _on_host([trace.tokens for trace in traces])
+    step_parents = _on_host([trace.parents for trace in traces])
+    step_features = _on_host([trace.features for trace in traces])
     tokens = np.full((len(owners), len(traces)), EOS, dtype=np.int64)
-    features = np.zeros((len(owners), len(traces), traces[0].features.shape[1]), dtype=np.int64)
+    features = np.zeros((len(owners), len(traces), step_features[0].shape[1]), dtype=np.int64)
     attention = _attention_space(traces, len(owners))
-    for step in range(len(traces), 0, -1):
-        trace = traces[step - 1]
-        paths = np.nonzero(lasts >= step)[0]
-        places = np.searchsorted(trace.sentences.cpu().numpy(), owners[paths])
-        tokens[paths, step - 1] = trace.tokens.cpu().numpy()[places, slots[paths]]
-        slots[paths] = trace.parents.cpu().numpy()[places, slots[paths]]
-        rows = places * trace.tokens.shape[1] + slots[paths]
-        features[paths, step - 1] = trace.features.cpu().numpy()[rows]
-        if attention is not None and trace.attention is not None:
+    for step in range(len(traces) - 1, -1, -1):
+        paths = np.nonzero(lasts > step)[0]
+        places = np.searchsorted(alive[step], owners[paths])
+        tokens[paths, step] = step_tokens[step][places, slots[paths]]
+        slots[paths] = step_parents[step][places, slots[paths]]
+        rows = places * step_tokens[step].shape[1] + slots[paths]
+        features[paths, step] = step_features[step][rows]
+        weights = traces[step].attention
+        if attention is not None and weights is not None:
             device = attention.device
-            chosen = trace.attention[torch.from_numpy(rows).to(device)]
-            attention[torch.from_numpy(paths).to(device), step - 1] = chosen
-    weights = None if attention is None else attention.cpu().numpy()
-    widths = memory_lengths.tolist()
+            attention[torch.from_numpy(paths).to(device), step] = weights[torch.from_numpy(rows).to(device)]
+    all_weights = None if attention is None else attention.cpu().numpy()
+    kept = widths.tolist()
     found = [
         _path(
             tokens[path, :last].tolist(),
             features[path, :last],
             scores[path],
-            None if weights is None else weights[path, :, : widths[owners[path]]],
+            None if all_weights is None else all_weights[path, :, : kept[owners[path]]],
         )
         for path, last in enumerate(lasts.tolist())
     ]
     return [found[first : first + count] for first in range(0, len(found), count)]
+
+
+def _on_host(tensors: list[Tensor]) -> list[npt.NDArray[np.int64]]:
+    """The tensors as arrays; one transfer instead of one for each."""
+    values = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
+    parts = np.split(values, np.cumsum([tensor.numel() for tensor in tensors])[:-1])
+    return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def _attention_space(traces: list[Trace], paths: int) -> Tensor | None:

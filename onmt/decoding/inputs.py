@@ -53,10 +53,8 @@ class ResultFile:
         if self._path == "-":
             self._file = sys.stdout.buffer
         elif self._path:
-            try:
+            with self._writing():
                 self._file = Path(self._path).open("wb")
-            except OSError as error:
-                raise DataError(f"{self._path}: cannot write: {error.strerror}") from error
         return self
 
     def __exit__(
@@ -66,17 +64,29 @@ class ResultFile:
         traceback: TracebackType | None,
     ) -> None:
         if self._file is not None and self._path != "-":
-            self._file.close()
+            with self._writing():
+                self._file.close()
 
     def write(self, text: str) -> None:
         """Add text."""
         if self._file is not None:
-            self._file.write(text.encode("utf-8"))
+            with self._writing():
+                self._file.write(text.encode("utf-8"))
 
     def flush(self) -> None:
         """What has been written so far can be read by others."""
         if self._file is not None:
-            self._file.flush()
+            with self._writing():
+                self._file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # the reader has seen enough: no error to complain about
+            raise
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot write: {error.strerror}") from error
 
 
 @contextmanager

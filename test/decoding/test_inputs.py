@@ -1,5 +1,6 @@
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,16 @@ def test_standard_input_and_output(monkeypatch):
 def test_results_that_cannot_be_written_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot write"), ResultFile(str(tmp_path / "no" / "out")):
         pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_disk_is_reported():
+    def fill() -> None:
+        with ResultFile("/dev/full") as output:
+            output.write("x")
+
+    with pytest.raises(DataError, match="/dev/full: cannot write"):
+        fill()
 
 
 def test_windows():
