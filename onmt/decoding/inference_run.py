@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from onmt.data.corpus import split_blanks
 from onmt.decoding.inference import LanguageModelUser, SamplingSettings, TaggerUser
-from onmt.decoding.inputs import Input, ResultFile, read_inputs, windows
+from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import LmOptions, TagOptions
 from onmt.decoding.output import number, reference_text, source_text
 from onmt.decoding.sentences import Reference, Source, make_reference, make_source, make_vector_source, placed
@@ -73,6 +73,8 @@ class TagRun:
         """Tag every line of `-src`."""
         options = self._options
         vectors = not self._loaded.vocabularies.src
+        if options.tgt and not options.idx_files and not vectors:
+            require_same_length(options.src, options.tgt)
         with ResultFile(options.output) as output, tqdm(unit="sentence", disable=None, leave=False) as bar:
             for window in _windows(options.src, options.tgt, options.idx_files, vectors, options.batch_size):
                 self._tag(window, output)

@@ -15,6 +15,7 @@ from typing import BinaryIO, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from onmt.data.corpus import count_lines
 from onmt.data.kaldi import read_archive
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
@@ -117,6 +118,16 @@ def read_inputs(src: str, tgt: str, keyed: bool, vectors: bool) -> Iterator[Inpu
         yield from _with_references(inputs, tgt) if tgt else inputs
 
 
+def require_same_length(src: str, tgt: str) -> None:
+    """Raise DataError if two files have different numbers of lines; of what can be read only once nothing is
+    known.
+    """
+    if Path(src).is_file() and Path(tgt).is_file():
+        counts = count_lines(src), count_lines(tgt)
+        if counts[0] != counts[1]:
+            raise _unequal(src, counts[0], tgt, counts[1])
+
+
 def windows(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of `size`."""
     while window := list(islice(items, size)):
@@ -141,6 +152,7 @@ def _read_lines(file: BinaryIO, src: str, tgt: str) -> Iterator[Input]:
         return
     with opened(tgt) as references:
         golds = text_lines(references, _shown(tgt))
+        number = 0
         for number, text in sources:
             gold = next(golds, None)
             if gold is None:
@@ -150,12 +162,12 @@ def _read_lines(file: BinaryIO, src: str, tgt: str) -> Iterator[Input]:
             )
         more = sum(1 for _ in golds)
         if more:
-            raise DataError(f"{_shown(tgt)} has {more} lines more than {_shown(src)}: they must correspond")
+            raise _unequal(src, number, tgt, number + more)
 
 
-def _unequal(longer: str, lines: int, shorter: str, count: int) -> DataError:
+def _unequal(src: str, sources: int, tgt: str, references: int) -> DataError:
     return DataError(
-        f"{_shown(shorter)} has {count} lines but {_shown(longer)} has {lines}: "
+        f"{_shown(tgt)} has {references} lines but {_shown(src)} has {sources}: "
         "line by line they must correspond"
     )
 

@@ -1,7 +1,6 @@
 """Words around the model: phrase table, target sub-dictionary, unknown words and placeholders."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from onmt.constants import (
     UNK_WORD,
 )
 from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.inputs import opened, text_lines
 from onmt.errors import DataError
 from onmt.text.placeholders import is_placeholder
 
@@ -29,7 +29,7 @@ def read_phrase_table(path: str) -> dict[str, str]:
     """
     table = {}
     for number, line in enumerate(_lines(path), start=1):
-        fields = [field.strip(" \t\r") for field in line.split(SEPARATOR)]
+        fields = [field.strip(" \t") for field in line.split(SEPARATOR)]
         if len(fields) != 2:
             raise DataError(
                 f"{path}, line {number}: expected 'source word {SEPARATOR} target word', found '{line[:80]}'"
@@ -40,25 +40,14 @@ def read_phrase_table(path: str) -> dict[str, str]:
 
 def read_subdictionary(path: str, vocabulary: Vocabulary) -> list[int]:
     """Ids of the words a file allows, one per line, ascending; special words other than PAD always are."""
-    words = {line.strip(" \t\r") for line in _lines(path)}
+    words = {line.strip(" \t") for line in _lines(path)}
     known = {vocabulary.id(word) for word in words if word in vocabulary}
     return sorted((known | {UNK, BOS, EOS}) - {0})
 
 
 def _lines(path: str) -> list[str]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot read: {error.strerror}") from error
-    lines = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            lines.append(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}, line {number}, byte offset {error.start}: not valid UTF-8") from error
-    if lines and not lines[-1]:
-        lines.pop()
-    return lines
+    with opened(path) as file:
+        return list(text_lines(file, path))
 
 
 def placeholder_ids(vocabulary: Vocabulary) -> list[int]:

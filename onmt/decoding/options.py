@@ -189,8 +189,10 @@ class TranslateOptions(
 
     def check(self) -> None:
         """Refuse what does not go together."""
-        if self.src == "-" and self.tgt == "-":
-            raise OptionError("-src and -tgt cannot both be standard input")
+        if (self.src, self.tgt, self.phrase_table, self.target_subdict).count("-") > 1:
+            raise OptionError(
+                "only one of -src, -tgt, -phrase_table and -target_subdict can be standard input"
+            )
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
         refuse_overwriting(

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from onmt.constants import UNK_WORD
 from onmt.decoding.hypotheses import History
-from onmt.decoding.inputs import Input, ResultFile, read_inputs, windows
+from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.output import (
     attention_block,
@@ -59,6 +59,8 @@ class TranslationRun:
         options = self._options
         vectors = self._translator.reads_vectors
         size = options.batch_size * (1 if options.src == "-" else WINDOW)
+        if options.tgt and not options.idx_files and not vectors:
+            require_same_length(options.src, options.tgt)
         inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)
         with (
             ResultFile(options.output) as output,
@@ -185,7 +187,8 @@ class TranslationRun:
         for hypothesis in translation.hypotheses:
             text = self._text(hypothesis)
             output.write(text + "\n")
-            attention.write(attention_block(self._count, text, hypothesis, source))
+            if self._options.save_attention:
+                attention.write(attention_block(self._count, text, hypothesis, source))
             if several:
                 self._logger.info(f"[{hypothesis.score:.2f}] {text}")
             else:
