@@ -39,7 +39,8 @@ class LanguageModel(Model):
         uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
         noise = step.noise if step else None
         encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, uneven, noise)
-        losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:])
+        words = step.output_words if step else None
+        losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:], words)
         return Loss(losses.sum(), batch.src_words, batch.size, losses)
 
     def start(self, rows: int) -> DecoderState:

@@ -1,6 +1,7 @@
 """Encoder, bridge, decoder and generator together."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -67,7 +68,8 @@ class Seq2Seq(Model):
         if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
             batch = _with_shorter_targets(batch, limit - 1)
         assert batch.tgt_output is not None
-        losses = self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output)
+        words = step.output_words if step else None
+        losses = self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output, words)
         by_words = self.spec.policies.loss_divisor == "tokens"
         divisor = batch.tgt_words if by_words else batch.size
         return Loss(losses.sum(), batch.tgt_words, divisor, losses)
@@ -77,7 +79,8 @@ class Seq2Seq(Model):
         uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
         encoding = self._encode(batch.src, batch.src_lengths, uneven, step)
         states = self.bridge(encoding.states)
-        outputs = self.decoder(batch.tgt_input, encoding, states, step, self.generator.predict)
+        predict = partial(self.generator.predict, words=step.output_words if step else None)
+        outputs = self.decoder(batch.tgt_input, encoding, states, step, predict)
         assert isinstance(outputs, Tensor)
         return outputs
 

@@ -38,16 +38,28 @@ class Generator(nn.Module):
             torch.log_softmax(self.logits(outputs, index), dim=-1) for index in range(len(self.weights))
         )
 
-    def logits(self, outputs: Tensor, index: int = 0) -> Tensor:
-        """outputs ...H -> unnormalised scores ...V of one output (0: words)."""
-        return F.linear(outputs, self.weights[index], self.biases[index])
+    def logits(self, outputs: Tensor, index: int = 0, words: Tensor | None = None) -> Tensor:
+        """outputs ...H -> unnormalised scores ...V of one output (0: words).
 
-    def predict(self, outputs: Tensor) -> Tensor:
-        """outputs ...H -> the best word's id."""
-        return self.logits(outputs).argmax(-1)
+        words: N ids, sorted; given them, the scores of these words alone, ...N.
+        """
+        weight, bias = self.weights[index], self.biases[index]
+        if words is not None and index == 0:
+            weight, bias = weight.index_select(0, words), bias.index_select(0, words)
+        return F.linear(outputs, weight, bias)
 
-    def negative_log_likelihood(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """outputs B T H, targets B T F -> B: summed over steps and outputs, padding left out."""
+    def predict(self, outputs: Tensor, words: Tensor | None = None) -> Tensor:
+        """outputs ...H -> the id of the best word, or of the best among `words`."""
+        best = self.logits(outputs, words=words).argmax(-1)
+        return best if words is None else words[best]
+
+    def negative_log_likelihood(
+        self, outputs: Tensor, targets: Tensor, words: Tensor | None = None
+    ) -> Tensor:
+        """outputs B T H, targets B T F -> B: summed over steps and outputs, padding left out.
+
+        words: sorted ids, PAD first, that are all the words there are; every target must be among them.
+        """
         batch, steps, hidden = outputs.shape
         rows = outputs.reshape(-1, hidden)
         wanted = targets.reshape(batch * steps, -1)
@@ -56,9 +68,12 @@ class Generator(nn.Module):
             # Elsewhere the search for padding would wait for the device, and cost more than the padding.
             real = (wanted[:, 0] != PAD).nonzero()[:, 0]
             rows, wanted, sentences = rows[real], wanted[real], sentences[real]
+        if words is not None:
+            places = torch.searchsorted(words, wanted[:, :1])  # PAD's place is PAD
+            wanted = torch.cat([places, wanted[:, 1:]], dim=1)
         losses = rows.new_zeros(rows.shape[0])
         for index in range(len(self.weights)):
             losses = losses + F.cross_entropy(
-                self.logits(rows, index), wanted[:, index], reduction="none", ignore_index=PAD
+                self.logits(rows, index, words), wanted[:, index], reduction="none", ignore_index=PAD
             )
         return losses.new_zeros(batch).index_add(0, sentences, losses)
