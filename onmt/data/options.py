@@ -105,6 +105,25 @@ class DataOptions:
         """Whether source and target must have as many tokens."""
         return False
 
+    def files(self) -> tuple[str, ...]:
+        """The flags that name files or a folder of this corpus, as far as they are given."""
+        named = [("train_dir", self.train_dir)]
+        for side in self.sides():
+            named += [(f"train{_suffix(side)}", side.train), (f"valid{_suffix(side)}", side.valid)]
+        return tuple(flag for flag, path in named if path)
+
+    def check_files(self) -> None:
+        """Raise OptionError unless there are training files, and all sides of each set."""
+        sides = self.sides()
+        train = [side for side in sides if side.train]
+        if self.train_dir and train:
+            raise OptionError(f"-train_dir and -train{_suffix(train[0])} exclude each other")
+        if not self.train_dir:
+            _check_complete(sides, train, "train")
+        valid = [side for side in sides if side.valid]
+        if valid:
+            _check_complete(sides, valid, "valid")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions:
@@ -278,16 +297,8 @@ class PreprocessOptions(DataOptions, HookOptions, LoggerOptions):
     shard_size: int = option(0, "Sentences per binary file; 0: all in one file.", valid=at_least(0))
 
     def check(self) -> None:
-        """Training files are needed, and each set needs all its sides."""
-        sides = self.sides()
-        train = [side for side in sides if side.train]
-        if self.train_dir and train:
-            raise OptionError(f"-train_dir and -train{_suffix(train[0])} exclude each other")
-        if not self.train_dir:
-            _check_complete(sides, train, "train")
-        valid = [side for side in sides if side.valid]
-        if valid:
-            _check_complete(sides, valid, "valid")
+        """See `check_files`."""
+        self.check_files()
 
 
 @dataclass(frozen=True, kw_only=True)

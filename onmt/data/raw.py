@@ -12,6 +12,7 @@ from onmt.data.preparation import CorpusPreparation, SetName, joined_vocabularie
 from onmt.data.reading import CorpusHooks
 from onmt.data.storage import HashingFile, map_shard, write_shard
 from onmt.data.vocabulary import Vocabularies
+from onmt.data.vocabulary_setup import SideVocabularies
 from onmt.logger import Logger
 
 
@@ -26,16 +27,22 @@ class RawData:
     valid: Dataset | None
 
     def __init__(
-        self, options: DataOptions, hooks: ModuleType | None, seed: int, folder: Path, logger: Logger
+        self,
+        options: DataOptions,
+        hooks: ModuleType | None,
+        seed: int,
+        folder: Path,
+        logger: Logger,
+        known: Vocabularies | None = None,
     ) -> None:
-        """Build or read the vocabularies and encode the validation files. `folder`: for temporary files.
+        """Build or read the vocabularies, unless they are `known`, and encode the validation files.
 
-        Raises DataError.
+        folder: for temporary files. Raises DataError.
         """
         self._folder = folder
         self._preparation = CorpusPreparation(options, CorpusHooks.of(hooks, options), seed, folder, logger)
         self._train_files = self._preparation.training_files()
-        found = self._preparation.vocabularies(self._train_files)
+        found = self._preparation.vocabularies(self._train_files) if known is None else _as_given(known)
         self._rules = self._preparation.rules(found, self._train_files)
         self.vocabularies = joined_vocabularies(self._preparation.sides, found, self._rules)
         valid_files = self._preparation.validation_files()
@@ -57,3 +64,9 @@ class RawData:
             write_shard(HashingFile(file), encoded.sides, encoded.order)
             file.flush()
             return Dataset([map_shard(file)])
+
+
+def _as_given(known: Vocabularies) -> list[SideVocabularies]:
+    """The vocabularies side by side, as if files had given them."""
+    sides = [side for side in (known.src, known.tgt) if side]
+    return [SideVocabularies(side, (False,) * len(side)) for side in sides]
