@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from onmt.data.batch import Batch, make_batch
 from onmt.data.storage import SideArrays
 from onmt.data.vocabulary import Vocabularies
 from onmt.runtime.random import numpy_generator
+
+_VALUES_AT_A_TIME: Final = 1 << 16
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -94,7 +96,7 @@ def plan_batches(
 def _even_bounds(
     src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
 ) -> npt.NDArray[np.int64]:
-    run_starts = np.concatenate(([0], np.flatnonzero(np.diff(src_lengths)) + 1)).astype(np.int64)
+    run_starts = _run_starts(src_lengths)
     run_sizes = np.diff(run_starts, append=len(src_lengths))
     fitting = np.clip(max_tokens // src_lengths[run_starts].astype(np.int64), 1, max_batch_size)
     batches = -(-run_sizes // fitting)
@@ -107,15 +109,26 @@ def _even_bounds(
 def _uneven_bounds(
     src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
 ) -> npt.NDArray[np.int64]:
-    ends = np.cumsum(src_lengths, dtype=np.int64)
+    # No sentence is empty, so there are never more of them than tokens.
+    most = max(1, min(max_batch_size, max_tokens))
     bounds = [0]
-    before = 0
-    while bounds[-1] < len(ends):
+    while bounds[-1] < len(src_lengths):
         start = bounds[-1]
-        window = ends[start : start + max_batch_size]
-        bounds.append(start + max(1, int(np.searchsorted(window, before + max_tokens, side="right"))))
-        before = int(ends[bounds[-1] - 1])
+        ends = np.cumsum(src_lengths[start : start + most], dtype=np.int64)
+        bounds.append(start + max(1, int(np.searchsorted(ends, max_tokens, side="right"))))
     return np.array(bounds, dtype=np.int64)
+
+
+def _run_starts(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Where a value differs from the one before it; the first place is one of them.
+
+    In pieces, because the values may be mapped from a file of which only a part should be in memory.
+    """
+    starts = [np.zeros(1, dtype=np.int64)]
+    for first in range(1, len(values), _VALUES_AT_A_TIME):
+        piece = values[first - 1 : first + _VALUES_AT_A_TIME]
+        starts.append(np.flatnonzero(piece[1:] != piece[:-1]) + first)
+    return np.concatenate(starts)
 
 
 def epoch_order(number_of_batches: int, epoch: int, curriculum: int, seed: int) -> npt.NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,27 +33,41 @@ class StagedFiles:
 
     @contextmanager
     def open(self, path: str | Path) -> Iterator[IO[bytes]]:
-        """A file to write, safely on disk when the block ends. Raises DataError when it cannot be written."""
+        """A file to write, safely on disk when the block ends. Raises DataError when it cannot be written.
+
+        A path that stands for no file on disk (`/dev/stdout`, a pipe) is written to at once.
+        """
+        target = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
         try:
-            file = self._stack.enter_context(_open_nameless(Path(path)) or _temporary(path).open("wb"))
-            self._staged.append((file, Path(path)))
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if target.exists() and not target.is_file() and not target.is_dir():
+                with target.open("wb") as file:
+                    yield file
+                return
+            staged = self._stack.enter_context(_open_nameless(target) or _temporary(target).open("wb"))
+            self._staged.append((staged, target))
+            yield staged
+            staged.flush()
+            os.fsync(staged.fileno())
         except OSError as error:
             raise DataError(f"{path}: cannot write: {error.strerror}") from error
 
-    def commit(self) -> None:
-        """Give the files their names, in the order in which they were opened."""
+    def commit(self, outdated: Path | None = None) -> None:
+        """Give the files their names, in the order in which they were opened.
+
+        `outdated` is removed before the first of them appears, but not if something fails before that.
+        """
         for file, path in self._staged:
-            temporary = _temporary(path)
-            try:
+            with _naming(path):
                 if os.fstat(file.fileno()).st_nlink == 0:
-                    temporary.unlink(missing_ok=True)
-                    _link(file, temporary)
-                temporary.replace(path)
-            except OSError as error:
-                raise DataError(f"{path}: cannot write: {error.strerror}") from error
+                    _temporary(path).unlink(missing_ok=True)
+                    _link(file, _temporary(path))
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if outdated is not None:
+            outdated.unlink(missing_ok=True)
+        for _, path in self._staged:
+            with _naming(path):
+                _temporary(path).replace(path)
         self._staged = []
 
 
@@ -63,6 +78,14 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         with staged.open(path) as file:
             yield file
         staged.commit()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot write: {error.strerror}") from error
 
 
 def _temporary(path: str | Path) -> Path:

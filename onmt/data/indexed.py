@@ -20,7 +20,7 @@ from onmt.data.kaldi import read_archive
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
-_ENTRIES_AT_A_TIME: Final = 1000
+_ENTRIES_AT_A_TIME: Final = 200
 
 
 @dataclass(frozen=True)

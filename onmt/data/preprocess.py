@@ -69,9 +69,8 @@ class _Saving:
             )
             with staged.open(target) as file:
                 file.write(manifest.to_bytes())
-            # From here on the old shards are being replaced: their manifest must not outlive them.
-            target.unlink(missing_ok=True)
-            staged.commit()
+            # The old manifest must not outlive the shards that it describes.
+            staged.commit(outdated=target)
         kept = {entry.file for one in entries.values() for entry in one}
         for name in old_shards - kept:
             (target.parent / name).unlink(missing_ok=True)

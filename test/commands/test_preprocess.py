@@ -474,7 +474,7 @@ def test_nothing_is_left_when_the_run_is_killed_while_saving(tmp_path: Path) -> 
         "import os, signal\n"
         "from onmt.commands.preprocess import main\n"
         "from onmt.data.files import StagedFiles\n"
-        "StagedFiles.commit = lambda self: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "StagedFiles.commit = lambda self, outdated: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"main({flags!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, PAD
+from onmt.data import dataset
 from onmt.data.dataset import Dataset, epoch_order, plan_batches, prefetch
 from onmt.data.storage import SideArrays
 
@@ -47,7 +48,9 @@ def test_batches_follow_the_rule(
     lengths: list[int], max_batch_size: int, max_tokens: int, uneven: bool, sort: bool
 ) -> None:
     lengths = sorted(lengths) if sort else lengths
-    plan = plan_batches(np.array(lengths, dtype=np.int32), max_batch_size, max_tokens, uneven)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "_VALUES_AT_A_TIME", 3)
+        plan = plan_batches(np.array(lengths, dtype=np.int32), max_batch_size, max_tokens, uneven)
     found = [plan[number].tolist() for number in range(len(plan))]
     assert found == plan_by_hand(lengths, max_batch_size, max_tokens, uneven)
 
@@ -80,12 +83,12 @@ TGT = [
 @pytest.mark.parametrize("cut", [4, 1, 3])
 def test_a_batch_is_gathered_across_shards(cut: int) -> None:
     parts = [slice(0, cut), slice(cut, 4)] if cut < 4 else [slice(0, 4)]
-    dataset = Dataset([(side(SRC[part], np.int32), side(TGT[part], np.int32)) for part in parts])
-    assert len(dataset) == 4
-    assert dataset.src_lengths.tolist() == [2, 1, 3, 1]
-    assert dataset.tgt_lengths is not None
-    assert dataset.tgt_lengths.tolist() == [3, 4, 2, 3]
-    batch = dataset.batch(np.array([2, 0, 3]))
+    data = Dataset([(side(SRC[part], np.int32), side(TGT[part], np.int32)) for part in parts])
+    assert len(data) == 4
+    assert data.src_lengths.tolist() == [2, 1, 3, 1]
+    assert data.tgt_lengths is not None
+    assert data.tgt_lengths.tolist() == [3, 4, 2, 3]
+    batch = data.batch(np.array([2, 0, 3]))
     assert batch.src.tolist() == [[[7], [8], [9]], [[4], [5], [PAD]], [[4], [PAD], [PAD]]]
     assert batch.src_lengths.tolist() == [3, 2, 1]
     assert batch.tgt_input is not None
@@ -105,8 +108,8 @@ def test_a_batch_is_gathered_across_shards(cut: int) -> None:
 
 
 def test_vectors_are_padded_with_zeros() -> None:
-    dataset = Dataset([(side([[[0.5, 1], [2, 3]], [[4, 5]]], np.float32), side(TGT[:2], np.int32))])
-    batch = dataset.batch(np.array([1, 0]))
+    data = Dataset([(side([[[0.5, 1], [2, 3]], [[4, 5]]], np.float32), side(TGT[:2], np.int32))])
+    batch = data.batch(np.array([1, 0]))
     assert batch.src.tolist() == [[[4, 5], [0, 0]], [[0.5, 1], [2, 3]]]
     assert str(batch.src.dtype) == "torch.float32"
 

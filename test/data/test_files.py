@@ -63,3 +63,33 @@ def test_what_cannot_be_written_is_said(folder: Path) -> None:
     with pytest.raises(DataError, match="sub: cannot write: Is a directory"), replacing(folder / "sub"):
         pass
     assert {path.name for path in folder.iterdir()} == {"sub"}
+    assert not (folder / "sub.tmp").exists()
+
+
+def test_what_a_link_points_to_is_replaced_and_devices_are_written_to(folder: Path) -> None:
+    (folder / "real").write_bytes(b"old")
+    (folder / "link").symlink_to(folder / "real")
+    with replacing(folder / "link") as file:
+        file.write(b"new")
+    assert (folder / "link").is_symlink()
+    assert (folder / "real").read_bytes() == b"new"
+    with replacing(os.devnull) as file:
+        file.write(b"gone")
+    assert Path(os.devnull).is_char_device()
+
+
+def test_what_is_outdated_goes_only_when_all_is_ready(folder: Path) -> None:
+    (folder / "old").write_bytes(b"1")
+    (folder / "sub").mkdir()
+    with StagedFiles() as staged:
+        for name in ("new", "sub"):
+            with staged.open(folder / name):
+                pass
+        with pytest.raises(DataError, match="sub: cannot write: Is a directory"):
+            staged.commit(outdated=folder / "old")
+    assert {path.name for path in folder.iterdir()} == {"old", "sub"}
+    with StagedFiles() as staged:
+        with staged.open(folder / "new"):
+            pass
+        staged.commit(outdated=folder / "old")
+    assert {path.name for path in folder.iterdir()} == {"new", "sub"}
