@@ -36,8 +36,7 @@ class Evaluator(Protocol):
 
 
 class LossEvaluator:
-    """Perplexity, or the mean loss per word (its logarithm), of the validation set; no dropout, no
-    sampling."""
+    """Perplexity of the validation set, or its logarithm; without dropout and sampling."""
 
     def __init__(self, batches: Iterable[Batch], logarithm: bool) -> None:
         self.name = "loss" if logarithm else "perplexity"

@@ -8,8 +8,10 @@ from onmt.errors import OptionError
 
 
 class TensorBoard:
-    """Curves of one experiment in `<folder of save_model>/runs/<experiment>`. Raises OptionError if it is
-    missing."""
+    """Curves of one experiment in `<folder of save_model>/runs/<experiment>`.
+
+    Raises OptionError if the tensorboard package is missing.
+    """
 
     def __init__(self, experiment: str, save_model: str) -> None:
         try:

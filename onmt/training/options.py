@@ -6,12 +6,14 @@ from typing import Literal
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_model_or_empty, not_empty
-from onmt.data.manifest import prepared_data_or_empty
+from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
+from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
+from onmt.training.data_options import TrainingDataOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -203,20 +205,9 @@ class LoopOptions(TrainerOptions, OptimOptions, SeedOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingDataOptions:
-    """Data"""
-
-    data: str = option(
-        "",
-        "Prepared data: what preprocess.py wrote for its `-save_data`, by that name, or the manifest's "
-        "file name.",
-        valid=prepared_data_or_empty,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainOptions(
     TrainingDataOptions,
+    HookOptions,
     LoopOptions,
     SaverOptions,
     TranslatorOptions,
@@ -230,8 +221,6 @@ class TrainOptions(
 
     def check(self) -> None:
         """Options that are needed, or only mean something together."""
-        if not self.data:
-            raise OptionError("-data is missing: name the data that preprocess.py prepared")
         if self.continue_ and not self.train_from:
             raise OptionError("-continue needs -train_from: the checkpoint to go on from")
         if self.update_vocab != "none" and not self.train_from:
@@ -239,7 +228,7 @@ class TrainOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSeq2SeqOptions(TrainOptions, Seq2SeqModelOptions):
+class TrainSeq2SeqOptions(TrainOptions, BitextOptions, Seq2SeqModelOptions):
     """Train"""
 
 
@@ -257,13 +246,18 @@ class _WithoutTranslation(TrainOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainLanguageModelOptions(_WithoutTranslation, LanguageModelOptions):
+class TrainLanguageModelOptions(_WithoutTranslation, MonotextOptions, LanguageModelOptions):
     """Train"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainTaggerOptions(_WithoutTranslation, TaggerOptions):
+class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
     """Train"""
+
+    def check(self) -> None:
+        """Tags are few; nothing would be gained."""
+        if self.sample_vocab:
+            raise OptionError("-sample_vocab works with -model_type seq2seq and lm only")
 
 
 AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions

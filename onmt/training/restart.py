@@ -96,8 +96,7 @@ def _is_fixed(option: Option) -> bool:
 
 
 def _typed(option: Option, value: Any) -> Any:
-    """A stored value as the option's type, None if it cannot be one; Lua stores numbers and booleans
-    alike."""
+    """A stored value as the option's type, None if it cannot be one; Lua may have stored 0 for false."""
     if not option.is_list:
         return _typed_element(option.kind, value)
     if not isinstance(value, list | tuple):

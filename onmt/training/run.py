@@ -182,8 +182,7 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, batches: EpochBatche
 def _take_up(
     state: TrainingState, optimizer: Optimizer, batching: Batching, device: torch.device, logger: Logger
 ) -> None:
-    """Give the optimiser its state back, and say what keeps this run from repeating the stored one's
-    numbers."""
+    """Give the optimiser its state back, and tell what keeps this run from repeating the stored one."""
     if state.optimizer is not None:
         optimizer.load_state(state.optimizer)
     if state.batching is not None and state.batching != batching:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
+from torch import Tensor, nn
 
 from onmt.data.shards import PreparedData
 from onmt.data.vocabulary import Vocabularies
@@ -27,11 +28,12 @@ from onmt.training.restart import restart_options
 from onmt.training.state import TrainingState
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
 
+_TRANSITIONS: Final = "transitions."
+
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What training begins with. `options` are those of the command line, or of command line and file
-    together."""
+    """What training begins with; `options` come from the command line and from the model's file."""
 
     model: Model
     vocabularies: Vocabularies
@@ -40,8 +42,10 @@ class StartingPoint:
 
 
 def new_model(options: AnyTrainOptions, data: PreparedData, logger: Logger) -> StartingPoint:
-    """A model with random parameters, and word vectors where files give them. Raises OptionError,
-    DataError."""
+    """A model with random parameters, and word vectors where files give them.
+
+    Raises OptionError where options and data do not fit, DataError for word vectors that do not.
+    """
     for note in structure_notes(options):
         logger.warning(note)
     spec = spec_from_options(options, data_sizes(data))
@@ -109,7 +113,7 @@ def data_sizes(data: PreparedData) -> DataSizes:
     )
 
 
-def count_parameters(model: torch.nn.Module) -> int:
+def count_parameters(model: nn.Module) -> int:
     """Numbers that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
@@ -168,33 +172,34 @@ def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> Traini
 
 
 def _restructured_model(
-    spec: ModelSpec, weights: Mapping[str, torch.Tensor], options: AnyTrainOptions, path: str
+    spec: ModelSpec, weights: Mapping[str, Tensor], options: AnyTrainOptions, path: str
 ) -> Model:
     """The stored model with what may change on a restart; new transitions between tags are drawn."""
     wanted = restructured(spec, options)
-    if wanted.transitions == spec.transitions:
-        return restore_model(wanted, weights, path)
-    plain = {name: weight for name, weight in weights.items() if not name.startswith("transitions.")}
-    model = restore_model(replace(wanted, transitions=False), plain, path)
-    if not wanted.transitions:
-        return model
-    extended = build_model(wanted)
-    generator = torch_generator(options.seed, "transitions")
+    kept = {
+        name: weight
+        for name, weight in weights.items()
+        if wanted.transitions or not name.startswith(_TRANSITIONS)
+    }
+    if wanted.transitions and len(wanted.outputs) > 1:
+        raise OptionError("-loglikelihood sentence knows no target features, which this model has")
+    if wanted.transitions and not spec.transitions:
+        kept |= _new_transitions(wanted.outputs[0], options)
+    return restore_model(wanted, kept, path)
+
+
+def _new_transitions(tags: int, options: AnyTrainOptions) -> dict[str, Tensor]:
+    """Weights of transitions between so many tags, as those of a new model would be."""
+    transitions = Transitions(tags)
+    generator = torch_generator(options.seed, "initial transitions")
     with torch.no_grad():
-        for name, parameter in extended.named_parameters():
-            if name in plain:
-                parameter.copy_(plain[name])
-            else:
-                parameter.uniform_(-options.param_init, options.param_init, generator=generator)
-    for module in extended.modules():
-        if isinstance(module, Transitions):
-            module.normalise()
-    return extended
+        for parameter in transitions.parameters():
+            parameter.uniform_(-options.param_init, options.param_init, generator=generator)
+    transitions.normalise()
+    return {_TRANSITIONS + name: parameter.detach() for name, parameter in transitions.named_parameters()}
 
 
-def _with_word_vectors(
-    spec: ModelSpec, options: AnyTrainOptions
-) -> tuple[ModelSpec, dict[str, torch.Tensor]]:
+def _with_word_vectors(spec: ModelSpec, options: AnyTrainOptions) -> tuple[ModelSpec, dict[str, Tensor]]:
     """The spec that knows which columns come from files, and the vectors by the name of their table."""
     vectors = {}
     source, decoder = spec.source, spec.decoder

@@ -13,8 +13,7 @@ from onmt.training.decay import LearningRate
 
 @dataclass(frozen=True)
 class Environment:
-    """What bit-identical numbers depend on besides the program: kind of machine, torch, threads, compute
-    path."""
+    """What bit-identical numbers depend on besides the program."""
 
     machine: str
     torch_version: str

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import preprocess
+from onmt.training.evaluation import LossEvaluator
 from onmt.training.trainer import StepResult, Trainer
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -232,3 +234,28 @@ def test_batches_may_be_limited_by_tokens_alone(run_train: RunTrain) -> None:
     assert code == 0
     assert "maximum size: 120 sentences / 1800 tokens" in log
     assert "number of batches: 6" in log
+
+
+def test_a_run_interrupted_while_validating_goes_on_with_validation(
+    run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["-end_epoch", "2", "-dropout", "0.3"]
+    assert run_train(*arguments, "-save_model", str(tmp_path / "whole"))[0] == 0
+    score = LossEvaluator.score
+
+    def interrupted_score(self: LossEvaluator, *rest: Any) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return score(self, *rest)
+
+    monkeypatch.setattr(LossEvaluator, "score", interrupted_score)
+    code, _, _ = run_train(*arguments)
+    assert code == 130
+    assert not list(tmp_path.glob("m_epoch*"))
+    monkeypatch.setattr(LossEvaluator, "score", score)
+    checkpoint = str(tmp_path / "m_checkpoint.pt")
+    code, log, _ = run_train(*arguments, "-train_from", checkpoint, "-continue", "-max_batch_size", "10")
+    assert code == 0
+    after = messages(log)[messages(log).index("Start training from epoch 1 to 2...") + 1 :]
+    assert after[:2] == ["", "Evaluating on the validation dataset..."]
+    finals = [load_checkpoint(next(tmp_path.glob(f"{stem}_epoch2_*")))["weights"] for stem in ("whole", "m")]
+    assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
