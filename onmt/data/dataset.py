@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,32 @@ from onmt.runtime.random import numpy_generator
 
 _VALUES_AT_A_TIME: Final = 1 << 16
 
+_SENTENCES_AT_A_TIME: Final = 1 << 14
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+
+class SentenceSet(Protocol):
+    """What batches are made of: N sentences, or pairs of sentences, in an order."""
+
+    @property
+    def src_lengths(self) -> npt.NDArray[np.int32]:
+        """N, true source positions (for a language model `<s>` and `</s>` are among them)."""
+
+    @property
+    def tgt_lengths(self) -> npt.NDArray[np.int32] | None:
+        """N, stored target positions, `<s>` and `</s>` among them; None without a target."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def batch(self, indices: npt.NDArray[np.integer]) -> Batch:
+        """The sentences at these of the N places, in that order, as one batch."""
+
+    def predicted_words(self) -> npt.NDArray[np.int64]:
+        """The ids, sorted, of the words that occur where a model predicts: in the targets, or without
+        targets in the sentences themselves."""
 
 
 class Dataset:
@@ -46,6 +70,19 @@ class Dataset:
         if self.tgt_lengths is not None:
             tgt, tgt_lengths = self._padded(1, indices)
         return make_batch(src, src_lengths, tgt, tgt_lengths, np.asarray(indices, dtype=np.int64))
+
+    def predicted_words(self, indices: npt.NDArray[np.integer] | None = None) -> npt.NDArray[np.int64]:
+        """See `SentenceSet.predicted_words`; of all sentences, or of those at `indices`."""
+        side = 0 if self.tgt_lengths is None else 1
+        chosen = np.arange(len(self)) if indices is None else indices
+        found = [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(chosen), _SENTENCES_AT_A_TIME):
+            piece = chosen[start : start + _SENTENCES_AT_A_TIME]
+            shard_of = np.searchsorted(self._starts, piece, side="right") - 1
+            for number in np.unique(shard_of):
+                rows = piece[shard_of == number] - self._starts[number]
+                found.append(np.unique(self._shards[number][side].gather(rows)[:, 0]))
+        return np.unique(np.concatenate(found))
 
     def _padded(
         self, side: int, indices: npt.NDArray[np.integer]
@@ -156,7 +193,7 @@ def prefetch(make: Callable[[Item], Made], items: Iterable[Item], ahead: int = 2
         thread.shutdown(wait=True, cancel_futures=True)
 
 
-def describe_dataset(dataset: Dataset, vocabularies: Vocabularies, plan: BatchPlan) -> list[str]:
+def describe_dataset(dataset: SentenceSet, vocabularies: Vocabularies, plan: BatchPlan) -> list[str]:
     """The log lines about a training set that Lua prints before training."""
     sizes = np.diff(plan.bounds)
     longest = np.maximum.reduceat(dataset.src_lengths, plan.bounds[:-1]).astype(np.int64)
