@@ -1,0 +1,70 @@
+"""`tools/visualize.py`: a page with pictures of attention and search, from files of translate.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onmt.commandline.declare import option
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
+from onmt.commandline.validators import at_least, existing_file_or_empty, not_empty
+from onmt.data.files import replacing
+from onmt.decoding.visualize import page, read_attention, read_beams
+from onmt.errors import DataError, OptionError
+from onmt.logger import Logger, LoggerOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """Page"""
+
+    attention: str = option(
+        "", "File that translate.py wrote as -save_attention.", valid=existing_file_or_empty
+    )
+    beam: str = option("", "File that translate.py wrote as -save_beam_to.", valid=existing_file_or_empty)
+    sentences: tuple[int, ...] = option(
+        (),
+        "Numbers of the sentences to show, from 1; all by default. In a -beam file empty lines of the source "
+        "do not count.",
+        valid=at_least(1),
+    )
+    output: str = option("translations.html", "Page to write.", valid=not_empty)
+
+    def check(self) -> None:
+        """There must be something to show."""
+        if not self.attention and not self.beam:
+            raise OptionError("-attention or -beam is missing: name a file that translate.py wrote")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisualizeOptions(PageOptions, LoggerOptions):
+    """Visualize"""
+
+
+SCRIPT = Script(
+    name="tools/visualize.py",
+    summary="Shows attention as shaded tables and the search as trees, on a page for the browser.",
+    choose=lambda _: VisualizeOptions,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script's command line; returns the exit code."""
+    return run(SCRIPT, execute, argv)
+
+
+def execute(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
+    """Read the files and write the page."""
+    options = parsed.options
+    tables = read_attention(options.attention) if options.attention else []
+    trees = list(enumerate(read_beams(options.beam), start=1)) if options.beam else []
+    for number in options.sentences:
+        if options.attention and number not in {table.number for table in tables}:
+            raise DataError(f"{options.attention}: there is no sentence {number}")
+        if options.beam and number > len(trees):
+            raise DataError(f"{options.beam}: there is no sentence {number}")
+    if options.sentences:
+        tables = [table for table in tables if table.number in options.sentences]
+        trees = [(number, tree) for number, tree in trees if number in options.sentences]
+    with replacing(options.output) as file:
+        file.write(page(tables, trees).encode("utf-8"))
+    logger.info(f"Wrote {len(tables)} attention tables and {len(trees)} searches to {options.output}")

@@ -1,0 +1,200 @@
+"""Pictures of translations on one HTML page: attention as shaded tables, the search as trees. No torch here.
+
+The page holds all it needs: no script, no font and no picture is fetched from elsewhere.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from itertools import count
+from typing import Final
+
+from onmt.errors import DataError
+from onmt.text.lines import read_text_lines
+
+_SCORE: Final = r"(?P<score>-?(?:\d+\.\d+|inf)|-?nan)"
+_WORDS: Final = re.compile(
+    rf"(?P<number>\d+) \|\|\| (?P<target>.*) \|\|\| {_SCORE} \|\|\| (?P<source>.*) \|\|\| \d+ (?P<rows>\d+)"
+)
+_VECTORS: Final = re.compile(rf"(?P<number>\d+) \|\|\| (?P<target>.*) \|\|\| {_SCORE} \|\|\| (?P<rows>\d+)")
+
+_STEP_WIDTH: Final = 130  # pixels
+_SLOT_HEIGHT: Final = 30
+_STYLE: Final = """
+body { font-family: sans-serif; margin: 2em; color: #222; }
+table { border-collapse: collapse; margin: 0.5em 0 2em; }
+th { font-weight: normal; padding: 2px 6px; }
+th.column { height: 7em; vertical-align: bottom; }
+th.column span { writing-mode: vertical-rl; transform: rotate(180deg); }
+th.row { text-align: right; }
+td { width: 1.6em; height: 1.6em; border: 1px solid #ddd; }
+svg text { font-size: 12px; }
+svg line { stroke: #bbb; }
+svg .kept { stroke: #c33; stroke-width: 2; }
+"""
+
+
+@dataclass(frozen=True)
+class AttentionTable:
+    """One hypothesis of a `-save_attention` file: weights per target word (rows) and source position."""
+
+    number: int
+    target: list[str]
+    source: list[str]
+    score: float
+    weights: list[list[float]]
+
+
+@dataclass(frozen=True)
+class BeamTree:
+    """The search of one sentence in a `-save_beam_to` file, [step][slot]; no score: the slot is empty."""
+
+    words: list[list[str]]
+    parents: list[list[int]]
+    scores: list[list[float | None]]
+
+
+def read_attention(path: str) -> list[AttentionTable]:
+    """The hypotheses of a `-save_attention` file. Raises DataError naming the line that does not fit."""
+    tables = []
+    lines = zip(count(1), read_text_lines(path))
+    for line_number, line in lines:
+        where = f"{path}, line {line_number}"
+        header = _WORDS.fullmatch(line) or _VECTORS.fullmatch(line)
+        if header is None:
+            raise DataError(f"{where}: not the header of a hypothesis, as -save_attention writes it")
+        rows = []
+        for _ in range(int(header["rows"])):
+            row_number, row = next(lines, (line_number, "the file ends"))
+            rows.append(_weights(row, f"{path}, line {row_number}"))
+        end_number, end = next(lines, (line_number, ""))
+        if end:
+            raise DataError(f"{path}, line {end_number}: expected an empty line after a hypothesis")
+        source = header.groupdict().get("source", "")
+        tables.append(
+            AttentionTable(
+                int(header["number"]), header["target"].split(), source.split(), float(header["score"]), rows
+            )
+        )
+    return tables
+
+
+def read_beams(path: str) -> list[BeamTree]:
+    """The sentences of a `-save_beam_to` file. Raises DataError if it is none."""
+    try:
+        content = json.loads("\n".join(read_text_lines(path)))
+        trees = [
+            BeamTree(words, parents, scores)
+            for words, parents, scores in zip(
+                content["predicted_ids"], content["beam_parent_ids"], content["scores"], strict=True
+            )
+        ]
+        for tree in trees:
+            _check_tree(tree)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise DataError(f"{path}: not a file of -save_beam_to") from error
+    return trees
+
+
+def page(tables: Iterable[AttentionTable], trees: Iterable[tuple[int, BeamTree]]) -> str:
+    """The HTML page; trees come with the numbers of their sentences."""
+    parts = [_attention(table) for table in tables]
+    parts += [f"<h2>Search {number}</h2>\n{_tree(tree)}" for number, tree in trees]
+    body = "\n".join(parts)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Translations</title>\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _weights(row: str, where: str) -> list[float]:
+    try:
+        return [float(weight) for weight in row.split()]
+    except ValueError:
+        raise DataError(f"{where}: expected the weights of a target word, found '{row[:80]}'") from None
+
+
+def _check_tree(tree: BeamTree) -> None:
+    """Raise ValueError unless every slot has a word, a score and a parent in the step before."""
+    before = None
+    for words, parents, scores in zip(tree.words, tree.parents, tree.scores, strict=True):
+        if not len(words) == len(parents) == len(scores):
+            raise ValueError("slots")
+        if before is not None and not all(0 <= parent < before for parent in parents):
+            raise ValueError("parents")
+        if not all(score is None or isinstance(score, int | float) for score in scores):
+            raise ValueError("scores")
+        before = len(words)
+
+
+def _attention(table: AttentionTable) -> str:
+    """A shaded table: the darker a cell, the more of the target word's attention the source position has."""
+    width = max((len(row) for row in table.weights), default=len(table.source))
+    positions = [str(place) for place in range(1, width + 1)]
+    names = table.source if len(table.source) == width else positions
+    head = "".join(f'<th class="column"><span>{escape(name)}</span></th>' for name in names)
+    # Without a word of its own (a target of -detokenize_output) a row is known by its number.
+    numbered = [str(place) for place in range(1, len(table.weights) + 1)]
+    words = table.target if len(table.target) == len(numbered) else numbered
+    rows = [
+        f'<tr><th class="row">{escape(word)}</th>{"".join(map(_cell, row))}</tr>'
+        for word, row in zip(words, table.weights, strict=True)
+    ]
+    title = f"<h2>Sentence {table.number}</h2>\n<p>{escape(' '.join(table.target))} ({table.score:.4f})</p>"
+    return "\n".join([title, f"<table>\n<tr><th></th>{head}</tr>", *rows, "</table>"])
+
+
+def _cell(weight: float) -> str:
+    shade = min(max(weight, 0.0), 1.0)
+    return f'<td title="{weight:.4f}" style="background: rgba(30, 80, 160, {shade:.3f})"></td>'
+
+
+def _tree(tree: BeamTree) -> str:
+    """Steps from left to right, slots downwards; red lines lead to what was alive in the last step."""
+    slots = max((len(words) for words in tree.words), default=0)
+    size = f'width="{_STEP_WIDTH * len(tree.words) + 20}" height="{_SLOT_HEIGHT * slots + 10}"'
+    kept = _ancestors(tree)
+    drawn = []
+    for step, parents in enumerate(tree.parents[1:], start=1):
+        for slot, parent in enumerate(parents):
+            if tree.scores[step][slot] is not None or (step, slot) in kept:
+                style = ' class="kept"' if (step, slot) in kept else ""
+                start, end = _place(step - 1, parent), _place(step, slot)
+                drawn.append(
+                    f'<line{style} x1="{start[0] + 90}" y1="{start[1]}" x2="{end[0] - 4}" y2="{end[1]}"/>'
+                )
+    for step, words in enumerate(tree.words):
+        for slot, word in enumerate(words):
+            drawn.append(_node(word, tree.scores[step][slot], _place(step, slot)))
+    return "\n".join([f"<svg {size}>", *drawn, "</svg>"])
+
+
+def _ancestors(tree: BeamTree) -> set[tuple[int, int]]:
+    """(step, slot) of everything from which a live hypothesis of the last step descends, itself included."""
+    found: set[tuple[int, int]] = set()
+    if not tree.words:
+        return found
+    last = len(tree.words) - 1
+    for slot, score in enumerate(tree.scores[last]):
+        step, place = last, slot
+        while score is not None and step >= 0 and (step, place) not in found:
+            found.add((step, place))
+            place = tree.parents[step][place]
+            step -= 1
+    return found
+
+
+def _place(step: int, slot: int) -> tuple[int, int]:
+    return 10 + step * _STEP_WIDTH, 20 + slot * _SLOT_HEIGHT
+
+
+def _node(word: str, score: float | None, place: tuple[int, int]) -> str:
+    shown = word if len(word) <= 12 else word[:11] + "…"
+    title = "ended or empty" if score is None else f"{score:.4f}"
+    colour = "#999" if score is None else "#222"
+    return (
+        f'<text x="{place[0]}" y="{place[1] + 4}" fill="{colour}">{escape(shown)}'
+        f"<title>{escape(word)}: {title}</title></text>"
+    )

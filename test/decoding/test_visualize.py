@@ -1,0 +1,124 @@
+"""Pages of attention and searches, from what translate.py writes."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from onmt.commands import visualize
+from onmt.constants import SPECIAL_WORDS
+from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.hypotheses import History
+from onmt.decoding.output import attention_block, beam_json
+from onmt.decoding.sentences import Source
+from onmt.decoding.translator import Hypothesis
+from onmt.decoding.visualize import AttentionTable, page, read_attention, read_beams
+from onmt.errors import DataError
+
+WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.75]], dtype=np.float32)
+VOCABULARY = Vocabulary([*SPECIAL_WORDS, "<b>", "x"])
+PAST = [History([[4, 5], [5, 5]], [[0, 0], [1, 1]], [[-1.0, -2.0], [-2.5, -np.inf]]), History([], [], [])]
+
+
+class Elements(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.classes: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        self.classes += [value for name, value in attrs if name == "class"]
+        if tag not in ("meta", "!doctype"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = Source(("a", "|||"))
+    vectors = Source(vectors=np.zeros((2, 3), dtype=np.float32))
+    blocks = [
+        attention_block(1, "<b> ||| x", Hypothesis([], [], -1.0, np.eye(3, 2, dtype=np.float32)), words),
+        attention_block(3, "", Hypothesis([], [], -np.inf, None), words),
+        attention_block(4, "x y", Hypothesis(["x", "y"], [], -2.5, WEIGHTS), vectors),
+    ]
+    (tmp_path / "attn").write_text("".join(blocks), encoding="utf-8")
+    (tmp_path / "beam").write_text(beam_json(PAST, VOCABULARY), encoding="utf-8")
+    return tmp_path
+
+
+def test_attention_is_read_as_it_was_written(files):
+    first, second, third = read_attention("attn")
+    assert first == AttentionTable(1, ["<b>", "|||", "x"], ["a", "|||"], -1.0, [[1, 0], [0, 1], [0, 0]])
+    assert (second.number, second.score, second.weights) == (3, -np.inf, [])
+    assert third == AttentionTable(4, ["x", "y"], [], -2.5, WEIGHTS.tolist())
+
+
+def test_the_page_shows_tables_and_trees(files):
+    assert visualize.main(["-attention", "attn", "-beam", "beam", "-output", "page"]) == 0
+    text = (files / "page").read_text(encoding="utf-8")
+    elements = Elements(text)
+    assert elements.counts["table"] == 3
+    assert elements.counts["td"] == 10
+    assert (elements.counts["svg"], elements.counts["line"]) == (2, 1)
+    assert elements.classes.count("kept") == 1
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "http" not in text
+
+
+def test_chosen_sentences_only(files, capsys):
+    assert visualize.main(["-attention", "attn", "-sentences", "4", "-output", "page"]) == 0
+    assert (files / "page").read_text(encoding="utf-8").count("<table>") == 1
+    assert visualize.main(["-attention", "attn", "-sentences", "2"]) == 1
+    assert "attn: there is no sentence 2" in capsys.readouterr().err
+    assert visualize.main(["-beam", "beam", "-sentences", "3"]) == 1
+    assert visualize.main([]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("what\n", "line 1: not the header"),
+        ("1 ||| x ||| -1.0 ||| a ||| 1 1\nx\n\n", "line 2: expected the weights"),
+        ("1 ||| x ||| -1.0 ||| a ||| 1 2\n0.5\n", "line 1: expected the weights"),
+        ("1 ||| x ||| -1.0 ||| a ||| 1 1\n0.5\n0.5\n", "line 3: expected an empty line"),
+    ],
+)
+def test_other_files_are_refused(content, message, tmp_path):
+    (tmp_path / "attn").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_attention(str(tmp_path / "attn"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scores": [[["a"]]]},
+        {"scores": [[[-1.0, -2.0]]]},
+        {"beam_parent_ids": [[[0], [7]]], "predicted_ids": [[["a"], ["b"]]], "scores": [[[0], [0]]]},
+        {"scores": []},
+        {"scores": 3},
+    ],
+)
+def test_other_json_is_refused(change, tmp_path):
+    content = {"predicted_ids": [[["a"]]], "beam_parent_ids": [[[0]]], "scores": [[[-1.0]]]} | change
+    (tmp_path / "beam").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not a file of -save_beam_to"):
+        read_beams(str(tmp_path / "beam"))
+
+
+def test_an_empty_page_is_a_page():
+    Elements(page([], []))

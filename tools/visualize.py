@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Shows attention and search on a page: `python tools/visualize.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.visualize import main
+
+if __name__ == "__main__":
+    sys.exit(main())
