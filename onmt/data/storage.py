@@ -28,7 +28,7 @@ _ALIGNMENT: Final = 64
 _HEADER: Final = struct.Struct("<8sIIQ")
 _SIDE_HEADER: Final = struct.Struct("<IIQ")
 _SENTENCES_AT_A_TIME: Final = 1 << 16
-_POSITIONS_AT_A_TIME: Final = 1 << 20
+_POSITIONS_AT_A_TIME: Final = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
 
 
 def _bounded(rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
-    """`rows` in pieces of about a million positions at most."""
+    """`rows` in pieces of some hundred thousand positions at most."""
     ends = np.cumsum(lengths, dtype=np.int64)
     cuts = np.searchsorted(ends, np.arange(_POSITIONS_AT_A_TIME, int(ends[-1]), _POSITIONS_AT_A_TIME)) + 1
     for part in np.split(rows, np.unique(cuts)):

@@ -1,9 +1,11 @@
 """preprocess.py from its command line, with onmt/data/preprocess.py, manifest.py and shards.py behind it"""
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -480,3 +482,32 @@ def test_nothing_is_left_when_the_run_is_killed_while_saving(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
     assert files(tmp_path) == {"train.src", "train.tgt"}
+
+
+def peak_anonymous_memory(flags: list[str]) -> int:
+    """Of a run of preprocess.py, in bytes."""
+    command = [sys.executable, str(ROOT / "preprocess.py"), *flags]
+    peak = 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                    if line.startswith("RssAnon:"):
+                        peak = max(peak, int(line.split()[1]) * 1024)
+            time.sleep(0.005)
+    assert process.returncode == 0
+    return peak
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_hardly_grows_with_the_corpus(tmp_path: Path) -> None:
+    peaks = []
+    sizes = (100_000, 600_000)
+    for size in sizes:
+        words = [f"w{number % 5000}" for number in range(5003)]
+        pairs = [(" ".join(words[i % 4990 : i % 4990 + 1 + i % 12]), words[i % 5000]) for i in range(size)]
+        flags = [*write_pairs(tmp_path, pairs), "-preprocess_pthreads", "1"]
+        del pairs
+        peaks.append(peak_anonymous_memory([*flags, "-save_data", f"{tmp_path}/d"]))
+    assert (peaks[1] - peaks[0]) / (sizes[1] - sizes[0]) < 16
