@@ -1,9 +1,10 @@
-"""train.py: learns a model from prepared data."""
+"""train.py: learns a model from prepared data or text files."""
 
 from collections.abc import Mapping, Sequence
 
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
+from onmt.hooks import hooked_options
 from onmt.logger import Logger
 from onmt.training.options import (
     AnyTrainOptions,
@@ -20,12 +21,12 @@ _OPTIONS: Mapping[str, type[AnyTrainOptions]] = {
 
 
 def _choose(words: Mapping[str, str]) -> type[AnyTrainOptions]:
-    return _OPTIONS.get(words.get("model_type", "seq2seq"), TrainSeq2SeqOptions)
+    return hooked_options(_OPTIONS.get(words.get("model_type", "seq2seq"), TrainSeq2SeqOptions), words)
 
 
 SCRIPT: Script[AnyTrainOptions] = Script(
     name="train.py",
-    summary="Trains a translation model, language model or tagger on data that preprocess.py prepared.",
+    summary="Trains a translation model, language model or tagger on prepared data or on text files.",
     choose=_choose,
     selectors=("model_type",),
 )

@@ -25,6 +25,8 @@ class RawData:
 
     vocabularies: Vocabularies
     valid: Dataset | None
+    sampled: bool
+    """Whether epochs differ."""
 
     def __init__(
         self,
@@ -47,12 +49,12 @@ class RawData:
         self.vocabularies = joined_vocabularies(self._preparation.sides, found, self._rules)
         valid_files = self._preparation.validation_files()
         self.valid = self._dataset("valid", valid_files, epoch=0) if valid_files else None
-        self._sampled = any(file.drawn is not None for file in self._train_files)
+        self.sampled = any(file.drawn is not None for file in self._train_files)
         self._current: tuple[int, Dataset] | None = None
 
     def train(self, epoch: int) -> Dataset:
         """The training set of an epoch (from 1); always the same one when the files are not sampled."""
-        wanted = epoch if self._sampled else 0
+        wanted = epoch if self.sampled else 0
         if self._current is None or self._current[0] != wanted:
             self._current = None  # its disk space can be used again
             self._current = (wanted, self._dataset("train", self._train_files, wanted))

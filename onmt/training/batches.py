@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from onmt.data.batch import Batch
-from onmt.data.dataset import BatchPlan, Dataset, epoch_order, prefetch
+from onmt.data.dataset import BatchPlan, Dataset, SentenceSet, epoch_order, prefetch
 from onmt.training.replicas import Replicas
 
 
@@ -18,7 +18,7 @@ class EpochBatches:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: SentenceSet,
         plan: BatchPlan,
         curriculum: int,
         seed: int,
@@ -26,7 +26,7 @@ class EpochBatches:
         device: torch.device,
     ) -> None:
         self._dataset = dataset
-        self._plan = plan
+        self.plan = plan
         self._curriculum = curriculum
         self._seed = seed
         self._replicas = replicas
@@ -35,21 +35,21 @@ class EpochBatches:
     @property
     def iterations(self) -> int:
         """Per epoch."""
-        return -(-len(self._plan) // self._replicas.size)
+        return -(-len(self.plan) // self._replicas.size)
 
     def take(self, epoch: int, first: int) -> Iterator[Batch | None]:
         """This replica's batches of the iterations `first` (from 1) and later, on its device.
 
         None where the last iteration has no batch left for this replica.
         """
-        order = epoch_order(len(self._plan), epoch, self._curriculum, self._seed)
+        order = epoch_order(len(self.plan), epoch, self._curriculum, self._seed)
         mine = range((first - 1) * self._replicas.size + self._replicas.rank, len(order), self._replicas.size)
         yield from prefetch(lambda place: self._batch(int(order[place])), mine)
         if len(mine) < self.iterations - first + 1:
             yield None
 
     def _batch(self, index: int) -> Batch:
-        return self._dataset.batch(self._plan[index]).to(self._device)
+        return self._dataset.batch(self.plan[index]).to(self._device)
 
 
 class StoredBatches:

@@ -39,6 +39,10 @@ class Replicas:
         """The first replica's value."""
         return value
 
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all replicas."""
+        return [value]
+
 
 class DistributedReplicas(Replicas):
     """The processes of an initialised `torch.distributed` group."""
@@ -77,3 +81,9 @@ class DistributedReplicas(Replicas):
         holder = [value]
         distributed.broadcast_object_list(holder, src=0, group=self._control)
         return holder[0]
+
+    def gather(self, value: Value) -> list[Value]:
+        """See `Replicas.gather`."""
+        values = [value] * self.size
+        distributed.all_gather_object(values, value, group=self._control)
+        return values

@@ -11,14 +11,15 @@ from typing import Final
 import torch
 
 from onmt.commandline import instances
-from onmt.data.dataset import BatchPlan, Dataset, describe_dataset, plan_batches
-from onmt.data.shards import PreparedData, open_prepared
-from onmt.errors import CheckpointError, OptionError
+from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
+from onmt.errors import CheckpointError
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.runtime.device import select_devices
 from onmt.training.batches import EpochBatches, StoredBatches
+from onmt.training.data import TrainingData, open_data
+from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
 from onmt.training.experiment import TensorBoard
 from onmt.training.optim import OPTIMIZERS, Optimizer
@@ -27,9 +28,10 @@ from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_ran
 from onmt.training.phases import Phases
 from onmt.training.progress import Progress
 from onmt.training.replicas import Replicas
+from onmt.training.sampling import make_sampler
 from onmt.training.saver import ModelDescription, Saver
 from onmt.training.scheduled_sampling import ScheduledSampling
-from onmt.training.starting_point import StartingPoint, new_model, stored_model
+from onmt.training.starting_point import StartingPoint, new_model, read_run, stored_model
 from onmt.training.state import Batching, Environment, TrainingState
 from onmt.training.trainer import Recipe, Trainer
 
@@ -68,17 +70,14 @@ def train_replica(
     """All of a training, or one replica's part in it."""
     _warn_of_idle_options(given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
-    logger.info(f"Loading data from '{options.data}'...")
-    data = open_prepared(options.data)
-    _check_data(options, data)
-    plan = _plan(data.train, options)
-    for line in describe_dataset(data.train, data.vocabularies, plan):
-        logger.info(line)
     if options.train_from:
-        start = stored_model(options, given, data, logger)
+        run = read_run(options, given, logger)
+        data = open_data(run.options, run.known_vocabularies, logger)
+        start = stored_model(run, data, logger)
     else:
+        data = open_data(options, None, logger)
         start = new_model(options, data, logger)
-    trainer = make_trainer(start, data, plan, device, replicas, logger)
+    trainer = make_trainer(start, data, device, replicas, logger)
     with closing(trainer.progress):
         _announce(start, logger)
         trainer.train()
@@ -96,8 +95,7 @@ def _train_one_of_several(
 
 def make_trainer(
     start: StartingPoint,
-    data: PreparedData,
-    plan: BatchPlan,
+    data: TrainingData,
     device: torch.device,
     replicas: Replicas,
     logger: Logger,
@@ -108,8 +106,15 @@ def make_trainer(
     optimizer = OPTIMIZERS[options.optim](
         {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     )
-    batches = EpochBatches(data.train, plan, options.curriculum, options.seed, replicas, device)
-    _take_up(state, optimizer, _batching(options, replicas, batches), device, logger)
+    epochs = _epochs(start, data, device, replicas, logger)
+    first = epochs.start(state.epoch)
+    for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
+        logger.info(line)
+    if epochs.vary and state.iteration == 1 and state.batching is not None:
+        # It was written after another epoch, which may have had more or fewer of them.
+        state.batching = replace(state.batching, iterations=first.batches.iterations)
+    batching = _batching(options, replicas, first.batches.iterations)
+    _take_up(state, optimizer, batching, device, logger)
     description = ModelDescription(
         data_type=data.data_type,
         spec=model.spec.to_state(),
@@ -120,7 +125,7 @@ def make_trainer(
     return Trainer(
         model=model,
         optimizer=optimizer,
-        batches=batches,
+        epochs=epochs,
         evaluator=_evaluator(start, data, device),
         recipe=Recipe(options, _sampling(options)),
         state=state,
@@ -130,22 +135,32 @@ def make_trainer(
     )
 
 
-def _check_data(options: AnyTrainOptions, data: PreparedData) -> None:
-    """Refuse data that this kind of model does not learn from."""
-    wanted = ("monotext",) if options.model_type == "lm" else ("bitext", "feattext")
-    if data.data_type not in wanted:
-        raise OptionError(
-            f"-model_type {options.model_type} learns from {' or '.join(wanted)} data, "
-            f"but '{options.data}' is {data.data_type} data"
-        )
+def _epochs(
+    start: StartingPoint, data: TrainingData, device: torch.device, replicas: Replicas, logger: Logger
+) -> Epochs:
+    options = start.options
+
+    def batches(sentences: SentenceSet) -> EpochBatches:
+        plan = _plan(sentences, options)
+        return EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
+
+    return Epochs(
+        data=data.train,
+        resampled=data.resampled,
+        sampler=make_sampler(options, options.seed, replicas, logger, start.state.sampler),
+        batches=batches,
+        restricted=options.sample_vocab,
+        logger=logger,
+        device=device,
+    )
 
 
-def _plan(dataset: Dataset, options: AnyTrainOptions) -> BatchPlan:
+def _plan(dataset: SentenceSet, options: AnyTrainOptions) -> BatchPlan:
     most = options.max_batch_size or len(dataset)
     return plan_batches(dataset.src_lengths, most, options.max_tokens, options.uneven_batches)
 
 
-def _evaluator(start: StartingPoint, data: PreparedData, device: torch.device) -> Evaluator | None:
+def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -> Evaluator | None:
     if data.valid is None:
         return None
     options = start.options
@@ -169,13 +184,13 @@ def _sampling(options: AnyTrainOptions) -> ScheduledSampling:
     )
 
 
-def _batching(options: AnyTrainOptions, replicas: Replicas, batches: EpochBatches) -> Batching:
+def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> Batching:
     return Batching(
         max_batch_size=options.max_batch_size,
         max_tokens=options.max_tokens,
         uneven_batches=options.uneven_batches,
         replicas=replicas.size,
-        iterations=batches.iterations,
+        iterations=iterations,
     )
 
 

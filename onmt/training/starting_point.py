@@ -1,13 +1,12 @@
 """The model that a training run starts from: new, or out of a file."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from onmt.data.shards import PreparedData
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
@@ -21,6 +20,7 @@ from onmt.models.spec import EmbeddingSpec, ModelSpec
 from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import Embeddings
 from onmt.runtime.random import torch_generator
+from onmt.training.data import TrainingData
 from onmt.training.decay import LearningRate
 from onmt.training.description import describe_model
 from onmt.training.options import AnyTrainOptions
@@ -41,7 +41,30 @@ class StartingPoint:
     state: TrainingState
 
 
-def new_model(options: AnyTrainOptions, data: PreparedData, logger: Logger) -> StartingPoint:
+@dataclass(frozen=True)
+class StoredRun:
+    """A model's file and how training goes on from it.
+
+    options: those of the command line and of the file together; applied: lines of the log about what they
+    change in the model; state: that of the file's training, taken up with `-continue` only.
+    """
+
+    path: str
+    data_type: str
+    spec: ModelSpec
+    weights: Mapping[str, Tensor]
+    vocabularies: Vocabularies
+    state: TrainingState
+    options: AnyTrainOptions
+    applied: Sequence[str]
+
+    @property
+    def known_vocabularies(self) -> Vocabularies | None:
+        """The vocabularies that text must be encoded with; None if they are to be changed."""
+        return self.vocabularies if self.options.update_vocab == "none" else None
+
+
+def new_model(options: AnyTrainOptions, data: TrainingData, logger: Logger) -> StartingPoint:
     """A model with random parameters, and word vectors where files give them.
 
     Raises OptionError where options and data do not fit, DataError for word vectors that do not.
@@ -64,24 +87,41 @@ def new_model(options: AnyTrainOptions, data: PreparedData, logger: Logger) -> S
     return StartingPoint(model, data.vocabularies, options, new_state(options))
 
 
-def stored_model(
-    options: AnyTrainOptions, given: Set[str], data: PreparedData, logger: Logger
-) -> StartingPoint:
-    """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
+def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> StoredRun:
+    """What the file of `-train_from` holds, and the options to go on with.
+
+    Raises CheckpointError; OptionError if it is another kind of model than the options say.
+    """
     path = find_model(options.train_from)
     logger.info(f"Loading checkpoint '{path}'...")
     content = read_content(path)
     for note in content.get("notes", ()):
         logger.warning(note)
     spec = ModelSpec.from_state(content["spec"])
-    _check_kind(path, spec, content["data_type"], options, data)
+    if spec.model_type != options.model_type:
+        raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
     state = _stored_state(path, content, options.continue_)
     restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
     for warning in restart.warnings:
         logger.warning(warning)
-    options = restart.options
-    weights = dict(content["weights"])
-    vocabularies = Vocabularies.from_state(content["vocabularies"])
+    return StoredRun(
+        path=path,
+        data_type=content["data_type"],
+        spec=spec,
+        weights=content["weights"],
+        vocabularies=Vocabularies.from_state(content["vocabularies"]),
+        state=state,
+        options=restart.options,
+        applied=restart.applied,
+    )
+
+
+def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> StartingPoint:
+    """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
+    if run.data_type != data.data_type:
+        raise OptionError(f"'{run.path}' was trained on {run.data_type} data, this is {data.data_type} data")
+    options, state = run.options, run.state
+    spec, weights, vocabularies = run.spec, run.weights, run.vocabularies
     if options.update_vocab != "none":
         update = VocabularyUpdate(
             vocabularies, updated_vocabularies(vocabularies, data.vocabularies, options.update_vocab)
@@ -90,12 +130,12 @@ def stored_model(
         if state.optimizer is not None:
             state.optimizer = update.optimizer_state(state.optimizer)
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")
-    check_vocabularies(path, vocabularies, data.vocabularies, logger)
-    if restart.applied:
+    check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
+    if run.applied:
         logger.info("Applying new parameters:")
-        for line in restart.applied:
+        for line in run.applied:
             logger.info(line)
-    model = _restructured_model(spec, weights, options, path)
+    model = _restructured_model(spec, weights, options, run.path)
     if not options.continue_:
         state = new_state(options)
     else:
@@ -103,13 +143,13 @@ def stored_model(
     return StartingPoint(model, vocabularies, options, state)
 
 
-def data_sizes(data: PreparedData) -> DataSizes:
+def data_sizes(data: TrainingData) -> DataSizes:
     """What a model must know of the data."""
     return DataSizes(
         src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
         tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
         src_vector_size=data.vocabularies.src_vector_size,
-        features_shifted=bool(data.options.get("time_shift_feature", True)),
+        features_shifted=data.features_shifted,
     )
 
 
@@ -149,15 +189,6 @@ def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logge
                     f"the {side} vocabulary of the data is not that of '{path}': words change their meaning; "
                     "-update_vocab would keep it"
                 )
-
-
-def _check_kind(
-    path: str, spec: ModelSpec, data_type: str, options: AnyTrainOptions, data: PreparedData
-) -> None:
-    if spec.model_type != options.model_type:
-        raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
-    if data_type != data.data_type:
-        raise OptionError(f"'{path}' was trained on {data_type} data, -data is {data.data_type} data")
 
 
 def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> TrainingState:

@@ -62,6 +62,7 @@ class TrainingState:
     way.
 
     `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
+    `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
 
@@ -71,6 +72,7 @@ class TrainingState:
     minutes: float = 0.0
     gold_probability: float = 1.0
     optimizer: dict[str, Any] | None = field(default=None, repr=False)
+    sampler: dict[str, Any] | None = field(default=None, repr=False)
     batching: Batching | None = None
     environment: Environment | None = None
 

@@ -1,7 +1,7 @@
 """The training loop (OpenNMT Lua's onmt/train/Trainer.lua)."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from onmt.data.batch import Batch
 from onmt.models.base import Model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.batches import EpochBatches
+from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
 from onmt.training.interruption import Interrupted, Interruption
 from onmt.training.optim import Optimizer, scale_and_clip
@@ -52,7 +52,7 @@ class Trainer:
         self,
         model: Model,
         optimizer: Optimizer,
-        batches: EpochBatches,
+        epochs: Epochs,
         evaluator: Evaluator | None,
         recipe: Recipe,
         state: TrainingState,
@@ -63,7 +63,7 @@ class Trainer:
         """`evaluator` None: there is no validation data."""
         self.model = model
         self.optimizer = optimizer
-        self.batches = batches
+        self.epochs = epochs
         self.evaluator = evaluator
         self.options = recipe.options
         self.sampling = recipe.sampling
@@ -72,6 +72,7 @@ class Trainer:
         self.progress = progress
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
+        self._output_words: Tensor | None = None
         self._interruption = Interruption()
         self._started = time.monotonic() - 60 * state.minutes
 
@@ -96,9 +97,13 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> None:
         options, state = self.options, self.state
-        self.progress.start_epoch(epoch, self.batches.iterations, state.iteration)
+        started = self.epochs.start(epoch)
+        iterations, self._output_words = started.batches.iterations, started.output_words
+        if state.batching is not None:
+            state.batching = replace(state.batching, iterations=iterations)
+        self.progress.start_epoch(epoch, iterations, state.iteration)
         self._set_gold_probability(epoch)
-        batches = self.batches.take(epoch, state.iteration)
+        batches = started.batches.take(epoch, state.iteration)
         for batch in self.progress.phases.waiting("data", batches):
             done = state.iteration
             result = self.step(batch, epoch, done)
@@ -109,7 +114,7 @@ class Trainer:
             if options.save_every > 0 and done % options.save_every == 0:
                 self._save_checkpoint()
             self._stop_if_asked()
-        self.progress.report(self.batches.iterations, state.rate.value)
+        self.progress.report(iterations, state.rate.value)
         self.progress.end_epoch()
 
     def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
@@ -124,6 +129,7 @@ class Trainer:
                 measured = self.model.loss(batch, self._training_step(epoch, iteration))
             with phases.during("backward"):
                 measured.total.backward()
+            self.epochs.measure(iteration, batch, measured.per_sentence)
             loss = measured.total.detach()
             words, count, src_words = measured.words, measured.divisor, batch.src_words
         with phases.during("update"):
@@ -137,7 +143,9 @@ class Trainer:
         generator = torch_generator(
             self.options.seed, "step", epoch, iteration, self.replicas.rank, device=self._device
         )
-        return TrainingStep(Noise(generator), self.state.gold_probability, self.sampling.scope)
+        return TrainingStep(
+            Noise(generator), self.state.gold_probability, self.sampling.scope, self._output_words
+        )
 
     def _set_gold_probability(self, epoch: int) -> None:
         self.state.gold_probability = self.sampling.gold_probability(epoch)
@@ -170,12 +178,14 @@ class Trainer:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
     def _save_epoch(self, epoch: int, score: float | None) -> None:
+        self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
                 self.saver.save_epoch(epoch, score, self.state)
 
     def _save_checkpoint(self) -> None:
+        self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
@@ -184,6 +194,7 @@ class Trainer:
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60
         self.state.optimizer = self.optimizer.to_state()
+        self.state.sampler = self.epochs.sampler_state()
 
     def _stop_if_asked(self) -> None:
         number = self.replicas.largest(self._interruption.signal_number or 0)

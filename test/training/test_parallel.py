@@ -13,6 +13,7 @@ from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.shards import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
+from onmt.training.data import open_data
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
 from onmt.training.parallel import ReplicaError, run_in_processes, torchrun_rank
 from onmt.training.run import _train_one_of_several
@@ -61,7 +62,8 @@ def test_two_replicas_train_as_one_with_both_batches(
     (path,) = tmp_path.glob("m_epoch1_*")
     content = load_checkpoint(path)
     assert content["training"]["batching"]["replicas"] == 2
-    start = new_model(parsed.options, open_prepared(tiny_data), Logger(LoggerOptions(), None))
+    silent = Logger(LoggerOptions(), None)
+    start = new_model(parsed.options, open_data(parsed.options, None, silent), silent)
     for name, weight in expected_weights(start.model, tiny_data).items():
         torch.testing.assert_close(content["weights"][name], weight, rtol=0, atol=2e-6)
 

@@ -1,0 +1,83 @@
+"""What train.py learns from, whether it was prepared before or comes as text files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from onmt.data.dataset import Dataset
+from onmt.data.raw import RawData
+from onmt.data.shards import open_prepared
+from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.errors import OptionError
+from onmt.hooks import load_hook_module
+from onmt.logger import Logger
+from onmt.training.options import AnyTrainOptions
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Vocabularies and data sets. features_shifted: how word features of the target are stored.
+
+    train: the data set of an epoch (from 1); resampled: whether it differs between epochs.
+    """
+
+    data_type: str
+    vocabularies: Vocabularies
+    features_shifted: bool
+    train: Callable[[int], Dataset]
+    resampled: bool
+    valid: Dataset | None
+
+
+def open_data(options: AnyTrainOptions, known: Vocabularies | None, logger: Logger) -> TrainingData:
+    """The data that the options name. `known`: the vocabularies of a model that is trained further.
+
+    Raises DataError, or OptionError for data that this kind of model does not learn from.
+    """
+    return _open_prepared(options, logger) if options.data else _open_raw(options, known, logger)
+
+
+def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
+    logger.info(f"Loading data from '{options.data}'...")
+    data = open_prepared(options.data)
+    wanted = ("monotext",) if options.model_type == "lm" else ("bitext", "feattext")
+    if data.data_type not in wanted:
+        raise OptionError(
+            f"-model_type {options.model_type} learns from {' or '.join(wanted)} data, "
+            f"but '{options.data}' is {data.data_type} data"
+        )
+    return TrainingData(
+        data_type=data.data_type,
+        vocabularies=data.vocabularies,
+        features_shifted=bool(data.options.get("time_shift_feature", True)),
+        train=lambda _: data.train,
+        resampled=False,
+        valid=data.valid,
+    )
+
+
+def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logger) -> TrainingData:
+    if known is not None:
+        _compare_vocabulary_files(options, known, logger)
+    folder = Path(options.save_model).parent  # where models find room, encoded sentences will
+    raw = RawData(options, load_hook_module(options.hook_file), options.seed, folder, logger, known)
+    return TrainingData(
+        data_type="monotext" if options.model_type == "lm" else "bitext",
+        vocabularies=raw.vocabularies,
+        features_shifted=options.time_shift_feature,
+        train=raw.train,
+        resampled=raw.sampled,
+        valid=raw.valid,
+    )
+
+
+def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, logger: Logger) -> None:
+    """Warn where the user names a vocabulary that the model does not have."""
+    logger.info("The text is encoded with the vocabularies of the model")
+    for side in options.sides():
+        words = known.src if side.name == "source" else known.tgt
+        if side.vocab and words and Vocabulary.read(side.vocab).words != words[0].words:
+            logger.warning(
+                f"'{side.vocab}' is not the {side.name} vocabulary of the model, which is used; "
+                "-update_vocab would change it"
+            )

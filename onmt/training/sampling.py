@@ -1,0 +1,223 @@
+"""Which sentences an epoch trains on when it does not take all (OpenNMT Lua's onmt/data/SampledDataset.lua).
+
+Draws depend on the seed, the epoch and, by perplexity, on what was measured before the epoch; a checkpoint
+keeps the latter.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from onmt.constants import PAD
+from onmt.data.batch import Batch
+from onmt.errors import CheckpointError
+from onmt.logger import Logger
+from onmt.runtime.random import numpy_generator
+from onmt.training.data_options import SampledDatasetOptions
+from onmt.training.replicas import Replicas
+
+_LARGEST: Final = 80.0  # mean loss per word; its exponential is still a float32
+
+Indices = npt.NDArray[np.int64]
+Perplexities = npt.NDArray[np.float32]
+
+
+@dataclass
+class Measured:
+    """What is known of the sentences of a data set.
+
+    perplexities: N, of each sentence when it was last trained on; NaN before. started: whether sentences are
+    drawn by them already. epoch, drawn: the epoch of the last draw, and the sentences it drew.
+    """
+
+    perplexities: Perplexities
+    started: bool = False
+    epoch: int = 0
+    drawn: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain values and tensors, for a checkpoint."""
+        return {
+            "perplexities": torch.from_numpy(self.perplexities),
+            "started": self.started,
+            "epoch": self.epoch,
+            "drawn": torch.from_numpy(self.drawn),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], sentences: int) -> "Measured":
+        """Inverse of `to_state`. Raises CheckpointError unless it is about so many sentences."""
+        found = len(state["perplexities"])
+        if found != sentences:
+            raise CheckpointError(
+                f"the checkpoint knows the perplexities of {found} sentences, but the data has {sentences}"
+            )
+        return cls(
+            state["perplexities"].numpy().copy(), state["started"], state["epoch"], state["drawn"].numpy()
+        )
+
+
+class UniformSampler:
+    """Any sentence, with replacement."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size = size
+        self._seed = seed
+
+    def draw(self, epoch: int, sentences: int) -> Indices:
+        """The sentences (of so many) that the epoch trains on, sorted, repetitions included."""
+        return np.sort(_generator(self._seed, epoch).integers(0, sentences, self._size))
+
+
+class PartitionSampler:
+    """Every so many-th sentence, then the ones after these, and so on: each once before any comes again."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def draw(self, epoch: int, sentences: int) -> Indices:
+        """See `UniformSampler.draw`."""
+        step = max(1, sentences // self._size)
+        # The walk visits offset, offset + step, ... for each offset below the step; it has no end.
+        visits = -(-(sentences - np.arange(step)) // step)
+        starts = np.concatenate(([0], np.cumsum(visits)))
+        places = np.arange((epoch - 1) * self._size, epoch * self._size) % sentences
+        offsets = np.searchsorted(starts, places, side="right") - 1
+        return np.sort(offsets + (places - starts[offsets]) * step)
+
+
+class PerplexitySampler:
+    """With replacement, by the perplexity that each sentence had when it was last trained on.
+
+    Sentences are drawn uniformly until the mean perplexity (those never trained on have `initial`) is below
+    `initial`. Those above the threshold weigh 1.
+    """
+
+    def __init__(
+        self,
+        options: SampledDatasetOptions,
+        seed: int,
+        replicas: Replicas,
+        logger: Logger,
+        state: Mapping[str, Any] | None,
+    ) -> None:
+        """`state`: what `to_state` gave, None at the beginning."""
+        self._options = options
+        self._seed = seed
+        self._replicas = replicas
+        self._logger = logger
+        self._state = state
+        self._measured: Measured | None = None
+        self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
+
+    def draw(self, epoch: int, sentences: int) -> Indices:
+        """See `UniformSampler.draw`; an epoch that is taken up again draws what it drew before.
+
+        Raises CheckpointError when the state is about another number of sentences.
+        """
+        measured = self._of(sentences)
+        self.merge()
+        if measured.epoch != epoch:
+            weights = self._weights(measured)
+            ends = np.cumsum(weights, dtype=np.float64)
+            points = _generator(self._seed, epoch).random(self._options.sample) * ends[-1]
+            drawn = np.searchsorted(ends, points, side="right")
+            measured.drawn = np.sort(np.minimum(drawn, sentences - 1))
+            measured.epoch = epoch
+        return measured.drawn
+
+    def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
+        """Note the losses (B, summed over the words of each sentence) of a training step; waits for nothing.
+
+        Word features count in the loss, but not among the words.
+        """
+        words = batch.src_lengths
+        if batch.tgt_output is not None:
+            words = (batch.tgt_output[..., 0] != PAD).sum(1)
+        self._pending.append((iteration, batch.indices, losses.detach(), words))
+
+    def merge(self) -> None:
+        """Take over what all replicas noted, in the order of the iterations; all of them must call this."""
+        mine = [
+            (iteration, indices.cpu().numpy(), (losses.double() / words).cpu().numpy())
+            for iteration, indices, losses, words in self._pending
+        ]
+        self._pending = []
+        notes = [note for notes in self._replicas.gather(mine) for note in notes]
+        for _, indices, losses in sorted(notes, key=lambda note: note[0]):
+            assert self._measured is not None
+            finite = np.isfinite(losses)
+            values = np.exp(np.minimum(losses[finite], _LARGEST))
+            self._measured.perplexities[indices[finite]] = values
+
+    def to_state(self) -> dict[str, Any] | None:
+        """For a checkpoint; call `merge` before."""
+        return None if self._measured is None else self._measured.to_state()
+
+    def _of(self, sentences: int) -> Measured:
+        if self._measured is None:
+            if self._state is None:
+                self._measured = Measured(np.full(sentences, np.nan, dtype=np.float32))
+            else:
+                self._measured = Measured.from_state(self._state, sentences)
+        return self._measured
+
+    def _weights(self, measured: Measured) -> npt.NDArray[np.float64]:
+        known = ~np.isnan(measured.perplexities)
+        weights = np.where(known, measured.perplexities, self._options.sample_perplexity_init).astype(
+            np.float64
+        )
+        if not measured.started and weights.mean() < self._options.sample_perplexity_init:
+            self._logger.info("Beginning to sample by perplexity...")
+            measured.started = True
+        if not measured.started:
+            return np.ones_like(weights)
+        threshold = perplexity_threshold(weights[known], self._options.sample_perplexity_max)
+        self._logger.info(f" * perplexities above {threshold:.2f} are taken for noise")
+        weights[known & (weights > threshold)] = 1.0
+        return weights
+
+
+Sampler = UniformSampler | PartitionSampler | PerplexitySampler
+
+
+def make_sampler(
+    options: SampledDatasetOptions,
+    seed: int,
+    replicas: Replicas,
+    logger: Logger,
+    state: Mapping[str, Any] | None,
+) -> Sampler | None:
+    """What `-sample` and `-sample_type` ask for; None without `-sample`. `state`: of a checkpoint, if any."""
+    if not options.sample:
+        return None
+    if options.sample_type == "partition":
+        return PartitionSampler(options.sample)
+    if options.sample_type == "uniform":
+        return UniformSampler(options.sample, seed)
+    return PerplexitySampler(options, seed, replicas, logger, state)
+
+
+def perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:
+    """The perplexity above which a sentence is taken for noise: `limit`, if that is positive.
+
+    Otherwise the most frequent perplexity, rounded to hundredths, plus -limit standard deviations, where the
+    deviation is from that value and of the perplexities above it.
+    """
+    if limit > 0:
+        return limit
+    values, counts = np.unique(np.round(perplexities, 2), return_counts=True)
+    mode = float(values[np.argmax(counts)])
+    above = perplexities[perplexities > mode]
+    deviation = math.sqrt(float(((above - mode) ** 2).sum()) / (len(above) - 1)) if len(above) > 1 else 0.0
+    return mode - limit * deviation
+
+
+def _generator(seed: int, epoch: int) -> np.random.Generator:
+    return numpy_generator(seed, "sample", epoch)
