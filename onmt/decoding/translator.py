@@ -103,9 +103,7 @@ class Translator:
             self.allowed = torch.tensor(read_subdictionary(options.target_subdict, target)).to(self._device)
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = torch.tensor(reserved, dtype=torch.int64, device=self._device)
-        assert model.spec.decoder is not None
-        if options.replaces_unknown_words and model.spec.decoder.attention.score in ("last", "none"):
-            raise OptionError("-replace_unk needs a model with attention; this one has none")
+        _check_source_words(options, model)
 
     @property
     def reads_vectors(self) -> bool:
@@ -226,7 +224,7 @@ class Translator:
 
     def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
         words = [self._vocabularies.tgt[0].word(token) for token in path.tokens]
-        if self._options.replaces_unknown_words and path.attention is not None and not self.reads_vectors:
+        if self._options.replaces_unknown_words and path.attention is not None:
             tagged = not self._options.replace_unk
             words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
         words = restore_placeholders(words, source.placeholders)
@@ -254,6 +252,18 @@ def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
         finished=model.spec.policies.finished,
         length_penalty=model.spec.policies.length_penalty,
     )
+
+
+def _check_source_words(options: TranslatorOptions, model: Seq2Seq) -> None:
+    """Raise OptionError for what needs source words, or attention, that the model does not have."""
+    assert model.spec.decoder is not None
+    if options.replaces_unknown_words and model.spec.decoder.attention.score in ("last", "none"):
+        raise OptionError("-replace_unk needs a model with attention; this one has none")
+    constrained = options.lexical_constraints or options.placeholder_constraints
+    if (options.replaces_unknown_words or constrained) and model.spec.source.kind != "embeddings":
+        raise OptionError(
+            "-replace_unk and constraints need source words, but this model does not read words"
+        )
 
 
 def _attended(encoding: Encoding, src_lengths: Tensor) -> Tensor:

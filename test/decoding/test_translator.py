@@ -153,6 +153,13 @@ def test_replacing_needs_attention(make_model, plain_vocabularies):
         translator(make_model, plain_vocabularies, {"attention": "none"}, replace_unk=True)
 
 
+@pytest.mark.parametrize("options", [{"replace_unk": True}, {"placeholder_constraints": True}])
+def test_what_needs_source_words_is_refused_for_vectors(options, make_model):
+    vocabularies = Vocabularies(src=(), tgt=(_vocabulary(("w", "x")),), src_vector_size=3)
+    with pytest.raises(OptionError, match="does not read words"):
+        translator(make_model, vocabularies, **options)
+
+
 def test_a_language_model_must_be_one_and_know_the_words(make_model, plain_vocabularies):
     model = make_model(plain_vocabularies)
     other = LoadedModel("lm.pt", model, plain_vocabularies, {}, "monotext")
