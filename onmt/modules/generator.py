@@ -69,8 +69,8 @@ class Generator(nn.Module):
             real = (wanted[:, 0] != PAD).nonzero()[:, 0]
             rows, wanted, sentences = rows[real], wanted[real], sentences[real]
         if words is not None:
-            places = torch.searchsorted(words, wanted[:, :1])  # PAD's place is PAD
-            wanted = torch.cat([places, wanted[:, 1:]], dim=1)
+            places = torch.searchsorted(words, wanted[:, 0].contiguous())  # PAD's place is PAD
+            wanted = torch.cat([places[:, None], wanted[:, 1:]], dim=1)
         losses = rows.new_zeros(rows.shape[0])
         for index in range(len(self.weights)):
             losses = losses + F.cross_entropy(

@@ -11,7 +11,9 @@ from typing import Final
 import torch
 
 from onmt.commandline import instances
+from onmt.commandline.schema import declared_options
 from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
+from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
@@ -68,7 +70,7 @@ def train_replica(
     options: AnyTrainOptions, given: Set[str], replicas: Replicas, device: torch.device, logger: Logger
 ) -> None:
     """All of a training, or one replica's part in it."""
-    _warn_of_idle_options(given, logger)
+    _warn_of_idle_options(options, given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
     if options.train_from:
         run = read_run(options, given, logger)
@@ -229,8 +231,13 @@ def _announce(start: StartingPoint, logger: Logger) -> None:
         logger.info(f"Start training from epoch {first} to {last}...")
 
 
-def _warn_of_idle_options(given: Set[str], logger: Logger) -> None:
-    """Flags of OpenNMT Lua that have nothing to act on any more."""
+def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
+    """Flags that have nothing to act on, any more or beside prepared data."""
+    text_options = MonotextOptions if isinstance(options, MonotextOptions) else BitextOptions
+    of_text = {option.flag for option in declared_options(text_options)}
+    if options.data and given & of_text:
+        names = ", ".join(f"-{flag}" for flag in sorted(given & of_text))
+        logger.warning(f"no effect on -data, which is prepared already: {names}")
     for flags, reason in _IDLE.items():
         idle = [flag for flag in flags if flag in given]
         if idle:

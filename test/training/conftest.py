@@ -8,6 +8,7 @@ import pytest
 
 from onmt.commands import preprocess, train
 
+RAW = {"-train_src", "-train", "-train_dir"}
 TINY_MODEL = (
     "-rnn_size 8 -word_vec_size 6 -layers 2 -encoder_type brnn -max_batch_size 10 -optim adam "
     "-learning_rate 0.01"
@@ -36,6 +37,12 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The same pairs as text files, as options."""
+    return write_corpus(tmp_path_factory.mktemp("tiny_files"))
+
+
+@pytest.fixture(scope="session")
 def tiny_model() -> list[str]:
     """Options of a model that trains in a second."""
     return TINY_MODEL
@@ -50,7 +57,7 @@ def run_train(
 
     def run(*argv: str) -> tuple[int, str, str]:
         given = [*argv]
-        if "-data" not in given:
+        if "-data" not in given and not RAW & {*given}:
             given += ["-data", tiny_data]
         if "-save_model" not in given:
             given += ["-save_model", str(tmp_path / "m")]
