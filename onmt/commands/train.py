@@ -6,6 +6,7 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.hooks import hooked_options
 from onmt.logger import Logger
+from onmt.training.google_flags import implied_flags
 from onmt.training.options import (
     AnyTrainOptions,
     TrainLanguageModelOptions,
@@ -29,6 +30,7 @@ SCRIPT: Script[AnyTrainOptions] = Script(
     summary="Trains a translation model, language model or tagger on prepared data or on text files.",
     choose=_choose,
     selectors=("model_type",),
+    imply=implied_flags,
 )
 
 

@@ -61,6 +61,15 @@ class GoogleModel:
     bridge: tuple[str, Mapping[str, Any]]
     attention: tuple[str, Mapping[str, Any]] | None
 
+    @property
+    def max_decode_length(self) -> int:
+        """Longest translation, in words: what the documentation puts among the model's parameters and the
+        program among the decoder's; the shorter one if both are given.
+        """
+        lengths = (self.parameters["inference.max_decode_length"], self.decoder[1]["max_decode_length"])
+        default = DECODERS[self.decoder[0]]["max_decode_length"]
+        return min((length for length in lengths if length != default), default=default)
+
 
 def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
     """The model of `--model` with `--model_params`. Raises OptionError for whatever it does not know or
@@ -84,8 +93,10 @@ def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
 
 
 def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
-    """The description of the model for vocabularies of these sizes. Raises OptionError where they do not fit."""
+    """The description of the model for these vocabularies. Raises OptionError where they do not fit."""
     p = model.parameters
+    if not sizes.src:
+        raise OptionError("--model reads words, but the source of this data is vectors")
     if len(sizes.src) > 1 or len(sizes.tgt) > 1:
         raise OptionError("--model knows no word features: preprocess the data without them")
     if p["embedding.share"] and sizes.src != sizes.tgt:

@@ -15,6 +15,7 @@ from onmt.data.selection import Selection
 from onmt.logger import Logger
 from onmt.training.batches import EpochBatches
 from onmt.training.sampling import PerplexitySampler, Sampler
+from onmt.training.steps import StepBatches
 
 _WORDS_IN: Final = {False: "source", True: "target"}  # by whether there is a target
 
@@ -24,7 +25,7 @@ class Epoch:
     """The batches of an epoch; output_words: see `TrainingStep`."""
 
     sentences: SentenceSet
-    batches: EpochBatches
+    batches: EpochBatches | StepBatches
     output_words: Tensor | None
 
 
@@ -41,7 +42,7 @@ class Epochs:
         data: Callable[[int], Dataset],
         resampled: bool,
         sampler: Sampler | None,
-        batches: Callable[[SentenceSet], EpochBatches],
+        batches: Callable[[SentenceSet], EpochBatches | StepBatches],
         restricted: bool,
         logger: Logger,
         device: torch.device,

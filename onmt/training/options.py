@@ -14,6 +14,7 @@ from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
+from onmt.training.google_options import GoogleModelOptions, StepOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -200,7 +201,7 @@ class SeedOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopOptions(TrainerOptions, OptimOptions, SeedOptions):
+class LoopOptions(TrainerOptions, StepOptions, OptimOptions, SeedOptions):
     """Everything the training loop asks for"""
 
 
@@ -209,6 +210,7 @@ class TrainOptions(
     TrainingDataOptions,
     HookOptions,
     LoopOptions,
+    GoogleModelOptions,
     SaverOptions,
     TranslatorOptions,
     ExperimentOptions,
