@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -24,7 +24,7 @@ from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
 from onmt.training.experiment import TensorBoard
 from onmt.training.optim import Optimizer
-from onmt.training.options import AnyTrainOptions
+from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_rank
 from onmt.training.phases import Phases
 from onmt.training.progress import Progress
@@ -55,7 +55,8 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
     devices = tuple(select_devices(options, logger))
-    work = partial(_train_one_of_several, options, given)
+    words = {"model_type": options.model_type, "hook_file": options.hook_file}
+    work = partial(_train_in_process, words, instances.to_dict(options), given)
     torchrun = torchrun_rank(os.environ)
     if torchrun is not None:
         join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
@@ -83,6 +84,18 @@ def train_replica(
     with closing(trainer.progress):
         _announce(trainer, logger)
         trainer.train()
+
+
+def _train_in_process(
+    words: Mapping[str, str],
+    values: Mapping[str, Any],
+    given: frozenset[str],
+    replicas: Replicas,
+    device: torch.device,
+) -> None:
+    """One replica's part, from what any options become on their way to a process: a hook's class of options
+    cannot be sent."""
+    _train_one_of_several(instances.from_dict(choose_options(words), values), given, replicas, device)
 
 
 def _train_one_of_several(

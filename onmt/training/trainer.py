@@ -92,7 +92,8 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> int:
         """The iterations that are left of an epoch; returns how many a whole one has."""
         options, state = self.options, self.state
-        started = self.epochs.start(epoch)
+        with self.progress.phases.during("data"):
+            started = self.epochs.start(epoch)
         iterations, self._output_words = started.batches.iterations, started.output_words
         if state.batching is not None:
             state.batching = replace(state.batching, iterations=iterations)
