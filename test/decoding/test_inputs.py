@@ -119,9 +119,13 @@ def test_results_replace_what_was_there_and_stay_after_a_failure(tmp_path: Path)
     path.write_text("a longer line of another run\n")
     empty.write_text("something")
     with pytest.raises(DataError), ResultFile(str(path)) as output:
-        output.write("first\n")
-        raise DataError("line 2")
+        _write_and_fail(output)
     with ResultFile(str(empty)):
         pass
     assert path.read_text() == "first\n"
     assert empty.read_text() == ""
+
+
+def _write_and_fail(output: ResultFile) -> None:
+    output.write("first\n")
+    raise DataError("line 2")
