@@ -65,7 +65,7 @@ class RawData:
             encoded = self._preparation.encode(stack, name, files, self._rules, epoch)
             write_shard(HashingFile(file), encoded.sides, encoded.order)
             file.flush()
-            return Dataset([map_shard(file)])
+            return Dataset([map_shard(file)], self.vocabularies.src_image_size)
 
 
 def _as_given(known: Vocabularies) -> list[SideVocabularies]:
