@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from onmt.data.dataset import Dataset
 from onmt.data.raw import RawData
@@ -12,6 +13,12 @@ from onmt.errors import OptionError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger
 from onmt.training.options import AnyTrainOptions
+
+_LEARNT_FROM: Final = {
+    "seq2seq": ("bitext", "feattext", "img"),
+    "lm": ("monotext",),
+    "seqtagger": ("bitext", "feattext"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def open_data(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
 def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
     logger.info(f"Loading data from '{options.data}'...")
     data = open_prepared(options.data)
-    wanted = ("monotext",) if options.model_type == "lm" else ("bitext", "feattext")
+    wanted = _LEARNT_FROM[options.model_type]
     if data.data_type not in wanted:
         raise OptionError(
             f"-model_type {options.model_type} learns from {' or '.join(wanted)} data, "

@@ -149,6 +149,7 @@ def data_sizes(data: TrainingData) -> DataSizes:
         src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
         tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
         src_vector_size=data.vocabularies.src_vector_size,
+        src_image_size=data.vocabularies.src_image_size,
         features_shifted=data.features_shifted,
     )
 
@@ -171,6 +172,10 @@ def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logge
         raise CheckpointError(
             f"the data has source vectors of {data.src_vector_size} numbers, '{path}' of "
             f"{model.src_vector_size}"
+        )
+    if model.src_image_size != data.src_image_size:
+        raise CheckpointError(
+            f"the data has images of {data.src_image_size} pixels, '{path}' reads {model.src_image_size}"
         )
     for side, ours, theirs in (("source", model.src, data.src), ("target", model.tgt, data.tgt)):
         if len(ours) != len(theirs):
