@@ -18,6 +18,7 @@ from onmt.commandline.schema import Kind, declared_options
 from onmt.errors import OptionError
 
 HERE = Path(__file__).parent
+OTHER_MEANING = {"train -model"}  # had none in the original, names a google/seq2seq class here
 PENDING_FILE = HERE / "lua_options_pending.txt"
 SELECTORS = ("data_type", "model_type")
 
@@ -158,7 +159,8 @@ def test_a_row(row):
         info = option.info
         assert info.required == (row.required == "y") or row.name in REQUIRED_HERE
         assert info.positional == row.option.startswith("<")
-        if not row.deprecated:  # these hold no value here that a restart could restore
+        # A deprecated option holds no value here that a restart could restore.
+        if not row.deprecated and row.name not in OTHER_MEANING:
             assert info.structural == (int(row.structural) if row.structural else None)
         assert info.init_only == (row.init_only == "y")
         assert info.train_state == (row.train_state == "y")

@@ -46,6 +46,8 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     save_config = given.pop("save_config", Given("")).value
     given.pop("config", None)
     warnings = replace_deprecated(given, declared)
+    implied = script.imply({flag: entry.value for flag, entry in given.items()})
+    given |= {flag: Given(value) for flag, value in implied.values.items()}
     check_required(given, declared)
     for flag, entry in given.items():
         validate(table[flag], entry)
@@ -54,7 +56,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     if save_config:
         current = [option for option in declared if option.info.deprecated is None]
         write_config(save_config, [(option, instances.value_of(options, option)) for option in current])
-    return Parsed(options, frozenset(given), notices, warnings)
+    return Parsed(options, frozenset(given), notices, (*warnings, *implied.warnings))
 
 
 _FILE_OPTIONS = tuple(

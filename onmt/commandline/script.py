@@ -7,8 +7,20 @@ from typing import Any, Generic, TypeVar
 Options = TypeVar("Options")
 
 
+@dataclass(frozen=True)
+class Implied:
+    """What given flags say about others: their values by flag, and lines for standard error."""
+
+    values: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
 def _never(options: Any) -> bool:
     return False
+
+
+def _nothing(given: Mapping[str, Any]) -> Implied:
+    return Implied({})
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,8 @@ class Script(Generic[Options]):
         usual set will do: the word is refused later) and may raise OptionError.
     selectors: the flags that `choose` looks at; with them a message can say where an option exists, and the
         documentation can list every set.
+    imply: receives the values that the user gave, by flag, and returns values of more flags, or other values
+        of the same ones; they count as given. It may raise OptionError.
     data_on_stdout: whether, with these options, standard output carries data: the log then goes to stderr.
     """
 
@@ -30,6 +44,7 @@ class Script(Generic[Options]):
     summary: str
     choose: Callable[[Mapping[str, str]], type[Options]]
     selectors: tuple[str, ...] = ()
+    imply: Callable[[Mapping[str, Any]], Implied] = _nothing
     data_on_stdout: Callable[[Options], bool] = _never
 
 

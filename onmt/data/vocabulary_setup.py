@@ -22,6 +22,7 @@ from onmt.data.vocabulary_building import (
     with_frequencies,
     with_sentence_marks,
 )
+from onmt.data.word_lists import read_vocabulary
 from onmt.errors import DataError
 from onmt.logger import Logger
 from onmt.runtime.parallel import map_in_order
@@ -94,7 +95,7 @@ class VocabularySetup:
         if not self._side.vocab:
             return None
         self._logger.info(f"Reading {self._side.name} vocabulary from '{self._side.vocab}'...")
-        vocabulary = Vocabulary.read(self._side.vocab)
+        vocabulary = read_vocabulary(self._side.vocab)
         self._logger.info(f" * Loaded {len(vocabulary)} {self._side.name} words")
         return vocabulary
 

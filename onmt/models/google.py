@@ -66,6 +66,15 @@ class GoogleModel:
     bridge: tuple[str, Mapping[str, Any]]
     attention: tuple[str, Mapping[str, Any]] | None
 
+    @property
+    def max_decode_length(self) -> int:
+        """Longest translation, in words: what the documentation puts among the model's parameters and the
+        program among the decoder's; the shorter one if both are given.
+        """
+        lengths = (self.parameters["inference.max_decode_length"], self.decoder[1]["max_decode_length"])
+        default = DECODERS[self.decoder[0]]["max_decode_length"]
+        return min((length for length in lengths if length != default), default=default)
+
 
 def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
     """The model of `--model` with `--model_params`. Raises OptionError for whatever it does not know or

@@ -8,10 +8,12 @@ from typing import Final
 from onmt.data.dataset import Dataset
 from onmt.data.raw import RawData
 from onmt.data.shards import open_prepared
-from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.data.vocabulary import Vocabularies
+from onmt.data.word_lists import read_vocabulary
 from onmt.errors import OptionError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger
+from onmt.models.lua import DataSizes
 from onmt.training.options import AnyTrainOptions
 
 _LEARNT_FROM: Final = {
@@ -42,6 +44,17 @@ def open_data(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
     Raises DataError, or OptionError for data that this kind of model does not learn from.
     """
     return _open_prepared(options, logger) if options.data else _open_raw(options, known, logger)
+
+
+def data_sizes(data: TrainingData) -> DataSizes:
+    """What a model must know of the data."""
+    return DataSizes(
+        src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
+        tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
+        src_vector_size=data.vocabularies.src_vector_size,
+        src_image_size=data.vocabularies.src_image_size,
+        features_shifted=data.features_shifted,
+    )
 
 
 def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
@@ -83,7 +96,7 @@ def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, log
     logger.info("The text is encoded with the vocabularies of the model")
     for side in options.sides():
         words = known.src if side.name == "source" else known.tgt
-        if side.vocab and words and Vocabulary.read(side.vocab).words != words[0].words:
+        if side.vocab and words and read_vocabulary(side.vocab).words != words[0].words:
             logger.warning(
                 f"'{side.vocab}' is not the {side.name} vocabulary of the model, which is used; "
                 "-update_vocab would change it"

@@ -14,7 +14,8 @@ from onmt.data.dataset import Dataset, SentenceSet
 from onmt.data.selection import Selection
 from onmt.logger import Logger
 from onmt.training.batches import EpochBatches
-from onmt.training.sampling import PerplexitySampler, Sampler
+from onmt.training.sampling import Sampler
+from onmt.training.steps import StepBatches
 
 _WORDS_IN: Final = {False: "source", True: "target"}  # by whether there is a target
 
@@ -24,7 +25,7 @@ class Epoch:
     """The batches of an epoch; output_words: see `TrainingStep`."""
 
     sentences: SentenceSet
-    batches: EpochBatches
+    batches: EpochBatches | StepBatches
     output_words: Tensor | None
 
 
@@ -41,7 +42,7 @@ class Epochs:
         data: Callable[[int], Dataset],
         resampled: bool,
         sampler: Sampler | None,
-        batches: Callable[[SentenceSet], EpochBatches],
+        batches: Callable[[SentenceSet], EpochBatches | StepBatches],
         restricted: bool,
         logger: Logger,
         device: torch.device,
@@ -63,18 +64,18 @@ class Epochs:
         return self._current[1]
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """Tell the sampler what a training step measured, see `PerplexitySampler.measure`."""
-        if isinstance(self._sampler, PerplexitySampler):
+        """Tell the sampler what a training step measured, see `Sampler.measure`."""
+        if self._sampler is not None:
             self._sampler.measure(iteration, batch, losses)
 
     def merge(self) -> None:
         """Before `sampler_state`; all replicas must call this."""
-        if isinstance(self._sampler, PerplexitySampler):
+        if self._sampler is not None:
             self._sampler.merge()
 
     def sampler_state(self) -> dict[str, Any] | None:
         """What a checkpoint must keep of the sampler."""
-        return self._sampler.to_state() if isinstance(self._sampler, PerplexitySampler) else None
+        return None if self._sampler is None else self._sampler.to_state()
 
     def _epoch(self, number: int) -> Epoch:
         data = self._data(number)

@@ -29,6 +29,13 @@ def scale_and_clip(gradients: list[Tensor], divisor: float | Tensor, max_norm: f
     return norm
 
 
+def clip_each(gradients: list[Tensor], max_norm: float) -> None:
+    """Scale every one of the gradients to `max_norm` if it is longer, in place."""
+    if gradients:
+        factors = [torch.clamp(max_norm / norm, max=1.0) for norm in torch._foreach_norm(gradients)]
+        torch._foreach_mul_(gradients, factors)
+
+
 class Optimizer(ABC):
     """Updates named parameters; what it gathers has the parameters' names and shapes."""
 
@@ -145,17 +152,23 @@ class Adadelta(Optimizer):
 class Adam(Optimizer):
     """m = .9 m + .1 g; v = .999 v + .001 g^2; p -= lr sqrt(1 - .999^t) / (1 - .9^t) m / (sqrt(v) + 1e-8).
 
-    Kingma and Ba 2015, with Lua's epsilon beside the uncorrected sqrt(v). torch's kernel, one pass over the
-    memory, has it beside the corrected sqrt(v / (1 - .999^t)), so its epsilon is rescaled each step.
+    Kingma and Ba 2015, with Lua's (and TensorFlow's) epsilon beside the uncorrected sqrt(v). torch's kernel,
+    one pass over the memory, has it beside the corrected sqrt(v / (1 - .999^t)), so its epsilon is rescaled
+    each step. `betas`: .9 and .999 unless given.
     """
 
     name = "adam"
     slots = ("mean", "squares")
-    betas: Final = (0.9, 0.999)
-    epsilon: Final = 1e-8
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> None:
         super().__init__(parameters)
+        self.betas = betas
+        self.epsilon = epsilon
         self._counters = [
             torch.zeros((), dtype=torch.float32, device=parameter.device) for parameter in self.parameters
         ]

@@ -1,19 +1,21 @@
 """Options of training itself: the loop, the optimiser, saving. No torch here."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_model_or_empty, not_empty
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
-from onmt.hooks import HookOptions
+from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
+from onmt.training.google_options import GoogleModelOptions, StepOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -200,7 +202,7 @@ class SeedOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopOptions(TrainerOptions, OptimOptions, SeedOptions):
+class LoopOptions(TrainerOptions, StepOptions, OptimOptions, SeedOptions):
     """Everything the training loop asks for"""
 
 
@@ -209,6 +211,7 @@ class TrainOptions(
     TrainingDataOptions,
     HookOptions,
     LoopOptions,
+    GoogleModelOptions,
     SaverOptions,
     TranslatorOptions,
     ExperimentOptions,
@@ -262,3 +265,14 @@ class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
 
 AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions
 """What train.py is asked, by `-model_type`."""
+
+_BY_MODEL_TYPE: Final[Mapping[str, type[AnyTrainOptions]]] = {
+    "seq2seq": TrainSeq2SeqOptions,
+    "lm": TrainLanguageModelOptions,
+    "seqtagger": TrainTaggerOptions,
+}
+
+
+def choose_options(words: Mapping[str, str]) -> type[AnyTrainOptions]:
+    """The options for a `-model_type`, and what a `-hook_file` adds to them. Raises OptionError."""
+    return hooked_options(_BY_MODEL_TYPE.get(words.get("model_type", ""), TrainSeq2SeqOptions), words)

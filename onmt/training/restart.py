@@ -70,6 +70,8 @@ def restart_options(
                     restart.warnings.append(f"Cannot change the option -{flag} with -continue. Ignoring.")
         elif flag in _RESTORED_UNLESS_GIVEN and flag not in wanted:
             values[flag] = value
+    if continues and not wanted.keys() & {"train_steps", "end_epoch"}:
+        values["train_steps"] = restored.get("train_steps", 0)
     restart.options = instances.replace(options, values)
     return restart
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -17,25 +17,25 @@ from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
-from onmt.models.options import Seq2SeqModelOptions
 from onmt.runtime.device import select_devices
 from onmt.training.batches import EpochBatches, StoredBatches
 from onmt.training.data import TrainingData, open_data
 from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
 from onmt.training.experiment import TensorBoard
-from onmt.training.optim import OPTIMIZERS, Optimizer
-from onmt.training.options import AnyTrainOptions
+from onmt.training.optim import Optimizer
+from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_rank
 from onmt.training.phases import Phases
 from onmt.training.progress import Progress
+from onmt.training.recipe import make_optimizer, make_recipe
 from onmt.training.replicas import Replicas
 from onmt.training.sampling import make_sampler
 from onmt.training.saver import ModelDescription, Saver
-from onmt.training.scheduled_sampling import ScheduledSampling
 from onmt.training.starting_point import StartingPoint, new_model, read_run, stored_model
 from onmt.training.state import Batching, Environment, TrainingState
-from onmt.training.trainer import Recipe, Trainer
+from onmt.training.steps import StepBatches
+from onmt.training.trainer import Trainer
 
 _KINDS: Final = {
     "seq2seq": "Sequence to Sequence with Attention",
@@ -55,7 +55,8 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
     devices = tuple(select_devices(options, logger))
-    work = partial(_train_one_of_several, options, given)
+    words = {"model_type": options.model_type, "hook_file": options.hook_file}
+    work = partial(_train_in_process, words, instances.to_dict(options), given)
     torchrun = torchrun_rank(os.environ)
     if torchrun is not None:
         join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
@@ -81,8 +82,20 @@ def train_replica(
         start = new_model(options, data, logger)
     trainer = make_trainer(start, data, device, replicas, logger)
     with closing(trainer.progress):
-        _announce(start, logger)
+        _announce(trainer, logger)
         trainer.train()
+
+
+def _train_in_process(
+    words: Mapping[str, str],
+    values: Mapping[str, Any],
+    given: frozenset[str],
+    replicas: Replicas,
+    device: torch.device,
+) -> None:
+    """One replica's part, from what any options become on their way to a process: a hook's class of options
+    cannot be sent."""
+    _train_one_of_several(instances.from_dict(choose_options(words), values), given, replicas, device)
 
 
 def _train_one_of_several(
@@ -105,9 +118,7 @@ def make_trainer(
     """Everything put together, on `device`."""
     options, state = start.options, start.state
     model = start.model.to(device)
-    optimizer = OPTIMIZERS[options.optim](
-        {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    )
+    optimizer = make_optimizer(options, model)
     epochs = _epochs(start, data, device, replicas, logger)
     first = epochs.start(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
@@ -115,7 +126,9 @@ def make_trainer(
     if epochs.vary and state.iteration == 1 and state.batching is not None:
         # It was written after another epoch, which may have had more or fewer of them.
         state.batching = replace(state.batching, iterations=first.batches.iterations)
-    batching = _batching(options, replicas, first.batches.iterations)
+    iterations = first.batches.iterations
+    options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
+    batching = _batching(options, replicas, iterations)
     _take_up(state, optimizer, batching, device, logger)
     description = ModelDescription(
         data_type=data.data_type,
@@ -129,10 +142,10 @@ def make_trainer(
         optimizer=optimizer,
         epochs=epochs,
         evaluator=_evaluator(start, data, device),
-        recipe=Recipe(options, _sampling(options)),
+        recipe=make_recipe(options),
         state=state,
         saver=Saver(options.save_model, description, model, logger),
-        progress=Progress(logger, replicas, options.optim, curves, Phases(options.profiler)),
+        progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler)),
         replicas=replicas,
     )
 
@@ -142,9 +155,12 @@ def _epochs(
 ) -> Epochs:
     options = start.options
 
-    def batches(sentences: SentenceSet) -> EpochBatches:
+    def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
         plan = _plan(sentences, options)
-        return EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
+        passes = EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
+        if options.eval_every_n_steps == 0 and options.train_steps == 0:
+            return passes
+        return StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
 
     return Epochs(
         data=data.train,
@@ -173,17 +189,6 @@ def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -
     language_model = load_model(options.lm_model, device) if options.lm_model else None
     files = TranslationFiles(options.save_model, options.save_validation_translation_every)
     return TranslationEvaluator(metric, batches, start.vocabularies, options, language_model, files)
-
-
-def _sampling(options: AnyTrainOptions) -> ScheduledSampling:
-    if not isinstance(options, Seq2SeqModelOptions):
-        return ScheduledSampling()
-    return ScheduledSampling(
-        initial=options.scheduled_sampling,
-        scope=options.scheduled_sampling_scope,
-        decay=options.scheduled_sampling_decay_type,
-        rate=options.scheduled_sampling_decay_rate,
-    )
 
 
 def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> Batching:
@@ -221,8 +226,8 @@ def _take_up(
     state.batching, state.environment = batching, environment
 
 
-def _announce(start: StartingPoint, logger: Logger) -> None:
-    first, last = start.state.epoch, start.options.end_epoch
+def _announce(trainer: Trainer, logger: Logger) -> None:
+    first, last = trainer.state.epoch, trainer.options.end_epoch
     if last == 0:
         logger.info(f"Start training from epoch {first} and indefinitely...")
     elif first > last:

@@ -63,7 +63,26 @@ class Measured:
         )
 
 
-class UniformSampler:
+class Sampler:
+    """Draws the sentences of an epoch."""
+
+    def draw(self, epoch: int, sentences: int) -> Indices:
+        """The sentences (of so many) that the epoch trains on, sorted, repetitions included."""
+        raise NotImplementedError
+
+    def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
+        """Hear of the losses (B, summed over the words of each sentence) of a training step; wait for
+        nothing."""
+
+    def merge(self) -> None:
+        """Bring together what the replicas heard; all of them must call this."""
+
+    def to_state(self) -> dict[str, Any] | None:
+        """What a checkpoint must keep; call `merge` before."""
+        return None
+
+
+class UniformSampler(Sampler):
     """Any sentence, with replacement."""
 
     def __init__(self, size: int, seed: int) -> None:
@@ -71,18 +90,18 @@ class UniformSampler:
         self._seed = seed
 
     def draw(self, epoch: int, sentences: int) -> Indices:
-        """The sentences (of so many) that the epoch trains on, sorted, repetitions included."""
+        """See `Sampler.draw`."""
         return np.sort(_generator(self._seed, epoch).integers(0, sentences, self._size))
 
 
-class PartitionSampler:
+class PartitionSampler(Sampler):
     """Every so many-th sentence, then the ones after these, and so on: each once before any comes again."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def draw(self, epoch: int, sentences: int) -> Indices:
-        """See `UniformSampler.draw`."""
+        """See `Sampler.draw`."""
         step = max(1, sentences // self._size)
         # The walk visits offset, offset + step, ... for each offset below the step; it has no end.
         visits = -(-(sentences - np.arange(step)) // step)
@@ -92,7 +111,7 @@ class PartitionSampler:
         return np.sort(offsets + (places - starts[offsets]) * step)
 
 
-class PerplexitySampler:
+class PerplexitySampler(Sampler):
     """With replacement, by the perplexity that each sentence had when it was last trained on.
 
     Sentences are drawn uniformly until the mean perplexity (those never trained on have `initial`) is below
@@ -117,7 +136,7 @@ class PerplexitySampler:
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
     def draw(self, epoch: int, sentences: int) -> Indices:
-        """See `UniformSampler.draw`; an epoch that is taken up again draws what it drew before.
+        """See `Sampler.draw`; an epoch that is taken up again draws what it drew before.
 
         Raises CheckpointError when the state is about another number of sentences.
         """
@@ -133,17 +152,14 @@ class PerplexitySampler:
         return measured.drawn
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """Note the losses (B, summed over the words of each sentence) of a training step; waits for nothing.
-
-        Word features count in the loss, but not among the words.
-        """
+        """See `Sampler.measure`. Word features count in the loss, but not among the words."""
         words = batch.src_lengths
         if batch.tgt_output is not None:
             words = (batch.tgt_output[..., 0] != PAD).sum(1)
         self._pending.append((iteration, batch.indices, losses.detach(), words))
 
     def merge(self) -> None:
-        """Take over what all replicas noted, in the order of the iterations; all of them must call this."""
+        """See `Sampler.merge`; what was heard last counts, in the order of the iterations."""
         mine = [
             (iteration, indices.cpu().numpy(), (losses.double() / words).cpu().numpy())
             for iteration, indices, losses, words in self._pending
@@ -157,7 +173,7 @@ class PerplexitySampler:
             self._measured.perplexities[indices[finite]] = values
 
     def to_state(self) -> dict[str, Any] | None:
-        """For a checkpoint; call `merge` before."""
+        """See `Sampler.to_state`."""
         return None if self._measured is None else self._measured.to_state()
 
     def _of(self, sentences: int) -> Measured:
@@ -182,9 +198,6 @@ class PerplexitySampler:
         self._logger.info(f" * perplexities above {threshold:.2f} are taken for noise")
         weights[known & (weights > threshold)] = 1.0
         return weights
-
-
-Sampler = UniformSampler | PartitionSampler | PerplexitySampler
 
 
 def make_sampler(

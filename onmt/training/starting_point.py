@@ -12,17 +12,19 @@ from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.build import build_model
+from onmt.models.image_weights import load_image_weights
 from onmt.models.loading import find_model, read_content, restore_model
-from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes, with_frozen_columns
+from onmt.models.lua import restructured, spec_from_options, structure_notes, with_frozen_columns
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.models.pretrained import fill, read_word_vectors, with_pretrained_columns
 from onmt.models.spec import EmbeddingSpec, ModelSpec
 from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import Embeddings
 from onmt.runtime.random import torch_generator
-from onmt.training.data import TrainingData
+from onmt.training.data import TrainingData, data_sizes
 from onmt.training.decay import LearningRate
 from onmt.training.description import describe_model
+from onmt.training.google_start import new_google_spec, restarted_google_options
 from onmt.training.options import AnyTrainOptions
 from onmt.training.restart import restart_options
 from onmt.training.state import TrainingState
@@ -71,14 +73,18 @@ def new_model(options: AnyTrainOptions, data: TrainingData, logger: Logger) -> S
     """
     for note in structure_notes(options):
         logger.warning(note)
-    spec = spec_from_options(options, data_sizes(data))
-    spec, vectors = _with_word_vectors(spec, options)
+    vectors: dict[str, Tensor] = {}
+    spec = new_google_spec(options, data)
+    if spec is None:
+        spec, vectors = _with_word_vectors(spec_from_options(options, data_sizes(data)), options)
     logger.info("Building model...")
     for line in describe_model(spec):
         logger.info(line)
     model = build_model(spec)
     logger.info("Initializing parameters...")
     model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
+    if options.image_weights:
+        load_image_weights(model, options.image_weights)
     for name, values in vectors.items():
         table = model.get_submodule(name)
         assert isinstance(table, Embeddings)
@@ -102,7 +108,8 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
         raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
     state = _stored_state(path, content, options.continue_)
     restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
-    for warning in restart.warnings:
+    options, warnings = restarted_google_options(restart.options, path, spec, content["options"], given)
+    for warning in (*restart.warnings, *warnings):
         logger.warning(warning)
     return StoredRun(
         path=path,
@@ -111,7 +118,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
         weights=content["weights"],
         vocabularies=Vocabularies.from_state(content["vocabularies"]),
         state=state,
-        options=restart.options,
+        options=options,
         applied=restart.applied,
     )
 
@@ -141,17 +148,6 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
     else:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
     return StartingPoint(model, vocabularies, options, state)
-
-
-def data_sizes(data: TrainingData) -> DataSizes:
-    """What a model must know of the data."""
-    return DataSizes(
-        src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
-        tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
-        src_vector_size=data.vocabularies.src_vector_size,
-        src_image_size=data.vocabularies.src_image_size,
-        features_shifted=data.features_shifted,
-    )
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -211,6 +207,8 @@ def _restructured_model(
     spec: ModelSpec, weights: Mapping[str, Tensor], options: AnyTrainOptions, path: str
 ) -> Model:
     """The stored model with what may change on a restart; new transitions between tags are drawn."""
+    if options.model:
+        return restore_model(spec, weights, path)
     wanted = restructured(spec, options)
     kept = {
         name: weight

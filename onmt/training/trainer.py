@@ -14,11 +14,10 @@ from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
 from onmt.training.interruption import Interrupted, Interruption
 from onmt.training.optim import Optimizer, scale_and_clip
-from onmt.training.options import LoopOptions
 from onmt.training.progress import Progress
+from onmt.training.recipe import Recipe, TableClip
 from onmt.training.replicas import Replicas
 from onmt.training.saver import Saver
-from onmt.training.scheduled_sampling import ScheduledSampling
 from onmt.training.state import TrainingState
 
 
@@ -35,14 +34,6 @@ class StepResult:
     grad_norm: Tensor
     words: int
     src_words: int
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: the loop's options, and the schedule of the gold previous words."""
-
-    options: LoopOptions
-    sampling: ScheduledSampling
 
 
 class Trainer:
@@ -67,11 +58,13 @@ class Trainer:
         self.evaluator = evaluator
         self.options = recipe.options
         self.sampling = recipe.sampling
+        self.schedule = recipe.schedule
         self.state = state
         self.saver = saver
         self.progress = progress
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
+        self._clip_tables = TableClip(model, optimizer.names)
         self._output_words: Tensor | None = None
         self._interruption = Interruption()
         self._started = time.monotonic() - 60 * state.minutes
@@ -82,10 +75,11 @@ class Trainer:
         with self._interruption:
             while last is None or self.state.epoch <= last:
                 epoch = self.state.epoch
-                self._train_epoch(epoch)
+                iterations = self._train_epoch(epoch)
                 score = self._validate(epoch)
                 too_slow = self._decay(epoch, score)
-                self.state.epoch, self.state.iteration = epoch + 1, 1
+                if self.state.iteration > iterations:  # else -train_steps cut the epoch short
+                    self.state.epoch, self.state.iteration = epoch + 1, 1
                 if epoch == last or too_slow or self._keeps(epoch):
                     self._save_epoch(epoch, score)
                 self.progress.profiled()
@@ -95,9 +89,11 @@ class Trainer:
                     return
                 self._stop_if_asked()
 
-    def _train_epoch(self, epoch: int) -> None:
+    def _train_epoch(self, epoch: int) -> int:
+        """The iterations that are left of an epoch; returns how many a whole one has."""
         options, state = self.options, self.state
-        started = self.epochs.start(epoch)
+        with self.progress.phases.during("data"):
+            started = self.epochs.start(epoch)
         iterations, self._output_words = started.batches.iterations, started.output_words
         if state.batching is not None:
             state.batching = replace(state.batching, iterations=iterations)
@@ -114,8 +110,9 @@ class Trainer:
             if options.save_every > 0 and done % options.save_every == 0:
                 self._save_checkpoint()
             self._stop_if_asked()
-        self.progress.report(iterations, state.rate.value)
+        self.progress.report(state.iteration - 1, state.rate.value)
         self.progress.end_epoch()
+        return iterations
 
     def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
         """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
@@ -136,6 +133,9 @@ class Trainer:
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             divisor = self.replicas.sum_gradients(gradients, count)
             grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
+            self._clip_tables(gradients)
+            if self.schedule is not None:
+                self.state.rate.value = self.schedule.after(self.optimizer.steps)
             self.optimizer.step(gradients, self.state.rate.value)
         return StepResult(loss, grad_norm, words, src_words)
 
@@ -167,7 +167,7 @@ class Trainer:
 
     def _decay(self, epoch: int, score: float | None) -> bool:
         """Apply the decay rules; says whether the learning rate became too small to go on."""
-        if not self.optimizer.decays:
+        if self.schedule is not None or not self.optimizer.decays:
             return False
         decayed = self.state.rate.after_epoch(self.options, self.options.validation_metric, epoch, score)
         if decayed and self.options.decay_method == "restart":

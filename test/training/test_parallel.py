@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
+from onmt.commandline import instances
 from onmt.commandline.parser import parse
 from onmt.commands.train import SCRIPT
 from onmt.data.dataset import epoch_order, plan_batches
@@ -16,10 +17,27 @@ from onmt.models.base import Model
 from onmt.training.data import open_data
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
 from onmt.training.parallel import ReplicaError, run_in_processes, torchrun_rank
-from onmt.training.run import _train_one_of_several
+from onmt.training.run import _train_in_process, _train_one_of_several
 from onmt.training.starting_point import new_model
 
 CPU = torch.device("cpu")
+HOOK = """
+from dataclasses import dataclass
+
+from onmt.commandline.declare import option
+
+
+def declareOpts(options):
+    @dataclass(frozen=True, kw_only=True)
+    class Upper(options):
+        upper: bool = option(False, "In upper case.")
+
+    return Upper
+
+
+def mpreprocess(options, lines):
+    return [line.upper() for line in lines] if options.upper else lines
+"""
 
 
 def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
@@ -66,6 +84,33 @@ def test_two_replicas_train_as_one_with_both_batches(
     start = new_model(parsed.options, open_data(parsed.options, None, silent), silent)
     for name, weight in expected_weights(start.model, tiny_data).items():
         torch.testing.assert_close(content["weights"][name], weight, rtol=0, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
+    tiny_files: list[str], tiny_model: list[str], tmp_path: Path
+) -> None:
+    hook = tmp_path / "hook.py"
+    hook.write_text(HOOK)
+    argv = [*tiny_files, *tiny_model, "-hook_file", str(hook), "-upper", "-save_every", "3"]
+    argv += "-sample 60 -sample_vocab -sample_type perplexity -sample_perplexity_init 1000".split()
+
+    def train(name: str, *more: str) -> None:
+        parsed = parse(SCRIPT, [*argv, "-save_model", str(tmp_path / name), *more])
+        words = {"model_type": "seq2seq", "hook_file": str(hook)}
+        work = partial(_train_in_process, words, instances.to_dict(parsed.options), parsed.given)
+        run_in_processes(work, (CPU, CPU), use_nccl=False)
+
+    train("whole", "-end_epoch", "3")
+    train("half", "-end_epoch", "2")
+    train("half", "-end_epoch", "3", "-train_from", str(tmp_path / "half_checkpoint.pt"), "-continue")
+    whole, half = (load_checkpoint(next(tmp_path.glob(f"{name}_epoch3_*"))) for name in ("whole", "half"))
+    assert set(whole["vocabularies"]["src"][0]["words"][4:]) == set("ABCDEFGH")
+    for name, weight in whole["weights"].items():
+        assert torch.equal(half["weights"][name], weight)
+    known = [content["training"]["sampler"]["perplexities"] for content in (whole, half)]
+    assert torch.equal(known[0].nan_to_num(-1), known[1].nan_to_num(-1))
+    assert known[0].isnan().sum() < 60
 
 
 @pytest.mark.slow

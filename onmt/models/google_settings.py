@@ -1,0 +1,117 @@
+"""Reading `--model`, `--model_params` and `--config_paths`. No torch here."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from onmt.commandline.suggestions import did_you_mean
+from onmt.errors import OptionError
+from onmt.models.google import GoogleModel, read_model
+from onmt.models.google_parameters import MODELS, class_name, deep_merged
+from onmt.models.google_yaml import read_yaml, read_yaml_file
+
+CONFIG_KEYS: Final = (
+    "model",
+    "model_params",
+    "batch_size",
+    "train_steps",
+    "eval_every_n_steps",
+    "save_checkpoints_steps",
+    "tf_random_seed",
+    "input_pipeline_train",
+    "input_pipeline_dev",
+    "metrics",
+    "hooks",
+    "buckets",
+    "output_dir",
+    "schedule",
+    "save_checkpoints_secs",
+    "keep_checkpoint_max",
+    "keep_checkpoint_every_n_hours",
+    "gpu_memory_fraction",
+    "gpu_allow_growth",
+    "log_device_placement",
+)
+
+
+def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
+    """The settings of several files, deeply merged from left to right; what is null is not there.
+
+    Raises OptionError for a file that holds anything else than the original's settings.
+    """
+    merged: dict[str, Any] = {}
+    for path in paths:
+        content = read_yaml_file(path, "config_paths")
+        if content is None:
+            continue
+        _check_mapping(content, path)
+        for name in content:
+            if name not in CONFIG_KEYS:
+                raise OptionError(f"{path}: unknown setting '{name}'{did_you_mean(name, CONFIG_KEYS, '')}")
+        merged = deep_merged(merged, content)
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def read_model_params(text: str) -> dict[str, Any]:
+    """The parameters that `-model_params` gives, as YAML or in a file of that name."""
+    if os.path.isfile(text):
+        content, where = read_yaml_file(text, "model_params"), text
+    else:
+        content, where = read_yaml(text, "-model_params"), "-model_params"
+    if isinstance(content, str):
+        raise OptionError(f"-model_params: there is no file '{content}', and as YAML it holds no names")
+    if content is None:
+        return {}
+    _check_mapping(content, where)
+    return dict(content)
+
+
+def check_model_name(name: str) -> str:
+    """The class that `-model` names, in its short form.
+
+    OpenNMT's flag of this name means a model's file elsewhere; raises OptionError if it seems to here.
+    """
+    if os.path.isfile(name) or name.endswith((".pt", ".t7")):
+        raise OptionError(
+            f"-model {name}: train.py takes the name of a model class here; to start from a model's file use "
+            f"-train_from {name}"
+        )
+    return class_name(name, MODELS, "--model")
+
+
+def to_text(parameters: Mapping[str, Any]) -> str:
+    """Parameters in the one form in which options hold them: JSON, sorted by name; none are no text."""
+    return json.dumps(parameters, sort_keys=True, ensure_ascii=False) if parameters else ""
+
+
+def from_text(text: str) -> dict[str, Any]:
+    """Inverse of `to_text`."""
+    parameters: dict[str, Any] = json.loads(text) if text else {}
+    return parameters
+
+
+def stored_google_model(name: str, parameters: str) -> GoogleModel | None:
+    """The model that options describe (`parameters` from `to_text`); None: it is one of OpenNMT Lua's."""
+    return read_model(name, from_text(parameters)) if name else None
+
+
+def restarted_parameters(stored: str, asked: str) -> tuple[str, tuple[str, ...]]:
+    """The parameters to go on with: `asked` decides on the optimiser, `stored` on the model.
+
+    Returns also the names of the model's parameters that were asked to change, in vain. Both from `to_text`.
+    """
+    before, now = from_text(stored), from_text(asked)
+    ignored = {name for name, value in now.items() if not _of_training(name) and before.get(name) != value}
+    model = {name: value for name, value in before.items() if not _of_training(name)}
+    training = {name: value for name, value in now.items() if _of_training(name)}
+    return to_text(model | training), tuple(sorted(ignored))
+
+
+def _of_training(name: str) -> bool:
+    return name.startswith("optimizer.") and name != "optimizer.clip_embed_gradients"
+
+
+def _check_mapping(content: object, where: str) -> None:
+    if not isinstance(content, Mapping):
+        raise OptionError(f"{where} must hold names and values, not {str(content)[:80]!r}")

@@ -1,0 +1,209 @@
+"""From google/seq2seq's settings to the flags of train.py, before any of them is checked. No torch here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from onmt.commandline.schema import declared_options
+from onmt.commandline.script import Implied
+from onmt.errors import OptionError
+from onmt.models.google import GoogleModel, read_model
+from onmt.models.google_parameters import deep_merged, typed
+from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.training.options import OptimOptions
+from onmt.training.schedule import schedule_of
+from onmt.training.tensorflow_settings import optimizer_settings
+
+_FLAGS: Final[Mapping[str, str]] = {
+    "batch_size": "max_batch_size",
+    "train_steps": "train_steps",
+    "eval_every_n_steps": "eval_every_n_steps",
+    "save_checkpoints_steps": "save_every",
+    "tf_random_seed": "seed",
+}
+_WITHOUT_EFFECT: Final = (
+    "hooks",
+    "buckets",
+    "output_dir",
+    "save_checkpoints_secs",
+    "keep_checkpoint_max",
+    "keep_checkpoint_every_n_hours",
+    "gpu_memory_fraction",
+    "gpu_allow_growth",
+    "log_device_placement",
+)
+_METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
+_PIPELINE: Final[Mapping[str, Any]] = {
+    "shuffle": True,
+    "num_epochs": None,
+    "source_files": [],
+    "target_files": [],
+    "source_delimiter": " ",
+    "target_delimiter": " ",
+}
+_STEPS_BETWEEN_EVALUATIONS: Final = 1000
+_ANY_LENGTH: Final = 2**31 - 1
+_TEXT_FLAGS: Final = ("data", "train_src", "train_tgt", "train_dir")
+
+
+def describing_flags() -> tuple[str, ...]:
+    """The flags that describe a model of OpenNMT Lua, its loss or its schedule."""
+    model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
+    training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
+    return tuple(flag for flag in (*model, *training) if flag != "model_type")
+
+
+def refuse_describing_flags(given: Sequence[str]) -> None:
+    """Raise OptionError if the user gave flags that `-model` and its parameters decide."""
+    refused = [f"-{flag}" for flag in describing_flags() if flag in given]
+    if refused:
+        raise OptionError(
+            f"{', '.join(refused)}: the class of -model, its -model_params and their optimizer.* decide "
+            "this, OpenNMT Lua's flags do not apply"
+        )
+
+
+def implied_flags(given: Mapping[str, Any]) -> Implied:
+    """What `-model`, `-model_params` and `-config_paths` say about other flags; those given count more.
+
+    Raises OptionError for whatever in them is wrong.
+    """
+    config = read_config_files(given.get("config_paths", ()))
+    name = given.get("model", "") or _text(config, "model")
+    params = config.pop("model_params", {})
+    if not isinstance(params, Mapping):
+        raise OptionError(f"model_params must hold names and values, not {str(params)[:80]!r}")
+    if given.get("model_params"):
+        params = deep_merged(params, read_model_params(given["model_params"]))
+    if given.get("train_steps") and "end_epoch" in given:
+        raise OptionError("-train_steps and -end_epoch both say when to stop: give one of them")
+    if not name:
+        if params:
+            raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
+        values, ignored = _flags_of_config(config, given)
+        return _without_given(values, given, ignored)
+    if given.get("model_type", "seq2seq") != "seq2seq":
+        raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
+    refuse_describing_flags(tuple(given))
+    model = checked_model(check_model_name(name), params)
+    values, ignored = _flags_of_config(config, given)
+    values |= _flags_of_model(model, {**values, **given})
+    if (
+        model.parameters["optimizer.sync_replicas"]
+        or model.parameters["optimizer.sync_replicas_to_aggregate"]
+    ):
+        ignored = [*ignored, "optimizer.sync_replicas*"]
+    fixed = {"model": model.name, "model_params": to_text(params)}
+    return _without_given(values, given, ignored, fixed)
+
+
+def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
+    """The model, its optimiser and its schedule all checked. Raises OptionError."""
+    model = read_model(name, params)
+    optimizer_settings(model.parameters)
+    schedule_of(model.parameters)
+    return model
+
+
+def _without_given(
+    values: Mapping[str, Any],
+    given: Mapping[str, Any],
+    ignored: Sequence[str],
+    fixed: Mapping[str, Any] | None = None,
+) -> Implied:
+    values = dict(values)
+    if (given.get("train_steps") or "train_steps" in values) and "continue" not in given:
+        values.setdefault("eval_every_n_steps", _STEPS_BETWEEN_EVALUATIONS)
+    kept = {flag: value for flag, value in values.items() if flag not in given}
+    warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
+    return Implied({**kept, **(fixed or {})}, tuple(warnings))
+
+
+def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Flags by name, and the settings that nothing here follows."""
+    flags: dict[str, Any] = {
+        flag: typed(1, config[name], name) for name, flag in _FLAGS.items() if name in config
+    }
+    ignored = [name for name in _WITHOUT_EFFECT if name in config]
+    if "end_epoch" in given and flags.pop("train_steps", None) is not None:
+        ignored.append("train_steps")
+    if config.get("schedule", "continuous_train_and_eval") != "continuous_train_and_eval":
+        ignored.append("schedule")
+    metric, other_metrics = _metric(config.get("metrics", []))
+    flags |= {"validation_metric": metric} if metric else {}
+    has_texts = any(flag in given for flag in _TEXT_FLAGS)
+    for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
+        files, odd = _pipeline(config.get(setting), setting)
+        flags |= {} if has_texts else {f"{split}_{side}": file for side, file in files.items()}
+        ignored += [setting] if files and has_texts else odd
+    return flags, ignored + other_metrics
+
+
+def _metric(metrics: Any) -> tuple[str | None, list[str]]:
+    """The metric that decides here, and those that are not measured."""
+    if not isinstance(metrics, list):
+        raise OptionError(f"metrics must be a list, not {metrics!r}")
+    chosen, others = None, []
+    for entry in metrics:
+        name = _class_of(entry, "metrics")
+        if chosen is None and name in _METRICS:
+            chosen = _METRICS[name]
+        else:
+            others.append(f"metrics: {name}")
+    return chosen, others
+
+
+def _pipeline(setting: Any, where: str) -> tuple[dict[str, str], list[str]]:
+    """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
+    if setting is None:
+        return {}, []
+    if _class_of(setting, where) != "ParallelTextInputPipeline":
+        return {}, [where]
+    params = setting.get("params") or {}
+    if not isinstance(params, Mapping):
+        raise OptionError(f"{where}: params must hold names and values, not {params!r}")
+    unknown = [name for name in params if name not in _PIPELINE]
+    if unknown:
+        raise OptionError(f"{where}: unknown parameter '{unknown[0]}'")
+    files = {}
+    for side, name in (("src", "source_files"), ("tgt", "target_files")):
+        named = params.get(name, [])
+        if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
+            raise OptionError(f"{where}: {name} must be a list of one file, not {named!r}")
+        files[side] = named[0]
+    odd = [
+        f"{where}: {name}"
+        for name, value in params.items()
+        if not name.endswith("_files") and value is not None and value != _PIPELINE[name]
+    ]
+    return files, odd
+
+
+def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Validation translates as the model's parameters say; texts are cut, not left out, where too long."""
+    parameters = model.parameters
+    flags: dict[str, Any] = {
+        "beam_size": max(1, parameters["inference.beam_search.beam_width"]),
+        "length_norm": parameters["inference.beam_search.length_penalty_weight"],
+        "max_sent_length": model.max_decode_length,
+    }
+    if "train_src" in given or "train_dir" in given:
+        flags |= {"src_seq_length": _ANY_LENGTH, "tgt_seq_length": _ANY_LENGTH}
+        for side, name in (("src", "vocab_source"), ("tgt", "vocab_target")):
+            if parameters.get(name):
+                flags[f"{side}_vocab"] = parameters[name]
+    return flags
+
+
+def _class_of(entry: Any, where: str) -> str:
+    name = entry.get("class") if isinstance(entry, Mapping) else None
+    if not isinstance(name, str):
+        raise OptionError(f"{where}: each entry names its `class`, but this does not: {str(entry)[:80]!r}")
+    return name.split(".")[-1]
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    value = config.get(name, "")
+    if not isinstance(value, str):
+        raise OptionError(f"{name} must be a text, not {value!r}")
+    return value

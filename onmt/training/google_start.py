@@ -1,0 +1,66 @@
+"""Where a training of a google/seq2seq model begins: its description, its restart."""
+
+from collections.abc import Mapping, Set
+from dataclasses import replace
+from typing import Any
+
+from onmt.data.vocabulary import Vocabulary
+from onmt.data.word_lists import read_word_list
+from onmt.errors import OptionError
+from onmt.models.google import spec_of
+from onmt.models.google_settings import from_text, restarted_parameters, stored_google_model
+from onmt.models.spec import ModelSpec
+from onmt.training.data import TrainingData, data_sizes
+from onmt.training.google_flags import checked_model, refuse_describing_flags
+from onmt.training.options import AnyTrainOptions
+
+
+def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec | None:
+    """The description of the model that `-model` names; None: the flags describe it.
+
+    Raises OptionError where it does not fit the data, or the data's vocabularies are not those it names.
+    """
+    model = stored_google_model(options.model, options.model_params)
+    if model is None:
+        return None
+    spec = spec_of(model, data_sizes(data))
+    sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
+    for name, vocabularies in sides:
+        if model.parameters.get(name):
+            _compare(name, model.parameters[name], vocabularies[0])
+    return spec
+
+
+def restarted_google_options(
+    options: AnyTrainOptions, path: str, spec: ModelSpec, saved: Mapping[str, Any], given: Set[str]
+) -> tuple[AnyTrainOptions, tuple[str, ...]]:
+    """The options to go on with from a stored model, and warnings for the log.
+
+    options: as `restart_options` made them; saved: those in the file `path` of the model `spec`; given: the
+    flags that the user set. Raises OptionError for flags that do not go with the model.
+    """
+    if spec.policies.schedule != "step":
+        if options.model:
+            raise OptionError(f"'{path}' holds no google/seq2seq model: leave -model out")
+        return options, ()
+    refuse_describing_flags(tuple(given))
+    parameters, ignored = restarted_parameters(saved["model_params"], options.model_params)
+    checked_model(options.model, from_text(parameters))
+    warnings = [f"Cannot change {', '.join(ignored)} of the model. Ignoring."] if ignored else []
+    return replace(options, model_params=parameters), tuple(warnings)
+
+
+def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:
+    """Raise OptionError if the file of a parameter does not hold the data's words."""
+    words = read_word_list(path).words
+    if words == vocabulary.words:
+        return
+    both = zip(words, vocabulary.words, strict=False)
+    place = next((i for i, (own, other) in enumerate(both) if own != other), min(len(words), len(vocabulary)))
+    of_data = vocabulary.words[place] if place < len(vocabulary) else "nothing"
+    of_file = words[place] if place < len(words) else "nothing"
+    side = "src" if name == "vocab_source" else "tgt"
+    raise OptionError(
+        f"{name} {path} is not the vocabulary of the data (where the data has '{of_data}', the file has "
+        f"'{of_file}'): prepare the data with -{side}_vocab {path}"
+    )

@@ -1,0 +1,99 @@
+"""How a model is trained: optimiser, schedule, clipping, as the flags or a google/seq2seq model say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+
+from onmt.models.base import Model
+from onmt.models.google_settings import stored_google_model
+from onmt.models.options import Seq2SeqModelOptions
+from onmt.modules.embeddings import Embeddings
+from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
+from onmt.training.options import AnyTrainOptions, LoopOptions
+from onmt.training.schedule import StepSchedule, schedule_of
+from onmt.training.scheduled_sampling import ScheduledSampling
+from onmt.training.tensorflow_optim import AccumulatingAdagrad, Ftrl, Momentum, RmsProp
+from onmt.training.tensorflow_settings import OptimizerSettings, optimizer_settings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the loop's options, the schedule of the gold previous words, and where the learning rate
+    follows the steps that of the rate.
+    """
+
+    options: LoopOptions
+    sampling: ScheduledSampling
+    schedule: StepSchedule | None = None
+
+
+def make_recipe(options: AnyTrainOptions) -> Recipe:
+    """What the loop must know."""
+    sampling = ScheduledSampling()
+    if isinstance(options, Seq2SeqModelOptions):
+        sampling = ScheduledSampling(
+            initial=options.scheduled_sampling,
+            scope=options.scheduled_sampling_scope,
+            decay=options.scheduled_sampling_decay_type,
+            rate=options.scheduled_sampling_decay_rate,
+        )
+    google = stored_google_model(options.model, options.model_params)
+    if google is None:
+        return Recipe(options, sampling)
+    clip = optimizer_settings(google.parameters).clip_gradients
+    return Recipe(replace(options, max_grad_norm=clip), sampling, schedule_of(google.parameters))
+
+
+def make_optimizer(options: AnyTrainOptions, model: Model) -> Optimizer:
+    """The optimiser of all parameters that are trained."""
+    parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
+    google = stored_google_model(options.model, options.model_params)
+    if google is None:
+        return OPTIMIZERS[options.optim](parameters)
+    return _tensorflow_optimizer(optimizer_settings(google.parameters), parameters, table_names(model))
+
+
+def table_names(model: nn.Module) -> frozenset[str]:
+    """The names of the parameters that hold word vectors."""
+    modules = model.named_modules()
+    return frozenset(f"{name}.words" for name, module in modules if isinstance(module, Embeddings))
+
+
+class TableClip:
+    """Scales the gradient of each table of word vectors down to the model's own limit (0: never)."""
+
+    def __init__(self, model: Model, names: Sequence[str]) -> None:
+        """names: of all gradients, in their order."""
+        tables = table_names(model)
+        self._limit = model.spec.policies.embedding_gradient_clip
+        self._places = [place for place, name in enumerate(names) if name in tables]
+
+    def __call__(self, gradients: Sequence[Tensor]) -> None:
+        """Change the gradients in place."""
+        if self._limit > 0:
+            clip_each([gradients[place] for place in self._places], self._limit)
+
+
+def _tensorflow_optimizer(
+    settings: OptimizerSettings, parameters: dict[str, nn.Parameter], tables: frozenset[str]
+) -> Optimizer:
+    params = settings.params
+    if settings.name == "Adam":
+        return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])
+    if settings.name == "SGD":
+        return Sgd(parameters)
+    if settings.name == "Momentum":
+        return Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
+    if settings.name == "Adagrad":
+        return AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
+    if settings.name == "RMSProp":
+        return RmsProp(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
+    return Ftrl(
+        parameters,
+        tables,
+        learning_rate_power=params["learning_rate_power"],
+        initial_accumulator_value=params["initial_accumulator_value"],
+        l1=params["l1_regularization_strength"],
+        l2=params["l2_regularization_strength"],
+    )

@@ -1,0 +1,107 @@
+"""A learning rate that follows the steps (google/seq2seq's optimizer.lr_* parameters). No torch here."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from onmt.commandline.suggestions import did_you_mean
+from onmt.errors import OptionError
+
+DecayType = Literal["", "exponential_decay", "natural_exp_decay", "inverse_time_decay"]
+
+_DECAYS: Final = ("exponential_decay", "natural_exp_decay", "inverse_time_decay")
+_OTHER_ARGUMENTS: Final[Mapping[str, str]] = {
+    "polynomial_decay": "end_learning_rate and power",
+    "piecewise_constant": "boundaries and values",
+}
+"""Functions of TensorFlow 1.0 beside the decays, and what they ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSchedule:
+    """The rate by the number of steps done.
+
+    With s = min(step, `stop`) - `start`, n = `decay_steps`, r = `decay_rate`: exponential_decay rate r^(s/n),
+    natural_exp_decay rate e^(-r s/n), inverse_time_decay rate / (1 + r s/n); s/n is rounded down with
+    `staircase`. Up to step `start` the rate is the first one. It never falls below `minimum`.
+    """
+
+    rate: float
+    decay: DecayType = ""
+    decay_steps: int = 100
+    decay_rate: float = 0.99
+    start: int = 0
+    stop: int = 2**31 - 1
+    minimum: float = 0.0
+    staircase: bool = False
+
+    def after(self, steps: int) -> float:
+        """The rate of the next step when so many have been done."""
+        if not self.decay:
+            return self.rate
+        if steps <= self.start:
+            return max(self.rate, self.minimum)
+        passed = (min(steps, self.stop) - self.start) / self.decay_steps
+        if self.staircase:
+            passed = math.floor(passed)
+        return max(self.rate * self._factor(passed), self.minimum)
+
+    def _factor(self, passed: float) -> float:
+        if self.decay == "exponential_decay":
+            return self.decay_rate**passed
+        if self.decay == "natural_exp_decay":
+            return math.exp(-self.decay_rate * passed)
+        return 1 / (1 + self.decay_rate * passed)
+
+
+def schedule_of(parameters: Mapping[str, Any]) -> StepSchedule:
+    """The schedule that checked model parameters describe. Raises OptionError for one there is not."""
+    lr = {name: parameters[f"optimizer.lr_{name}"] for name in _LR_NAMES}
+    rate = parameters["optimizer.learning_rate"]
+    if rate <= 0:
+        raise OptionError(f"optimizer.learning_rate must be above 0, not {rate}")
+    if lr["decay_steps"] < 1:
+        raise OptionError(f"optimizer.lr_decay_steps must be at least 1, not {lr['decay_steps']}")
+    if not 0 < lr["decay_rate"] <= 1000:
+        raise OptionError(
+            f"optimizer.lr_decay_rate must be above 0, and at most 1000, not {lr['decay_rate']}"
+        )
+    if lr["start_decay_at"] > lr["stop_decay_at"]:
+        raise OptionError("optimizer.lr_stop_decay_at must not come before optimizer.lr_start_decay_at")
+    return StepSchedule(
+        rate=rate,
+        decay=_decay_type(lr["decay_type"]),
+        decay_steps=lr["decay_steps"],
+        decay_rate=lr["decay_rate"],
+        start=lr["start_decay_at"],
+        stop=lr["stop_decay_at"],
+        minimum=lr["min_learning_rate"],
+        staircase=lr["staircase"],
+    )
+
+
+_LR_NAMES: Final = (
+    "decay_type",
+    "decay_steps",
+    "decay_rate",
+    "start_decay_at",
+    "stop_decay_at",
+    "min_learning_rate",
+    "staircase",
+)
+
+
+def _decay_type(name: str) -> DecayType:
+    short = name.split(".")[-1]
+    if short in _OTHER_ARGUMENTS:
+        raise OptionError(
+            f"optimizer.lr_decay_type {name} takes {_OTHER_ARGUMENTS[short]}, but the parameters there are "
+            f"(lr_decay_steps, lr_decay_rate, lr_staircase) fit {', '.join(_DECAYS)}"
+        )
+    if short and short not in _DECAYS:
+        raise OptionError(
+            f"optimizer.lr_decay_type '{name}' is not one of {', '.join(_DECAYS)}"
+            f"{did_you_mean(short, _DECAYS, '')}"
+        )
+    return cast(DecayType, short)

@@ -1,0 +1,66 @@
+"""google/seq2seq's optimizer.name and optimizer.params, checked. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from onmt.errors import OptionError
+from onmt.models.google_parameters import class_name, merged
+
+_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    "SGD": {},
+    "Momentum": {"momentum": 0.0, "use_nesterov": False},
+    "Adagrad": {"initial_accumulator_value": 0.1},
+    "RMSProp": {"decay": 0.9, "momentum": 0.0, "epsilon": 1e-10},
+    "Ftrl": {
+        "learning_rate_power": -0.5,
+        "initial_accumulator_value": 0.1,
+        "l1_regularization_strength": 0.0,
+        "l2_regularization_strength": 0.0,
+    },
+}
+"""Arguments of TensorFlow 1.0's optimisers, besides the learning rate, and their defaults."""
+
+_BELOW_ONE: Final = ("beta1", "beta2", "decay")
+_ABOVE_ZERO: Final = ("initial_accumulator_value",)
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """One of the optimisers with all its arguments; gradients longer than `clip_gradients` are scaled (0: no
+    limit).
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    clip_gradients: float
+
+
+def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
+    """What checked model parameters say. Raises OptionError for arguments that are not the optimiser's."""
+    name = class_name(parameters["optimizer.name"], _PARAMS, "optimizer.name")
+    given = parameters["optimizer.params"]
+    params = merged(_PARAMS[name], given, "optimizer.params")
+    if name == "Momentum" and "momentum" not in given:
+        raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")
+    for argument, value in params.items():
+        _check(argument, value)
+    for limit in ("optimizer.clip_gradients", "optimizer.clip_embed_gradients"):
+        if parameters[limit] < 0:
+            raise OptionError(f"{limit} must not be negative: {parameters[limit]}")
+    return OptimizerSettings(name, params, parameters["optimizer.clip_gradients"])
+
+
+def _check(argument: str, value: Any) -> None:
+    if argument == "learning_rate_power":
+        if value > 0:
+            raise OptionError(f"optimizer.params: {argument} must not be above 0: {value}")
+    elif value < 0 or (argument in _BELOW_ONE and value >= 1) or (argument in _ABOVE_ZERO and value == 0):
+        allowed = "at least 0"
+        if argument in _BELOW_ONE:
+            allowed += " and below 1"
+        raise OptionError(
+            f"optimizer.params: {argument} must be {'above 0' if argument in _ABOVE_ZERO else allowed}, not "
+            f"{value}"
+        )
