@@ -9,8 +9,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 
-# Threads that spin while they wait make everything many times slower when other programs want the cores too.
-export OMP_WAIT_POLICY ?= passive
+# Threads that spin long while they wait make everything many times slower when other programs want the cores too.
+export GOMP_SPINCOUNT ?= 2000
 
 .PHONY: demo test test-all lint bench docs clean
 .DEFAULT_GOAL := test

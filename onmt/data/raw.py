@@ -13,6 +13,7 @@ from onmt.data.reading import CorpusHooks
 from onmt.data.storage import HashingFile, map_shard, write_shard
 from onmt.data.vocabulary import Vocabularies
 from onmt.data.vocabulary_setup import SideVocabularies
+from onmt.errors import DataError
 from onmt.logger import Logger
 
 
@@ -61,11 +62,16 @@ class RawData:
         return self._current[1]
 
     def _dataset(self, name: SetName, files: list[FileSample], epoch: int) -> Dataset:
-        with ExitStack() as stack, tempfile.TemporaryFile(dir=self._folder) as file:
-            encoded = self._preparation.encode(stack, name, files, self._rules, epoch)
-            write_shard(HashingFile(file), encoded.sides, encoded.order)
-            file.flush()
-            return Dataset([map_shard(file)], self.vocabularies.src_image_size)
+        try:
+            with ExitStack() as stack, tempfile.TemporaryFile(dir=self._folder) as file:
+                encoded = self._preparation.encode(stack, name, files, self._rules, epoch)
+                write_shard(HashingFile(file), encoded.sides, encoded.order)
+                file.flush()
+                return Dataset([map_shard(file)], self.vocabularies.src_image_size)
+        except OSError as error:
+            raise DataError(
+                f"cannot write the encoded text to temporary files in '{self._folder}': {error.strerror}"
+            ) from error
 
 
 def _as_given(known: Vocabularies) -> list[SideVocabularies]:

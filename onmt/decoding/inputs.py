@@ -43,19 +43,22 @@ class Input:
 class ResultFile:
     """A file of results: standard output for `-`, nothing at all for an empty name. Lines come in order.
 
-    An existing file is emptied. Raises DataError when it cannot be written.
+    An existing file keeps its content until there is a first result: a run that fails before leaves
+    everything as it was. Raises DataError when the file cannot be written.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file: BinaryIO | None = None
+        self._existed = Path(path).exists()
+        self._begun = path in ("", "-")
 
     def __enter__(self) -> Self:
         if self._path == "-":
             self._file = sys.stdout.buffer
         elif self._path:
             with self._writing():
-                self._file = Path(self._path).open("wb")
+                self._file = Path(self._path).open("ab")
         return self
 
     def __exit__(
@@ -64,15 +67,29 @@ class ResultFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._file is not None and self._path != "-":
-            with self._writing():
-                self._file.close()
+        if self._file is None or self._path == "-":
+            return
+        if error is None:
+            self._begin()
+        with self._writing():
+            self._file.close()
+        if not self._begun and not self._existed:
+            Path(self._path).unlink(missing_ok=True)
 
     def write(self, text: str) -> None:
         """Add text."""
         if self._file is not None:
+            self._begin()
             with self._writing():
                 self._file.write(text.encode("utf-8"))
+
+    def _begin(self) -> None:
+        """Empty the file, once."""
+        if self._file is not None and not self._begun:
+            self._begun = True
+            with self._writing():
+                if Path(self._path).is_file():
+                    self._file.truncate(0)
 
     def flush(self) -> None:
         """What has been written so far can be read by others."""

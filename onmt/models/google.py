@@ -190,6 +190,12 @@ def _check(model: GoogleModel) -> None:
             f"encoder.class {encoder} does not go with --model {model.name}: InceptionV3Encoder is that of "
             "Image2Seq, the others read words"
         )
+    endpoint = model.encoder[1].get("final_endpoint", "Mixed_7c")
+    if endpoint not in STAGES:
+        raise OptionError(
+            f"encoder.params: final_endpoint '{endpoint}' is none of Inception v3"
+            f"{did_you_mean(endpoint, STAGES, '')}; there are {', '.join(STAGES)}"
+        )
     if p["inference.beam_search.choose_successors_fn"] != "choose_top_k":
         raise OptionError("inference.beam_search.choose_successors_fn knows only choose_top_k")
     if bridge[0] == "PassThroughBridge" and encoder != "UnidirectionalRNNEncoder":
@@ -263,13 +269,7 @@ def _encoder(model: GoogleModel) -> EncoderSpec:
             positions=_positions(params),
             input_dropout=1 - _keep(params, "dropout_keep_prob"),
         )
-    endpoint = params["final_endpoint"]
-    if endpoint not in STAGES:
-        raise OptionError(
-            f"encoder.params: final_endpoint '{endpoint}' is none of Inception v3"
-            f"{did_you_mean(endpoint, STAGES, '')}; there are {', '.join(STAGES)}"
-        )
-    return InceptionEncoderSpec(endpoint=endpoint)
+    return InceptionEncoderSpec(endpoint=params["final_endpoint"])
 
 
 def _convolutions(params: Mapping[str, Any], stack: str) -> ConvolutionsSpec:

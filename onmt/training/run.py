@@ -32,7 +32,7 @@ from onmt.training.recipe import make_optimizer, make_recipe
 from onmt.training.replicas import Replicas
 from onmt.training.sampling import make_sampler
 from onmt.training.saver import ModelDescription, Saver
-from onmt.training.starting_point import StartingPoint, new_model, read_run, stored_model
+from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
 from onmt.training.state import Batching, Environment, TrainingState
 from onmt.training.steps import StepBatches
 from onmt.training.trainer import Trainer
@@ -73,14 +73,17 @@ def train_replica(
     """All of a training, or one replica's part in it."""
     _warn_of_idle_options(options, given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
-    if options.train_from:
-        run = read_run(options, given, logger)
-        data = open_data(run.options, run.known_vocabularies, logger)
-        start = stored_model(run, data, logger)
-    else:
-        data = open_data(options, None, logger)
-        start = new_model(options, data, logger)
-    trainer = make_trainer(start, data, device, replicas, logger)
+    run = read_run(options, given, logger) if options.train_from else None
+    if run is not None:
+        options = run.options
+    state = new_state(options) if run is None else run.state
+    data = open_data(options, None if run is None else run.known_vocabularies, logger)
+    epochs = _epochs(options, state, data, device, replicas, logger)
+    first = epochs.start(state.epoch)
+    for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
+        logger.info(line)
+    start = new_model(options, data, logger) if run is None else stored_model(run, data, logger)
+    trainer = make_trainer(start, data, epochs, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)
         trainer.train()
@@ -111,6 +114,7 @@ def _train_one_of_several(
 def make_trainer(
     start: StartingPoint,
     data: TrainingData,
+    epochs: Epochs,
     device: torch.device,
     replicas: Replicas,
     logger: Logger,
@@ -119,10 +123,7 @@ def make_trainer(
     options, state = start.options, start.state
     model = start.model.to(device)
     optimizer = make_optimizer(options, model)
-    epochs = _epochs(start, data, device, replicas, logger)
     first = epochs.start(state.epoch)
-    for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
-        logger.info(line)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
         # It was written after another epoch, which may have had more or fewer of them.
         state.batching = replace(state.batching, iterations=first.batches.iterations)
@@ -151,10 +152,13 @@ def make_trainer(
 
 
 def _epochs(
-    start: StartingPoint, data: TrainingData, device: torch.device, replicas: Replicas, logger: Logger
+    options: AnyTrainOptions,
+    state: TrainingState,
+    data: TrainingData,
+    device: torch.device,
+    replicas: Replicas,
+    logger: Logger,
 ) -> Epochs:
-    options = start.options
-
     def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
         plan = _plan(sentences, options)
         passes = EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
@@ -165,7 +169,7 @@ def _epochs(
     return Epochs(
         data=data.train,
         resampled=data.resampled,
-        sampler=make_sampler(options, options.seed, replicas, logger, start.state.sampler),
+        sampler=make_sampler(options, options.seed, replicas, logger, state.sampler),
         batches=batches,
         restricted=options.sample_vocab,
         logger=logger,

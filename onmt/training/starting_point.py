@@ -48,7 +48,7 @@ class StoredRun:
     """A model's file and how training goes on from it.
 
     options: those of the command line and of the file together; applied: lines of the log about what they
-    change in the model; state: that of the file's training, taken up with `-continue` only.
+    change in the model; state: with `-continue` that of the file's training.
     """
 
     path: str
@@ -117,7 +117,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
         spec=spec,
         weights=content["weights"],
         vocabularies=Vocabularies.from_state(content["vocabularies"]),
-        state=state,
+        state=state if options.continue_ else new_state(options),
         options=options,
         applied=restart.applied,
     )
@@ -143,9 +143,7 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
         for line in run.applied:
             logger.info(line)
     model = _restructured_model(spec, weights, options, run.path)
-    if not options.continue_:
-        state = new_state(options)
-    else:
+    if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
     return StartingPoint(model, vocabularies, options, state)
 

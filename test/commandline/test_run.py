@@ -179,3 +179,16 @@ class TestProcess:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
         assert (process.returncode, err) == (130, b"toy.py: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_sleep_unless_the_user_wants_otherwise(
+    environment, expected, quiet_script, monkeypatch
+):
+    monkeypatch.setattr(os, "environ", environment)
+    seen = []
+    run(quiet_script, lambda parsed, logger: seen.append(os.environ.get("GOMP_SPINCOUNT")), [])
+    assert seen == [expected]

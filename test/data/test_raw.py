@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.options import BitextOptions
 from onmt.data.raw import RawData
+from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 
@@ -57,6 +59,21 @@ def test_samples_differ_between_epochs_but_not_between_runs(tmp_path: Path) -> N
     assert targets(data, 1) == first
     assert targets(open_raw(sampled, tmp_path), 2) == second
     assert targets(open_raw(sampled, tmp_path, seed=2), 2) != second
+
+
+def test_the_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"temporary files in '.*/missing': No such file"):
+        open_raw(options(tmp_path), tmp_path / "missing")
+
+
+def test_known_vocabularies_are_used(tmp_path: Path) -> None:
+    chosen = options(tmp_path)
+    known = Vocabularies((Vocabulary([*SPECIAL_WORDS, "x", "s1"]),), (Vocabulary([*SPECIAL_WORDS, "t1"]),))
+    silent = Logger(LoggerOptions(disable_logs=True), None)
+    data = RawData(chosen, None, 1, tmp_path, silent, known)
+    assert data.vocabularies == known
+    words = data.train(1).predicted_words()
+    assert words.tolist() == [UNK, BOS, EOS, len(SPECIAL_WORDS)]
 
 
 def test_files_without_a_usable_sentence_are_refused(tmp_path: Path) -> None:

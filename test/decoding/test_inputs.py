@@ -102,3 +102,30 @@ def test_a_full_disk_is_reported():
 
 def test_windows():
     assert list(windows(iter(range(5)), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_a_run_that_fails_before_its_first_result_leaves_files_alone(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("of another run\n")
+    for path in (old, new):
+        with pytest.raises(DataError), ResultFile(str(path)):
+            raise DataError("line 1")
+    assert old.read_text() == "of another run\n"
+    assert not new.exists()
+
+
+def test_results_replace_what_was_there_and_stay_after_a_failure(tmp_path: Path) -> None:
+    path, empty = tmp_path / "out", tmp_path / "empty"
+    path.write_text("a longer line of another run\n")
+    empty.write_text("something")
+    with pytest.raises(DataError), ResultFile(str(path)) as output:
+        _write_and_fail(output)
+    with ResultFile(str(empty)):
+        pass
+    assert path.read_text() == "first\n"
+    assert empty.read_text() == ""
+
+
+def _write_and_fail(output: ResultFile) -> None:
+    output.write("first\n")
+    raise DataError("line 2")

@@ -177,6 +177,7 @@ def test_a_model_trained_further_keeps_its_vocabularies(
         ("-data DATA -sample_tgt_vocab", "-sample_vocab needs -sample or -gsample"),
         ("-data DATA -model_type seqtagger -sample 3 -sample_vocab", "seq2seq and lm only"),
         ("-data DATA -sample -1", "-sample"),
+        ("-data DATA -sample 9 -train_steps 9 -eval_every_n_steps 0", "needs -eval_every_n_steps"),
         ("-data DATA -sample_type some", "-sample_type"),
         ("-model_type lm -train_src SRC", "unknown option -train_src"),
     ],
