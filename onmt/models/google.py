@@ -49,6 +49,12 @@ _CELL_KINDS: Final[Mapping[str, CellKind]] = {
     "GRUCell": "gru_reset_before",
     "BasicRNNCell": "tanh",
 }
+_LEAST_OF_PARTS: Final = {
+    "init_scale": 0,
+    "max_decode_length": 1,
+    "pool_size": 1,
+    "position_embeddings.num_positions": 1,
+}
 _ACTIVATIONS: Final = {"identity": "identity", "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid"}
 _SCORES: Final = {"AttentionLayerBahdanau": "bahdanau", "AttentionLayerDot": "projected_dot"}
 
@@ -111,6 +117,8 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
     target = EmbeddingSpec(tables=(TableSpec(size=sizes.tgt[0], dim=p["embedding.dim"]),))
     encoder = _encoder(model)
     stack = _stack(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
+    if model.bridge[0] == "PassThroughBridge":
+        _check_passed_on(encoder, stack)
     return ModelSpec(
         model_type="seq2seq",
         source=_source(model, sizes),
@@ -208,9 +216,32 @@ def _check(model: GoogleModel) -> None:
             "bridge_input must be final_state: the others hold one vector per source position, "
             "the decoder starts from one per sentence"
         )
-    for name in ("source.max_seq_len", "target.max_seq_len", "embedding.dim"):
-        if name in p and p[name] < 1 + (name == "target.max_seq_len"):
-            raise OptionError(f"model_params: {name} is too small: {p[name]}")
+    _check_least(p, "model_params", {"source.max_seq_len": 1, "target.max_seq_len": 2, "embedding.dim": 1})
+    _check_least(p, "model_params", {"embedding.init_scale": 0, "inference.max_decode_length": 1})
+    _check_least(model.encoder[1], "encoder.params", _LEAST_OF_PARTS)
+    _check_least(model.decoder[1], "decoder.params", _LEAST_OF_PARTS)
+    if model.attention is not None:
+        _check_least(model.attention[1], "attention.params", {"num_units": 1})
+
+
+def _check_least(params: Mapping[str, Any], where: str, least: Mapping[str, float]) -> None:
+    for name, minimum in least.items():
+        if name in params and params[name] < minimum:
+            raise OptionError(f"{where}: {name} must be at least {minimum}, not {params[name]}")
+
+
+def _check_passed_on(encoder: EncoderSpec, decoder: StackSpec) -> None:
+    """Raise OptionError if the decoder's states are not built like the encoder's."""
+    assert isinstance(encoder, RecurrentEncoderSpec)
+    own = encoder.stack
+    if (own.cell.kind, own.layers, own.hidden_size) != (
+        decoder.cell.kind,
+        decoder.layers,
+        decoder.hidden_size,
+    ):
+        raise OptionError(
+            "PassThroughBridge needs the same cell_class, num_units and num_layers in encoder and decoder"
+        )
 
 
 def _stack(given: Mapping[str, Any], where: str, width: int = 1) -> StackSpec:

@@ -1,6 +1,6 @@
 """How a model is trained: optimiser, schedule, clipping, as the flags or a google/seq2seq model say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ def make_optimizer(options: AnyTrainOptions, model: Model) -> Optimizer:
     google = stored_google_model(options.model, options.model_params)
     if google is None:
         return OPTIMIZERS[options.optim](parameters)
-    return _tensorflow_optimizer(optimizer_settings(google.parameters), parameters, table_names(model))
+    return tensorflow_optimizer(optimizer_settings(google.parameters), parameters, table_names(model))
 
 
 def table_names(model: nn.Module) -> frozenset[str]:
@@ -75,9 +75,10 @@ class TableClip:
             clip_each([gradients[place] for place in self._places], self._limit)
 
 
-def _tensorflow_optimizer(
-    settings: OptimizerSettings, parameters: dict[str, nn.Parameter], tables: frozenset[str]
+def tensorflow_optimizer(
+    settings: OptimizerSettings, parameters: Mapping[str, Tensor], tables: frozenset[str]
 ) -> Optimizer:
+    """The optimiser that google/seq2seq's parameters name; `tables`: parameters that hold word vectors."""
     params = settings.params
     if settings.name == "Adam":
         return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])

@@ -1,0 +1,176 @@
+"""google/seq2seq's formulas, sentence by sentence in numpy, with weights laid out as in TensorFlow.
+
+Written from the formulas for these tests; nothing of the project computes here. `tensors` are a model's
+parameters by name.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Tensors = dict[str, Array]
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def dense(x: Array, tensors: Tensors, name: str) -> Array:
+    """A fully connected layer with bias."""
+    return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+
+
+def basic_lstm(x: Array, state: list[Array], kernel: Array, bias: Array, forget_bias: float) -> list[Array]:
+    """TensorFlow's BasicLSTMCell: one kernel over [x; h], gates i, j, f, o; state c, h."""
+    c, h = state
+    i, j, f, o = np.split(np.concatenate([x, h]) @ kernel + bias, 4)
+    c = c * sigmoid(f + forget_bias) + sigmoid(i) * np.tanh(j)
+    return [c, np.tanh(c) * sigmoid(o)]
+
+
+def gru(x: Array, state: list[Array], gates: Array, candidate: Array, bias: Array) -> list[Array]:
+    """TensorFlow's GRUCell: the reset gate acts before the product with the candidate's kernel."""
+    (h,) = state
+    width = len(h)
+    r, u = np.split(sigmoid(np.concatenate([x, h]) @ gates + bias[: 2 * width]), 2)
+    c = np.tanh(np.concatenate([x, r * h]) @ candidate + bias[2 * width :])
+    return [u * h + (1 - u) * c]
+
+
+class Cell:
+    """One layer's cell, its weights brought into TensorFlow's layout."""
+
+    def __init__(self, kind: str, tensors: Tensors, name: str, forget_bias: float = 1.0) -> None:
+        self.kind, self.forget_bias = kind, forget_bias
+        joined = np.concatenate([tensors[f"{name}.weight_ih"], tensors[f"{name}.weight_hh"]], axis=1).T
+        self.bias = tensors[f"{name}.bias_ih"]
+        self.kernel = joined
+        self.width = tensors[f"{name}.weight_hh"].shape[1]
+        if kind == "BasicLSTMCell":  # from i, f, j, o
+            i, f, j, o = np.split(joined, 4, axis=1)
+            self.kernel = np.concatenate([i, j, f, o], axis=1)
+            i, f, j, o = np.split(self.bias, 4)
+            self.bias = np.concatenate([i, j, f, o])
+
+    def start(self) -> list[Array]:
+        return [np.zeros(self.width)] * (2 if self.kind == "BasicLSTMCell" else 1)
+
+    def step(self, x: Array, state: list[Array]) -> list[Array]:
+        if self.kind == "BasicLSTMCell":
+            return basic_lstm(x, state, self.kernel, self.bias, self.forget_bias)
+        if self.kind == "GRUCell":
+            gates, candidate = np.split(self.kernel, [2 * self.width], axis=1)
+            return gru(x, state, gates, candidate, self.bias)
+        return [np.tanh(np.concatenate([x, state[0]]) @ self.kernel + self.bias)]
+
+
+class Stack:
+    """ExtendedMultiRNNCell: layers, and how each one's output joins what came before."""
+
+    def __init__(self, block: dict[str, object], tensors: Tensors, name: str) -> None:
+        self.tensors, self.name, self.block = tensors, name, block
+        layers = int(str(block.get("num_layers", 1)))
+        kind = str(block.get("cell_class", "BasicLSTMCell"))
+        params = block.get("cell_params", {})
+        assert isinstance(params, dict)
+        bias = params.get("forget_bias", 1.0)
+        self.cells = [Cell(kind, tensors, f"{name}.layers.{layer}", bias) for layer in range(layers)]
+
+    def start(self) -> list[list[Array]]:
+        return [cell.start() for cell in self.cells]
+
+    def step(self, x: Array, states: list[list[Array]]) -> tuple[Array, list[list[Array]]]:
+        residual = bool(self.block.get("residual_connections")) and len(self.cells) > 1
+        combiner = self.block.get("residual_combiner", "add")
+        if residual and combiner != "concat" and len(x) != self.cells[0].width:
+            x = dense(x, self.tensors, f"{self.name}.entry")
+        earlier, following = [x], []
+        for cell, state in zip(self.cells, states, strict=True):
+            following.append(cell.step(earlier[-1], state))
+            output = following[-1][-1]
+            if residual:
+                inputs = earlier if self.block.get("residual_dense") else earlier[-1:]
+                if combiner == "concat":
+                    output = np.concatenate([output, *inputs])
+                else:
+                    output = output + (np.mean if combiner == "mean" else np.sum)(inputs, axis=0)
+            earlier.append(output)
+        return earlier[-1], following
+
+    def run(self, inputs: list[Array]) -> tuple[list[Array], list[Array]]:
+        """The outputs, and the final states of all layers in order."""
+        states, outputs = self.start(), []
+        for x in inputs:
+            output, states = self.step(x, states)
+            outputs.append(output)
+        return outputs, [part for state in states for part in state]
+
+
+def position_code(count: int, width: int) -> Array:
+    """PE(j, k) = (1 - j/(J+1)) - (k/(d+1)) (1 - 2j/(J+1)), j and k from 1."""
+    code = np.zeros((count, width))
+    for j in range(1, count + 1):
+        for k in range(1, width + 1):
+            code[j - 1, k - 1] = (1 - j / (count + 1)) - (k / (width + 1)) * (1 - 2 * j / (count + 1))
+    return code
+
+
+def convolutions(inputs: Array, tensors: Tensors, name: str, layers: int) -> Array:
+    """SAME padding; residual from the second layer on; tanh."""
+    for layer in range(layers):
+        weight, bias = tensors[f"{name}.weights.{layer}"], tensors[f"{name}.biases.{layer}"]
+        kernel = weight.shape[2]
+        before = (kernel - 1) // 2
+        outputs = np.tile(bias, (len(inputs), 1))
+        for t in range(len(inputs)):
+            for k in range(kernel):
+                if 0 <= t + k - before < len(inputs):
+                    outputs[t] += weight[:, :, k] @ inputs[t + k - before]
+        inputs = np.tanh(outputs + inputs if layer else outputs)
+    return inputs
+
+
+def attend(query: Array, keys: list[Array], values: list[Array], tensors: Tensors, kind: str) -> Array:
+    """The context: values weighted by the softmax of the scores of projected query and keys."""
+    q = dense(query, tensors, "decoder.attention.project_query")
+    scores = []
+    for key in keys:
+        k = dense(key, tensors, "decoder.attention.project_key")
+        if kind == "AttentionLayerDot":
+            scores.append(k @ q)
+        else:
+            scores.append(tensors["decoder.attention.score_weight"] @ np.tanh(k + q))
+    weights = np.exp(np.array(scores) - np.max(scores))
+    context: Array = (weights / weights.sum()) @ np.array(values)
+    return context
+
+
+def log_softmax(x: Array) -> Array:
+    result: Array = x - np.max(x) - np.log(np.exp(x - np.max(x)).sum())
+    return result
+
+
+def attention_decoder(
+    tokens: list[int],
+    stack: Stack,
+    states: list[list[Array]],
+    keys: list[Array],
+    values: list[Array],
+    tensors: Tensors,
+    kind: str,
+) -> list[Array]:
+    """Log-probabilities after each given token: the previous context joins the input, the mixture has a
+    bias.
+    """
+    context, predicted = np.zeros(len(values[0])), []
+    for token in tokens:
+        output, states = stack.step(
+            np.concatenate([tensors["decoder.embeddings.words"][token], context]), states
+        )
+        context = attend(output, keys, values, tensors, kind)
+        mixed = np.tanh(
+            tensors["decoder.mix_weight"] @ np.concatenate([context, output]) + tensors["decoder.mix_bias"]
+        )
+        logits = tensors["generator.weights.0"] @ mixed + tensors["generator.biases.0"]
+        predicted.append(log_softmax(logits))
+    return predicted

@@ -1,0 +1,86 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onmt.errors import OptionError
+from onmt.models.google_yaml import read_yaml, read_yaml_file
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_what_yaml_writes_is_read_back(value: Any) -> None:
+    text = yaml.safe_dump(value)
+    try:
+        read = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # it cannot read all that it writes
+        return
+    if read == value:
+        assert read_yaml(text, "here") == value
+
+
+@given(st.text(alphabet="abe: -{}[]\n\t#&*!?|>'\"%@`0123.,~=<", max_size=40) | st.text(max_size=40))
+def test_any_text_is_a_value_or_one_line(text: str) -> None:
+    told = "here: "
+    try:
+        read_yaml(text, "here")
+    except OptionError as error:
+        told = str(error)
+    assert told.startswith("here: ")
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("number", ["1e-4", "-2E5", "1.5e3", "+3e+2", "0.1", "1E2"])
+def test_numbers_with_exponents(number: str) -> None:
+    assert math.isclose(read_yaml(f"a: {number}", "here")["a"], float(number))
+
+
+@pytest.mark.parametrize("text", ["1e", "e5", "1e5x", "e", "'1e5'"])
+def test_texts_that_look_like_numbers(text: str) -> None:
+    assert isinstance(read_yaml(text, "here"), str)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{a: b", "here: line 1, column 6: expected ',' or '}'"),
+        ("a: 1\nb: 2\na: 3", "here: line 3, column 1: 'a' is given twice"),
+        ("a: &x 1\nb: *x", "here: line 2, column 4: aliases"),
+        ("&a [*a]", "here: line 1, column 5: aliases"),
+        ("!!python/object/apply:os.abort []", "here: line 1, column 1: could not determine"),
+        ("!!int ''", "here: a value cannot be read"),
+        ("!!timestamp x", "here: a value cannot be read"),
+        ("[" * 5000, "here: a value cannot be read"),
+        ("[" * 60 + "]" * 60, "here: more than 50 levels"),
+        ("a: 2001-01-01", "here: .*date.* is neither a number nor a text"),
+        ("a: .nan", "here: nan is not a finite number"),
+        ("a: .inf", "here: inf is not a finite number"),
+        ("1: a", "here: a name must be a text, not 1"),
+        ("a: 1\n---\nb: 2", "here: line 2, column 1: but found another document"),
+        ("a: \x00", "here: unacceptable character"),
+    ],
+)
+def test_what_is_refused(text: str, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        read_yaml(text, "here")
+
+
+def test_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_bytes(b"\xef\xbb\xbfa: \xc3\xa9\n")
+    assert read_yaml_file(str(path), "config_paths") == {"a": "\u00e9"}
+    path.write_bytes(b"a: 1\nb: \xe9\n")
+    with pytest.raises(OptionError, match=r"a\.yml, line 2, byte offset 8: not valid UTF-8"):
+        read_yaml_file(str(path), "config_paths")
+    for missing in (str(tmp_path / "none"), "a\0b", str(tmp_path)):
+        with pytest.raises(OptionError, match="cannot read -config_paths"):
+            read_yaml_file(missing, "config_paths")

@@ -1,0 +1,159 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onmt.errors import OptionError
+from onmt.models.google_settings import from_text
+from onmt.training.google_flags import describing_flags, implied_flags
+
+
+def implied(config: str = "", folder: Path | None = None, **given: Any) -> dict[str, Any]:
+    """What the flags imply, with a configuration file if there is one."""
+    if folder is not None:
+        (folder / "c.yml").write_text(config, encoding="utf-8")
+        given["config_paths"] = (str(folder / "c.yml"),)
+    return dict(implied_flags(given).values)
+
+
+def test_without_a_model_nothing_is_implied() -> None:
+    assert implied() == {}
+    assert implied(rnn_size=4, learning_rate=0.1) == {}
+
+
+def test_a_model_and_its_parameters_take_one_form() -> None:
+    found = implied(
+        model="seq2seq.models.BasicSeq2Seq", model_params="{b: null}".replace("b", "embedding.dim")
+    )
+    assert found["model"] == "BasicSeq2Seq"
+    assert from_text(found["model_params"]) == {"embedding.dim": None}
+    assert implied(model="BasicSeq2Seq")["model_params"] == ""
+
+
+def test_the_search_of_validation_is_the_model_s() -> None:
+    params = "inference.beam_search.beam_width: 3\ninference.beam_search.length_penalty_weight: 0.5\n"
+    found = implied(model="BasicSeq2Seq", model_params=params + "decoder.params: {max_decode_length: 30}")
+    assert (found["beam_size"], found["length_norm"], found["max_sent_length"]) == (3, 0.5, 30)
+    assert implied(model="BasicSeq2Seq")["beam_size"] == 1
+    assert "beam_size" not in implied(model="BasicSeq2Seq", beam_size=7)
+
+
+def test_steps() -> None:
+    assert implied(train_steps=50) == {"eval_every_n_steps": 1000}
+    assert implied(train_steps=50, eval_every_n_steps=5) == {}
+    assert implied(**{"train_steps": 50, "continue": True}) == {}
+    with pytest.raises(OptionError, match="-train_steps and -end_epoch"):
+        implied(train_steps=50, end_epoch=3)
+
+
+def test_settings_of_a_file(tmp_path: Path) -> None:
+    config = (
+        "model: AttentionSeq2Seq\nmodel_params: {embedding.dim: 8, source.reverse: false}\nbatch_size: 4\n"
+        "train_steps: 90\neval_every_n_steps: 30\nsave_checkpoints_steps: 11\ntf_random_seed: 5\n"
+        "metrics: [{class: LogPerplexityMetricSpec}]\nschedule: continuous_train_and_eval\n"
+    )
+    found = implied(config, tmp_path, model_params="embedding.dim: 9", max_batch_size=7, report_every=2)
+    assert found["model"] == "AttentionSeq2Seq"
+    assert from_text(found["model_params"]) == {"embedding.dim": 9, "source.reverse": False}
+    assert "max_batch_size" not in found
+    wanted = {"train_steps": 90, "eval_every_n_steps": 30, "save_every": 11, "seed": 5}
+    assert found | wanted == found
+    assert found["validation_metric"] == "perplexity"
+
+
+def test_the_command_line_says_when_to_stop(tmp_path: Path) -> None:
+    assert "train_steps" not in implied("train_steps: 90", tmp_path, end_epoch=3)
+
+
+TEXTS = """
+input_pipeline_train:
+  class: ParallelTextInputPipeline
+  params: {source_files: [a.src], target_files: [a.tgt]}
+input_pipeline_dev:
+  class: seq2seq.data.input_pipeline.ParallelTextInputPipeline
+  params: {source_files: [b.src], target_files: [b.tgt]}
+"""
+
+
+def test_pipelines_name_the_texts(tmp_path: Path) -> None:
+    params = "vocab_source: v.src\nvocab_target: v.tgt"
+    found = implied(TEXTS, tmp_path, model="BasicSeq2Seq", model_params=params)
+    names = {"train_src": "a.src", "train_tgt": "a.tgt", "valid_src": "b.src", "valid_tgt": "b.tgt"}
+    assert found | names == found
+    assert (found["src_vocab"], found["tgt_vocab"]) == ("v.src", "v.tgt")
+    assert min(found["src_seq_length"], found["tgt_seq_length"]) > 10**6  # they are cut, not left out
+    prepared = implied(TEXTS, tmp_path, model="BasicSeq2Seq", model_params=params, data="demo")
+    assert not prepared.keys() & {*names, "src_vocab", "src_seq_length"}
+
+
+def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
+    config = TEXTS + (
+        "buckets: 10,20\nhooks: [{class: TrainSampleHook}]\nkeep_checkpoint_max: 3\nschedule: train\n"
+        "metrics: [{class: BleuMetricSpec}, {class: RougeMetricSpec}]\noutput_dir: /models\n"
+    )
+    path = tmp_path / "c.yml"
+    path.write_text(config.replace("a.tgt]", "a.tgt], shuffle: false"), encoding="utf-8")
+    (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
+    named = (
+        "hooks, buckets, output_dir, keep_checkpoint_max, schedule, input_pipeline_train: shuffle, metrics: "
+    )
+    assert warning == f"these settings have no effect here: {named}RougeMetricSpec"
+    (warning,) = implied_flags(
+        {"model": "BasicSeq2Seq", "model_params": "optimizer.sync_replicas: 2"}
+    ).warnings
+    assert warning.endswith("here: optimizer.sync_replicas*")
+
+
+@pytest.mark.parametrize("flag", describing_flags())
+def test_flags_that_describe_a_lua_model_are_refused(flag: str) -> None:
+    with pytest.raises(OptionError, match=f"^-{flag}: the class of -model"):
+        implied(**{"model": "BasicSeq2Seq", flag: 1})
+
+
+def test_which_flags_describe_a_model() -> None:
+    flags = set(describing_flags())
+    assert {"rnn_size", "encoder_type", "dropout", "param_init", "pre_word_vecs_enc", "bridge"} <= flags
+    assert {"optim", "learning_rate", "max_grad_norm", "decay", "scheduled_sampling"} <= flags
+    assert not flags & {
+        "max_batch_size",
+        "uneven_batches",
+        "data",
+        "save_every",
+        "gpuid",
+        "model_type",
+        "seed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ("batch_size: '4'", "batch_size must be a whole number"),
+        ("train_steps: 2.5", "train_steps must be a whole number"),
+        ("model: [1]", "model must be a text"),
+        ("model_params: 3", "model_params must hold names"),
+        ("model_params: {embedding.dim: 3}", "name it with -model"),
+        ("model: BasicSeq2Seq\nmodel_params: {embedding: 3}", "no parameter 'embedding'"),
+        ("model: Image2Seq", "Image2Seq is not built yet"),
+        ("metrics: 3", "metrics must be a list"),
+        ("metrics: [3]", "each entry names its `class`"),
+        ("input_pipeline_train: 3", "each entry names its `class`"),
+        ("input_pipeline_train: {class: ParallelTextInputPipeline, params: 3}", "params must hold names"),
+        (
+            "input_pipeline_train: {class: ParallelTextInputPipeline}",
+            "source_files must be a list of one file",
+        ),
+        (
+            "input_pipeline_train: {class: ParallelTextInputPipeline, params: {file: x}}",
+            "unknown parameter 'file'",
+        ),
+    ],
+)
+def test_settings_are_checked(tmp_path: Path, config: str, told: str) -> None:
+    with pytest.raises(OptionError, match=told):
+        implied(config, tmp_path)
+
+
+def test_only_translation_has_such_models() -> None:
+    with pytest.raises(OptionError, match="-model_type seq2seq only"):
+        implied(model="BasicSeq2Seq", model_type="lm")
