@@ -162,7 +162,7 @@ def _check_source(model: GoogleModel, sizes: DataSizes) -> None:
     if not reads_images(model):
         if not sizes.src:
             kind = "images: use --model Image2Seq" if sizes.src_image_size else "vectors"
-            raise OptionError(f"--model {model.name} reads words, but the source of the data is {kind}")
+            raise OptionError(f"--model {model.name} reads words, but the source of this data is {kind}")
         return
     if sizes.src_image_size is None:
         raise OptionError("--model Image2Seq reads images: prepare them with preprocess.py -data_type img")
