@@ -37,6 +37,7 @@ setup(
         "dev": [
             "hypothesis>=6.100",
             "mypy>=1.13",
+            "pillow>=10",
             "pytest>=8",
             "pytest-cov>=5",
             "ruff>=0.8",

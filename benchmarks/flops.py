@@ -16,6 +16,7 @@ from onmt.models.spec import (
     ConvolutionalEncoderSpec,
     DecoderSpec,
     EncoderSpec,
+    InceptionEncoderSpec,
     ModelSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
@@ -79,6 +80,7 @@ def step_flops(spec: ModelSpec, source: int) -> int:
 
 def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
     """One sentence of S positions, `input_size` wide."""
+    assert not isinstance(encoder, InceptionEncoderSpec), "the benchmarks read words"
     if isinstance(encoder, PoolingEncoderSpec):
         return 0
     if isinstance(encoder, TwinConvolutionalEncoderSpec):

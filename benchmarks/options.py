@@ -15,8 +15,9 @@ class WorkloadOptions:
     """Workload"""
 
     encoders: tuple[EncoderName, ...] = option(
-        ("brnn",),
-        "The encoders to measure, a row each; the two directions of a bidirectional one are concatenated.",
+        ("dbrnn", "rnn", "brnn", "pdbrnn", "gnmt", "cnn"),
+        "The encoders to measure, a row each; the two directions of a bidirectional one are concatenated. The "
+        "first one is the graph by which changes are judged.",
         valid=not_empty,
     )
     layers: int = option(2, "Layers of encoder and decoder.", valid=at_least(1))

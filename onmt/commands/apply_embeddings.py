@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from onmt.commandline.declare import option
 from onmt.commandline.run import run
@@ -120,7 +120,7 @@ def _ids(line: str, number: int, vocabulary: "Vocabulary", options: ApplyEmbeddi
     return vocabulary.ids(words)
 
 
-def _write_matrix(file: BinaryIO, key: str, rows: list[str]) -> None:
+def _write_matrix(file: IO[bytes], key: str, rows: list[str]) -> None:
     file.write(f"{key} [\n".encode())
     file.write("\n".join(rows).encode())
     file.write(b" ]\n")

@@ -105,7 +105,7 @@ def _blocks(options: BuildVocabOptions) -> "Iterable[LineBlock]":
     from onmt.data.corpus import LineBlock
     from onmt.data.reading import Reading
 
-    reading = Reading(vectors=False, by_key=options.idx_files)
+    reading = Reading("text", by_key=options.idx_files)
     for (block,) in reading.blocks([options.data], progress=lambda size: None):
         assert isinstance(block, LineBlock)
         yield block

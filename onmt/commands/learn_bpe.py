@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 from onmt.commandline.declare import group, option
 from onmt.commandline.run import run
@@ -91,7 +91,7 @@ def execute(parsed: Parsed[LearnBpeOptions], logger: Logger) -> None:
     logger.info(f"Wrote {merges} merges to {options.save_bpe}")
 
 
-def _count_words(options: LearnBpeOptions, source: BinaryIO, logger: Logger) -> Counter[str]:
+def _count_words(options: LearnBpeOptions, source: IO[bytes], logger: Logger) -> Counter[str]:
     """How often each word of the text occurs, features left out."""
     hooks = tokenizer_hooks(load_hook_module(options.hook_file), options.tok)
     tokenizer = Tokenizer(options.tok, hooks=hooks)
@@ -109,7 +109,7 @@ def _count_words(options: LearnBpeOptions, source: BinaryIO, logger: Logger) -> 
 
 
 def _write_model(
-    file: BinaryIO, frequencies: Counter[str], settings: BpeSettings, size: int, logger: Logger
+    file: IO[bytes], frequencies: Counter[str], settings: BpeSettings, size: int, logger: Logger
 ) -> int:
     """Write header and merges, and return the number of merges."""
     file.write(f"{settings.header()}\n".encode())

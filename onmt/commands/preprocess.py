@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
+from onmt.data.image_options import PreprocessImageOptions
 from onmt.data.options import (
     PreprocessBitextOptions,
     PreprocessFeattextOptions,
@@ -17,6 +18,7 @@ _OPTIONS: Mapping[str, type[PreprocessOptions]] = {
     "bitext": PreprocessBitextOptions,
     "monotext": PreprocessMonotextOptions,
     "feattext": PreprocessFeattextOptions,
+    "img": PreprocessImageOptions,
 }
 
 

@@ -14,11 +14,12 @@ from onmt.constants import PAD
 class Batch:
     """Some sentences as tensors: B sentences, S and T positions of the longest one, F = 1 + word features.
 
-    Everything is padded on the right with PAD (vectors with zeros). The words are column 0 of F.
+    Everything is padded on the right with PAD (vectors with zeros). The words are column 0 of F. An image is
+    one source position.
     A language model has no target: it reads `<s> w1..wn </s>` as its source and predicts `src[:, 1:]`.
     """
 
-    src: Tensor  # B S F int64; vectors: B S D float32
+    src: Tensor  # B S F int64; vectors: B S D float32; images: B 3 height width uint8
     src_lengths: Tensor  # B int64, true positions
     tgt_input: Tensor | None  # B T F int64, <s> w1..wn
     tgt_output: Tensor | None  # B T F int64, w1..wn </s>
@@ -40,7 +41,7 @@ class Batch:
 
 
 def make_batch(
-    src: npt.NDArray[np.int64] | npt.NDArray[np.float32],
+    src: npt.NDArray[np.int64] | npt.NDArray[np.float32] | npt.NDArray[np.uint8],
     src_lengths: npt.NDArray[np.int64],
     tgt: npt.NDArray[np.int64] | None,
     tgt_lengths: npt.NDArray[np.int64] | None,
@@ -48,7 +49,8 @@ def make_batch(
 ) -> Batch:
     """A batch from padded arrays.
 
-    src: B S F ids or B S D vectors; src_lengths: B; indices: B, positions in the data set.
+    src: B S F ids, B S D vectors or B 3 height width images; src_lengths: B.
+    indices: B, positions in the data set.
     tgt: B T+1 F ids, `<s> w1..wn </s>` padded with PAD; tgt_lengths: B, n + 2 each. Both None: no target.
     """
     src_words = int(src_lengths.sum())

@@ -71,7 +71,23 @@ class VectorBlock:
         return f"{self.path}, {self.unit} {self.numbers[index]}"
 
 
-Block = LineBlock | VectorBlock
+@dataclass(frozen=True)
+class ImageBlock:
+    """Images of one list file, not read yet. `images`: their files; `numbers`: their lines in the list."""
+
+    path: str
+    images: Sequence[str]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def where(self, index: int) -> str:
+        """The place of an image, for messages."""
+        return f"{self.path}, line {self.numbers[index]}"
+
+
+Block = LineBlock | VectorBlock | ImageBlock
 
 
 def split_blanks(line: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from onmt.data.batch import Batch, make_batch
 from onmt.data.storage import SideArrays
-from onmt.data.vocabulary import Vocabularies
+from onmt.data.vocabulary import ImageSize, Vocabularies
 from onmt.runtime.random import numpy_generator
 
 _VALUES_AT_A_TIME: Final = 1 << 16
@@ -51,9 +51,10 @@ class Dataset:
     tgt_lengths: N, stored target positions, `<s>` and `</s>` among them; None without a target.
     """
 
-    def __init__(self, shards: Sequence[tuple[SideArrays, ...]]) -> None:
-        """`shards`: the sides of each shard, source first."""
+    def __init__(self, shards: Sequence[tuple[SideArrays, ...]], image_size: ImageSize | None = None) -> None:
+        """`shards`: the sides of each shard, source first. `image_size`: of the source, if that is images."""
         self._shards = tuple(shards)
+        self._image_size = image_size
         self._starts = np.cumsum([0, *(len(sides[0].lengths) for sides in shards)])
         self.src_lengths = _concatenated([sides[0].lengths for sides in shards])
         self.tgt_lengths: npt.NDArray[np.int32] | None = None
@@ -66,6 +67,8 @@ class Dataset:
     def batch(self, indices: npt.NDArray[np.integer]) -> Batch:
         """The sentences at `indices` (positions in this data set), in that order, as one batch."""
         src, src_lengths = self._padded(0, indices)
+        if self._image_size is not None:
+            src = src.reshape(len(indices), 3, *self._image_size)
         tgt = tgt_lengths = None
         if self.tgt_lengths is not None:
             tgt, tgt_lengths = self._padded(1, indices)
@@ -92,7 +95,8 @@ class Dataset:
         lengths = all_lengths[indices].astype(np.int64)
         first = self._shards[0][side]
         shape = (len(indices), int(lengths.max()), first.width)
-        padded = np.zeros(shape, dtype=np.float32 if first.vectors else np.int64)
+        # Ids index tables, which wants 64 bits; vectors and images stay what they are.
+        padded = np.zeros(shape, dtype=first.values.dtype if first.kind else np.int64)
         real = np.arange(shape[1]) < lengths[:, None]
         shard_of = np.searchsorted(self._starts, indices, side="right") - 1
         for number in np.unique(shard_of):
@@ -201,6 +205,8 @@ def describe_dataset(dataset: SentenceSet, vocabularies: Vocabularies, plan: Bat
     source_size = (
         f"*{vocabularies.src_vector_size}" if not vocabularies.src else str(len(vocabularies.src[0]))
     )
+    if vocabularies.src_image_size is not None:
+        source_size = f"images of {vocabularies.src_image_size}"
     source_features = max(0, len(vocabularies.src) - 1)
     if vocabularies.tgt:
         words = f"source = {source_size}; target = {len(vocabularies.tgt[0])}"

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.constants import UNK
-from onmt.data.corpus import Block, LineBlock, VectorBlock
+from onmt.data.corpus import Block, ImageBlock, LineBlock, VectorBlock
+from onmt.data.images import read_image
 from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
 from onmt.data.sentences import SentenceEncoder, read_sentences
+from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
 
@@ -27,9 +29,24 @@ class SideRules:
 
     name: str
     max_length: int  # words or frames
-    encoder: SentenceEncoder | None  # None: vectors, stored as they are
+    encoder: SentenceEncoder | None  # None: vectors or images, stored as they are
     tokenizer: Tokenizer | None = None
     vector_size: int = 0
+    image_size: ImageSize | None = None
+
+    @property
+    def dtype(self) -> type[np.generic]:
+        """Of what is stored: ids, vectors or the colours of pixels."""
+        if self.image_size is not None:
+            return np.uint8
+        return np.float32 if self.encoder is None else np.int32
+
+    @property
+    def width(self) -> int:
+        """Numbers per position; an image is one position."""
+        if self.image_size is not None:
+            return self.image_size.values
+        return self.vector_size if self.encoder is None else len(self.encoder.vocabularies)
 
 
 @dataclass
@@ -176,9 +193,28 @@ class _VectorEntries:
         return _Stored(self.lengths[kept].astype(np.int32), np.concatenate(matrices), np.zeros(len(kept)))
 
 
-def _entries(rules: SideRules, block: Block) -> _SentenceEntries | _VectorEntries:
+class _ImageEntries:
+    """The images of one block, each one position long; only those that are kept are read."""
+
+    def __init__(self, size: ImageSize, block: ImageBlock) -> None:
+        self._size = size
+        self._block = block
+        self.lengths = np.ones(len(block), dtype=np.int64)
+
+    def store(self, kept: Indices) -> _Stored:
+        """Read the images at `kept`; DataError naming the list's line of one that cannot be."""
+        images = np.zeros((len(kept), self._size.values), dtype=np.uint8)
+        for row, index in zip(images, kept.tolist(), strict=True):
+            row[:] = read_image(self._block.images[index], self._size, self._block.where(index)).reshape(-1)
+        return _Stored(self.lengths[kept].astype(np.int32), images, np.zeros(len(kept)))
+
+
+def _entries(rules: SideRules, block: Block) -> _SentenceEntries | _VectorEntries | _ImageEntries:
     if isinstance(block, VectorBlock):
         return _VectorEntries(rules.vector_size, block)
+    if isinstance(block, ImageBlock):
+        assert rules.image_size is not None, "images need a size"
+        return _ImageEntries(rules.image_size, block)
     assert rules.encoder is not None, "text needs an encoder"
     return _SentenceEntries(rules.encoder, rules.tokenizer, block)
 

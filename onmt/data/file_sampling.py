@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from onmt.data.corpus import Block, LineBlock, count_lines, unequal_files
+from onmt.data.corpus import Block, ImageBlock, LineBlock, count_lines, unequal_files
 from onmt.data.lua_patterns import compile_lua_pattern
 from onmt.data.options import DataOptions, Side
 from onmt.errors import DataError, OptionError
@@ -184,10 +184,13 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
 
 def _pick(block: Block, indices: Sequence[int]) -> Block:
     """Some entries of a block, repetitions included."""
+    numbers = [block.numbers[index] for index in indices]
+    if isinstance(block, ImageBlock):
+        return ImageBlock(block.path, [block.images[index] for index in indices], numbers)
     assert isinstance(block, LineBlock), "only lines are drawn"
     lines = block.data.split(b"\n")
     data = b"".join(lines[index] + b"\n" for index in indices)
-    return LineBlock(block.path, data, [block.numbers[index] for index in indices])
+    return LineBlock(block.path, data, numbers)
 
 
 def _patterns(field: str, where: str) -> tuple[re.Pattern[str], ...]:

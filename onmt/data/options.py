@@ -5,6 +5,7 @@ from typing import Literal
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_file_or_empty, existing_folder_or_empty, not_empty
+from onmt.data.vocabulary import ImageSize
 from onmt.errors import OptionError
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
@@ -21,15 +22,23 @@ class Side:
     valid: str
     suffix: str  # of the names of the side's files in -train_dir
     max_length: int
-    tokenizer: TokenizerOptions | None = None  # None: vectors
+    tokenizer: TokenizerOptions | None = None  # None: vectors or images
+    image_size: ImageSize | None = None
     vocab: str = ""
     vocab_size: tuple[int, ...] = ()
     words_min_frequency: tuple[int, ...] = ()
 
     @property
-    def vectors(self) -> bool:
-        """Whether the entries are sequences of vectors instead of sentences."""
-        return self.tokenizer is None
+    def is_text(self) -> bool:
+        """Whether the entries are sentences."""
+        return self.tokenizer is not None
+
+    @property
+    def kind(self) -> Literal["text", "vectors", "images"]:
+        """What the entries are: sentences, sequences of vectors, or images."""
+        if self.image_size is not None:
+            return "images"
+        return "text" if self.is_text else "vectors"
 
     @property
     def marked(self) -> bool:
@@ -284,10 +293,10 @@ class MonotextOptions(DataOptions):
 class PreprocessOptions(DataOptions, HookOptions, LoggerOptions):
     """Preprocess"""
 
-    data_type: Literal["bitext", "monotext", "feattext"] = option(
+    data_type: Literal["bitext", "monotext", "feattext", "img"] = option(
         "bitext",
-        "Kind of data: pairs of sentences (bitext), sentences alone (monotext), or sequences of vectors with "
-        "sentences (feattext).",
+        "Kind of data: pairs of sentences (bitext), sentences alone (monotext), sequences of vectors with "
+        "sentences (feattext), or images with captions (img).",
     )
     dry_run: bool = option(
         False, "Only look for the training files and say what would be taken from each.", dry=True

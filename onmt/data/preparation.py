@@ -7,7 +7,6 @@ No torch here.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from onmt.data.corpus import Block, Progress, VectorBlock, has_byte_order_mark
 from onmt.data.encoding import BlockEncoder, SideRules, SideTally, Tally
 from onmt.data.file_sampling import FileSample, training_files
+from onmt.data.images import require_pillow
 from onmt.data.options import DataOptions, Side
 from onmt.data.reading import CorpusHooks, Reading, make_tokenizer
 from onmt.data.report import describe_file, describe_tally, worth_a_warning
@@ -32,6 +32,7 @@ from onmt.runtime.parallel import map_in_order
 from onmt.runtime.random import numpy_generator
 
 _WORTH_WORKERS: Final = 8 << 20  # bytes of text; below that, starting processes takes longer than the work
+_LIST_WORTH_WORKERS: Final = 1 << 14  # bytes of a list: some hundred images to read
 
 SetName = Literal["train", "valid"]
 
@@ -59,7 +60,9 @@ class CorpusPreparation:
         self._folder = folder
         self._logger = logger
         self.sides = options.sides()
-        self._reading = Reading(vectors=self.sides[0].vectors, by_key=options.idx_files)
+        self._reading = Reading(self.sides[0].kind, by_key=options.idx_files)
+        if self.sides[0].kind == "images":
+            require_pillow()
         self._tokenizers = [
             None if side.tokenizer is None else make_tokenizer(side.tokenizer, hooks.tokens)
             for side in self.sides
@@ -84,7 +87,7 @@ class CorpusPreparation:
         self._logger.info("Preparing vocabulary...")
         found = []
         for place, (side, tokenizer) in enumerate(zip(self.sides, self._tokenizers, strict=True)):
-            if not side.vectors:
+            if side.is_text:
                 paths = [file.paths[place] for file in files]
                 setup = VocabularySetup(self._options, side, tokenizer, self._hooks, self._logger)
                 found.append(setup.run(self._side_reader(paths), self._workers(paths)))
@@ -98,9 +101,10 @@ class CorpusPreparation:
             SideRules(
                 name=side.name,
                 max_length=side.max_length,
-                encoder=None if side.vectors else self._encoder(side, next(vocabularies).vocabularies),
+                encoder=self._encoder(side, next(vocabularies).vocabularies) if side.is_text else None,
                 tokenizer=tokenizer,
-                vector_size=self._vector_size(files) if side.vectors else 0,
+                vector_size=self._vector_size(files) if side.kind == "vectors" else 0,
+                image_size=side.image_size,
             )
             for side, tokenizer in zip(self.sides, self._tokenizers, strict=True)
         )
@@ -149,7 +153,7 @@ class CorpusPreparation:
 
     def _encode_file(self, spool: Spool, file: FileSample, rules: tuple[SideRules, ...], epoch: int) -> Tally:
         for path, side in zip(file.paths, self.sides, strict=True):
-            if not side.vectors and has_byte_order_mark(path):
+            if side.is_text and has_byte_order_mark(path):
                 self._logger.info(f"The byte order mark at the beginning of '{path}' is left out")
         encoder = BlockEncoder(rules, self._options.same_length, self._hooks)
         tally = Tally([SideTally() for _ in rules])
@@ -170,12 +174,11 @@ class CorpusPreparation:
 
     def _side_reader(self, paths: Sequence[str]) -> Callable[[], Iterable[Block]]:
         """A function that starts reading the text files of one side, one after the other."""
-        reading = Reading(vectors=False, by_key=self._options.idx_files)
 
         def read() -> Iterator[Block]:
             with progress_bar(paths, "vocabulary") as progress:
                 for path in paths:
-                    yield from chain.from_iterable(reading.blocks([path], progress))
+                    yield from self._reading.text_blocks(path, progress)
 
         return read
 
@@ -193,7 +196,8 @@ class CorpusPreparation:
         return SentenceEncoder(vocabularies, side.marked, self._options.time_shift_feature)
 
     def _workers(self, paths: Sequence[str]) -> int:
-        small = sum(Path(path).stat().st_size for path in paths) < _WORTH_WORKERS
+        enough = _LIST_WORTH_WORKERS if self._reading.source == "images" else _WORTH_WORKERS
+        small = sum(Path(path).stat().st_size for path in set(paths)) < enough
         return 1 if small else self._options.preprocess_pthreads
 
 
@@ -201,14 +205,15 @@ def joined_vocabularies(
     sides: Sequence[Side], found: Sequence[SideVocabularies], rules: Sequence[SideRules]
 ) -> Vocabularies:
     """The vocabularies of all sides together; `found` are those of the sides with text."""
-    texts = [side.name for side in sides if not side.vectors]
+    texts = [side.name for side in sides if side.is_text]
     of_side = {name: one.vocabularies for name, one in zip(texts, found, strict=True)}
-    return Vocabularies(of_side.get("source", ()), of_side.get("target", ()), rules[0].vector_size)
+    source, target = of_side.get("source", ()), of_side.get("target", ())
+    return Vocabularies(source, target, rules[0].vector_size, rules[0].image_size)
 
 
 @contextmanager
 def progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
     """Shows how much of the files has been read, on a terminal only."""
-    total = sum(Path(path).stat().st_size for path in files)
+    total = sum(Path(path).stat().st_size for path in set(files))
     with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         yield bar.update

@@ -47,7 +47,7 @@ class _Saving:
     def __init__(self, options: PreprocessOptions, sides: Sequence[Side], logger: Logger) -> None:
         self._options = options
         self._sides = sides
-        self._texts = [side for side in sides if not side.vectors]
+        self._texts = [side for side in sides if side.is_text]
         self._logger = logger
 
     def save(

@@ -67,7 +67,7 @@ class RawData:
                 encoded = self._preparation.encode(stack, name, files, self._rules, epoch)
                 write_shard(HashingFile(file), encoded.sides, encoded.order)
                 file.flush()
-                return Dataset([map_shard(file)])
+                return Dataset([map_shard(file)], self.vocabularies.src_image_size)
         except OSError as error:
             raise DataError(
                 f"cannot write the encoded text to temporary files in '{self._folder}': {error.strerror}"

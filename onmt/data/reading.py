@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Final
+from typing import Final, Literal
 
 from onmt.data.corpus import Block, LineBlock, Progress, read_parallel
+from onmt.data.images import captions_of, read_image_list
 from onmt.data.indexed import read_by_key
 from onmt.errors import DataError
 from onmt.text.hooks import NO_HOOKS, TokenizerHooks, pair_hook, tokenizer_hooks
@@ -17,14 +18,24 @@ from onmt.text.tokenizer import Tokenizer
 class Reading:
     """How the files of a corpus are read. by_key: source and target are matched by key, not by line."""
 
-    vectors: bool  # the first side holds vectors
+    source: Literal["text", "vectors", "images"]
     by_key: bool
 
     def blocks(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[Block, ...]]:
-        """The entries of one file per side, together, in blocks."""
+        """The entries of one file per side, together, in blocks; a list of images is both sides' file."""
+        if self.source == "images":
+            return read_image_list(paths[0], progress)
         if self.by_key:
-            return read_by_key(paths[0], paths[1] if len(paths) > 1 else None, self.vectors, progress)
+            vectors = self.source == "vectors"
+            return read_by_key(paths[0], paths[1] if len(paths) > 1 else None, vectors, progress)
         return read_parallel(paths, progress)
+
+    def text_blocks(self, path: str, progress: Progress) -> Iterator[Block]:
+        """The text of one side's file alone, in blocks."""
+        if self.source == "images":
+            return captions_of(path, progress)
+        alone = replace(self, source="text").blocks([path], progress)
+        return (block for (block,) in alone)
 
 
 @dataclass(frozen=True)

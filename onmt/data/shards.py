@@ -51,11 +51,12 @@ def _open_dataset(
     manifest: Path, entries: Sequence[ShardEntry], vocabularies: Vocabularies
 ) -> Dataset | None:
     shards = [read_shard(manifest.parent / entry.file, entry.size, entry.sha256) for entry in entries]
-    widths = [len(vocabularies.src) or vocabularies.src_vector_size]
+    image_size = vocabularies.src_image_size
+    widths = [image_size.values if image_size else len(vocabularies.src) or vocabularies.src_vector_size]
     if vocabularies.tgt:
         widths.append(len(vocabularies.tgt))
     for shard, entry in zip(shards, entries, strict=True):
         sentences = {len(side.lengths) for side in shard}
         if [side.width for side in shard] != widths or sentences != {entry.sentences}:
             raise DataError(f"{manifest.parent / entry.file}: does not belong to {manifest}")
-    return Dataset(shards) if shards else None
+    return Dataset(shards, image_size) if shards else None

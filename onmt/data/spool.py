@@ -44,8 +44,8 @@ class Spool:
 
 class _SpooledSide:
     def __init__(self, stack: ExitStack, folder: Path, rules: SideRules) -> None:
-        self._dtype: type[np.generic] = np.float32 if rules.encoder is None else np.int32
-        self._width = rules.vector_size if rules.encoder is None else len(rules.encoder.vocabularies)
+        self._dtype = rules.dtype
+        self._width = rules.width
         self._positions = 0
         self._files = [stack.enter_context(_nameless_file(folder)) for _ in range(3)]
 

@@ -4,10 +4,13 @@ A file holds one or two sides (source, target) of the same number of sentences. 
 each section starting at a multiple of 64 bytes:
 
     header    magic, format version, number of sides, number of sentences;
-              per side: 1 for vectors or 0 for ids, width, number of positions of all sentences together
-    per side  offsets int64 [sentences], lengths int32 [sentences], values int32 or float32 [positions, width]
+              per side: 0 for ids, 1 for vectors or 2 for images, width, number of positions of all sentences
+              together
+    per side  offsets int64 [sentences], lengths int32 [sentences],
+              values int32, float32 or uint8 [positions, width]
 
-The width is 1 + the number of word features, or the length of a vector. No torch here.
+The width is 1 + the number of word features, or the length of a vector. An image is one position, as wide as
+it has numbers: colours, rows and columns. No torch here.
 """
 
 import hashlib
@@ -29,6 +32,8 @@ _HEADER: Final = struct.Struct("<8sIIQ")
 _SIDE_HEADER: Final = struct.Struct("<IIQ")
 _SENTENCES_AT_A_TIME: Final = 1 << 16
 _POSITIONS_AT_A_TIME: Final = 1 << 17
+_BYTES_AT_A_TIME: Final = 1 << 24
+_VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the number that the side's header has for its kind
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,16 @@ class SideArrays:
 
     offsets: npt.NDArray[np.int64]  # N
     lengths: npt.NDArray[np.int32]  # N
-    values: npt.NDArray[Any]  # positions x width; int32 ids or float32 vectors
+    values: npt.NDArray[Any]  # positions x width; int32 ids, float32 vectors or uint8 images
 
     @property
-    def vectors(self) -> bool:
-        """The values are vectors rather than ids."""
-        return self.values.dtype.kind == "f"
+    def kind(self) -> int:
+        """The values are 0: ids, 1: vectors, 2: images."""
+        return "ifu".index(self.values.dtype.kind)
 
     @property
     def width(self) -> int:
-        """1 + the number of word features, or the length of a vector."""
+        """1 + the number of word features, or how many numbers a vector or an image has."""
         return int(self.values.shape[1])
 
     def gather(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
@@ -91,7 +96,7 @@ def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArr
     file.write(_HEADER.pack(_MAGIC, _FORMAT, len(sides), len(order)))
     for side in sides:
         positions = sum(int(side.lengths[rows].sum(dtype=np.int64)) for rows in _pieces(order))
-        file.write(_SIDE_HEADER.pack(int(side.vectors), side.width, positions))
+        file.write(_SIDE_HEADER.pack(side.kind, side.width, positions))
     for side in sides:
         file.align()
         offset = 0
@@ -105,8 +110,9 @@ def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArr
             file.write_array(side.lengths[rows], "<i4")
         file.align()
         for rows in _pieces(order):
-            for part in _bounded(rows, side.lengths[rows]):
-                file.write_array(side.gather(part), "<f4" if side.vectors else "<i4")
+            most = max(1, min(_POSITIONS_AT_A_TIME, _BYTES_AT_A_TIME // (side.width * side.values.itemsize)))
+            for part in _bounded(rows, side.lengths[rows], most):
+                file.write_array(side.gather(part), _VALUE_TYPES[side.kind])
 
 
 def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
@@ -143,10 +149,12 @@ def map_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
         ]
         position = _HEADER.size + number_of_sides * _SIDE_HEADER.size
         sides = []
-        for vectors, width, positions in headers:
+        for kind, width, positions in headers:
+            if kind >= len(_VALUE_TYPES):
+                raise DataError(f"{path}: not a file of prepared data, or of another version")
             offsets, position = _section(data, position, "<i8", sentences)
             lengths, position = _section(data, position, "<i4", sentences)
-            values, position = _section(data, position, "<f4" if vectors else "<i4", positions * width)
+            values, position = _section(data, position, _VALUE_TYPES[kind], positions * width)
             sides.append(SideArrays(offsets, lengths, values.reshape(positions, width)))
     except (struct.error, ValueError) as error:
         raise DataError(f"{path}: damaged: {error}") from error
@@ -170,10 +178,12 @@ def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
         yield order[start : start + _SENTENCES_AT_A_TIME]
 
 
-def _bounded(rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
-    """`rows` in pieces of some hundred thousand positions at most."""
+def _bounded(
+    rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], most: int
+) -> Iterator[npt.NDArray[np.int32]]:
+    """`rows` in pieces of about `most` positions."""
     ends = np.cumsum(lengths, dtype=np.int64)
-    cuts = np.searchsorted(ends, np.arange(_POSITIONS_AT_A_TIME, int(ends[-1]), _POSITIONS_AT_A_TIME)) + 1
+    cuts = np.searchsorted(ends, np.arange(most, int(ends[-1]), most)) + 1
     for part in np.split(rows, np.unique(cuts)):
         if len(part):
             yield part

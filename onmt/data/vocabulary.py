@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from onmt.constants import PAD_WORD, SPECIAL_WORDS, UNK
 from onmt.data.files import replacing
@@ -129,17 +129,33 @@ class _TextIds(dict[str, int]):
         return UNK
 
 
+class ImageSize(NamedTuple):
+    """Height and width of images, in pixels."""
+
+    height: int
+    width: int
+
+    @property
+    def values(self) -> int:
+        """Numbers that an image of three colours has."""
+        return 3 * self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width}"
+
+
 @dataclass(frozen=True)
 class Vocabularies:
     """All vocabularies of a data set or model. Each side: the words first, then one per word feature.
 
-    Vectors as source: `src` is empty and `src_vector_size` is the length of a vector. Monotext: `tgt` is
-    empty.
+    Vectors as source: `src` is empty and `src_vector_size` is the length of a vector. Images as source: `src`
+    is empty and `src_image_size` is the size of all of them. Monotext: `tgt` is empty.
     """
 
     src: tuple[Vocabulary, ...]
     tgt: tuple[Vocabulary, ...]
     src_vector_size: int = 0
+    src_image_size: ImageSize | None = None
 
     def to_state(self) -> dict[str, Any]:
         """A value of JSON's types that `from_state` reads back."""
@@ -147,6 +163,7 @@ class Vocabularies:
             "src": [vocabulary.to_state() for vocabulary in self.src],
             "tgt": [vocabulary.to_state() for vocabulary in self.tgt],
             "src_vector_size": self.src_vector_size,
+            "src_image_size": None if self.src_image_size is None else list(self.src_image_size),
         }
 
     @classmethod
@@ -155,10 +172,14 @@ class Vocabularies:
         src, tgt, size = state.get("src"), state.get("tgt"), state.get("src_vector_size")
         if not _is_list_of(src, dict) or not _is_list_of(tgt, dict) or not isinstance(size, int):
             raise DataError("the stored vocabularies are damaged: a side is missing")
+        image = state.get("src_image_size")
+        if image is not None and not (_is_list_of(image, int) and len(image) == 2):
+            raise DataError("the stored vocabularies are damaged: the size of the images is none")
         return cls(
             src=tuple(Vocabulary.from_state(one) for one in src),
             tgt=tuple(Vocabulary.from_state(one) for one in tgt),
             src_vector_size=size,
+            src_image_size=None if image is None else ImageSize(*image),
         )
 
 

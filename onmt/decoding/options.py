@@ -127,7 +127,9 @@ class TranslateDataOptions:
 
     src: str = option(
         "",
-        "File to translate, a sentence per line; `-` reads standard input.",
+        "File to translate, a sentence per line; `-` reads standard input. For a model that reads images: "
+        "the path of an image per line, from the folder of the list unless absolute; what follows a tab is "
+        "left out.",
         valid=existing_file,
         required=True,
     )

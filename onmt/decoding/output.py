@@ -38,11 +38,15 @@ def hypothesis_tokens(hypothesis: Hypothesis) -> list[str]:
 def attention_block(index: int, text: str, hypothesis: Hypothesis, source: Source) -> str:
     """One hypothesis of `-save_attention`: a header, a line of weights per target word, an empty line.
 
+    The weights over an image are those of its grid's places, row by row; its name stands for the words.
     index: of the sentence, from 1; text: the hypothesis as it was written.
     """
     rows = [] if hypothesis.attention is None else hypothesis.attention.tolist()
     header = [str(index), text, f"{hypothesis.score:f}"]
-    if source.vectors is None:
+    if source.picture is not None:
+        places = 0 if hypothesis.attention is None else hypothesis.attention.shape[1]
+        header += [source.picture.name, f"{places} {len(rows)}"]
+    elif source.vectors is None:
         header += [source_text(source), f"{len(source)} {len(rows)}"]
     else:
         header += [str(len(rows))]

@@ -25,8 +25,16 @@ def ignore(done: int) -> None:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image: its name, and its colours x height x width."""
+
+    name: str
+    colours: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Source:
-    """One input: words and, per feature, the label of every word; or vectors, frames x dimension.
+    """One input: words and, per feature, the label of every word; vectors, frames x dimension; or an image.
 
     placeholders: the values of the placeholders among the words, by the names the words have.
     """
@@ -35,8 +43,11 @@ class Source:
     features: Features = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
     vectors: Vectors | None = None
+    picture: Picture | None = None
 
     def __len__(self) -> int:
+        if self.picture is not None:
+            return 1
         return len(self.words) if self.vectors is None else len(self.vectors)
 
 
@@ -102,8 +113,10 @@ def batch_of(
     shifted: bool,
 ) -> Batch:
     """A batch of sources that are not empty. shifted: a target word's features come one position after it."""
-    src: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    if vocabularies.src:
+    src: npt.NDArray[np.int64] | npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+    if vocabularies.src_image_size is not None:
+        src = np.stack([source.picture.colours for source in sources if source.picture is not None])
+    elif vocabularies.src:
         encoder = SentenceEncoder(vocabularies.src, marked=False, shifted=shifted)
         src = pad_sequences([ids_of(encoder, source.words, source.features) for source in sources])
     else:

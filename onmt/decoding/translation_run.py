@@ -6,6 +6,7 @@ from typing import Final
 from tqdm import tqdm
 
 from onmt.constants import UNK_WORD
+from onmt.data.images import beside, read_image
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import TranslateOptions
@@ -17,10 +18,10 @@ from onmt.decoding.output import (
     reference_text,
     source_text,
 )
-from onmt.decoding.sentences import Reference, Source, placed
+from onmt.decoding.sentences import Picture, Reference, Source, placed
 from onmt.decoding.summary import Coverage, Scores, Timer
 from onmt.decoding.translator import Hypothesis, Translation, Translator
-from onmt.errors import CheckpointError
+from onmt.errors import CheckpointError, OptionError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger
 from onmt.models.loading import load_model
@@ -58,7 +59,11 @@ class TranslationRun:
         """Translate everything."""
         options = self._options
         vectors = self._translator.reads_vectors
-        size = options.batch_size * (1 if options.src == "-" else WINDOW)
+        images = self._translator.image_size is not None
+        if images and options.idx_files:
+            raise OptionError("-idx_files has no meaning for a model that reads images: leave it out")
+        # All images have one size, so nothing is gained by looking at many of them at a time.
+        size = options.batch_size * (1 if options.src == "-" or images else WINDOW)
         if options.tgt and not options.idx_files and not vectors:
             require_same_length(options.src, options.tgt)
         inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)
@@ -103,10 +108,16 @@ class TranslationRun:
         return translator
 
     def _source(self, one: Input) -> Source:
-        vectors, text = one.vectors, one.text
+        vectors, text, image_size = one.vectors, one.text, self._translator.image_size
         if vectors is not None:
             return placed(one.where, lambda: self._translator.source_vectors(vectors))
         assert text is not None
+        if image_size is not None:
+            name = text.partition("\t")[0].strip()
+            if not name:
+                return Source()
+            colours = read_image(beside(self._options.src, name), image_size, one.where)
+            return Source(picture=Picture(name, colours))
         return placed(one.where, lambda: self._translator.source(self._tokens(text, self._tokenizer)))
 
     def _reference(self, one: Input) -> Reference:
@@ -158,7 +169,9 @@ class TranslationRun:
             self._logger.warning(f"Line {self._count} is empty.")
             output.write("\n")
             return False
-        if source.vectors is None:
+        if source.picture is not None:
+            self._logger.info(f"IMG {self._count}: {source.picture.name}")
+        elif source.vectors is None:
             self._logger.info(f"SENT {self._count}: {source_text(source)}")
         else:
             self._logger.info(f"FEATS {self._count}: IDX - {one.key} - SIZE {len(source)}")

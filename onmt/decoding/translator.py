@@ -10,7 +10,7 @@ from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.batch import Batch
-from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
 from onmt.decoding.grid import Constraints
 from onmt.decoding.hypotheses import History, Path, histories
@@ -108,7 +108,12 @@ class Translator:
     @property
     def reads_vectors(self) -> bool:
         """Sources are vectors, not words."""
-        return not self._vocabularies.src
+        return not self._vocabularies.src and self.image_size is None
+
+    @property
+    def image_size(self) -> ImageSize | None:
+        """Sources are images of this size, not words."""
+        return self._vocabularies.src_image_size
 
     @property
     def target_vocabulary(self) -> Vocabulary:
@@ -117,7 +122,7 @@ class Translator:
 
     def unknown_words(self, source: Source) -> int:
         """Words of the source that the vocabulary does not have."""
-        return 0 if self.reads_vectors else self._vocabularies.src[0].ids(source.words).count(UNK)
+        return self._vocabularies.src[0].ids(source.words).count(UNK) if self._vocabularies.src else 0
 
     def source(self, tokens: Sequence[str]) -> Source:
         """Tokens, with features attached, as a source. DataError if the features are not the model's."""

@@ -13,6 +13,7 @@ from onmt.modules.crf import Transitions
 from onmt.modules.decoder import DecoderState
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoders.convolutional import ConvolutionalEncoder
+from onmt.modules.encoders.inception import BatchNormalisation
 from onmt.modules.generator import Loss
 from onmt.modules.noise import TrainingStep
 from onmt.modules.rnn import RecurrentLayer
@@ -69,6 +70,15 @@ class Model(nn.Module):
                 module.zero_padding()
             elif isinstance(module, Transitions):
                 module.normalise()
+
+
+def stored_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """By name, what a model's file must hold: parameters, and what normalisations gathered in training."""
+    found: dict[str, Tensor] = dict(module.named_parameters())
+    for name, part in module.named_modules():
+        if isinstance(part, BatchNormalisation):
+            found |= {f"{name}.{statistic}": values for statistic, values in part.named_buffers()}
+    return found
 
 
 def _fan_in(module: nn.Module, parameter: Tensor) -> int:

@@ -5,6 +5,7 @@ from torch import nn
 from onmt.models.spec import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
+    InceptionEncoderSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
@@ -12,13 +13,17 @@ from onmt.models.spec import (
     TwinConvolutionalEncoderSpec,
 )
 from onmt.modules.encoders.convolutional import ConvolutionalEncoder
+from onmt.modules.encoders.inception import InceptionEncoder
+from onmt.modules.encoders.inception_layout import channels_at
 from onmt.modules.encoders.positional import PoolingEncoder, TwinConvolutionalEncoder
 from onmt.modules.encoders.pyramidal import PyramidalEncoder
 from onmt.modules.encoders.recurrent import RecurrentEncoder, direction
 
 
 def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
-    """The encoder module: forward(inputs B S I, lengths B, uneven, noise) -> Encoding."""
+    """The encoder module: forward(inputs B S I, lengths B, uneven, noise) -> Encoding; images as B 3 H W."""
+    if isinstance(spec, InceptionEncoderSpec):
+        return InceptionEncoder(spec)
     if isinstance(spec, RecurrentEncoderSpec):
         return RecurrentEncoder(spec, input_size)
     if isinstance(spec, PyramidalEncoderSpec):
@@ -32,6 +37,8 @@ def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
 
 def memory_size(spec: EncoderSpec, input_size: int) -> int:
     """Width of what attention averages."""
+    if isinstance(spec, InceptionEncoderSpec):
+        return channels_at(spec.endpoint)
     if isinstance(spec, ConvolutionalEncoderSpec):
         return spec.hidden_size
     if isinstance(spec, TwinConvolutionalEncoderSpec):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
+from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google_parameters import (
     ATTENTIONS,
@@ -26,6 +27,8 @@ from onmt.models.spec import (
     DecoderSpec,
     EmbeddingSpec,
     EncoderSpec,
+    ImageSpec,
+    InceptionEncoderSpec,
     InitialisationSpec,
     ModelSpec,
     PolicySpec,
@@ -33,10 +36,12 @@ from onmt.models.spec import (
     PositionSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    SourceSpec,
     StackSpec,
     TableSpec,
     TwinConvolutionalEncoderSpec,
 )
+from onmt.modules.encoders.inception_layout import STAGES, grid_at
 
 _CELL_KINDS: Final[Mapping[str, CellKind]] = {
     "BasicLSTMCell": "lstm",
@@ -99,17 +104,16 @@ def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
 
 
 def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
-    """The description of the model for these vocabularies. Raises OptionError where they do not fit."""
+    """The model for vocabularies of these sizes. Raises OptionError where they do not fit."""
     p = model.parameters
-    if not sizes.src:
-        raise OptionError("--model reads words, but the source of this data is vectors")
+    _check_source(model, sizes)
     if len(sizes.src) > 1 or len(sizes.tgt) > 1:
         raise OptionError("--model knows no word features: preprocess the data without them")
-    if p["embedding.share"] and sizes.src != sizes.tgt:
+    shares = p.get("embedding.share", False)
+    if shares and sizes.src != sizes.tgt:
         raise OptionError(
             "embedding.share needs one vocabulary for both sides (vocab_source and vocab_target alike)"
         )
-    source = EmbeddingSpec(tables=(TableSpec(size=sizes.src[0], dim=p["embedding.dim"]),))
     target = EmbeddingSpec(tables=(TableSpec(size=sizes.tgt[0], dim=p["embedding.dim"]),))
     encoder = _encoder(model)
     stack = _stack(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
@@ -117,7 +121,7 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
         _check_passed_on(encoder, stack)
     return ModelSpec(
         model_type="seq2seq",
-        source=source,
+        source=_source(model, sizes),
         encoder=encoder,
         outputs=sizes.tgt,
         bridge=_bridge(model),
@@ -131,14 +135,50 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
             loss_divisor="tokens",
             schedule="step",
             embedding_gradient_clip=p["optimizer.clip_embed_gradients"],
-            source_end_symbol=True,
-            source_reverse=p["source.reverse"],
-            source_limit=p["source.max_seq_len"],
+            source_end_symbol=not reads_images(model),
+            source_reverse=p.get("source.reverse", False),
+            source_limit=p.get("source.max_seq_len", 0),
             target_limit=p["target.max_seq_len"],
             finished="stay",
             length_penalty="words",
         ),
     )
+
+
+def reads_images(model: GoogleModel) -> bool:
+    """Whether the source of the model is images."""
+    return model.encoder[0] == "InceptionV3Encoder"
+
+
+def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
+    if sizes.src_image_size is None:
+        return EmbeddingSpec(tables=(TableSpec(size=sizes.src[0], dim=model.parameters["embedding.dim"]),))
+    height, width = sizes.src_image_size
+    return ImageSpec(height=height, width=width)
+
+
+def _check_source(model: GoogleModel, sizes: DataSizes) -> None:
+    """Raise OptionError unless the data is what the model's encoder reads."""
+    if not reads_images(model):
+        if not sizes.src:
+            kind = "images: use --model Image2Seq" if sizes.src_image_size else "vectors"
+            raise OptionError(f"--model {model.name} reads words, but the source of this data is {kind}")
+        return
+    if sizes.src_image_size is None:
+        raise OptionError("--model Image2Seq reads images: prepare them with preprocess.py -data_type img")
+    params = model.encoder[1]
+    wanted = (params["resize_height"], params["resize_width"])
+    if wanted != sizes.src_image_size:
+        found = " x ".join(map(str, sizes.src_image_size))
+        raise OptionError(
+            f"encoder.params: resize_height and resize_width are {wanted[0]} x {wanted[1]}, but the images "
+            f"were prepared as {found} (-image_height, -image_width)"
+        )
+    if 0 in grid_at(params["final_endpoint"], *wanted):
+        raise OptionError(
+            f"encoder.params: images of {wanted[0]} x {wanted[1]} are too small for "
+            f"{params['final_endpoint']}: choose an earlier final_endpoint, or larger images"
+        )
 
 
 def _part(
@@ -153,6 +193,17 @@ def _check(model: GoogleModel) -> None:
     encoder, bridge = model.encoder[0], model.bridge
     if model.attention is None and model.decoder[0] == "AttentionDecoder":
         raise OptionError(f"--model {model.name} has no attention: use decoder.class BasicDecoder")
+    if (model.name == "Image2Seq") != reads_images(model):
+        raise OptionError(
+            f"encoder.class {encoder} does not go with --model {model.name}: InceptionV3Encoder is that of "
+            "Image2Seq, the others read words"
+        )
+    endpoint = model.encoder[1].get("final_endpoint", "Mixed_7c")
+    if endpoint not in STAGES:
+        raise OptionError(
+            f"encoder.params: final_endpoint '{endpoint}' is none of Inception v3"
+            f"{did_you_mean(endpoint, STAGES, '')}; there are {', '.join(STAGES)}"
+        )
     if p["inference.beam_search.choose_successors_fn"] != "choose_top_k":
         raise OptionError("inference.beam_search.choose_successors_fn knows only choose_top_k")
     if bridge[0] == "PassThroughBridge" and encoder != "UnidirectionalRNNEncoder":
@@ -249,7 +300,7 @@ def _encoder(model: GoogleModel) -> EncoderSpec:
             positions=_positions(params),
             input_dropout=1 - _keep(params, "dropout_keep_prob"),
         )
-    raise OptionError(f"encoder.class {name} reads images: use --model Image2Seq")
+    return InceptionEncoderSpec(endpoint=params["final_endpoint"])
 
 
 def _convolutions(params: Mapping[str, Any], stack: str) -> ConvolutionsSpec:
@@ -301,7 +352,7 @@ def _bridge(model: GoogleModel) -> BridgeSpec:
 
 
 def _decoder(model: GoogleModel, embedding: EmbeddingSpec, stack: StackSpec) -> DecoderSpec:
-    shares = model.parameters["embedding.share"]
+    shares = model.parameters.get("embedding.share", False)
     if model.decoder[0] == "BasicDecoder":
         return DecoderSpec(
             embedding=embedding,

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from onmt.models.spec import InitialisationSpec
 from onmt.modules.embeddings import Embeddings
+from onmt.modules.encoders.inception import BatchNormalisation
 from onmt.modules.encoders.positional import Convolutions
 from onmt.modules.rnn import RecurrentLayer
 
@@ -30,6 +31,8 @@ def initialise_like_tensorflow(
                 for weight, bias in zip(module.weights, module.biases, strict=True):
                     _xavier(weight, generator)
                     bias.zero_()
+            elif isinstance(module, BatchNormalisation):
+                module.reset()
             else:
                 for part, parameter in module.named_parameters(recurse=False):
                     if part == "score_weight":

@@ -10,7 +10,7 @@ import torch
 from onmt.checkpoint import load_checkpoint
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
-from onmt.models.base import Model
+from onmt.models.base import Model, stored_tensors
 from onmt.models.build import build_model
 from onmt.models.spec import ModelSpec
 
@@ -74,14 +74,14 @@ def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: st
     model's.
     """
     model = build_model(spec)
-    wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
+    wanted = stored_tensors(model)
     if wanted.keys() != weights.keys():
         name = sorted(wanted.keys() ^ weights.keys())[0]
         raise CheckpointError(f"{path}: the weights are not those of the model described: see '{name}'")
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if weights[name].shape != parameter.shape:
-                shapes = f"{tuple(weights[name].shape)}, not {tuple(parameter.shape)}"
+        for name, tensor in wanted.items():
+            if weights[name].shape != tensor.shape:
+                shapes = f"{tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
                 raise CheckpointError(f"{path}: the weight '{name}' has shape {shapes}")
-            parameter.copy_(weights[name])
+            tensor.copy_(weights[name])
     return model

@@ -40,21 +40,24 @@ BRIDGES: dict[str, BridgeSpec] = {
 
 @dataclass(frozen=True)
 class DataSizes:
-    """What a model must know of its data: vocabulary sizes (words, then features) and the width of source
-    vectors.
+    """What a model must know of its data: vocabulary sizes (words, then features), the width of source
+    vectors, or height and width of images.
 
-    src is empty for vectors; tgt is empty for a language model. `features_shifted`: a target word's features
-    come one step after it.
+    src is empty for vectors and images; tgt is empty for a language model. `features_shifted`: a target
+    word's features come one step after it.
     """
 
     src: tuple[int, ...]
     tgt: tuple[int, ...]
     src_vector_size: int = 0
+    src_image_size: tuple[int, int] | None = None
     features_shifted: bool = True
 
 
 def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
     """The model that the flags describe. Raises OptionError where they do not fit the data."""
+    if sizes.src_image_size is not None:
+        raise OptionError("the data is images: only --model Image2Seq learns from them")
     if not sizes.src and options.dropout_words > 0:
         raise OptionError("-dropout_words needs words, but the source is vectors")
     policies = PolicySpec(features_shifted=sizes.features_shifted)

@@ -49,13 +49,13 @@ class Seq2Seq(Model):
         return self.source
 
     def encode(self, src: Tensor, src_lengths: Tensor, step: TrainingStep | None = None) -> Encoding:
-        """src B S F (vectors: B S D), right padded; src_lengths B -> Encoding."""
+        """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding."""
         uneven = bool((src_lengths < src.shape[1]).any())
         return self._encode(src, src_lengths, uneven, step)
 
     def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
         order = None
-        if not src.is_floating_point():
+        if self.spec.source.kind == "embeddings":
             src = drop_words(src, self.spec.word_dropout, step)
             src, lengths, order = transform_source(src, lengths, self.spec.policies)
         encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)

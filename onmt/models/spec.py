@@ -113,6 +113,23 @@ class VectorSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """A source that is an image of `height` x `width` pixels."""
+
+    kind: Literal["images"] = "images"
+    height: int
+    width: int
+
+    @property
+    def output_size(self) -> int:
+        """Numbers per pixel: red, green and blue."""
+        return 3
+
+
+SourceSpec = EmbeddingSpec | VectorSpec | ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecurrentEncoderSpec:
     """`rnn`: one stack. `brnn`: two independent stacks. `gnmt`: one bidirectional layer, then a stack of the
     remaining layers.
@@ -196,12 +213,21 @@ class PoolingEncoderSpec:
     input_dropout: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class InceptionEncoderSpec:
+    """Inception v3 over an image, up to `endpoint` (named as in TF-slim)."""
+
+    kind: Literal["inception"] = "inception"
+    endpoint: str = "Mixed_7c"
+
+
 EncoderSpec = (
     RecurrentEncoderSpec
     | PyramidalEncoderSpec
     | ConvolutionalEncoderSpec
     | TwinConvolutionalEncoderSpec
     | PoolingEncoderSpec
+    | InceptionEncoderSpec
 )
 
 
@@ -287,7 +313,7 @@ class ModelSpec:
     """
 
     model_type: ModelType
-    source: EmbeddingSpec | VectorSpec
+    source: SourceSpec
     encoder: EncoderSpec
     outputs: tuple[int, ...]
     bridge: BridgeSpec | None = None

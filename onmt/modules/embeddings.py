@@ -1,11 +1,11 @@
-"""From ids to vectors: word table, feature tables, and vectors that need none."""
+"""From ids to vectors: word table, feature tables, and vectors or images that need none."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.constants import PAD
-from onmt.models.spec import EmbeddingSpec, VectorSpec
+from onmt.models.spec import EmbeddingSpec, ImageSpec, SourceSpec, VectorSpec
 
 
 class Embeddings(nn.Module):
@@ -63,6 +63,20 @@ class Vectors(nn.Module):
         return vectors
 
 
-def build_source(spec: EmbeddingSpec | VectorSpec) -> Embeddings | Vectors:
-    """The module that turns source positions into vectors."""
+class Images(nn.Module):
+    """Colours from 0 to 255 become numbers from -1 to 1 (seq2seq/encoders/image_encoder.py)."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        super().__init__()
+        self.output_size = spec.output_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images B 3 height width uint8 -> the same shape, float."""
+        return images.float() / 127.5 - 1
+
+
+def build_source(spec: SourceSpec) -> Embeddings | Vectors | Images:
+    """The module that turns what is read into numbers for an encoder."""
+    if isinstance(spec, ImageSpec):
+        return Images(spec)
     return Embeddings(spec) if isinstance(spec, EmbeddingSpec) else Vectors(spec)

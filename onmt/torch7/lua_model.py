@@ -19,6 +19,7 @@ from onmt.models.spec import (
     PolicySpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    SourceSpec,
     StackSpec,
     VectorSpec,
 )
@@ -171,7 +172,7 @@ def _check_vocabularies(spec: ModelSpec, vocabularies: Vocabularies) -> None:
         raise StructureError(f"its encoder does not read vectors of {vocabularies.src_vector_size} numbers")
 
 
-def _table_sizes(source: EmbeddingSpec | VectorSpec) -> tuple[int, ...]:
+def _table_sizes(source: SourceSpec) -> tuple[int, ...]:
     return tuple(table.size for table in source.tables) if isinstance(source, EmbeddingSpec) else ()
 
 

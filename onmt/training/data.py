@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from onmt.data.dataset import Dataset
 from onmt.data.raw import RawData
@@ -14,6 +15,12 @@ from onmt.hooks import load_hook_module
 from onmt.logger import Logger
 from onmt.models.lua import DataSizes
 from onmt.training.options import AnyTrainOptions
+
+_LEARNT_FROM: Final = {
+    "seq2seq": ("bitext", "feattext", "img"),
+    "lm": ("monotext",),
+    "seqtagger": ("bitext", "feattext"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ def data_sizes(data: TrainingData) -> DataSizes:
         src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
         tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
         src_vector_size=data.vocabularies.src_vector_size,
+        src_image_size=data.vocabularies.src_image_size,
         features_shifted=data.features_shifted,
     )
 
@@ -52,7 +60,7 @@ def data_sizes(data: TrainingData) -> DataSizes:
 def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
     logger.info(f"Loading data from '{options.data}'...")
     data = open_prepared(options.data)
-    wanted = ("monotext",) if options.model_type == "lm" else ("bitext", "feattext")
+    wanted = _LEARNT_FROM[options.model_type]
     if data.data_type not in wanted:
         raise OptionError(
             f"-model_type {options.model_type} learns from {' or '.join(wanted)} data, "

@@ -3,11 +3,13 @@
 from onmt.models.spec import (
     ConvolutionalEncoderSpec,
     DecoderSpec,
-    EmbeddingSpec,
     EncoderSpec,
+    ImageSpec,
+    InceptionEncoderSpec,
     ModelSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    SourceSpec,
     StackSpec,
     TwinConvolutionalEncoderSpec,
     VectorSpec,
@@ -27,7 +29,9 @@ def describe_model(spec: ModelSpec) -> list[str]:
     return lines
 
 
-def _embedding_lines(spec: EmbeddingSpec | VectorSpec) -> list[str]:
+def _embedding_lines(spec: SourceSpec) -> list[str]:
+    if isinstance(spec, ImageSpec):
+        return [f"   - images: {spec.height} x {spec.width}"]
     if isinstance(spec, VectorSpec):
         return [f"   - vectors size: {spec.size}"]
     words, *features = spec.tables
@@ -50,6 +54,8 @@ def _encoder_lines(spec: EncoderSpec) -> list[str]:
         keys, values = spec.keys, spec.values
         sizes = f"keys {keys.layers} x {keys.units}; values {values.layers} x {values.units}"
         return ["   - type: convolutional", f"   - structure: layers x units = {sizes}"]
+    if isinstance(spec, InceptionEncoderSpec):
+        return [f"   - type: Inception v3 up to {spec.endpoint}"]
     return ["   - type: pooling", f"   - structure: {spec.pool} over {spec.size} positions"]
 
 

@@ -13,7 +13,7 @@ from onmt.data.batch import Batch
 from onmt.data.files import replacing
 from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sentences import Source
+from onmt.decoding.sentences import Picture, Source
 from onmt.decoding.translator import Translator
 from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
@@ -119,10 +119,13 @@ class TranslationEvaluator:
                 target = batch.tgt_output[row, :, 0]
                 length = int((target != PAD).sum()) - 1  # without </s>
                 words = [self._vocabularies.tgt[0].word(index) for index in target[:length].tolist()]
-                yield self._source(batch.src[row, : int(batch.src_lengths[row])]), words
+                yield self._source(batch, row), words
 
-    def _source(self, positions: torch.Tensor) -> Source:
-        """positions S F ids, or S D vectors."""
+    def _source(self, batch: Batch, row: int) -> Source:
+        """One source of a batch, rebuilt from its ids, vectors or colours."""
+        if self._vocabularies.src_image_size is not None:
+            return Source(picture=Picture("", batch.src[row].cpu().numpy()))
+        positions = batch.src[row, : int(batch.src_lengths[row])]
         if not self._vocabularies.src:
             return Source(vectors=positions.cpu().numpy())
         columns = [

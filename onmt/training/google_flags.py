@@ -99,8 +99,6 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
     """The model, its optimiser and its schedule all checked. Raises OptionError."""
-    if name == "Image2Seq":
-        raise OptionError("-model Image2Seq is not built yet: images cannot be read")
     model = read_model(name, params)
     optimizer_settings(model.parameters)
     schedule_of(model.parameters)
@@ -192,7 +190,7 @@ def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, A
     if "train_src" in given or "train_dir" in given:
         flags |= {"src_seq_length": _ANY_LENGTH, "tgt_seq_length": _ANY_LENGTH}
         for side, name in (("src", "vocab_source"), ("tgt", "vocab_target")):
-            if parameters[name]:
+            if parameters.get(name):
                 flags[f"{side}_vocab"] = parameters[name]
     return flags
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file
+from onmt.commandline.validators import at_least, existing_file, existing_file_or_empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,8 +12,8 @@ class GoogleModelOptions:
 
     model: str = option(
         "",
-        "Class of a google/seq2seq model, `BasicSeq2Seq` or `AttentionSeq2Seq`, instead of a model described "
-        "by the flags of OpenNMT Lua.",
+        "Class of a google/seq2seq model, `BasicSeq2Seq`, `AttentionSeq2Seq` or `Image2Seq`, instead of a "
+        "model described by the flags of OpenNMT Lua.",
         structural=0,
     )
     model_params: str = option(
@@ -27,6 +27,13 @@ class GoogleModelOptions:
         "YAML files as google/seq2seq's train.py takes them, separated by commas; a later one goes before an "
         "earlier one, and the command line before all.",
         valid=existing_file,
+    )
+    image_weights: str = option(
+        "",
+        "With `-model Image2Seq`: start the image network from this file of weights, one as torchvision "
+        "publishes for `inception_v3`, instead of random numbers.",
+        init_only=True,
+        valid=existing_file_or_empty,
     )
 
 

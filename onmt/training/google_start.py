@@ -26,7 +26,7 @@ def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec |
     spec = spec_of(model, data_sizes(data))
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
     for name, vocabularies in sides:
-        if model.parameters[name]:
+        if model.parameters.get(name):
             _compare(name, model.parameters[name], vocabularies[0])
     return spec
 

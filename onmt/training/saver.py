@@ -9,6 +9,7 @@ from torch import nn
 
 from onmt.checkpoint import FORMAT, save_checkpoint
 from onmt.logger import Logger
+from onmt.models.base import stored_tensors
 from onmt.training.state import TrainingState
 from onmt.version import VERSION
 
@@ -31,7 +32,7 @@ class ModelDescription:
             "spec": dict(self.spec),
             "options": dict(self.options),
             "vocabularies": dict(self.vocabularies),
-            "weights": {name: parameter.detach() for name, parameter in model.named_parameters()},
+            "weights": {name: tensor.detach() for name, tensor in stored_tensors(model).items()},
         }
         if state is not None:
             content["training"] = state.to_dict()

@@ -12,6 +12,7 @@ from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.build import build_model
+from onmt.models.image_weights import load_image_weights
 from onmt.models.loading import find_model, read_content, restore_model
 from onmt.models.lua import restructured, spec_from_options, structure_notes, with_frozen_columns
 from onmt.models.options import Seq2SeqModelOptions
@@ -82,6 +83,8 @@ def new_model(options: AnyTrainOptions, data: TrainingData, logger: Logger) -> S
     model = build_model(spec)
     logger.info("Initializing parameters...")
     model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
+    if options.image_weights:
+        load_image_weights(model, options.image_weights)
     for name, values in vectors.items():
         table = model.get_submodule(name)
         assert isinstance(table, Embeddings)
@@ -163,6 +166,10 @@ def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logge
         raise CheckpointError(
             f"the data has source vectors of {data.src_vector_size} numbers, '{path}' of "
             f"{model.src_vector_size}"
+        )
+    if model.src_image_size != data.src_image_size:
+        raise CheckpointError(
+            f"the data has images of {data.src_image_size} pixels, '{path}' reads {model.src_image_size}"
         )
     for side, ours, theirs in (("source", model.src, data.src), ("target", model.tgt, data.tgt)):
         if len(ours) != len(theirs):

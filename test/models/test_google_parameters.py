@@ -416,7 +416,7 @@ def test_no_parameter_is_left_out() -> None:
         ({**CONV, "encoder.params": {"position_embeddings.combiner_fn": "f"}}, "combiner_fn must be"),
         ({**CONV, "encoder.params": {"output_cnn.units": 0}}, "output_cnn needs"),
         ({**CONV, "encoder.params": {"embedding_dropout_keep_prob": 2.0}}, "at most 1"),
-        ({"encoder.class": "InceptionV3Encoder"}, "reads images"),
+        ({"encoder.class": "InceptionV3Encoder"}, "does not go with --model"),
         ({"attention.params": {"num_units": 0}}, "num_units must be at least 1"),
         ({"bridge.class": "PassThroughBridge"}, "cannot hand on the states of BidirectionalRNNEncoder"),
         (

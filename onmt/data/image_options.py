@@ -1,0 +1,68 @@
+"""What preprocess.py can be asked about images with captions."""
+
+from dataclasses import dataclass
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import at_least, existing_file_or_empty, not_empty
+from onmt.data.options import DataOptions, PreprocessOptions, Side, TargetTextOptions
+from onmt.data.vocabulary import ImageSize
+from onmt.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(TargetTextOptions, DataOptions):
+    """Data"""
+
+    train: str = option(
+        "",
+        "Training file: a list of images with captions, each line the path of an image file, a tab, and the "
+        "caption. A path that is not absolute starts from the folder of the list.",
+        valid=existing_file_or_empty,
+    )
+    valid: str = option("", "Validation file, a list like that of -train.", valid=existing_file_or_empty)
+    suffix: str = option(".tsv", "Ending of the names of the lists in -train_dir.", valid=not_empty)
+    image_height: int = option(
+        299,
+        "Height, in pixels, to which every image is resized; a model of images has the same as its "
+        "`resize_height`.",
+        valid=at_least(1),
+    )
+    image_width: int = option(
+        299, "Width, in pixels, to which every image is resized (`resize_width`).", valid=at_least(1)
+    )
+    tgt_seq_length: int = option(50, "Longest caption to keep, in tokens.", valid=at_least(1))
+
+    def sides(self) -> tuple[Side, ...]:
+        """Images and their captions, both out of one list."""
+        source = Side(
+            name="source",
+            prefix="",
+            train=self.train,
+            valid=self.valid,
+            suffix=self.suffix,
+            max_length=1,
+            image_size=ImageSize(self.image_height, self.image_width),
+        )
+        target = Side(
+            name="target",
+            prefix="tgt_",
+            train=self.train,
+            valid=self.valid,
+            suffix=self.suffix,
+            max_length=self.tgt_seq_length,
+            tokenizer=self.tok_tgt,
+            vocab=self.tgt_vocab,
+            vocab_size=self.tgt_vocab_size,
+            words_min_frequency=self.tgt_words_min_frequency,
+        )
+        return (source, target)
+
+    def check(self) -> None:
+        """A list says which caption belongs to which image."""
+        if self.idx_files:
+            raise OptionError("-data_type img has no keys: leave -idx_files out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessImageOptions(PreprocessOptions, ImageOptions):
+    """Preprocess"""
