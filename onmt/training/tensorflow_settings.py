@@ -7,7 +7,7 @@ from typing import Any, Final
 from onmt.errors import OptionError
 from onmt.models.google_parameters import class_name, merged
 
-_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
+OPTIMIZER_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
     "SGD": {},
     "Momentum": {"momentum": 0.0, "use_nesterov": False},
@@ -39,9 +39,9 @@ class OptimizerSettings:
 
 def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
     """What checked model parameters say. Raises OptionError for arguments that are not the optimiser's."""
-    name = class_name(parameters["optimizer.name"], _PARAMS, "optimizer.name")
+    name = class_name(parameters["optimizer.name"], OPTIMIZER_PARAMS, "optimizer.name")
     given = parameters["optimizer.params"]
-    params = merged(_PARAMS[name], given, "optimizer.params")
+    params = merged(OPTIMIZER_PARAMS[name], given, "optimizer.params")
     if name == "Momentum" and "momentum" not in given:
         raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")
     for argument, value in params.items():

@@ -1,0 +1,116 @@
+"""Models of google/seq2seq's classes go wherever those of OpenNMT Lua's flags go."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from onmt.checkpoint import load_checkpoint
+from onmt.commands import (
+    average_models,
+    extract_embeddings,
+    inspect_model,
+    preprocess,
+    release_model,
+    train,
+    translate,
+    visualize,
+)
+
+PARAMS = """
+embedding.dim: 12
+attention.params: {num_units: 12}
+encoder.params: {rnn_cell: {cell_class: GRUCell, cell_params: {num_units: 12}}}
+decoder.params: {rnn_cell: {cell_class: GRUCell, cell_params: {num_units: 16}}}
+optimizer.learning_rate: 0.02
+"""
+SENTENCES = ["a b c", "d", "c c b a d e", "", "e f"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, `m_epoch1_*` and `m_epoch2_*`, and `src`, lines to translate."""
+    folder = tmp_path_factory.mktemp("google")
+    draw = random.Random(3)
+    argv = []
+    for split, count in (("train", 100), ("valid", 10)):
+        lines = [" ".join(draw.choices("abcdef", k=draw.randint(1, 5))) for _ in range(count)]
+        for side, texts in (("src", lines), ("tgt", [line.upper() for line in lines])):
+            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
+            argv += [f"-{split}_{side}", str(folder / f"{split}.{side}")]
+    assert preprocess.main([*argv, "-save_data", str(folder / "d")]) == 0
+    training = ["-data", str(folder / "d"), "-save_model", str(folder / "m"), "-max_batch_size", "10"]
+    steps = ["-train_steps", "40", "-eval_every_n_steps", "20"]
+    assert train.main([*training, *steps, "-model", "AttentionSeq2Seq", "-model_params", PARAMS]) == 0
+    (folder / "src").write_text("".join(f"{line}\n" for line in SENTENCES), encoding="utf-8")
+    return folder
+
+
+def model(folder: Path, epoch: int) -> str:
+    return str(next(folder.glob(f"m_epoch{epoch}_*.pt")))
+
+
+def translation(path: str, folder: Path, output: Path, *more: str) -> list[str]:
+    argv = ["-model", path, "-src", str(folder / "src"), "-output", str(output), *more]
+    assert translate.main(argv) == 0
+    return output.read_text(encoding="utf-8").split("\n")
+
+
+@pytest.mark.parametrize("beam", ["1", "4"])
+def test_translation_does_not_depend_on_the_batch(folder: Path, tmp_path: Path, beam: str) -> None:
+    together = translation(model(folder, 2), folder, tmp_path / "out", "-beam_size", beam)
+    alone = translation(model(folder, 2), folder, tmp_path / "out", "-beam_size", beam, "-batch_size", "1")
+    assert together == alone
+    assert len(together) == len(SENTENCES) + 1
+    assert together[3] == ""
+    assert together[0] != ""
+
+
+def test_attention_is_over_the_source_as_it_was_given(folder: Path, tmp_path: Path) -> None:
+    """The encoder reads an end symbol, and all backwards."""
+    attention, page = tmp_path / "attention", tmp_path / "page.html"
+    beams = tmp_path / "beams.json"
+    translation(
+        *(model(folder, 2), folder, tmp_path / "out", "-save_attention", str(attention)),
+        *("-save_beam_to", str(beams)),
+    )
+    blocks = attention.read_text(encoding="utf-8").split("\n\n")
+    rows = [line.split() for line in blocks[0].split("\n")[1:] if line]
+    assert rows
+    assert all(len(row) == 3 for row in rows)
+    assert all(0 < sum(map(float, row)) < 1 for row in rows)  # the end symbol has the rest
+    assert visualize.main(["-attention", str(attention), "-beam", str(beams), "-output", str(page)]) == 0
+    assert "<html" in page.read_text(encoding="utf-8")
+
+
+def test_released_and_averaged_models_translate(folder: Path, tmp_path: Path) -> None:
+    released, averaged = str(tmp_path / "released.pt"), str(tmp_path / "averaged.pt")
+    paths = [model(folder, 1), model(folder, 2)]
+    assert release_model.main(["-model", paths[1], "-output_model", released]) == 0
+    assert translation(released, folder, tmp_path / "a") == translation(paths[1], folder, tmp_path / "b")
+    assert average_models.main(["-models", *paths, "-output_model", averaged]) == 0
+    weights = [load_checkpoint(Path(path))["weights"] for path in (*paths, averaged)]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[2][name], (weights[0][name] + weights[1][name]) / 2)
+    assert len(translation(averaged, folder, tmp_path / "c")) == len(SENTENCES) + 1
+
+
+def test_a_model_is_described(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_model.main(["-model", model(folder, 2)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line in (
+        "  model = AttentionSeq2Seq",
+        "  policies.schedule = step",
+        "  encoder.stack.cell.kind = gru_reset_before",
+        "  optimiser: adam",
+        "  decoder.mix_weight: 16 x 40",
+    ):
+        assert line in lines
+    assert any(line.startswith('  model_params = {"attention.params"') for line in lines)
+
+
+def test_word_vectors_can_be_taken_out(folder: Path, tmp_path: Path) -> None:
+    argv = ["-model", model(folder, 2), "-output_dir", str(tmp_path)]
+    assert extract_embeddings.main(argv) == 0
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,103 @@
+"""Encoders, decoders and bridges of google/seq2seq that carry the source learn twenty pairs by heart."""
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from onmt.constants import SPECIAL_WORDS
+from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding.options import TranslatorOptions
+from onmt.decoding.sentences import batch_of
+from onmt.decoding.translator import Translator
+from onmt.models.build import build_model
+from onmt.models.google import read_model, spec_of
+from onmt.models.lua import DataSizes
+from onmt.models.seq2seq import Seq2Seq
+from onmt.modules.noise import Noise, TrainingStep
+from onmt.runtime.random import torch_generator
+from onmt.training.optim import Adam, scale_and_clip
+
+PAIR_COUNT = 20
+UPDATES = 800
+UPDATES_BETWEEN_LOOKS = 20
+
+CELL = {"cell_class": "GRUCell", "cell_params": {"num_units": 32}}
+LSTM = {"cell_params": {"num_units": 32}, "num_layers": 2}
+CONV = {
+    "attention_cnn.units": 32,
+    "attention_cnn.layers": 2,
+    "output_cnn.units": 32,
+    "output_cnn.layers": 2,
+    "embedding_dropout_keep_prob": 1.0,
+}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "UnidirectionalRNNEncoder": {"rnn_cell": LSTM, "init_scale": 0.3},
+    "BidirectionalRNNEncoder": {"rnn_cell": CELL, "init_scale": 0.3},
+    "StackBidirectionalRNNEncoder": {"rnn_cell": {**CELL, "num_layers": 2}, "init_scale": 0.3},
+    "ConvEncoder": CONV,
+    "PoolingEncoder": {"dropout_keep_prob": 1.0, "pool_size": 3},
+}
+COMBINATIONS = [
+    *itertools.product(["AttentionSeq2Seq"], ENCODERS, ["ZeroBridge", "InitialStateBridge"]),
+    *itertools.product(["BasicSeq2Seq"], ENCODERS, ["InitialStateBridge"]),
+    ("AttentionSeq2Seq", "UnidirectionalRNNEncoder", "PassThroughBridge"),
+    ("BasicSeq2Seq", "UnidirectionalRNNEncoder", "PassThroughBridge"),
+]
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Letters and the other alphabet backwards."""
+    draw = random.Random(4)
+    found: dict[str, str] = {}
+    while len(found) < PAIR_COUNT:
+        words = draw.choices("abcde", k=draw.randint(2, 5))
+        found[" ".join(words)] = " ".join(word.upper() for word in reversed(words))
+    return list(found.items())
+
+
+def vocabulary(sentences: list[str]) -> Vocabulary:
+    return Vocabulary(
+        [*SPECIAL_WORDS, *sorted({word for sentence in sentences for word in sentence.split()})]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "encoder", "bridge"), COMBINATIONS)
+def test_a_model_learns_pairs_by_heart(model: str, encoder: str, bridge: str) -> None:
+    wanted = pairs()
+    vocabularies = Vocabularies(
+        src=(vocabulary([source for source, _ in wanted]),), tgt=(vocabulary([tgt for _, tgt in wanted]),)
+    )
+    params = {
+        "embedding.dim": 16,
+        "embedding.init_scale": 0.3,
+        "encoder.class": encoder,
+        "encoder.params": ENCODERS[encoder],
+        "decoder.params": {"rnn_cell": LSTM, "init_scale": 0.3},
+        "bridge.class": bridge,
+    }
+    sizes = DataSizes((len(vocabularies.src[0]),), (len(vocabularies.tgt[0]),))
+    built = build_model(spec_of(read_model(model, params), sizes))
+    assert isinstance(built, Seq2Seq)
+    built.initialise(0.0, torch_generator(1, "initial parameters"))
+    translator = Translator(built, vocabularies, TranslatorOptions(beam_size=1))
+    sources = [translator.source(source.split()) for source, _ in wanted]
+    references = [translator.reference(target.split()) for _, target in wanted]
+    batch = batch_of(sources, references, vocabularies, shifted=True)
+    optimizer = Adam(dict(built.named_parameters()))
+    right = 0
+    for update in range(1, UPDATES + 1):
+        loss = built.loss(batch, TrainingStep(Noise(torch_generator(1, "step"))))
+        gradients = list(torch.autograd.grad(loss.total, optimizer.parameters, materialize_grads=True))
+        scale_and_clip(gradients, loss.divisor, 5.0)
+        optimizer.step(gradients, 0.01)
+        if update % UPDATES_BETWEEN_LOOKS == 0:
+            translations = translator.translate(sources, batch_size=PAIR_COUNT)
+            found = [" ".join(translation.hypotheses[0].words) for translation in translations]
+            right = sum(output == target for output, (_, target) in zip(found, wanted, strict=True))
+            if right == PAIR_COUNT:
+                return
+    pytest.fail(f"only {right} of {PAIR_COUNT} pairs are right after {UPDATES} updates")
