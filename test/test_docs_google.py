@@ -61,13 +61,30 @@ def test_every_parameter_of_the_models_is_documented() -> None:
     assert page == {**MODELS["AttentionSeq2Seq"], **MODELS["BasicSeq2Seq"]}
 
 
+def test_image2seq_differs_as_documented() -> None:
+    words = ("source.max_seq_len", "source.reverse", "vocab_source", "embedding.share")
+    expected = {name: value for name, value in MODELS["AttentionSeq2Seq"].items() if name not in words}
+    expected |= {
+        "encoder.class": "seq2seq.encoders.InceptionV3Encoder",
+        "attention.params": {"num_units": 128},
+    }
+    found = dict(MODELS["Image2Seq"])
+    found["bridge.class"] = "seq2seq.models.bridges." + found["bridge.class"]
+    assert found == expected
+    text = section("Of the model that reads images: Image2Seq")
+    assert all(name in text for name in ("`source.*`", "`vocab_source`", "`embedding.share`"))
+    assert "encoder.class" in text
+    assert "{num_units: 128}" in text
+
+
 def test_every_parameter_of_cells_is_documented() -> None:
     of_cells = {name: value for params in CELLS.values() for name, value in params.items()}
     assert documented("Recurrent cells") == {**RNN_CELL, **of_cells}
 
 
 def test_every_parameter_of_parts_is_documented() -> None:
-    assert by_class("Encoders") == {name: dict(params) for name, params in ENCODERS.items()}
+    known = {name: dict(params) for name, params in ENCODERS.items()}
+    assert by_class("Encoders") == known
     others = {**DECODERS, **ATTENTIONS, **BRIDGES}
     assert by_class("Decoders, attention, bridges") == {name: dict(params) for name, params in others.items()}
 

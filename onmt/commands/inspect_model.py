@@ -81,6 +81,9 @@ def _vocabularies(state: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {name}: {len(vocabulary['words'])}{counted}"
     if state["src_vector_size"]:
         yield f"  source vectors: {state['src_vector_size']} numbers each"
+    if state.get("src_image_size"):
+        height, width = state["src_image_size"]
+        yield f"  source images: {height} x {width} pixels"
 
 
 def _sizes(weights: Mapping[str, Any]) -> Iterator[str]:

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, existing_file_or_empty, not_empty
+from onmt.commandline.validators import (
+    at_least,
+    existing_file_or_empty,
+    existing_folder_or_empty,
+    not_empty,
+)
 from onmt.data.files import replacing
+from onmt.decoding.image_page import STYLE, image_section
 from onmt.decoding.visualize import page, read_attention, read_beams
 from onmt.errors import DataError, OptionError
 from onmt.logger import Logger, LoggerOptions
@@ -27,12 +34,28 @@ class PageOptions:
         "do not count.",
         valid=at_least(1),
     )
+    images: str = option(
+        "",
+        "For a model that reads images: the folder from which their names start, that of the list given to "
+        "translate.py. Shows attention over the images.",
+        valid=existing_folder_or_empty,
+    )
+    grid: tuple[int, ...] = option(
+        (),
+        "With -images: rows and columns of the grid that attention is over, two numbers. Unless given, as "
+        "many rows as columns.",
+        valid=at_least(1),
+    )
     output: str = option("translations.html", "Page to write.", valid=not_empty)
 
     def check(self) -> None:
         """There must be something to show."""
         if not self.attention and not self.beam:
             raise OptionError("-attention or -beam is missing: name a file that translate.py wrote")
+        if self.grid and len(self.grid) != 2:
+            raise OptionError("-grid must be two numbers: rows and columns")
+        if self.grid and not self.images:
+            raise OptionError("-grid is about images: name their folder with -images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +88,10 @@ def execute(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
     if options.sentences:
         tables = [table for table in tables if table.number in options.sentences]
         trees = [(number, tree) for number, tree in trees if number in options.sentences]
+    shown = page(tables, trees)
+    if options.images:
+        section = partial(image_section, folder=options.images, grid=options.grid)
+        shown = page(tables, trees, section, STYLE)
     with replacing(options.output) as file:
-        file.write(page(tables, trees).encode("utf-8"))
+        file.write(shown.encode("utf-8"))
     logger.info(f"Wrote {len(tables)} attention tables and {len(trees)} searches to {options.output}")

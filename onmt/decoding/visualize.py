@@ -5,7 +5,7 @@ The page holds all it needs: no script, no font and no picture is fetched from e
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -98,14 +98,22 @@ def read_beams(path: str) -> list[BeamTree]:
     return trees
 
 
-def page(tables: Iterable[AttentionTable], trees: Iterable[tuple[int, BeamTree]]) -> str:
-    """The HTML page; trees come with the numbers of their sentences."""
-    parts = [_attention(table) for table in tables]
+def page(
+    tables: Iterable[AttentionTable],
+    trees: Iterable[tuple[int, BeamTree]],
+    section: Callable[[AttentionTable], str] | None = None,
+    style: str = "",
+) -> str:
+    """The HTML page; trees come with the numbers of their sentences.
+
+    section: shows a hypothesis instead of a shaded table, with the rules `style`.
+    """
+    parts = [(section or _attention)(table) for table in tables]
     parts += [f"<h2>Search {number}</h2>\n{_tree(tree)}" for number, tree in trees]
     body = "\n".join(parts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Translations</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<style>{_STYLE}{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -129,21 +137,28 @@ def _check_tree(tree: BeamTree) -> None:
         before = len(words)
 
 
+def section_title(table: AttentionTable) -> str:
+    """The sentence's number, the hypothesis and its score."""
+    return f"<h2>Sentence {table.number}</h2>\n<p>{escape(' '.join(table.target))} ({table.score:.4f})</p>"
+
+
+def row_names(table: AttentionTable) -> list[str]:
+    """A name per target word: without one of its own (a target of -detokenize_output) its number."""
+    numbered = [str(place) for place in range(1, len(table.weights) + 1)]
+    return table.target if len(table.target) == len(numbered) else numbered
+
+
 def _attention(table: AttentionTable) -> str:
     """A shaded table: the darker a cell, the more of the target word's attention the source position has."""
     width = max((len(row) for row in table.weights), default=len(table.source))
     positions = [str(place) for place in range(1, width + 1)]
     names = table.source if len(table.source) == width else positions
     head = "".join(f'<th class="column"><span>{escape(name)}</span></th>' for name in names)
-    # Without a word of its own (a target of -detokenize_output) a row is known by its number.
-    numbered = [str(place) for place in range(1, len(table.weights) + 1)]
-    words = table.target if len(table.target) == len(numbered) else numbered
     rows = [
         f'<tr><th class="row">{escape(word)}</th>{"".join(map(_cell, row))}</tr>'
-        for word, row in zip(words, table.weights, strict=True)
+        for word, row in zip(row_names(table), table.weights, strict=True)
     ]
-    title = f"<h2>Sentence {table.number}</h2>\n<p>{escape(' '.join(table.target))} ({table.score:.4f})</p>"
-    return "\n".join([title, f"<table>\n<tr><th></th>{head}</tr>", *rows, "</table>"])
+    return "\n".join([section_title(table), f"<table>\n<tr><th></th>{head}</tr>", *rows, "</table>"])
 
 
 def _cell(weight: float) -> str:

@@ -122,3 +122,37 @@ def test_other_json_is_refused(change, tmp_path):
 
 def test_an_empty_page_is_a_page():
     Elements(page([], []))
+
+
+def test_attention_over_an_image_darkens_what_is_not_read(tmp_path) -> None:
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 6 1\n0 0.5 0 0.25 0 0.25\n\n")
+    out = tmp_path / "page.html"
+    given = ["-attention", str(tmp_path / "weights"), "-images", str(tmp_path), "-output", str(out)]
+    assert visualize.main([*given, "-grid", "2", "3"]) == 0
+    text = out.read_text()
+    Elements(text)
+    assert "url(data:image/png;base64,cGl4ZWxz)" in text
+    assert "repeat(2, 1fr) / repeat(3, 1fr)" in text
+    shades = [float(part.split(")")[0]) for part in text.split("rgba(0, 0, 0, ")[1:]]
+    assert shades == [0.85, 0, 0.85, 0.425, 0.85, 0.425]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        ([], 1, "6 weights are not those of 2 rows and 2 columns"),
+        (["-grid", "6"], 2, "-grid must be two numbers"),
+        (["-images", "", "-grid", "2", "3"], 2, "-grid is about images"),
+        (["-grid", "2", "3"], 1, "No such file or directory"),
+    ],
+)
+def test_images_that_cannot_be_shown(tmp_path, capsys, flags, code, message) -> None:
+    if "No such" not in message:
+        (tmp_path / "a.png").write_bytes(b"pixels")
+    (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 6 1\n0 0.5 0 0.25 0 0.25\n\n")
+    images = [] if "-images" in flags else ["-images", str(tmp_path)]
+    given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
+    assert visualize.main([*given, *images, *flags]) == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
