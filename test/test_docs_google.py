@@ -140,6 +140,18 @@ def test_the_examples_have_the_published_values(name: str) -> None:
     assert not spec.policies.source_reverse
 
 
+def test_the_example_of_convolutions_has_the_published_values() -> None:
+    config = read_config_files([str(ROOT / "examples" / "google" / "conv.yml")])
+    encoder: Any = spec_of(
+        read_model(config["model"], config["model_params"]), DataSizes((40,), (40,))
+    ).encoder
+    keys, values = encoder.keys, encoder.values
+    assert (keys.units, keys.kernel, keys.layers) == (512, 3, 15)
+    assert (values.units, values.kernel, values.layers) == (256, 3, 5)
+    assert (encoder.positions.count, encoder.positions.combine) == (52, "add")
+    assert encoder.input_dropout == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_accepted(path: Path) -> None:
     implied = implied_flags({"config_paths": (str(path),)})

@@ -63,15 +63,18 @@ def schedule_of(parameters: Mapping[str, Any]) -> StepSchedule:
         raise OptionError(f"optimizer.learning_rate must be above 0, not {rate}")
     if lr["decay_steps"] < 1:
         raise OptionError(f"optimizer.lr_decay_steps must be at least 1, not {lr['decay_steps']}")
-    if not 0 < lr["decay_rate"] <= 1000:
-        raise OptionError(
-            f"optimizer.lr_decay_rate must be above 0, and at most 1000, not {lr['decay_rate']}"
-        )
+    decay = _decay_type(lr["decay_type"])
+    largest = 1.0 if decay == "exponential_decay" else math.inf
+    if not 0 < lr["decay_rate"] <= largest:
+        limit = " and at most 1" if decay == "exponential_decay" else ""
+        raise OptionError(f"optimizer.lr_decay_rate must be above 0{limit}, not {lr['decay_rate']}")
+    if lr["min_learning_rate"] <= 0:
+        raise OptionError(f"optimizer.lr_min_learning_rate must be above 0, not {lr['min_learning_rate']}")
     if lr["start_decay_at"] > lr["stop_decay_at"]:
         raise OptionError("optimizer.lr_stop_decay_at must not come before optimizer.lr_start_decay_at")
     return StepSchedule(
         rate=rate,
-        decay=_decay_type(lr["decay_type"]),
+        decay=decay,
         decay_steps=lr["decay_steps"],
         decay_rate=lr["decay_rate"],
         start=lr["start_decay_at"],

@@ -62,7 +62,9 @@ def test_a_decay_may_be_named_in_full() -> None:
         ({"lr_decay_type": "exponential"}, "not one of exponential_decay, .* did you mean exponential_decay"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"lr_decay_steps": 0}, "lr_decay_steps must be at least 1"),
-        ({"lr_decay_rate": 0.0}, "lr_decay_rate must be above 0"),
+        ({"lr_decay_rate": 0.0}, "lr_decay_rate must be above 0, not"),
+        ({"lr_decay_rate": 1.1, "lr_decay_type": "exponential_decay"}, "above 0 and at most 1, not 1.1"),
+        ({"lr_min_learning_rate": 0.0}, "lr_min_learning_rate must be above 0"),
         ({"lr_start_decay_at": 5, "lr_stop_decay_at": 4}, "must not come before"),
     ],
 )

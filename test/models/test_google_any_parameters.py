@@ -1,0 +1,135 @@
+"""Whatever stands in parameters and settings: a model, or one line that says what is wrong."""
+
+from collections.abc import Mapping
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onmt.errors import OptionError
+from onmt.models.google import read_model, spec_of
+from onmt.models.google_parameters import (
+    ATTENTIONS,
+    BRIDGES,
+    CELLS,
+    DECODERS,
+    ENCODERS,
+    MODELS,
+    RNN_CELL,
+    deep_merged,
+)
+from onmt.models.google_settings import CONFIG_KEYS, from_text, restarted_parameters, to_text
+from onmt.models.google_yaml import read_yaml
+from onmt.models.lua import DataSizes
+from onmt.training.google_flags import implied_flags
+from onmt.training.schedule import schedule_of
+from onmt.training.tensorflow_settings import OPTIMIZER_PARAMS, optimizer_settings
+
+PARTS: list[Mapping[str, Mapping[str, Any]]] = [
+    ENCODERS,
+    DECODERS,
+    ATTENTIONS,
+    BRIDGES,
+    CELLS,
+    OPTIMIZER_PARAMS,
+]
+NAMES = sorted(
+    {name for parameters in (*MODELS.values(), RNN_CELL) for name in parameters}
+    | {name for part in PARTS for parameters in part.values() for name in parameters}
+)
+WORDS = sorted(
+    {name for part in (*PARTS, MODELS) for name in part}
+    | {"add", "concat", "tensorflow.add", "tf.tanh", "exponential_decay", "polynomial_decay", "", "a.b"}
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 300)
+    | st.sampled_from([0.0, 0.5, 1.0, -1.0, 1e-4, 1e300])
+    | st.sampled_from(WORDS)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def fitting(name: str) -> st.SearchStrategy[Any]:
+    """Mostly values of the right type, that more than the first check may see them."""
+    default = {**MODELS["BasicSeq2Seq"], **MODELS["AttentionSeq2Seq"]}.get(name)
+    if isinstance(default, Mapping):
+        return st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
+    if isinstance(default, bool):
+        return st.booleans()
+    if isinstance(default, int | float):
+        return st.integers(-3, 300) | st.sampled_from([0.5, 1e300])
+    return st.sampled_from(WORDS)
+
+
+PARAMETERS = st.lists(st.sampled_from(sorted(MODELS["AttentionSeq2Seq"])), unique=True, max_size=4).flatmap(
+    lambda names: st.fixed_dictionaries({name: VALUES | fitting(name) for name in names})
+)
+
+
+def one_line(error: OptionError) -> bool:
+    return "\n" not in str(error) and len(str(error)) > 10
+
+
+@given(st.sampled_from(sorted(MODELS)), PARAMETERS)
+def test_any_parameters(name: str, parameters: dict[str, Any]) -> None:
+    refused = None
+    try:
+        model = read_model(name, parameters)
+        spec = spec_of(model, DataSizes((9,), (9,)))
+        assert spec.outputs == (9,)
+        assert optimizer_settings(model.parameters).clip_gradients >= 0
+        assert schedule_of(model.parameters).after(1000) > 0
+    except OptionError as error:
+        refused = error
+    assert refused is None or one_line(refused)
+
+
+SETTINGS = st.dictionaries(st.sampled_from(CONFIG_KEYS), VALUES | st.text(max_size=5), max_size=4)
+
+
+@given(SETTINGS, st.dictionaries(st.sampled_from(["train_steps", "max_batch_size"]), st.integers(1, 9)))
+def test_any_settings(settings: dict[str, Any], given_flags: dict[str, Any]) -> None:
+    refused = None
+    with NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
+        file.write(to_text(settings))
+        file.flush()
+        try:
+            implied = implied_flags({**given_flags, "config_paths": (file.name,)})
+            assert not implied.values.keys() & given_flags.keys()
+            assert len(implied.warnings) <= 1
+        except OptionError as error:
+            refused = error
+    assert refused is None or one_line(refused)
+
+
+@given(PARAMETERS)
+def test_the_form_in_options_is_yaml_too(parameters: dict[str, Any]) -> None:
+    assert from_text(to_text(parameters)) == parameters
+    if parameters:
+        assert read_yaml(to_text(parameters), "here") == parameters
+
+
+@given(PARAMETERS, PARAMETERS)
+def test_a_restart_keeps_the_model(stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    found, ignored = restarted_parameters(to_text(stored), to_text(asked))
+    result = from_text(found)
+    assert {name: value for name, value in result.items() if name in ignored} == {
+        name: stored[name] for name in ignored if name in stored
+    }
+    assert all(result.get(name) == value for name, value in asked.items() if name not in ignored)
+
+
+@given(VALUES, VALUES)
+def test_merging_changes_neither_side(lower: Any, upper: Any) -> None:
+    if isinstance(lower, dict) and isinstance(upper, dict):
+        before = to_text(lower), to_text(upper)
+        merged = deep_merged(lower, upper)
+        assert merged.keys() == lower.keys() | upper.keys()
+        assert (to_text(lower), to_text(upper)) == before
