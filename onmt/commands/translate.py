@@ -25,4 +25,4 @@ def execute(parsed: Parsed[TranslateOptions], logger: Logger) -> None:
     """Translate; torch is imported only now."""
     from onmt.decoding.translation_run import TranslationRun
 
-    TranslationRun(parsed.options, logger).run()
+    TranslationRun(parsed.options, parsed.given, logger).run()

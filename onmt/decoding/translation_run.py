@@ -1,6 +1,6 @@
 """The run of translate.py: reads windows of sentences, translates them, writes results and log in order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from tqdm import tqdm
@@ -9,6 +9,7 @@ from onmt.constants import UNK_WORD
 from onmt.data.images import beside, read_image
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
+from onmt.decoding.model_search import with_search_of
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.output import (
     attention_block,
@@ -39,8 +40,10 @@ input it is one batch: whoever waits for the answer does not wait longer than ne
 class TranslationRun:
     """One call of translate.py."""
 
-    def __init__(self, options: TranslateOptions, logger: Logger) -> None:
+    def __init__(self, options: TranslateOptions, given: Set[str], logger: Logger) -> None:
+        """`given`: the flags that the user set."""
         self._options = options
+        self._given = given
         self._logger = logger
         self._translator = self._load()
         self._hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
@@ -100,6 +103,7 @@ class TranslationRun:
         if options.lm_model:
             logger.info(f"Loading '{options.lm_model}'...")
             language_model = load_model(options.lm_model, device)
+        self._options = options = with_search_of(loaded, options, self._given)
         translator = Translator(loaded.model, loaded.vocabularies, options, language_model)
         if translator.allowed is not None:
             logger.info(

@@ -1,0 +1,26 @@
+"""google/seq2seq's models carry how to search with them: beam, length penalty, longest translation."""
+
+from collections.abc import Set
+from typing import Final, TypeVar
+
+from onmt.commandline import instances
+from onmt.decoding.options import TranslatorOptions
+from onmt.models.loading import LoadedModel
+
+Options = TypeVar("Options", bound=TranslatorOptions)
+
+_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
+
+
+def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Options:
+    """The options with what the model's parameters say in place of defaults; `given`: what the user set.
+
+    A model described by OpenNMT's flags changes nothing. Raises OptionError where the result does not fit
+    together.
+    """
+    if loaded.spec.policies.schedule != "step":
+        return options
+    known = {flag: loaded.options[flag] for flag in _FLAGS if flag in loaded.options and flag not in given}
+    changed = instances.replace(options, known)
+    instances.check(changed)
+    return changed
