@@ -81,16 +81,19 @@ def build(options: BuildVocabOptions) -> "list[Vocabulary]":
 
     Raises DataError, naming the line, for text that is malformed, and for text without any word.
     """
+    from onmt.data.corpus import grouped
     from onmt.data.vocabulary_building import (
+        COUNTED_AT_A_TIME,
         build_vocabulary,
-        count_block,
+        count_blocks,
         limit,
         total_counts,
         with_sentence_marks,
         without_frequencies,
     )
 
-    counts = total_counts(count_block(block, None, max_length=sys.maxsize) for block in _blocks(options))
+    groups = grouped(_blocks(options), COUNTED_AT_A_TIME, lambda block: block.size())
+    counts = total_counts(count_blocks(group, None, max_length=sys.maxsize) for group in groups)
     if not counts.words:
         raise DataError(f"{options.data}: there is no word in this file")
     vocabularies = [

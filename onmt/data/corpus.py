@@ -7,18 +7,20 @@ beginning of a file is left out.
 
 import codecs
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
+
+Item = TypeVar("Item")
 
 BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
 
@@ -36,15 +38,22 @@ class LineBlock:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def lines(self) -> list[str]:
-        """The lines as text, without their ends; DataError naming file, line and offset of a bad byte."""
+    def text(self) -> str:
+        """The lines as one text; DataError naming file, line and offset of a bad byte."""
         try:
-            text = self.data.decode("utf-8")
+            return self.data.decode("utf-8")
         except UnicodeDecodeError:
             for line, number in zip(self.data.split(b"\n"), self.numbers, strict=False):
                 decode_line(line, self.path, number)
             raise
-        return text.replace("\r", " ").split("\n")[:-1]
+
+    def lines(self) -> list[str]:
+        """The lines as text, without their ends; DataError as for `text`."""
+        return self.text().replace("\r", " ").split("\n")[:-1]
+
+    def size(self) -> int:
+        """Bytes in memory."""
+        return len(self.data)
 
     def where(self, index: int) -> str:
         """The place of a line, for messages."""
@@ -66,6 +75,10 @@ class VectorBlock:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def size(self) -> int:
+        """Bytes in memory."""
+        return sum(matrix.nbytes for matrix in self.matrices)
+
     def where(self, index: int) -> str:
         """The place of an entry, for messages."""
         return f"{self.path}, {self.unit} {self.numbers[index]}"
@@ -81,6 +94,10 @@ class ImageBlock:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def size(self) -> int:
+        """Bytes in memory, while no image is read."""
+        return sum(map(len, self.images))
 
     def where(self, index: int) -> str:
         """The place of an image, for messages."""
@@ -129,18 +146,20 @@ def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[Li
         files = [stack.enter_context(open_corpus_file(path)) for path in paths]
         done = 0
         while True:
-            lines = [files[0].readlines(BLOCK_BYTES)]
+            first = _ended(files[0].read(BLOCK_BYTES) + files[0].readline())
+            count = first.count(b"\n")
             # Asking for one line more when the first file has ended shows whether the others have too.
-            lines += [list(islice(file, len(lines[0]) or 1)) for file in files[1:]]
-            if any(len(side) != len(lines[0]) for side in lines):
-                raise _unequal(paths, [done + len(side) for side in lines], files)
-            if not lines[0]:
+            others = [list(islice(file, count or 1)) for file in files[1:]]
+            if any(len(lines) != count for lines in others):
+                raise _unequal(paths, [done + count, *(done + len(lines) for lines in others)], files)
+            if not count:
                 return
-            numbers = range(done + 1, done + 1 + len(lines[0]))
-            blocks = [LineBlock(path, _join(side), numbers) for path, side in zip(paths, lines, strict=True)]
+            numbers = range(done + 1, done + 1 + count)
+            sides = [first, *(_ended(b"".join(lines)) for lines in others)]
+            blocks = [LineBlock(path, data, numbers) for path, data in zip(paths, sides, strict=True)]
             yield tuple(blocks)
-            done += len(numbers)
-            progress(sum(len(block.data) for block in blocks))
+            done += count
+            progress(sum(map(len, sides)))
 
 
 def count_lines(path: str) -> int:
@@ -149,9 +168,22 @@ def count_lines(path: str) -> int:
         return sum(1 for _ in file)
 
 
-def _join(lines: list[bytes]) -> bytes:
-    data = b"".join(lines)
-    return data if data.endswith(b"\n") else data + b"\n"
+def grouped(items: Iterable[Item], size: int, size_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """The items in order, in lists; a list ends with the item that makes it `size` bytes large."""
+    group: list[Item] = []
+    bytes_of_group = 0
+    for item in items:
+        group.append(item)
+        bytes_of_group += size_of(item)
+        if bytes_of_group >= size:
+            yield group
+            group, bytes_of_group = [], 0
+    if group:
+        yield group
+
+
+def _ended(lines: bytes) -> bytes:
+    return lines if not lines or lines.endswith(b"\n") else lines + b"\n"
 
 
 def _unequal(paths: Sequence[str], read: list[int], files: Sequence[BinaryIO]) -> DataError:

@@ -1,7 +1,7 @@
 """The second pass over a corpus: filter, encode, and count what was kept and what was dropped and why."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from onmt.constants import UNK
 from onmt.data.corpus import Block, ImageBlock, LineBlock, VectorBlock
 from onmt.data.images import read_image
 from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
-from onmt.data.sentences import SentenceEncoder, read_sentences
+from onmt.data.sentences import SentenceEncoder, split_sentences
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
@@ -100,6 +100,10 @@ class BlockEncoder:
     same_length: bool  # keep only pairs of equal length
     hooks: CorpusHooks = NO_CORPUS_HOOKS
 
+    def encode_all(self, group: Iterable[Sequence[Block]]) -> list[EncodedBlock]:
+        """Encode several blocks, which costs worker processes less than to be sent each of them."""
+        return [self.encode(blocks) for blocks in group]
+
     def encode(self, blocks: Sequence[Block]) -> EncodedBlock:
         """The kept entries of the blocks (one per side, of equal size), and what became of the others."""
         blocks = self.hooks.apply(blocks)
@@ -152,14 +156,14 @@ class _SentenceEntries:
     def __init__(self, encoder: SentenceEncoder, tokenizer: Tokenizer | None, block: LineBlock) -> None:
         self._encoder = encoder
         self._block = block
-        self._sentences = read_sentences(block, tokenizer)
+        self._sentences = split_sentences(block, tokenizer)
         self.lengths = self._sentences.lengths()
 
     def store(self, kept: Indices) -> _Stored:
         """Encode the sentences at `kept`; DataError when their features are not those of the vocabularies."""
         features = len(self._encoder.vocabularies) - 1
         chosen = self._sentences.select(kept)
-        for place, found in enumerate(map(len, chosen.features)):
+        for place, found in enumerate(chosen.feature_counts()):
             if found != features:
                 where = self._block.where(int(kept[place]))
                 raise DataError(f"{where}: {found} word features, but the vocabularies are for {features}")

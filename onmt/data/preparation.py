@@ -7,6 +7,7 @@ No torch here.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from onmt.data.corpus import Block, Progress, VectorBlock, has_byte_order_mark
+from onmt.data.corpus import Block, Progress, VectorBlock, grouped, has_byte_order_mark
 from onmt.data.encoding import BlockEncoder, SideRules, SideTally, Tally
 from onmt.data.file_sampling import FileSample, training_files
 from onmt.data.images import require_pillow
@@ -33,6 +34,7 @@ from onmt.runtime.random import numpy_generator
 
 _WORTH_WORKERS: Final = 8 << 20  # bytes of text; below that, starting processes takes longer than the work
 _LIST_WORTH_WORKERS: Final = 1 << 14  # bytes of a list: some hundred images to read
+_ENCODED_AT_A_TIME: Final = 1 << 20  # bytes of all sides; what worker processes are sent at once
 
 SetName = Literal["train", "valid"]
 
@@ -160,7 +162,11 @@ class CorpusPreparation:
         interval = self._options.report_progress_every
         with progress_bar(file.paths, "sentences") as progress:
             blocks = file.select(self._reading.blocks(file.paths, progress), self._seed, epoch)
-            for encoded in map_in_order(encoder.encode, blocks, self._workers(file.paths)):
+            # A list of images is short, the images are not.
+            enough = 1 if self._reading.source == "images" else _ENCODED_AT_A_TIME
+            groups = grouped(blocks, enough, lambda sides: sum(side.size() for side in sides))
+            results = map_in_order(encoder.encode_all, groups, self._workers(file.paths))
+            for encoded in chain.from_iterable(results):
                 spool.append(encoded)
                 before = tally.read // interval
                 tally.add(encoded.tally)

@@ -10,6 +10,7 @@ from onmt.data.files import replacing
 from onmt.errors import DataError
 
 Item = TypeVar("Item")
+Word = TypeVar("Word", str, bytes)
 
 
 class Vocabulary:
@@ -64,6 +65,12 @@ class Vocabulary:
         `<blank>` in a text is unknown too: PAD means "no word here" and never stands inside a sentence.
         """
         return list(map(self._text_ids.__getitem__, words))
+
+    def utf8_ids(self) -> Mapping[bytes, int]:
+        """What `ids` looks up, for words in UTF-8: `[word]` is the id, UNK for a word that is absent."""
+        # No text holds the bytes of a word that is not Unicode, so such a word is never found.
+        encoded = ((word.encode("utf-8", "surrogatepass"), index) for word, index in self._text_ids.items())
+        return _TextIds(encoded)
 
     def word(self, index: int) -> str:
         """The word of id `index` (0-based)."""
@@ -122,10 +129,10 @@ class Vocabulary:
         return cls(words, frequencies)
 
 
-class _TextIds(dict[str, int]):
+class _TextIds(dict[Word, int]):
     """Ids by word, UNK for all other words; quicker than asking with a default."""
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, word: Word) -> int:
         return UNK
 
 

@@ -1,19 +1,22 @@
 """Building vocabularies from counts of words and features (Lua's onmt/data/Vocabulary.lua and Dict.lua)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.corpus import Block, LineBlock
 from onmt.data.reading import NO_CORPUS_HOOKS, CorpusHooks
-from onmt.data.sentences import read_sentences
+from onmt.data.sentences import PlainSentences, Sentences, split_sentences
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
+
+COUNTED_AT_A_TIME: Final = 4 << 20  # bytes of text; to add up counts of less would take longer than counting
 
 
 @dataclass
@@ -39,28 +42,56 @@ class Counts:
         self.lines += later.lines
 
 
-def count_block(
-    block: Block, tokenizer: Tokenizer | None, max_length: int, hooks: CorpusHooks = NO_CORPUS_HOOKS
+def count_blocks(
+    blocks: Iterable[Block],
+    tokenizer: Tokenizer | None,
+    max_length: int,
+    hooks: CorpusHooks = NO_CORPUS_HOOKS,
 ) -> Counts:
-    """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ."""
-    [block] = hooks.apply([block])
-    assert isinstance(block, LineBlock), "vectors have no vocabulary"
-    counts = Counts(lines=len(block))
-    sentences = read_sentences(block, tokenizer)
+    """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ.
+
+    Takes twice the memory of the words found: blocks of a long text should come in several calls.
+    """
+    total = Counts()
+    plain: Counter[bytes] = Counter()  # words in UTF-8 that come after those in `total`
+    for block in blocks:
+        [hooked] = hooks.apply([block])
+        assert isinstance(hooked, LineBlock), "vectors have no vocabulary"
+        counts, sentences = _counted(hooked, tokenizer, max_length)
+        if isinstance(sentences, PlainSentences):
+            plain.update(sentences.words)
+        else:
+            total.words.update(_decoded(plain))
+            plain.clear()
+            for feature, counter in enumerate(counts.features):
+                counter.update(chain.from_iterable(labels[feature] for labels in sentences.features))
+            counts.words.update(chain.from_iterable(sentences.words))
+        total.add(counts)
+    total.words.update(_decoded(plain))
+    return total
+
+
+def _counted(
+    block: LineBlock, tokenizer: Tokenizer | None, max_length: int
+) -> tuple[Counts, Sentences | PlainSentences]:
+    """The sentences to count, and what is known before their words are counted."""
+    sentences = split_sentences(block, tokenizer)
     lengths = sentences.lengths()
     counted = np.flatnonzero((lengths > 0) & (lengths <= max_length))
-    if not len(counted):
-        return counts
     sentences = sentences.select(counted)
-    counts.first_sentence = block.where(int(counted[0]))
-    counts.features = [Counter() for _ in sentences.features[0]]
-    for place, found in enumerate(map(len, sentences.features)):
-        if found != len(counts.features):
-            raise _different(len(counts.features), found, block.where(int(counted[place])))
-    for feature, counter in enumerate(counts.features):
-        counter.update(chain.from_iterable(labels[feature] for labels in sentences.features))
-    counts.words.update(chain.from_iterable(sentences.words))
-    return counts
+    counts = Counts(lines=len(block))
+    if len(counted):
+        expected, *_ = numbers_of_features = sentences.feature_counts()
+        counts.first_sentence = block.where(int(counted[0]))
+        counts.features = [Counter() for _ in range(expected)]
+        for place, found in enumerate(numbers_of_features):
+            if found != expected:
+                raise _different(expected, found, block.where(int(counted[place])))
+    return counts, sentences
+
+
+def _decoded(words: Mapping[bytes, int]) -> dict[str, int]:
+    return {word.decode("utf-8"): count for word, count in words.items()}
 
 
 def build_vocabulary(counter: Counter[str], size: int, min_frequency: int) -> Vocabulary:

@@ -8,15 +8,16 @@ from itertools import count
 from pathlib import Path
 
 from onmt.constants import SPECIAL_WORDS
-from onmt.data.corpus import Block, LineBlock
+from onmt.data.corpus import Block, LineBlock, grouped
 from onmt.data.options import DataOptions, Side
 from onmt.data.reading import CorpusHooks
 from onmt.data.sentences import read_sentences
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.vocabulary_building import (
+    COUNTED_AT_A_TIME,
     Counts,
     build_vocabulary,
-    count_block,
+    count_blocks,
     limit,
     total_counts,
     with_frequencies,
@@ -68,13 +69,14 @@ class VocabularySetup:
         if missing or self._options.keep_frequency:
             if missing:
                 self._logger.info(f" * Building {self._side.name} vocabularies...")
-            count_one = partial(
-                count_block,
+            count_group = partial(
+                count_blocks,
                 tokenizer=self._tokenizer,
                 max_length=self._side.max_length,
                 hooks=self._hooks,
             )
-            counts = total_counts(map_in_order(count_one, read(), workers))
+            groups = grouped(read(), COUNTED_AT_A_TIME, lambda block: block.size())
+            counts = total_counts(map_in_order(count_group, groups, workers))
         built = [words is None, *([not features] * number_of_features)]
         words = self._build_words(counts) if words is None else self._count_given(words, counts.words)
         features = features or [self._build_feature(counts, j) for j in range(number_of_features)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.data import corpus
-from onmt.data.corpus import count_lines, has_byte_order_mark, read_parallel, split_blanks
+from onmt.data.corpus import count_lines, grouped, has_byte_order_mark, read_parallel, split_blanks
 from onmt.errors import DataError
 
 
@@ -115,3 +115,11 @@ def test_any_bytes_are_as_many_lines_as_they_have_or_refused(
     assert len(lines) == number
     assert "\n".join(lines) == expected.decode().removesuffix("\n").replace("\r", " ")
     assert not any("\r" in token for line in lines for token in split_blanks(line))
+
+
+@given(sizes=st.lists(st.integers(0, 5)), enough=st.integers(1, 9))
+def test_groups_keep_the_order_and_end_when_they_are_large_enough(sizes: list[int], enough: int) -> None:
+    groups = list(grouped(sizes, enough, int))
+    assert [size for group in groups for size in group] == sizes
+    assert all(sum(group) >= enough > sum(group[:-1]) for group in groups[:-1])
+    assert all(sum(group[:-1]) < enough for group in groups)

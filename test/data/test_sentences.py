@@ -2,12 +2,20 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.corpus import Block, LineBlock, VectorBlock
 from onmt.data.encoding import BlockEncoder, EncodedBlock, SideRules
 from onmt.data.reading import make_tokenizer
-from onmt.data.sentences import SentenceEncoder, Sentences, read_sentences
+from onmt.data.sentences import (
+    PlainSentences,
+    SentenceEncoder,
+    Sentences,
+    read_sentences,
+    split_sentences,
+)
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.options import TokenizerOptions
@@ -117,3 +125,31 @@ def test_nothing_kept_is_an_empty_block() -> None:
 def test_other_numbers_of_features_than_the_vocabularies_are_refused() -> None:
     with pytest.raises(DataError, match="f, line 2: 0 word features, but the vocabularies are for 1"):
         encode(block("a￨X", "a"), block("a", "a"))
+
+
+@given(
+    lines=st.lists(st.text("abzé \r\t\u2028\u00a0", max_size=9), max_size=9),
+    kept=st.sets(st.integers(0, 8)),
+    marked=st.booleans(),
+)
+def test_plain_sentences_are_what_reading_them_one_by_one_gives(
+    lines: list[str], kept: set[int], marked: bool
+) -> None:
+    indices = np.array(sorted(index for index in kept if index < len(lines)), dtype=np.int64)
+    plain, general = split_sentences(block(*lines), None), read_sentences(block(*lines), None)
+    assert isinstance(plain, PlainSentences)
+    assert plain.lengths().tolist() == general.lengths().tolist()
+    assert plain.feature_counts() == general.feature_counts()
+    encoder = SentenceEncoder((WORDS,), marked, shifted=True)
+    chosen = encoder.encode(plain.select(indices))
+    assert chosen.tolist() == encoder.encode(general.select(indices)).tolist()
+
+
+@pytest.mark.parametrize("line", ["a￨X", "｟x：1｠"])
+def test_features_and_placeholders_are_not_plain(line: str) -> None:
+    assert split_sentences(block("a", line), None) == read_sentences(block("a", line), None)
+
+
+def test_bad_bytes_of_plain_sentences_are_named() -> None:
+    with pytest.raises(DataError, match="f, line 2, byte offset 3: not valid UTF-8"):
+        split_sentences(LineBlock("f", b"a\na b\xff\n", range(1, 3)), None)

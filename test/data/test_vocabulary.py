@@ -123,3 +123,10 @@ def test_a_damaged_state_is_refused(state: dict[str, object]) -> None:
         Vocabulary.from_state(state)
     with pytest.raises(DataError):
         Vocabularies.from_state(state)
+
+
+def test_ids_of_utf8() -> None:
+    vocabulary = Vocabulary([*SPECIAL_WORDS, "é", "\ud800"])
+    ids = vocabulary.utf8_ids()
+    words = [*SPECIAL_WORDS, "é", "x"]
+    assert [ids[word.encode()] for word in words] == vocabulary.ids(words)

@@ -1,6 +1,7 @@
 """onmt/data/vocabulary_building.py"""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,13 @@ from onmt.data.corpus import LineBlock
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.vocabulary_building import (
     build_vocabulary,
-    count_block,
+    count_blocks,
     total_counts,
     with_frequencies,
     with_sentence_marks,
 )
 from onmt.errors import DataError
+from onmt.text.placeholders import name_and_value
 
 
 def block(*lines: str, first: int = 1) -> LineBlock:
@@ -58,7 +60,7 @@ def test_the_most_frequent_words_are_kept_and_nothing_is_lost(text: list[str], s
 
 
 def test_counting_leaves_out_empty_and_long_sentences_but_counts_their_lines() -> None:
-    counts = count_block(block("b a b", "", "a a a a", "c"), None, max_length=3)
+    counts = count_blocks([block("b a b", "", "a a a a", "c")], None, max_length=3)
     assert list(counts.words.items()) == [("b", 2), ("a", 1), ("c", 1)]
     assert counts.lines == 4
     marked = with_sentence_marks(build_vocabulary(counts.words, 0, 0), counts.lines)
@@ -67,9 +69,9 @@ def test_counting_leaves_out_empty_and_long_sentences_but_counts_their_lines() -
 
 def test_parts_add_up_to_the_whole() -> None:
     lines = ["a￨X b￨Y", "", "b￨Z", "c￨X a￨X"]
-    whole = count_block(block(*lines), None, 9)
+    whole = count_blocks([block(*lines)], None, 9)
     parts = total_counts(
-        count_block(block(line, first=number), None, 9) for number, line in enumerate(lines, start=1)
+        count_blocks([block(line, first=number)], None, 9) for number, line in enumerate(lines, start=1)
     )
     assert list(parts.words.items()) == list(whole.words.items())
     assert [list(counter.items()) for counter in parts.features] == [[("X", 3), ("Y", 1), ("Z", 1)]]
@@ -79,9 +81,30 @@ def test_parts_add_up_to_the_whole() -> None:
 def test_sentences_with_other_numbers_of_features_are_refused_by_line() -> None:
     message = "f, line 3: 0 word features, but the sentences before it have 1"
     with pytest.raises(DataError, match=message):
-        count_block(block("a￨X", "", "b"), None, 9)
+        count_blocks([block("a￨X", "", "b")], None, 9)
     with pytest.raises(DataError, match=message):
-        total_counts([count_block(block("a￨X", ""), None, 9), count_block(block("b", first=3), None, 9)])
+        count_blocks([block("a￨X", ""), block("b", first=3)], None, 9)
+    with pytest.raises(DataError, match=message):
+        total_counts([count_blocks([one], None, 9) for one in (block("a￨X", ""), block("b", first=3))])
+
+
+LINES = st.lists(st.text("abé｟： ￭\u2028\r\t", max_size=8), max_size=12)
+
+
+@given(lines=LINES, cuts=st.lists(st.integers(0, 12)), max_length=st.integers(1, 4))
+def test_counts_and_their_order_do_not_depend_on_blocks(
+    lines: list[str], cuts: list[int], max_length: int
+) -> None:
+    expected: Counter[str] = Counter()
+    for line in lines:
+        words = [word for word in line.replace("\r", " ").split(" ") if word]
+        if 0 < len(words) <= max_length:
+            expected.update(name_and_value(word)[0] for word in words)
+    edges = sorted({0, len(lines), *(cut for cut in cuts if cut < len(lines))})
+    blocks = [block(*lines[start:end], first=start + 1) for start, end in pairwise(edges)]
+    counts = count_blocks(blocks, None, max_length)
+    assert list(counts.words.items()) == list(expected.items())
+    assert counts.lines == len(lines)
 
 
 def test_frequencies_of_a_given_vocabulary() -> None:

@@ -48,7 +48,7 @@ class BatchNormalisation(nn.Module):
         )
 
     def reset(self) -> None:
-        """What a network starts with: mean 0 and variance 1 stay as they are."""
+        """A new network: it neither scales nor shifts, and has seen a mean of 0 and a variance of 1."""
         with torch.no_grad():
             self.weight.fill_(1.0)
             self.bias.zero_()
