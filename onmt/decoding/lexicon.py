@@ -25,11 +25,14 @@ SEPARATOR: Final = "|||"
 def read_phrase_table(path: str) -> dict[str, str]:
     """Translations of single words from a file of `source ||| target` lines; the last line of a word counts.
 
-    Raises DataError, naming the line, where a line does not have exactly these two fields.
+    Lines of google/seq2seq's mappings have a tab instead, and more fields perhaps, which are passed over.
+    Raises DataError, naming the line, where a line does not have exactly two fields.
     """
     table = {}
     for number, line in enumerate(_lines(path), start=1):
-        fields = [field.strip(" \t") for field in line.split(SEPARATOR)]
+        is_mapping = SEPARATOR not in line and "\t" in line
+        parts = line.split("\t")[:2] if is_mapping else line.split(SEPARATOR)
+        fields = [field.strip(" \t") for field in parts]
         if len(fields) != 2:
             raise DataError(
                 f"{path}, line {number}: expected 'source word {SEPARATOR} target word', found '{line[:80]}'"

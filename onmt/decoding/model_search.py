@@ -9,7 +9,7 @@ from onmt.models.loading import LoadedModel
 
 Options = TypeVar("Options", bound=TranslatorOptions)
 
-_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
+SEARCH_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
 
 
 def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Options:
@@ -20,7 +20,9 @@ def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Op
     """
     if loaded.spec.policies.schedule != "step":
         return options
-    known = {flag: loaded.options[flag] for flag in _FLAGS if flag in loaded.options and flag not in given}
+    known = {
+        flag: loaded.options[flag] for flag in SEARCH_FLAGS if flag in loaded.options and flag not in given
+    }
     changed = instances.replace(options, known)
     instances.check(changed)
     return changed

@@ -60,7 +60,8 @@ class TranslatorOptions:
     )
     phrase_table: str = option(
         "",
-        "File of `source word ||| target word` lines, for -replace_unk and -lexical_constraints.",
+        "File of `source word ||| target word` lines, or with a tab between the two, for -replace_unk and "
+        "-lexical_constraints.",
         valid=existing_file_or_empty,
     )
     n_best: int = option(

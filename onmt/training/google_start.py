@@ -1,11 +1,12 @@
 """Where a training of a google/seq2seq model begins: its description, its restart."""
 
 from collections.abc import Mapping, Set
-from dataclasses import replace
 from typing import Any
 
+from onmt.commandline import instances
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.word_lists import read_word_list
+from onmt.decoding.model_search import SEARCH_FLAGS
 from onmt.errors import OptionError
 from onmt.models.google import spec_of
 from onmt.models.google_settings import from_text, restarted_parameters, stored_google_model
@@ -47,7 +48,8 @@ def restarted_google_options(
     parameters, ignored = restarted_parameters(saved["model_params"], options.model_params)
     checked_model(options.model, from_text(parameters))
     warnings = [f"Cannot change {', '.join(ignored)} of the model. Ignoring."] if ignored else []
-    return replace(options, model_params=parameters), tuple(warnings)
+    search = {flag: saved[flag] for flag in SEARCH_FLAGS if flag not in given}
+    return instances.replace(options, {**search, "model_params": parameters}), tuple(warnings)
 
 
 def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:

@@ -15,6 +15,12 @@ def test_phrase_table(tmp_path):
     assert lexicon.read_phrase_table(str(path)) == {"one": "uno", "two": "zwei"}
 
 
+def test_a_mapping_of_google_seq2seq(tmp_path):
+    path = tmp_path / "mapping"
+    path.write_text("one\teins\ntwo\tzwei\t0.5\n", encoding="utf-8")
+    assert lexicon.read_phrase_table(str(path)) == {"one": "eins", "two": "zwei"}
+
+
 @pytest.mark.parametrize("line", ["one", "one ||| two ||| three", ""])
 def test_a_malformed_phrase_table_is_refused_by_line(line, tmp_path):
     path = tmp_path / "table"

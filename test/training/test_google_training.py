@@ -123,7 +123,9 @@ def test_the_number_of_steps_is_remembered(run_google: RunTrain, tmp_path: Path)
         "-train_from", str(tmp_path / "m_checkpoint.pt"), "-continue", "-save_model", str(tmp_path / "n")
     )
     assert code == 0
-    assert final(tmp_path, "n")["training"]["optimizer"]["steps"] == 12
+    content = final(tmp_path, "n")
+    assert content["training"]["optimizer"]["steps"] == 12
+    assert (content["options"]["beam_size"], content["options"]["max_sent_length"]) == (1, 100)
 
 
 def test_a_restart_may_change_the_optimiser(run_google: RunTrain, tmp_path: Path) -> None:
