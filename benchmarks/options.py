@@ -16,8 +16,8 @@ class WorkloadOptions:
 
     encoders: tuple[EncoderName, ...] = option(
         ("dbrnn", "rnn", "brnn", "pdbrnn", "gnmt", "cnn"),
-        "The encoders to measure, a row each; the two directions of a bidirectional one are concatenated. The "
-        "first one is the graph by which changes are judged.",
+        "The encoders to measure, a row each; the two directions of a bidirectional one are concatenated; "
+        "the first one is the graph by which changes are judged.",
         valid=not_empty,
     )
     layers: int = option(2, "Layers of encoder and decoder.", valid=at_least(1))
