@@ -69,32 +69,23 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
     Raises OptionError for whatever in them is wrong.
     """
     config = read_config_files(given.get("config_paths", ()))
-    name = given.get("model", "") or _text(config, "model")
-    params = config.pop("model_params", {})
-    if not isinstance(params, Mapping):
-        raise OptionError(f"model_params must hold names and values, not {str(params)[:80]!r}")
-    if given.get("model_params"):
-        params = deep_merged(params, read_model_params(given["model_params"]))
+    name, params = _named_model(config, given)
     if given.get("train_steps") and "end_epoch" in given:
         raise OptionError("-train_steps and -end_epoch both say when to stop: give one of them")
-    if not name:
-        if params:
-            raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
-        values, ignored = _flags_of_config(config, given)
-        return _without_given(values, given, ignored)
-    if given.get("model_type", "seq2seq") != "seq2seq":
-        raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
-    refuse_describing_flags(tuple(given))
-    model = checked_model(check_model_name(name), params)
     values, ignored = _flags_of_config(config, given)
-    values |= _flags_of_model(model, {**values, **given})
-    if (
-        model.parameters["optimizer.sync_replicas"]
-        or model.parameters["optimizer.sync_replicas_to_aggregate"]
-    ):
-        ignored = [*ignored, "optimizer.sync_replicas*"]
-    fixed = {"model": model.name, "model_params": to_text(params)}
-    return _without_given(values, given, ignored, fixed)
+    model_flags: dict[str, Any] = {}
+    if name:
+        refuse_describing_flags(tuple(given))
+        model = checked_model(check_model_name(name), params)
+        model_flags = {"model": model.name, "model_params": to_text(params)}
+        values |= _flags_of_model(model, {**values, **given})
+        ignored += _parameters_without_effect(model)
+    steps = given.get("train_steps") or values.get("train_steps")
+    if steps and "continue" not in given:
+        values.setdefault("eval_every_n_steps", _STEPS_BETWEEN_EVALUATIONS)
+    not_given = {flag: value for flag, value in values.items() if flag not in given}
+    warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
+    return Implied(not_given | model_flags, tuple(warnings))
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
@@ -105,18 +96,24 @@ def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
     return model
 
 
-def _without_given(
-    values: Mapping[str, Any],
-    given: Mapping[str, Any],
-    ignored: Sequence[str],
-    fixed: Mapping[str, Any] | None = None,
-) -> Implied:
-    values = dict(values)
-    if (given.get("train_steps") or "train_steps" in values) and "continue" not in given:
-        values.setdefault("eval_every_n_steps", _STEPS_BETWEEN_EVALUATIONS)
-    kept = {flag: value for flag, value in values.items() if flag not in given}
-    warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    return Implied({**kept, **(fixed or {})}, tuple(warnings))
+def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The class of the model as it was written, empty if there is none, and its parameters."""
+    name = given.get("model", "") or _text(config, "model")
+    params = config.get("model_params", {})
+    if not isinstance(params, Mapping):
+        raise OptionError(f"model_params must hold names and values, not {str(params)[:80]!r}")
+    if given.get("model_params"):
+        params = deep_merged(params, read_model_params(given["model_params"]))
+    if params and not name:
+        raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
+    if name and given.get("model_type", "seq2seq") != "seq2seq":
+        raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
+    return name, dict(params)
+
+
+def _parameters_without_effect(model: GoogleModel) -> list[str]:
+    names = ("optimizer.sync_replicas", "optimizer.sync_replicas_to_aggregate")
+    return [name for name in names if model.parameters[name]]
 
 
 def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -101,7 +101,7 @@ def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
     (warning,) = implied_flags(
         {"model": "BasicSeq2Seq", "model_params": "optimizer.sync_replicas: 2"}
     ).warnings
-    assert warning.endswith("here: optimizer.sync_replicas*")
+    assert warning.endswith("here: optimizer.sync_replicas")
 
 
 @pytest.mark.parametrize("flag", describing_flags())
