@@ -16,7 +16,7 @@ from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
 
-COUNTED_AT_A_TIME: Final = 4 << 20  # bytes of text; to add up counts of less would take longer than counting
+COUNTED_AT_A_TIME: Final = 2 << 20  # bytes of text; to add up counts of less would take longer than counting
 
 
 @dataclass
