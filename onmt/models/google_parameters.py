@@ -198,7 +198,7 @@ def class_name(name: str, known: Mapping[str, Any], where: str) -> str:
     *package, short = name.split(".")
     if short not in known or (package and package[0] not in _PACKAGES):
         raise OptionError(
-            f"{where} '{name}' is not known{did_you_mean(short, known, '')}; there are {', '.join(known)}"
+            f"{where} {name!r} is not known{did_you_mean(short, known, '')}; there are {', '.join(known)}"
         )
     return short
 
