@@ -1,7 +1,5 @@
 """`tools/detokenize.py`: puts the tokens of each line of standard input together again."""
 
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,12 +7,12 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import not_empty
-from onmt.commands.tokenize import ParallelOptions
+from onmt.commands.tokenize import ParallelOptions, filter_lines
 from onmt.constants import JOINER
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
-from onmt.text.streaming import LineFunction, process_lines
+from onmt.text.streaming import LineFunction
 from onmt.text.tokenizer import Detokenizer
 
 
@@ -51,18 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[DetokenizeOptions], logger: Logger) -> None:
     """Write one line for every line read."""
-    options = parsed.options
-    start = time.perf_counter()
-    lines = process_lines(
-        sys.stdin.buffer,
-        sys.stdout.buffer,
-        line_function(options),
-        name="standard input",
-        processes=options.nparallel,
-        batch_size=options.batchsize,
-    )
-    seconds = time.perf_counter() - start
-    logger.info(f"Detokenization completed in {seconds:.3f} seconds - {lines} sentences")
+    filter_lines(line_function(parsed.options), parsed.options, "Detokenization", logger)
 
 
 def line_function(options: DetokenizeOptions) -> LineFunction:

@@ -45,18 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[TokenizeOptions], logger: Logger) -> None:
     """Write one line for every line read."""
-    options = parsed.options
+    filter_lines(line_function(parsed.options), parsed.options, "Tokenization", logger)
+
+
+def filter_lines(function: LineFunction, options: ParallelOptions, what: str, logger: Logger) -> None:
+    """Standard input through `function` to standard output, line by line; `what` was done is logged at the
+    end.
+    """
     start = time.perf_counter()
     lines = process_lines(
         sys.stdin.buffer,
         sys.stdout.buffer,
-        line_function(options),
+        function,
         name="standard input",
         processes=options.nparallel,
         batch_size=options.batchsize,
     )
     seconds = time.perf_counter() - start
-    logger.info(f"Tokenization completed in {seconds:.3f} seconds - {lines} sentences")
+    logger.info(f"{what} completed in {seconds:.3f} seconds - {lines} sentences")
 
 
 def line_function(options: TokenizeOptions) -> LineFunction:
