@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def _mask_at(mask: Tensor | None, step: int) -> Tensor | None:
+def mask_at(mask: Tensor | None, step: int) -> Tensor | None:
+    """The part of a mask (1 or S, B, H) for one step, B H: the same one for all if there is only one."""
     if mask is None:
         return None
     return mask[step if mask.shape[0] > 1 else 0]
@@ -45,7 +46,7 @@ class LstmSequence(torch.autograd.Function):
         outputs[0], cells[0] = h, c
         transposed = weight_hh.t()
         for t in range(steps):
-            mask = _mask_at(recurrent_mask, t)
+            mask = mask_at(recurrent_mask, t)
             gate = gates[t]
             gate.addmm_(outputs[t] if mask is None else outputs[t] * mask, transposed)
             gate[:, : 2 * hidden].sigmoid_()
@@ -85,7 +86,7 @@ class LstmSequence(torch.autograd.Function):
             torch.mul(grad_c * i, 1 - g.square(), out=grad_g)
             grad_c = grad_c * f
             grad_h = grads[t] @ weight_hh
-            mask = _mask_at(recurrent_mask, t)
+            mask = mask_at(recurrent_mask, t)
             if mask is not None:
                 grad_h = grad_h * mask
             if frozen_h is not None and frozen_c is not None:
@@ -119,7 +120,7 @@ class GruSequence(torch.autograd.Function):
         outputs[0] = h
         transposed = weight_hh.t()
         for t in range(steps):
-            mask = _mask_at(recurrent_mask, t)
+            mask = mask_at(recurrent_mask, t)
             previous = outputs[t] if mask is None else outputs[t] * mask
             recurrent = torch.addmm(bias_hh, previous, transposed)
             gate = gates[t]
@@ -147,7 +148,7 @@ class GruSequence(torch.autograd.Function):
             if keep is not None:
                 frozen = grad_h * (1 - keep[t])
                 grad_h = grad_h * keep[t]
-            mask = _mask_at(recurrent_mask, t)
+            mask = mask_at(recurrent_mask, t)
             previous = outputs[t] if mask is None else outputs[t] * mask
             r, z, n = gates[t].split(hidden, 1)
             grad_r, grad_z, grad_n = grads[t].split(hidden, 1)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from onmt.constants import EOS, PAD
 from onmt.data.batch import Batch
 from onmt.models.initialisation import initialise_like_tensorflow
 from onmt.models.spec import ModelSpec
@@ -104,5 +105,5 @@ def drop_words(src: Tensor, probability: float, step: TrainingStep | None) -> Te
     largest = int(words.max()) + 1
     occurrences, occurrence = torch.unique(words + positions * largest, return_inverse=True)
     coins = step.noise.uniform((len(occurrences),), words.device)[occurrence]
-    dropped = (coins < probability) & (words > 3)
-    return torch.cat([words.masked_fill(dropped, 0)[..., None], src[..., 1:]], dim=-1)
+    dropped = (coins < probability) & (words > EOS)
+    return torch.cat([words.masked_fill(dropped, PAD)[..., None], src[..., 1:]], dim=-1)

@@ -213,7 +213,7 @@ def _dropouts(options: EncoderOptions) -> dict[str, float]:
 def _decoder(options: Seq2SeqModelOptions, sizes: DataSizes) -> DecoderSpec:
     embedding = _embedding(options, options.tgt_word_vec_size, sizes.tgt, options.word_vec_size, "tgt")
     return DecoderSpec(
-        embedding=_frozen_by_flag(embedding, options.fix_word_vecs_dec),
+        embedding=_frozen_by_flag(embedding, options.fix_word_vecs_dec, "dec"),
         stack=_stack(options, options.decoder_layers),
         attention=AttentionSpec(score="last" if options.attention == "none" else options.global_attention),
         feed="output" if options.input_feed else "none",
@@ -227,12 +227,14 @@ def _source(
     if not sizes.src:
         return VectorSpec(size=sizes.src_vector_size)
     embedding = _embedding(options, vector_sizes, sizes.src, word_size, "src")
-    return _frozen_by_flag(embedding, options.fix_word_vecs_enc)
+    return _frozen_by_flag(embedding, options.fix_word_vecs_enc, "enc")
 
 
-def _frozen_by_flag(spec: EmbeddingSpec, fix: bool | Literal["pretrained"]) -> EmbeddingSpec:
+def _frozen_by_flag(
+    spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
+) -> EmbeddingSpec:
     """Which columns are `pretrained` is known only once their file is read; the trainer freezes them then."""
-    return spec if fix == "pretrained" else replace(spec, frozen_columns=spec.tables[0].dim if fix else 0)
+    return spec if fix == "pretrained" else with_frozen_columns(spec, fix, side)
 
 
 def _embedding(

@@ -38,3 +38,8 @@ class Encoding:
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """lengths B -> B S, True at real positions."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def without_padding(sequence: Tensor, mask: Tensor | None) -> Tensor:
+    """sequence B S X, zero where the mask B S is False."""
+    return sequence if mask is None else sequence * mask.to(sequence.dtype)[..., None]

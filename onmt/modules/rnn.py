@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onmt.kernels.recurrent import GruSequence, LstmSequence
+from onmt.kernels.recurrent import GruSequence, LstmSequence, mask_at
 from onmt.models.spec import CellSpec, StackSpec
 from onmt.modules.noise import Noise, dropped
 
@@ -104,8 +104,7 @@ class RecurrentLayer(nn.Module):
         """
         outputs = []
         for t, part in enumerate(projected):
-            mask = None if recurrent_mask is None else recurrent_mask[t if recurrent_mask.shape[0] > 1 else 0]
-            following = self.step_projected(part, states, mask)
+            following = self.step_projected(part, states, mask_at(recurrent_mask, t))
             if keep is not None:
                 following = tuple(
                     torch.lerp(old, new, keep[t]) for old, new in zip(states, following, strict=True)
@@ -158,7 +157,7 @@ class StackMasks:
 
 
 def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...]:
-    return tuple(None if mask is None else mask[step if mask.shape[0] > 1 else 0] for mask in masks)
+    return tuple(mask_at(mask, step) for mask in masks)
 
 
 class RecurrentStack(nn.Module):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.models.spec import ConvolutionalEncoderSpec
-from onmt.modules.encoding import Encoding, padding_mask
+from onmt.modules.encoding import Encoding, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 
 
@@ -37,7 +37,7 @@ class ConvolutionalEncoder(nn.Module):
             # Row 0 belongs to padding; the k-th position has row k, the last row serves all beyond it.
             rows = torch.arange(1, steps + 1, device=inputs.device).clamp(max=self.spec.positions)
             inputs = inputs + F.embedding(rows, self.positions)
-        layer_inputs = self._without_padding(inputs, mask)
+        layer_inputs = without_padding(inputs, mask)
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             probability = self.spec.layer_dropout if index else self.spec.input_dropout
             if noise is not None:
@@ -46,7 +46,7 @@ class ConvolutionalEncoder(nn.Module):
             ahead = F.pad(layer_inputs.transpose(1, 2), (0, self.spec.kernel - 1))
             outputs = F.conv1d(ahead, weight, bias).transpose(1, 2)
             outputs = torch.tanh(outputs + layer_inputs if index else outputs)
-            layer_inputs = self._without_padding(outputs, mask)
+            layer_inputs = without_padding(outputs, mask)
         return Encoding(layer_inputs, lengths, mask, (layer_inputs.sum(1),))
 
     def zero_padding(self) -> None:
@@ -54,7 +54,3 @@ class ConvolutionalEncoder(nn.Module):
         if self.positions is not None:
             with torch.no_grad():
                 self.positions[0].zero_()
-
-    @staticmethod
-    def _without_padding(sequence: Tensor, mask: Tensor | None) -> Tensor:
-        return sequence if mask is None else sequence * mask.to(sequence.dtype)[..., None]

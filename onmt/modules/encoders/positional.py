@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from onmt.errors import DataError
 from onmt.models.spec import ConvolutionsSpec, PoolingEncoderSpec, PositionSpec, TwinConvolutionalEncoderSpec
-from onmt.modules.encoding import Encoding, padding_mask
+from onmt.modules.encoding import Encoding, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 
 
@@ -120,11 +120,6 @@ class PoolingEncoder(nn.Module):
         total = F.avg_pool1d(F.pad(inputs.transpose(1, 2), window), self.spec.size, 1)
         counted = F.avg_pool1d(F.pad(real, window), self.spec.size, 1).clamp(min=1 / self.spec.size)
         return (total / counted).transpose(1, 2)
-
-
-def without_padding(sequence: Tensor, mask: Tensor | None) -> Tensor:
-    """sequence B S X, zero where the mask B S is False."""
-    return sequence if mask is None else sequence * mask.to(sequence.dtype)[..., None]
 
 
 def mean_over_time(sequence: Tensor, lengths: Tensor) -> Tensor:
