@@ -10,6 +10,7 @@ from onmt.models.google import GoogleModel, read_model
 from onmt.models.google_parameters import deep_merged, typed
 from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
 from onmt.models.options import Seq2SeqModelOptions
+from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import OptimOptions
 from onmt.training.schedule import schedule_of
 from onmt.training.tensorflow_settings import optimizer_settings
@@ -41,8 +42,10 @@ _PIPELINE: Final[Mapping[str, Any]] = {
     "source_delimiter": " ",
     "target_delimiter": " ",
 }
-_STEPS_BETWEEN_EVALUATIONS: Final = 1000
-_ANY_LENGTH: Final = 2**31 - 1
+ANY_LENGTH: Final = 2**31 - 1
+"""What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
+
+LENGTH_FLAGS: Final = ("src_seq_length", "tgt_seq_length")
 _TEXT_FLAGS: Final = ("data", "train_src", "train_tgt", "train_dir")
 
 
@@ -81,8 +84,8 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
         values |= _flags_of_model(model, {**values, **given})
         ignored += _parameters_without_effect(model)
     steps = given.get("train_steps") or values.get("train_steps")
-    if steps and "continue" not in given:
-        values.setdefault("eval_every_n_steps", _STEPS_BETWEEN_EVALUATIONS)
+    if steps and not given.get("continue"):
+        values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
     return Implied(not_given | model_flags, tuple(warnings))
@@ -177,19 +180,23 @@ def _pipeline(setting: Any, where: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation translates as the model's parameters say; texts are cut, not left out, where too long."""
+    """Texts are read with the model's words, and cut, not left out, where too long; validation translates as
+    the parameters say. On a restart the stored model, with all its parameters, says what is cut and how to
+    search (`restarted_google_options`).
+    """
     parameters = model.parameters
-    flags: dict[str, Any] = {
+    has_texts = "train_src" in given or "train_dir" in given
+    words = {"src_vocab": parameters.get("vocab_source"), "tgt_vocab": parameters["vocab_target"]}
+    flags: dict[str, Any] = {flag: file for flag, file in words.items() if file and has_texts}
+    if given.get("train_from"):
+        return flags
+    if has_texts:
+        flags |= dict.fromkeys(LENGTH_FLAGS, ANY_LENGTH)
+    return flags | {
         "beam_size": max(1, parameters["inference.beam_search.beam_width"]),
         "length_norm": parameters["inference.beam_search.length_penalty_weight"],
         "max_sent_length": model.max_decode_length,
     }
-    if "train_src" in given or "train_dir" in given:
-        flags |= {"src_seq_length": _ANY_LENGTH, "tgt_seq_length": _ANY_LENGTH}
-        for side, name in (("src", "vocab_source"), ("tgt", "vocab_target")):
-            if parameters.get(name):
-                flags[f"{side}_vocab"] = parameters[name]
-    return flags
 
 
 def _class_of(entry: Any, where: str) -> str:
