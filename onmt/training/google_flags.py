@@ -6,7 +6,7 @@ from typing import Any, Final
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
 from onmt.errors import OptionError
-from onmt.models.google import GoogleModel, read_model
+from onmt.models.google import GoogleModel, check_parts, read_model
 from onmt.models.google_parameters import deep_merged, typed
 from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
 from onmt.models.options import Seq2SeqModelOptions
@@ -92,8 +92,9 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
-    """The model, its optimiser and its schedule all checked. Raises OptionError."""
+    """The model, its parts, its optimiser and its schedule all checked. Raises OptionError."""
     model = read_model(name, params)
+    check_parts(model)
     optimizer_settings(model.parameters)
     schedule_of(model.parameters)
     return model

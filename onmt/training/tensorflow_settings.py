@@ -42,7 +42,7 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
     name = class_name(parameters["optimizer.name"], OPTIMIZER_PARAMS, "optimizer.name")
     given = parameters["optimizer.params"]
     params = merged(OPTIMIZER_PARAMS[name], given, "optimizer.params")
-    if name == "Momentum" and "momentum" not in given:
+    if name == "Momentum" and given.get("momentum") is None:
         raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")
     for argument, value in params.items():
         _check(argument, value)

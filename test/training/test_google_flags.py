@@ -153,6 +153,12 @@ def test_settings_are_checked(tmp_path: Path, config: str, told: str) -> None:
         implied(config, tmp_path)
 
 
+def test_parts_are_checked_before_any_data_is_read() -> None:
+    params = "encoder.params: {rnn_cell: {cell_class: GRU}}"
+    with pytest.raises(OptionError, match="cell_class 'GRU' is not known; did you mean GRUCell"):
+        implied(model="BasicSeq2Seq", model_params=params)
+
+
 def test_only_translation_has_such_models() -> None:
     with pytest.raises(OptionError, match="-model_type seq2seq only"):
         implied(model="BasicSeq2Seq", model_type="lm")
