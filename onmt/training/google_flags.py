@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
+from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google import GoogleModel, check_parts, read_model
-from onmt.models.google_parameters import deep_merged, typed
+from onmt.models.google_parameters import class_name, deep_merged, typed
 from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
@@ -34,6 +35,13 @@ _WITHOUT_EFFECT: Final = (
     "log_device_placement",
 )
 _METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
+_PIPELINES: Final[Mapping[str, str]] = {
+    "ParallelTextInputPipeline": "",
+    "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
+    "ImageCaptioningInputPipeline": "prepare the images with preprocess.py -data_type img and give -data",
+}
+"""Those of the original, and what to do instead of those that are not read."""
+
 _PIPELINE: Final[Mapping[str, Any]] = {
     "shuffle": True,
     "num_epochs": None,
@@ -132,12 +140,29 @@ def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tup
         ignored.append("schedule")
     metric, other_metrics = _metric(config.get("metrics", []))
     flags |= {"validation_metric": metric} if metric else {}
-    has_texts = any(flag in given for flag in _TEXT_FLAGS)
+    files, other_settings = _texts(config, given)
+    return flags | files, ignored + other_settings + other_metrics
+
+
+def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The files of the input pipelines by flag, unless the user names data, and what is not followed."""
+    flags: dict[str, Any] = {}
+    ignored: list[str] = []
     for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
-        files, odd = _pipeline(config.get(setting), setting)
-        flags |= {} if has_texts else {f"{split}_{side}": file for side, file in files.items()}
-        ignored += [setting] if files and has_texts else odd
-    return flags, ignored + other_metrics
+        if config.get(setting) is None:
+            continue
+        name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
+        if any(flag in given for flag in _TEXT_FLAGS):
+            ignored.append(setting)
+        elif name == "ParallelTextInputPipeline":
+            files, odd = _parallel_texts(config[setting], setting)
+            flags |= {f"{split}_{side}": file for side, file in files.items()}
+            ignored += odd
+        elif split == "train":
+            raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
+        else:
+            ignored.append(setting)
+    return flags, ignored
 
 
 def _metric(metrics: Any) -> tuple[str | None, list[str]]:
@@ -149,30 +174,30 @@ def _metric(metrics: Any) -> tuple[str | None, list[str]]:
         name = _class_of(entry, "metrics")
         if chosen is None and name in _METRICS:
             chosen = _METRICS[name]
+            others += [f"metrics: {name}: {key}" for key, value in entry.items() if key != "class" and value]
         else:
             others.append(f"metrics: {name}")
     return chosen, others
 
 
-def _pipeline(setting: Any, where: str) -> tuple[dict[str, str], list[str]]:
+def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, str], list[str]]:
     """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
-    if setting is None:
-        return {}, []
-    if _class_of(setting, where) != "ParallelTextInputPipeline":
-        return {}, [where]
     params = setting.get("params") or {}
     if not isinstance(params, Mapping):
         raise OptionError(f"{where}: params must hold names and values, not {params!r}")
-    unknown = [name for name in params if name not in _PIPELINE]
-    if unknown:
-        raise OptionError(f"{where}: unknown parameter '{unknown[0]}'")
+    for name in params:
+        if name not in _PIPELINE:
+            raise OptionError(f"{where}: unknown parameter '{name}'{did_you_mean(name, _PIPELINE, '')}")
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
         named = params.get(name, [])
         if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
-            raise OptionError(f"{where}: {name} must be a list of one file, not {named!r}")
+            raise OptionError(
+                f"{where}: {name} must be a list of one file, not {named!r}; join several into one"
+            )
         files[side] = named[0]
-    odd = [
+    odd = [f"{where}: {name}" for name in setting if name not in ("class", "params")]
+    odd += [
         f"{where}: {name}"
         for name, value in params.items()
         if not name.endswith("_files") and value is not None and value != _PIPELINE[name]
@@ -203,7 +228,7 @@ def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, A
 def _class_of(entry: Any, where: str) -> str:
     name = entry.get("class") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):
-        raise OptionError(f"{where}: each entry names its `class`, but this does not: {str(entry)[:80]!r}")
+        raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")
     return name.split(".")[-1]
 
 

@@ -104,6 +104,45 @@ def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
     assert warning.endswith("here: optimizer.sync_replicas")
 
 
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (
+            "metrics: [{class: LogPerplexityMetricSpec, params: {separator: x}}]",
+            "LogPerplexityMetricSpec: params",
+        ),
+        (
+            "metrics: [{class: BleuMetricSpec, params: {}}, {class: BleuMetricSpec}]",
+            "metrics: BleuMetricSpec",
+        ),
+        (TEXTS + "  name: x", "input_pipeline_dev: name"),
+        (TEXTS.replace("[a.tgt]", "[a.tgt], target_delimiter: ''"), "input_pipeline_train: target_delimiter"),
+        ("input_pipeline_dev: {class: TFRecordInputPipeline, params: {files: [x]}}", "input_pipeline_dev"),
+    ],
+)
+def test_nothing_is_passed_over_silently(tmp_path: Path, config: str, named: str) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text(config, encoding="utf-8")
+    (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
+    assert warning.endswith(named)
+
+
+@pytest.mark.parametrize("name", ["TFRecordInputPipeline", "ImageCaptioningInputPipeline"])
+def test_records_need_prepared_data_beside_them(tmp_path: Path, name: str) -> None:
+    config = f"input_pipeline_train: {{class: {name}, params: {{files: [x]}}}}"
+    with pytest.raises(OptionError, match=f"input_pipeline_train: {name} is not read here: .*-data"):
+        implied(config, tmp_path)
+    (warning,) = implied_flags({"config_paths": (str(tmp_path / "c.yml"),), "data": "demo"}).warnings
+    assert warning.endswith("input_pipeline_train")
+
+
+def test_several_files_do_not_matter_beside_prepared_data(tmp_path: Path) -> None:
+    config = TEXTS.replace("[a.src]", "[a.src, b.src]")
+    assert implied(config, tmp_path, data="demo") == {}
+    with pytest.raises(OptionError, match="join several into one"):
+        implied(config, tmp_path)
+
+
 @pytest.mark.parametrize("flag", describing_flags())
 def test_flags_that_describe_a_lua_model_are_refused(flag: str) -> None:
     with pytest.raises(OptionError, match=f"^-{flag}: the class of -model"):
@@ -135,6 +174,7 @@ def test_which_flags_describe_a_model() -> None:
         ("model_params: {embedding.dim: 3}", "name it with -model"),
         ("model: BasicSeq2Seq\nmodel_params: {embedding: 3}", "no parameter 'embedding'"),
         ("metrics: 3", "metrics must be a list"),
+        ("input_pipeline_train: {class: ParalellText}", "class 'ParalellText' is not known"),
         ("metrics: [3]", "each entry names its `class`"),
         ("input_pipeline_train: 3", "each entry names its `class`"),
         ("input_pipeline_train: {class: ParallelTextInputPipeline, params: 3}", "params must hold names"),
@@ -144,7 +184,7 @@ def test_which_flags_describe_a_model() -> None:
         ),
         (
             "input_pipeline_train: {class: ParallelTextInputPipeline, params: {file: x}}",
-            "unknown parameter 'file'",
+            "unknown parameter 'file'; did you mean source_files",
         ),
     ],
 )
