@@ -96,7 +96,8 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
         values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    return Implied(not_given | model_flags, tuple(warnings))
+    idle = {"config_paths", *(describing_flags() if name else ()), *(["end_epoch"] if steps else ())}
+    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle))
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
@@ -152,7 +153,7 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
         if config.get(setting) is None:
             continue
         name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
-        if any(flag in given for flag in _TEXT_FLAGS):
+        if any(given.get(flag) for flag in _TEXT_FLAGS):
             ignored.append(setting)
         elif name == "ParallelTextInputPipeline":
             files, odd = _parallel_texts(config[setting], setting)
@@ -211,7 +212,7 @@ def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, A
     search (`restarted_google_options`).
     """
     parameters = model.parameters
-    has_texts = "train_src" in given or "train_dir" in given
+    has_texts = bool(given.get("train_src") or given.get("train_dir"))
     words = {"src_vocab": parameters.get("vocab_source"), "tgt_vocab": parameters["vocab_target"]}
     flags: dict[str, Any] = {flag: file for flag, file in words.items() if file and has_texts}
     if given.get("train_from"):

@@ -1,8 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onmt.commandline.parser import parse
+from onmt.commands import train
 from onmt.errors import OptionError
 from onmt.models.google_settings import from_text
 from onmt.training.google_flags import describing_flags, implied_flags
@@ -84,6 +87,22 @@ def test_pipelines_name_the_texts(tmp_path: Path) -> None:
     assert min(found["src_seq_length"], found["tgt_seq_length"]) > 10**6  # they are cut, not left out
     prepared = implied(TEXTS, tmp_path, model="BasicSeq2Seq", model_params=params, data="demo")
     assert not prepared.keys() & {*names, "src_vocab", "src_seq_length"}
+
+
+@pytest.mark.parametrize(
+    "texts", [["-data", "DATA"], ["-train_src", "SRC", "-train_tgt", "SRC", "-src_seq_length", "50"]]
+)
+def test_what_save_config_writes_config_reads(tiny_data: str, tmp_path: Path, texts: list[str]) -> None:
+    places = {"DATA": tiny_data, "SRC": str(tmp_path / "a.src")}
+    (tmp_path / "a.src").write_text("a\n", encoding="utf-8")
+    (tmp_path / "c.yml").write_text("batch_size: 4\nmodel_params: {embedding.dim: 8}\n", encoding="utf-8")
+    saved = str(tmp_path / "saved")
+    argv = [places.get(word, word) for word in texts]
+    argv += ["-model", "AttentionSeq2Seq", "-model_params", "embedding.init_scale: 0.1", "-train_steps", "3"]
+    argv += ["-config_paths", str(tmp_path / "c.yml"), "-save_model", str(tmp_path / "m"), "-beam_size", "5"]
+    first = parse(train.SCRIPT, [*argv, "-save_config", saved]).options
+    assert first.max_batch_size == 4
+    assert parse(train.SCRIPT, ["-config", saved]).options == replace(first, config_paths=())
 
 
 def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
@@ -183,8 +202,8 @@ def test_which_flags_describe_a_model() -> None:
             "source_files must be a list of one file",
         ),
         (
-            "input_pipeline_train: {class: ParallelTextInputPipeline, params: {file: x}}",
-            "unknown parameter 'file'; did you mean source_files",
+            "input_pipeline_train: {class: ParallelTextInputPipeline, params: {source_file: x}}",
+            "unknown parameter 'source_file'; did you mean source_files",
         ),
     ],
 )
