@@ -216,7 +216,7 @@ class TranslateOptions(
         if self.plot_attention == "-":
             raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
         refuse_overwriting(
-            (self.output, self.save_attention, self.save_beam_to),
+            (self.output, self.save_attention, self.save_beam_to, self.plot_attention),
             (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict),
         )
 

@@ -259,9 +259,12 @@ def test_nothing_to_translate_makes_empty_arrays(work):
 def test_pictures_of_attention(work, capfd):
     pytest.importorskip("matplotlib")
     argv = [*TRANSLATE, "-output", "out", "-n_best", "2", "-plot_attention", "plots"]
-    assert translate.main(argv) == 0
-    assert sorted(path.name for path in (work / "plots").iterdir()) == ["00000.png", "00002.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (work / "plots").iterdir())
+    for _ in range(2):  # the second time the folder is there, with the pictures
+        assert translate.main([*argv, "-save_attention", "plots/scores.npz"]) == 0
+        pictures = sorted((work / "plots").glob("*.png"))
+        assert [path.name for path in pictures] == ["00000.png", "00002.png"]
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+        assert len(loaded(work / "plots" / "scores.npz")) == 5
     (work / "ark").write_text("u1 [\n 1 2\n 3 4 ]\n")
     argv = ["-model", "vectors.pt", "-src", "ark", "-output", "out", "-plot_attention", "vectors"]
     assert translate.main(argv) == 0
@@ -334,6 +337,9 @@ def test_hooks_take_over_text_processing(work, capsys):
         (["-model", "none.pt", "-src", "src"], 2, "there is no 'none.pt'"),
         ([*TRANSLATE, "-lm_model", "tagger.pt"], 2, "this is a seqtagger model, not a language model"),
         ([*TRANSLATE, "-output", "no/where"], 1, "no/where: cannot write"),
+        ([*TRANSLATE, "-save_beam_to", "no/where"], 1, "no/where: cannot write"),
+        ([*TRANSLATE, "-save_beam_to", "no/where.npz"], 1, "no/where.npz: cannot write"),
+        ([*TRANSLATE, "-save_attention", "folder.npz"], 1, "folder.npz: cannot write: it is a folder"),
         (["-model", "words.pt", "-src", "bad"], 1, "bad, line 2, byte offset 2: not valid UTF-8"),
         (["-model", "words.pt", "-src", "labels"], 1, "labels, line 1: 1 features per word"),
         ([*TRANSLATE, "-gpuid", "99"], 2, "-gpuid 99"),
@@ -343,8 +349,10 @@ def test_failures_take_one_line(argv, code, message, work, capsys):
     (work / "short").write_text("x\n")
     (work / "bad").write_bytes(b"a\nb \xff\n")
     (work / "labels").write_text("a￨F\n")
+    (work / "folder.npz").mkdir()
     given = argv if "-output" in argv else [*argv, "-output", "out"]
     assert translate.main(given) == code
+    assert not (work / "out").exists()
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -30,6 +30,7 @@ GIVEN = ["-model", "m.pt", "-src", "src"]
         (["-tgt", "tgt", "-dump_input_encoding"], "-dump_input_encoding scores nothing"),
         (["-plot_attention", "p", "-dump_input_encoding"], "has no attention to draw"),
         (["-plot_attention", "-"], "name a folder"),
+        (["-plot_attention", "p", "-save_attention", "p"], "cannot be the file of two results"),
         (["-save_beam_to", "a.npz", "-save_attention", "a.npz"], "cannot be the file of two results"),
     ],
 )
