@@ -1,6 +1,7 @@
 """Models of google/seq2seq's classes go wherever those of OpenNMT Lua's flags go."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,20 @@ def test_arrays_of_the_search_lead_to_the_translations(folder: Path, tmp_path: P
             score = beams["scores"][sentence, steps - 1, 0]
             assert score == pytest.approx(total / ((5 + length) / 6) ** 0.6, rel=1e-12)
             assert score == beams["scores"][sentence, steps - 1].max()
+
+
+def test_the_page_reads_a_translation_from_the_arrays(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = translation(model(folder, 2), folder, tmp_path / "out", "-save_beam_to", "beams.npz")
+    page = (Path(__file__).parents[2] / "docs" / "google-seq2seq.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    capsys.readouterr()
+    exec(program, {})
+    words = capsys.readouterr().out.split()
+    assert words[-1] == "</s>"
+    assert [word for word in words if word != "</s>"] == lines[0].split() != []
 
 
 def test_released_and_averaged_models_translate(folder: Path, tmp_path: Path) -> None:
