@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onmt.errors import OptionError
 from onmt.models.build import build_model
@@ -16,6 +18,7 @@ from onmt.models.google_cells import stack_of
 from onmt.models.google_parameters import CELLS
 from onmt.models.lua import DataSizes
 from onmt.models.spec import ModelSpec, StackSpec
+from onmt.modules.rnn import RecurrentStack
 
 ROWS: list[tuple[str, str, Any, Any, str, Any]] = [
     *((name, "num_units", 128, 9, "hidden_size", 9) for name in CELLS),
@@ -134,6 +137,40 @@ def test_block_cells_are_the_plain_ones(name: str, other: str) -> None:
 
 def test_a_block_cell_with_peepholes_is_an_lstm_with_peepholes() -> None:
     assert stack("LSTMBlockCell", {"use_peephole": True}) == stack("LSTMCell", {"use_peepholes": True})
+
+
+ARGUMENTS = sorted({argument for params in CELLS.values() for argument in params} | {"reuse", "units"})
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 6)
+    | st.sampled_from([0.0, -0.5, 0.5, 1e300, "tf.tanh", "relu", "", "false"])
+)
+
+
+@given(
+    st.sampled_from([*CELLS, "MultiRNNCell", "tf.GRUCell", ""]),
+    st.dictionaries(st.sampled_from(ARGUMENTS), VALUES, max_size=3),
+    st.sampled_from(["add", "mean", "concat"]),
+    st.integers(0, 2),
+)
+def test_any_arguments(name: str, params: dict[str, Any], combiner: str, layers: int) -> None:
+    refused = None
+    block = {"num_layers": layers, "residual_connections": True, "residual_combiner": combiner}
+    try:
+        spec = stack(name, {"num_units": 3, **params}, **block)
+        built = RecurrentStack(spec, 5).eval()
+        for parameter in built.parameters():
+            torch.nn.init.constant_(parameter, 0.1)
+        states = built.zero_states(2)
+        output, following = built.step(torch.ones(2, 5), states, None)
+        assert tuple(state.shape[1] for state in states) == spec.state_widths
+        assert [state.shape for state in following] == [state.shape for state in states]
+        assert output.shape == (2, spec.output_size(5))
+        assert torch.isfinite(output).all()
+    except OptionError as error:
+        refused = str(error)
+    assert refused is None or ("\n" not in refused and refused.startswith("rnn_cell"))
 
 
 PROJECTED = {"num_units": 6, "num_proj": 4}
