@@ -54,7 +54,11 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     options = instances.replace(chosen(), {flag: entry.value for flag, entry in given.items()})
     instances.check(options)
     if save_config:
-        current = [option for option in declared if option.info.deprecated is None]
+        current = [
+            option
+            for option in declared
+            if option.info.deprecated is None and option.flag not in implied.idle
+        ]
         write_config(save_config, [(option, instances.value_of(options, option)) for option in current])
     return Parsed(options, frozenset(given), notices, (*warnings, *implied.warnings))
 

@@ -9,10 +9,14 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Implied:
-    """What given flags say about others: their values by flag, and lines for standard error."""
+    """What given flags say about others: their values by flag, and lines for standard error.
+
+    idle: flags that mean nothing beside them; `-save_config` leaves them out.
+    """
 
     values: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    idle: frozenset[str] = frozenset()
 
 
 def _never(options: Any) -> bool:

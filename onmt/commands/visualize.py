@@ -14,6 +14,7 @@ from onmt.commandline.validators import (
     not_empty,
 )
 from onmt.data.files import replacing
+from onmt.decoding.array_files import holds_arrays
 from onmt.decoding.image_page import STYLE, image_section
 from onmt.decoding.visualize import page, read_attention, read_beams
 from onmt.errors import DataError, OptionError
@@ -25,13 +26,15 @@ class PageOptions:
     """Page"""
 
     attention: str = option(
-        "", "File that translate.py wrote as -save_attention.", valid=existing_file_or_empty
+        "", "File that translate.py wrote as -save_attention, text or .npz.", valid=existing_file_or_empty
     )
-    beam: str = option("", "File that translate.py wrote as -save_beam_to.", valid=existing_file_or_empty)
+    beam: str = option(
+        "", "File that translate.py wrote as -save_beam_to, JSON or .npz.", valid=existing_file_or_empty
+    )
     sentences: tuple[int, ...] = option(
         (),
-        "Numbers of the sentences to show, from 1; all by default. In a -beam file empty lines of the source "
-        "do not count.",
+        "Numbers of the sentences to show, from 1; all by default. In a -beam file of JSON, empty lines of "
+        "the source do not count; in an -attention file of arrays, the lines of the output do.",
         valid=at_least(1),
     )
     images: str = option(
@@ -56,6 +59,10 @@ class PageOptions:
             raise OptionError("-grid must be two numbers: rows and columns")
         if self.grid and not self.images:
             raise OptionError("-grid is about images: name their folder with -images")
+        if self.images and holds_arrays(self.attention):
+            raise OptionError(
+                "-images needs the images' names: give -attention a file of text, not of arrays"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,15 +91,18 @@ class _Search:
             scores = self._scorer.step(tokens)
             self._beam = self._beam.attended(scores.attention)
             chosen = self._extend(scores.log_probs, step)
-            done = self._retire(chosen, step)
+            ranks = self._ranks(chosen, step)
+            done = self._retire(chosen, ranks, step)
             self._traces.append(
                 Trace(
-                    self._alive,
-                    chosen.tokens,
-                    chosen.parents,
-                    self._beam.scores,
-                    scores.features,
-                    scores.attention,
+                    sentences=self._alive,
+                    tokens=chosen.tokens,
+                    parents=chosen.parents,
+                    totals=chosen.totals,
+                    scores=self._beam.scores,
+                    ranks=ranks,
+                    features=scores.features,
+                    attention=scores.attention,
                 )
             )
             living = (~done).nonzero().squeeze(1)  # the one place where the host waits for the device
@@ -135,13 +138,10 @@ class _Search:
         self._beam = self._beam.extended(chosen)
         return chosen
 
-    def _retire(self, chosen: Candidates, step: int) -> Tensor:
-        """Note each sentence's best endings so far; which sentences are done, B."""
+    def _retire(self, chosen: Candidates, ranks: Tensor, step: int) -> Tensor:
+        """Note each sentence's best endings so far; which sentences are done, B. ranks: B K, after `step`."""
         beam, last = self._beam, step > self._settings.max_length
-        ranks = self._ranking.hypotheses(beam, step)
         ended = (beam.ended if self._stays else chosen.tokens == EOS) | last
-        if last and self._grid is not None:
-            ranks = self._without_unsatisfied(ranks, self._grid.satisfied(chosen))
         best, done = merge(self._stored, ranks, ended, step)
         if self._stays:
             done = ended.all(dim=1)
@@ -150,6 +150,13 @@ class _Search:
             self._beam = beam.without(ended)
         self._endings.overwrite(self._alive, best)
         return done | torch.isinf(beam.scores).all(dim=1)  # dead slots lead nowhere: no need to go on
+
+    def _ranks(self, chosen: Candidates, step: int) -> Tensor:
+        """With what the hypotheses compete after `step`, B K."""
+        ranks = self._ranking.hypotheses(self._beam, step)
+        if step > self._settings.max_length and self._grid is not None:
+            return self._without_unsatisfied(ranks, self._grid.satisfied(chosen))
+        return ranks
 
     def _without_unsatisfied(self, ranks: Tensor, satisfied: Tensor) -> Tensor:
         """Ranks, B K, of hypotheses that the length limit ends: those that lack a constraint count only where

@@ -1,6 +1,7 @@
 """Finished hypotheses: when a sentence is done, and how paths are read back from the steps of a search."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,15 +79,18 @@ def merge(stored: Endings, live: Tensor, ended: Tensor, step: int) -> tuple[Endi
 class Trace:
     """What one step leaves behind for the B sentences that were alive in it.
 
-    sentences: B, their numbers; tokens, parents: B K; scores: B K float64, sums after the step, -inf where
-    the slot was emptied; features: R F-1 and attention: R S of the rows *before* the step chose among their
-    continuations.
+    sentences: B, their numbers; tokens, parents: B K; totals: B K float64, sums of log-probabilities, -inf in
+    dead slots; scores: as totals, but -inf also where a hypothesis ended and left the beam; ranks: B K
+    float64, the totals normalised, with which hypotheses compete; features: R F-1 and attention: R S of the
+    rows *before* the step chose among their continuations.
     """
 
     sentences: Tensor
     tokens: Tensor
     parents: Tensor
+    totals: Tensor
     scores: Tensor
+    ranks: Tensor
     features: Tensor
     attention: Tensor | None
 
@@ -177,30 +181,29 @@ def _path(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
-    """The whole search of one sentence but its last step: K tokens, parents and sums of log-probabilities per
-    step.
-    """
+    """The whole search of one sentence, T steps of K slots: the fields of `Trace`, each T K."""
 
-    tokens: list[list[int]]
-    parents: list[list[int]]
-    scores: list[list[float]]
+    tokens: npt.NDArray[np.int64]
+    parents: npt.NDArray[np.int64]
+    totals: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    ranks: npt.NDArray[np.float64]
+
+    @property
+    def alive(self) -> npt.NDArray[np.bool_]:
+        """Where a slot holds a hypothesis, T K."""
+        return ~np.isneginf(self.totals)
 
 
 def histories(traces: list[Trace], sentences: int) -> list[History]:
     """What the search did for each sentence."""
-    found = [History([], [], []) for _ in range(sentences)]
+    found: list[list[list[npt.NDArray[Any]]]] = [[[], [], [], [], []] for _ in range(sentences)]
     for trace in traces:
-        steps = zip(
-            trace.sentences.tolist(),
-            trace.tokens.tolist(),
-            trace.parents.tolist(),
-            trace.scores.tolist(),
-            strict=True,
-        )
-        for sentence, tokens, parents, scores in steps:
-            found[sentence].tokens.append(tokens)
-            found[sentence].parents.append(parents)
-            found[sentence].scores.append(scores)
-    return [History(one.tokens[:-1], one.parents[:-1], one.scores[:-1]) for one in found]
+        fields = (trace.tokens, trace.parents, trace.totals, trace.scores, trace.ranks)
+        arrays = [field.cpu().numpy() for field in fields]
+        for place, sentence in enumerate(trace.sentences.tolist()):
+            for steps, array in zip(found[sentence], arrays, strict=True):
+                steps.append(array[place])
+    return [History(*map(np.stack, fields_of_sentence)) for fields_of_sentence in found]

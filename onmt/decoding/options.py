@@ -100,7 +100,11 @@ class TranslatorOptions:
     dump_input_encoding: bool = option(
         False, "Write a vector per sentence, the encoder's last state, instead of translating."
     )
-    save_beam_to: str = option("", "JSON file for all hypotheses that the search looked at.")
+    save_beam_to: str = option(
+        "",
+        "File for all hypotheses that the search looked at, as JSON; a name ending in .npz gets numpy "
+        "arrays.",
+    )
 
     def check(self) -> None:
         """Refuse what would otherwise be ignored or fail later."""
@@ -140,7 +144,16 @@ class TranslateDataOptions:
         "File for the translations, -n_best lines per sentence; `-` writes standard output.",
         valid=not_empty,
     )
-    save_attention: str = option("", "File for the attention weights of every translation.")
+    save_attention: str = option(
+        "",
+        "File for the attention weights of every translation; a name ending in .npz gets a numpy array for "
+        "each of them instead of text.",
+    )
+    plot_attention: str = option(
+        "",
+        "Folder for a picture of each sentence's attention in its best translation, 00000.png the first. "
+        "Needs matplotlib.",
+    )
     batch_size: int = option(30, "Sentences to translate at a time.", valid=at_least(1))
     idx_files: bool = option(
         False,
@@ -198,6 +211,10 @@ class TranslateOptions(
             )
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
+        if self.dump_input_encoding and self.plot_attention:
+            raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
+        if self.plot_attention == "-":
+            raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
         refuse_overwriting(
             (self.output, self.save_attention, self.save_beam_to),
             (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict),

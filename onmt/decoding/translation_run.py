@@ -7,18 +7,12 @@ from tqdm import tqdm
 
 from onmt.constants import UNK_WORD
 from onmt.data.images import beside, read_image
-from onmt.decoding.hypotheses import History
-from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
+from onmt.decoding.inputs import Input, read_inputs, require_same_length, windows
 from onmt.decoding.model_search import with_search_of
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.output import (
-    attention_block,
-    beam_json,
-    encoding_line,
-    hypothesis_tokens,
-    reference_text,
-    source_text,
-)
+from onmt.decoding.output import hypothesis_tokens, reference_text, source_text
+from onmt.decoding.plots import require_matplotlib
+from onmt.decoding.results import Results
 from onmt.decoding.sentences import Picture, Reference, Source, placed
 from onmt.decoding.summary import Coverage, Scores, Timer
 from onmt.decoding.translator import Hypothesis, Translation, Translator
@@ -42,6 +36,8 @@ class TranslationRun:
 
     def __init__(self, options: TranslateOptions, given: Set[str], logger: Logger) -> None:
         """`given`: the flags that the user set."""
+        if options.plot_attention:
+            require_matplotlib()
         self._options = options
         self._given = given
         self._logger = logger
@@ -56,7 +52,6 @@ class TranslationRun:
         self._sources, self._targets = Coverage(), Coverage()
         self._predicted, self._gold = Scores(), Scores()
         self._timer = Timer()
-        self._past: list[History] = []
 
     def run(self) -> None:
         """Translate everything."""
@@ -71,22 +66,18 @@ class TranslationRun:
             require_same_length(options.src, options.tgt)
         inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)
         with (
-            ResultFile(options.output) as output,
-            ResultFile(options.save_attention) as attention,
+            Results(options, self._translator) as results,
             tqdm(unit="sentence", disable=None, leave=False) as bar,
         ):
             for window in windows(inputs, size):
                 sources = [self._source(one) for one in window]
                 if options.dump_input_encoding:
-                    self._encode(window, sources, output, bar.update)
+                    self._encode(window, sources, results, bar.update)
                 else:
-                    self._translate(window, sources, output, attention, bar.update)
-                output.flush()
-                attention.flush()
+                    self._translate(window, sources, results, bar.update)
+                results.flush()
+            results.finish()
         self._log_summary()
-        if options.save_beam_to:
-            with ResultFile(options.save_beam_to) as file:
-                file.write(beam_json(self._past, self._translator.target_vocabulary))
 
     def _load(self) -> Translator:
         options, logger = self._options, self._logger
@@ -136,8 +127,7 @@ class TranslationRun:
         self,
         window: Sequence[Input],
         sources: Sequence[Source],
-        output: ResultFile,
-        attention: ResultFile,
+        results: Results,
         progress: Callable[[int], object],
     ) -> None:
         references = [self._reference(one) for one in window] if self._options.tgt else None
@@ -145,33 +135,33 @@ class TranslationRun:
             translations = self._translator.translate(sources, self._options.batch_size, references, progress)
         for place, translation in enumerate(translations):
             source = sources[place]
-            if self._begin(window[place], source, output):
+            if self._begin(window[place], source, results):
                 if references is not None:
                     self._report_gold(references[place], translation)
-                self._report(source, translation, output, attention)
+                self._report(source, translation, results)
             self._logger.info("")
 
     def _encode(
         self,
         window: Sequence[Input],
         sources: Sequence[Source],
-        output: ResultFile,
+        results: Results,
         progress: Callable[[int], object],
     ) -> None:
         with self._timer.running():
             encodings = self._translator.encode(sources, self._options.batch_size, progress)
         for one, source, encoding in zip(window, sources, encodings, strict=True):
-            if self._begin(one, source, output) and encoding is not None:
+            if self._begin(one, source, results) and encoding is not None:
                 self._sources.add(len(source), self._translator.unknown_words(source))
-                output.write(encoding_line(self._count, encoding) + "\n")
+                results.encoding(self._count, encoding)
             self._logger.info("")
 
-    def _begin(self, one: Input, source: Source, output: ResultFile) -> bool:
+    def _begin(self, one: Input, source: Source, results: Results) -> bool:
         """Log the next source; False, with an empty line written, if there is nothing in it."""
         self._count += 1
         if len(source) == 0:
             self._logger.warning(f"Line {self._count} is empty.")
-            output.write("\n")
+            results.empty()
             return False
         if source.picture is not None:
             self._logger.info(f"IMG {self._count}: {source.picture.name}")
@@ -187,25 +177,19 @@ class TranslationRun:
         self._logger.info(f"GOLD SCORE: {translation.gold_score:.2f}")
         self._gold.add(translation.gold_score, len(reference.words))
 
-    def _report(
-        self, source: Source, translation: Translation, output: ResultFile, attention: ResultFile
-    ) -> None:
+    def _report(self, source: Source, translation: Translation, results: Results) -> None:
         """Write and log the translations of one source."""
         best, several = translation.hypotheses[0], len(translation.hypotheses) > 1
         if not self._translator.reads_vectors:
             self._sources.add(len(source), self._translator.unknown_words(source))
         self._targets.add(len(best.words), best.words.count(UNK_WORD))
         self._predicted.add(best.score, len(best.words))
-        if translation.history is not None:
-            self._past.append(translation.history)
+        texts = [self._text(hypothesis) for hypothesis in translation.hypotheses]
+        results.translation(self._count, source, translation, texts)
         if several:
             self._logger.info("")
             self._logger.info("BEST HYP:")
-        for hypothesis in translation.hypotheses:
-            text = self._text(hypothesis)
-            output.write(text + "\n")
-            if self._options.save_attention:
-                attention.write(attention_block(self._count, text, hypothesis, source))
+        for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             if several:
                 self._logger.info(f"[{hypothesis.score:.2f}] {text}")
             else:

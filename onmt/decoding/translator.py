@@ -41,6 +41,8 @@ from onmt.errors import OptionError
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
+from onmt.models.spec import InceptionEncoderSpec
+from onmt.modules.encoders.inception_layout import grid_at
 from onmt.modules.encoding import Encoding, padding_mask
 
 
@@ -114,6 +116,19 @@ class Translator:
     def image_size(self) -> ImageSize | None:
         """Sources are images of this size, not words."""
         return self._vocabularies.src_image_size
+
+    @property
+    def image_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the grid over which attention to an image is."""
+        size, encoder = self.image_size, self._model.spec.encoder
+        if size is None or not isinstance(encoder, InceptionEncoderSpec):
+            return None
+        return grid_at(encoder.endpoint, size.height, size.width)
+
+    @property
+    def attends(self) -> bool:
+        """Translations come with attention."""
+        return _attends(self._model)
 
     @property
     def target_vocabulary(self) -> Vocabulary:
@@ -261,14 +276,18 @@ def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
 
 def _check_source_words(options: TranslatorOptions, model: Seq2Seq) -> None:
     """Raise OptionError for what needs source words, or attention, that the model does not have."""
-    assert model.spec.decoder is not None
-    if options.replaces_unknown_words and model.spec.decoder.attention.score in ("last", "none"):
+    if options.replaces_unknown_words and not _attends(model):
         raise OptionError("-replace_unk needs a model with attention; this one has none")
     constrained = options.lexical_constraints or options.placeholder_constraints
     if (options.replaces_unknown_words or constrained) and model.spec.source.kind != "embeddings":
         raise OptionError(
             "-replace_unk and constraints need source words, but this model does not read words"
         )
+
+
+def _attends(model: Seq2Seq) -> bool:
+    assert model.spec.decoder is not None
+    return model.spec.decoder.attention.score not in ("last", "none")
 
 
 def _attended(encoding: Encoding, src_lengths: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ The page holds all it needs: no script, no font and no picture is fetched from e
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from html import escape
 from itertools import count
 from typing import Final
 
+import numpy as np
+
+from onmt.decoding.array_files import holds_arrays, reading_arrays
 from onmt.errors import DataError
 from onmt.text.lines import read_text_lines
 
@@ -38,12 +42,15 @@ svg .kept { stroke: #c33; stroke-width: 2; }
 
 @dataclass(frozen=True)
 class AttentionTable:
-    """One hypothesis of a `-save_attention` file: weights per target word (rows) and source position."""
+    """One hypothesis of a `-save_attention` file: weights per target word (rows) and source position.
+
+    Arrays come without words and score; `number` is then that of the line in the output.
+    """
 
     number: int
     target: list[str]
     source: list[str]
-    score: float
+    score: float | None
     weights: list[list[float]]
 
 
@@ -58,6 +65,8 @@ class BeamTree:
 
 def read_attention(path: str) -> list[AttentionTable]:
     """The hypotheses of a `-save_attention` file. Raises DataError naming the line that does not fit."""
+    if holds_arrays(path):
+        return _read_attention_arrays(path)
     tables = []
     lines = zip(count(1), read_text_lines(path))
     for line_number, line in lines:
@@ -83,6 +92,8 @@ def read_attention(path: str) -> list[AttentionTable]:
 
 def read_beams(path: str) -> list[BeamTree]:
     """The sentences of a `-save_beam_to` file. Raises DataError if it is none."""
+    if holds_arrays(path):
+        return _read_beam_arrays(path)
     try:
         content = json.loads("\n".join(read_text_lines(path)))
         trees = [
@@ -95,6 +106,40 @@ def read_beams(path: str) -> list[BeamTree]:
             _check_tree(tree)
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{path}: not a file of -save_beam_to") from error
+    return trees
+
+
+def _read_attention_arrays(path: str) -> list[AttentionTable]:
+    with reading_arrays(path, "-save_attention") as arrays:
+        names = [f"arr_{line}" for line in range(len(arrays.names))]
+        found = [arrays.read(name, "f", 2).tolist() for name in names]
+    return [AttentionTable(line, [], [], None, weights) for line, weights in enumerate(found, start=1)]
+
+
+def _read_beam_arrays(path: str) -> list[BeamTree]:
+    with reading_arrays(path, "-save_beam_to") as arrays:
+        ids, parents, scores = (
+            arrays.read(name, kind, 3)
+            for name, kind in (("predicted_ids", "i"), ("beam_parent_ids", "i"), ("scores", "f"))
+        )
+        words = np.append(arrays.read("target_words", "U", 1), "")  # -1, a dead slot, has no word
+        steps = arrays.read("steps", "i", 1)
+        if not (ids.shape == parents.shape == scores.shape and len(ids) == len(steps)):
+            raise ValueError("shapes")
+        if (ids < -1).any() or (ids >= len(words) - 1).any():
+            raise ValueError("ids")
+        if (steps < 0).any() or (steps > ids.shape[1]).any():
+            raise ValueError("steps")
+        trees = []
+        for place, count in enumerate(steps):
+            shown = scores[place, :count].tolist()
+            tree = BeamTree(
+                words[ids[place, :count]].tolist(),
+                parents[place, :count].clip(min=0).tolist(),
+                [[None if math.isnan(score) else score for score in step] for step in shown],
+            )
+            _check_tree(tree)
+            trees.append(tree)
     return trees
 
 
@@ -139,6 +184,8 @@ def _check_tree(tree: BeamTree) -> None:
 
 def section_title(table: AttentionTable) -> str:
     """The sentence's number, the hypothesis and its score."""
+    if table.score is None:
+        return f"<h2>Line {table.number}</h2>"
     return f"<h2>Sentence {table.number}</h2>\n<p>{escape(' '.join(table.target))} ({table.score:.4f})</p>"
 
 

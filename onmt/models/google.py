@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from onmt.commandline.suggestions import did_you_mean
+from onmt.constants import SPECIAL_WORDS
 from onmt.errors import OptionError
 from onmt.models.google_cells import activation_of, check_passed_on, stack_of
 from onmt.models.google_parameters import (
@@ -127,12 +128,22 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
             embedding_gradient_clip=p["optimizer.clip_embed_gradients"],
             source_end_symbol=not reads_images(model),
             source_reverse=p.get("source.reverse", False),
-            source_limit=p.get("source.max_seq_len", 0),
+            source_limit=_source_limit(model),
             target_limit=p["target.max_seq_len"],
             finished="stay",
             length_penalty="words",
         ),
     )
+
+
+def check_parts(model: GoogleModel) -> None:
+    """Raise OptionError for whatever is wrong with the model before any data is read."""
+    words = (len(SPECIAL_WORDS) + 1,)
+    if reads_images(model):
+        image = (model.encoder[1]["resize_height"], model.encoder[1]["resize_width"])
+        spec_of(model, DataSizes(src=(), tgt=words, src_image_size=image))
+    else:
+        spec_of(model, DataSizes(src=words, tgt=words))
 
 
 def reads_images(model: GoogleModel) -> bool:
@@ -145,6 +156,13 @@ def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
         return EmbeddingSpec(tables=(TableSpec(size=sizes.src[0], dim=model.parameters["embedding.dim"]),))
     height, width = sizes.src_image_size
     return ImageSpec(height=height, width=width)
+
+
+def _source_limit(model: GoogleModel) -> int:
+    """The longest source, end symbol counted: an encoder has codes for so many positions only. 0: any."""
+    limit: int = model.parameters.get("source.max_seq_len", 0)
+    positions = _positions(model.encoder[1]) if "position_embeddings.enable" in model.encoder[1] else None
+    return limit if positions is None else min(limit, positions.count)
 
 
 def _check_source(model: GoogleModel, sizes: DataSizes) -> None:

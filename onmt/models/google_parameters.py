@@ -165,9 +165,15 @@ BRIDGES: Final[Mapping[str, Parameters]] = {
     "InitialStateBridge": {"bridge_input": "final_state", "activation_fn": "tensorflow.identity"},
 }
 
-_LARGEST: Final = 2**63 - 1  # what fits into a tensor's size, and into a float
-
+_BLOCKS: Final = {
+    "rnn_cell": set(RNN_CELL),
+    "cell_params": {name for cell in CELLS.values() for name in cell},
+}
 _PACKAGES: Final = ("seq2seq", "tensorflow", "tf")
+_LAYERS: Final = ("num_layers", "attention_cnn.layers", "output_cnn.layers")
+_MOST_LAYERS: Final = 1000
+_LARGEST_WHOLE: Final = 2**31 - 1
+_LARGEST: Final = 1e30  # single precision ends at 3.4e38, and results need room
 
 
 def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
@@ -182,10 +188,12 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
     result = dict(defaults)
     for name, value in given.items():
         if name not in defaults:
-            raise OptionError(f"{where} has no parameter '{name}'{did_you_mean(str(name), defaults, '')}")
+            raise OptionError(f"{where} has no parameter '{name}'{_advice(name, defaults)}")
         if value is not None:
             default = _OPTIONAL[name] if defaults[name] is None else defaults[name]
             result[name] = typed(default, value, f"{where}: {name}")
+            if name in _LAYERS and result[name] > _MOST_LAYERS:
+                raise OptionError(f"{where}: {name} must be at most {_MOST_LAYERS}, not {value}")
     return result
 
 
@@ -206,8 +214,9 @@ def typed(default: Any, value: Any, where: str) -> Any:
         fits, kind = isinstance(value, str), "a text"
     if not fits:
         raise OptionError(f"{where} must be {kind}, not {value!r}")
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        raise OptionError(f"{where} must not be larger than {_LARGEST}")
+    largest = _LARGEST if isinstance(default, float) else _LARGEST_WHOLE
+    if is_number and not -largest <= value <= largest:
+        raise OptionError(f"{where} must be {kind} between {-largest} and {largest}, not {value!r}")
     return float(value) if isinstance(default, float) else value
 
 
@@ -216,6 +225,26 @@ def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> N
     for name in given:
         if name in reasons:
             raise OptionError(f"{where}: {name} is not taken here: {reasons[name]}")
+
+
+def _advice(name: str, known: Parameters) -> str:
+    """What an unknown name may have meant: a parameter of a block beside it, one that it is the end of, or
+    the one that looks most like it.
+    """
+    for block, names in _BLOCKS.items():
+        if block in known and name in names:
+            return f"; it belongs into {block}"
+    longer = [other for other in known if other.endswith(f".{name}")]
+    if longer:
+        return f"; did you mean {longer[0]}?"
+    return did_you_mean(name, known, "") or _nearest(name, known)
+
+
+def _nearest(name: str, known: Parameters) -> str:
+    from difflib import get_close_matches  # only needed when something went wrong
+
+    near = get_close_matches(name, list(known), n=1, cutoff=0)
+    return f"; the nearest is {near[0]}" if near else "; there are none"
 
 
 def class_name(name: str, known: Mapping[str, Any], where: str) -> str:

@@ -55,12 +55,14 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
 
 def read_model_params(text: str) -> dict[str, Any]:
     """The parameters that `-model_params` gives, as YAML or in a file of that name."""
+    if os.path.isdir(text):
+        raise OptionError(f"-model_params {text} is a folder, not a file")
     if os.path.isfile(text):
         content, where = read_yaml_file(text, "model_params"), text
     else:
         content, where = read_yaml(text, "-model_params"), "-model_params"
     if isinstance(content, str):
-        raise OptionError(f"-model_params: there is no file '{content}', and as YAML it holds no names")
+        raise OptionError(f"-model_params: there is no file '{content[:80]}', and as YAML it holds no names")
     if content is None:
         return {}
     _check_mapping(content, where)

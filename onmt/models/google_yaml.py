@@ -9,6 +9,8 @@ from onmt.errors import OptionError
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _DEEPEST: Final = 50  # levels; no configuration needs them, and Python's stack ends at some hundreds
+_LONGEST_TEXT: Final = 4096  # characters: a path's most; messages tell names and values in full
+_LARGEST_WHOLE: Final = 2**63 - 1
 
 _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 """What PyYAML raises, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
@@ -75,21 +77,39 @@ def _loader() -> Any:
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
-    """The value, if it consists of what parameters are made of."""
-    if depth > _DEEPEST:
-        raise OptionError(f"{where}: more than {_DEEPEST} levels of names and values")
+    """The value, if it consists of what parameters are made of; `where` it stands leads messages."""
     if isinstance(value, dict):
-        for name in value:
-            if not isinstance(name, str):
-                raise OptionError(f"{where}: a name must be a text, not {name!r}")
-        return {name: _plain(part, where, depth + 1) for name, part in value.items()}
+        _check_depth(where, depth)
+        return {
+            _checked_name(name, where): _plain(part, f"{where}: {name}", depth + 1)
+            for name, part in value.items()
+        }
     if isinstance(value, list):
+        _check_depth(where, depth)
         return [_plain(part, where, depth + 1) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"{where}: {value} is not a finite number")
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        raise OptionError(f"{where}: a number of {value.bit_length()} bits is too large")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise OptionError(f"{where}: a text of {len(value)} characters is too long")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise OptionError(f"{where}: {value!r} is neither a number nor a text")
+
+
+def _check_depth(where: str, depth: int) -> None:
+    if depth > _DEEPEST:
+        first = where.partition(": ")[0]
+        raise OptionError(f"{first}: more than {_DEEPEST} levels of names and values")
+
+
+def _checked_name(name: Any, where: str) -> str:
+    if not isinstance(name, str):
+        raise OptionError(f"{where}: a name must be a text, not {str(name)[:80]}")
+    if len(name) > _LONGEST_TEXT:
+        raise OptionError(f"{where}: a name of {len(name)} characters is too long")
+    return name
 
 
 def _in_one_line(error: Any) -> str:

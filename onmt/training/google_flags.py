@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
+from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
-from onmt.models.google import GoogleModel, read_model
-from onmt.models.google_parameters import deep_merged, typed
+from onmt.models.google import GoogleModel, check_parts, read_model
+from onmt.models.google_parameters import class_name, deep_merged, typed
 from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
 from onmt.models.options import Seq2SeqModelOptions
+from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import OptimOptions
 from onmt.training.schedule import schedule_of
 from onmt.training.tensorflow_settings import optimizer_settings
@@ -33,6 +35,13 @@ _WITHOUT_EFFECT: Final = (
     "log_device_placement",
 )
 _METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
+_PIPELINES: Final[Mapping[str, str]] = {
+    "ParallelTextInputPipeline": "",
+    "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
+    "ImageCaptioningInputPipeline": "prepare the images with preprocess.py -data_type img and give -data",
+}
+"""Those of the original, and what to do instead of those that are not read."""
+
 _PIPELINE: Final[Mapping[str, Any]] = {
     "shuffle": True,
     "num_epochs": None,
@@ -41,8 +50,10 @@ _PIPELINE: Final[Mapping[str, Any]] = {
     "source_delimiter": " ",
     "target_delimiter": " ",
 }
-_STEPS_BETWEEN_EVALUATIONS: Final = 1000
-_ANY_LENGTH: Final = 2**31 - 1
+ANY_LENGTH: Final = 2**31 - 1
+"""What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
+
+LENGTH_FLAGS: Final = ("src_seq_length", "tgt_seq_length")
 _TEXT_FLAGS: Final = ("data", "train_src", "train_tgt", "train_dir")
 
 
@@ -81,16 +92,18 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
         values |= _flags_of_model(model, {**values, **given})
         ignored += _parameters_without_effect(model)
     steps = given.get("train_steps") or values.get("train_steps")
-    if steps and "continue" not in given:
-        values.setdefault("eval_every_n_steps", _STEPS_BETWEEN_EVALUATIONS)
+    if steps and not given.get("continue"):
+        values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    return Implied(not_given | model_flags, tuple(warnings))
+    idle = {"config_paths", *(describing_flags() if name else ()), *(["end_epoch"] if steps else ())}
+    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle))
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
-    """The model, its optimiser and its schedule all checked. Raises OptionError."""
+    """The model, its parts, its optimiser and its schedule all checked. Raises OptionError."""
     model = read_model(name, params)
+    check_parts(model)
     optimizer_settings(model.parameters)
     schedule_of(model.parameters)
     return model
@@ -128,12 +141,29 @@ def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tup
         ignored.append("schedule")
     metric, other_metrics = _metric(config.get("metrics", []))
     flags |= {"validation_metric": metric} if metric else {}
-    has_texts = any(flag in given for flag in _TEXT_FLAGS)
+    files, other_settings = _texts(config, given)
+    return flags | files, ignored + other_settings + other_metrics
+
+
+def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The files of the input pipelines by flag, unless the user names data, and what is not followed."""
+    flags: dict[str, Any] = {}
+    ignored: list[str] = []
     for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
-        files, odd = _pipeline(config.get(setting), setting)
-        flags |= {} if has_texts else {f"{split}_{side}": file for side, file in files.items()}
-        ignored += [setting] if files and has_texts else odd
-    return flags, ignored + other_metrics
+        if config.get(setting) is None:
+            continue
+        name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
+        if any(given.get(flag) for flag in _TEXT_FLAGS):
+            ignored.append(setting)
+        elif name == "ParallelTextInputPipeline":
+            files, odd = _parallel_texts(config[setting], setting)
+            flags |= {f"{split}_{side}": file for side, file in files.items()}
+            ignored += odd
+        elif split == "train":
+            raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
+        else:
+            ignored.append(setting)
+    return flags, ignored
 
 
 def _metric(metrics: Any) -> tuple[str | None, list[str]]:
@@ -145,30 +175,30 @@ def _metric(metrics: Any) -> tuple[str | None, list[str]]:
         name = _class_of(entry, "metrics")
         if chosen is None and name in _METRICS:
             chosen = _METRICS[name]
+            others += [f"metrics: {name}: {key}" for key, value in entry.items() if key != "class" and value]
         else:
             others.append(f"metrics: {name}")
     return chosen, others
 
 
-def _pipeline(setting: Any, where: str) -> tuple[dict[str, str], list[str]]:
+def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, str], list[str]]:
     """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
-    if setting is None:
-        return {}, []
-    if _class_of(setting, where) != "ParallelTextInputPipeline":
-        return {}, [where]
     params = setting.get("params") or {}
     if not isinstance(params, Mapping):
         raise OptionError(f"{where}: params must hold names and values, not {params!r}")
-    unknown = [name for name in params if name not in _PIPELINE]
-    if unknown:
-        raise OptionError(f"{where}: unknown parameter '{unknown[0]}'")
+    for name in params:
+        if name not in _PIPELINE:
+            raise OptionError(f"{where}: unknown parameter '{name}'{did_you_mean(name, _PIPELINE, '')}")
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
         named = params.get(name, [])
         if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
-            raise OptionError(f"{where}: {name} must be a list of one file, not {named!r}")
+            raise OptionError(
+                f"{where}: {name} must be a list of one file, not {named!r}; join several into one"
+            )
         files[side] = named[0]
-    odd = [
+    odd = [f"{where}: {name}" for name in setting if name not in ("class", "params")]
+    odd += [
         f"{where}: {name}"
         for name, value in params.items()
         if not name.endswith("_files") and value is not None and value != _PIPELINE[name]
@@ -177,25 +207,29 @@ def _pipeline(setting: Any, where: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation translates as the model's parameters say; texts are cut, not left out, where too long."""
+    """Texts are read with the model's words, and cut, not left out, where too long; validation translates as
+    the parameters say. On a restart the stored model, with all its parameters, says what is cut and how to
+    search (`restarted_google_options`).
+    """
     parameters = model.parameters
-    flags: dict[str, Any] = {
+    has_texts = bool(given.get("train_src") or given.get("train_dir"))
+    words = {"src_vocab": parameters.get("vocab_source"), "tgt_vocab": parameters["vocab_target"]}
+    flags: dict[str, Any] = {flag: file for flag, file in words.items() if file and has_texts}
+    if given.get("train_from"):
+        return flags
+    if has_texts:
+        flags |= dict.fromkeys(LENGTH_FLAGS, ANY_LENGTH)
+    return flags | {
         "beam_size": max(1, parameters["inference.beam_search.beam_width"]),
         "length_norm": parameters["inference.beam_search.length_penalty_weight"],
         "max_sent_length": model.max_decode_length,
     }
-    if "train_src" in given or "train_dir" in given:
-        flags |= {"src_seq_length": _ANY_LENGTH, "tgt_seq_length": _ANY_LENGTH}
-        for side, name in (("src", "vocab_source"), ("tgt", "vocab_target")):
-            if parameters.get(name):
-                flags[f"{side}_vocab"] = parameters[name]
-    return flags
 
 
 def _class_of(entry: Any, where: str) -> str:
     name = entry.get("class") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):
-        raise OptionError(f"{where}: each entry names its `class`, but this does not: {str(entry)[:80]!r}")
+        raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")
     return name.split(".")[-1]
 
 

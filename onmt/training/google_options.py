@@ -1,9 +1,13 @@
 """Options of google/seq2seq's dialect and of its clock, which counts steps. No torch here."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_file, existing_file_or_empty
+
+STEPS_BETWEEN_EVALUATIONS: Final = 1000
+"""`-eval_every_n_steps` with `-train_steps`, unless it is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from onmt.models.google import spec_of
 from onmt.models.google_settings import from_text, restarted_parameters, stored_google_model
 from onmt.models.spec import ModelSpec
 from onmt.training.data import TrainingData, data_sizes
-from onmt.training.google_flags import checked_model, refuse_describing_flags
+from onmt.training.google_flags import ANY_LENGTH, LENGTH_FLAGS, checked_model, refuse_describing_flags
 from onmt.training.options import AnyTrainOptions
 
 
@@ -48,8 +48,11 @@ def restarted_google_options(
     parameters, ignored = restarted_parameters(saved["model_params"], options.model_params)
     checked_model(options.model, from_text(parameters))
     warnings = [f"Cannot change {', '.join(ignored)} of the model. Ignoring."] if ignored else []
-    search = {flag: saved[flag] for flag in SEARCH_FLAGS if flag not in given}
-    return instances.replace(options, {**search, "model_params": parameters}), tuple(warnings)
+    kept = {flag: saved[flag] for flag in SEARCH_FLAGS}
+    if not options.data:
+        kept |= {flag: ANY_LENGTH if saved["data"] else saved[flag] for flag in LENGTH_FLAGS}
+    not_given = {flag: value for flag, value in kept.items() if flag not in given}
+    return instances.replace(options, {**not_given, "model_params": parameters}), tuple(warnings)
 
 
 def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:

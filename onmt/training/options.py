@@ -228,6 +228,11 @@ class TrainOptions(
             raise OptionError("-continue needs -train_from: the checkpoint to go on from")
         if self.update_vocab != "none" and not self.train_from:
             raise OptionError("-update_vocab needs -train_from: the model whose vocabularies change")
+        if not self.continue_:  # else the checkpoint may say more
+            self.check_steps_of_samples()
+
+    def check_steps_of_samples(self) -> None:
+        """Raise OptionError if steps are counted in passes that differ in length."""
         if (self.sample or self.gsample) and self.train_steps and not self.eval_every_n_steps:
             raise OptionError(
                 "-train_steps with samples needs -eval_every_n_steps: passes over them differ in length"

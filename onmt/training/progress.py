@@ -106,7 +106,7 @@ class Progress:
             self._warned = True
             self.logger.warning(
                 "The loss is not a number any more; start again with a smaller -learning_rate or "
-                "-max_grad_norm"
+                "-max_grad_norm (with -model, optimizer.learning_rate or optimizer.clip_gradients)"
             )
         if self._curves is not None:
             step = (self._epoch - 1) * self._iterations + iteration

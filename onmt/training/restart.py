@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from onmt.commandline import instances
 from onmt.commandline.schema import Kind, Option, declared_options
+from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import SaverOptions
 
 Options = TypeVar("Options", bound=SaverOptions)
@@ -72,6 +73,8 @@ def restart_options(
             values[flag] = value
     if continues and not wanted.keys() & {"train_steps", "end_epoch"}:
         values["train_steps"] = restored.get("train_steps", 0)
+    if not continues and wanted.get("train_steps") and "eval_every_n_steps" not in wanted:
+        values["eval_every_n_steps"] = STEPS_BETWEEN_EVALUATIONS
     restart.options = instances.replace(options, values)
     return restart
 

@@ -109,6 +109,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
     state = _stored_state(path, content, options.continue_)
     restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
     options, warnings = restarted_google_options(restart.options, path, spec, content["options"], given)
+    options.check_steps_of_samples()
     for warning in (*restart.warnings, *warnings):
         logger.warning(warning)
     return StoredRun(

@@ -50,7 +50,7 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
     given = parameters["optimizer.params"]
     refuse_named(given, _NO_PARAMETERS, "optimizer.params")
     params = merged(OPTIMIZER_PARAMS[name], given, "optimizer.params")
-    if name == "Momentum" and "momentum" not in given:
+    if name == "Momentum" and given.get("momentum") is None:
         raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")
     for argument, value in params.items():
         _check(argument, value)

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -82,6 +83,43 @@ def test_attention_is_over_the_source_as_it_was_given(folder: Path, tmp_path: Pa
     assert all(0 < sum(map(float, row)) < 1 for row in rows)  # the end symbol has the rest
     assert visualize.main(["-attention", str(attention), "-beam", str(beams), "-output", str(page)]) == 0
     assert "<html" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("beam", ["1", "4"])
+def test_arrays_of_the_search_lead_to_the_translations(folder: Path, tmp_path: Path, beam: str) -> None:
+    """Finished hypotheses stay in the beam; the length that counts is that of the words."""
+    flags = ["-beam_size", beam, "-length_norm", "0.6", "-max_sent_length", "6"]
+    found = []
+    for size in ("1", "30"):
+        arrays, attention = tmp_path / f"{size}.npz", tmp_path / f"attention{size}.npz"
+        files = ["-save_beam_to", str(arrays), "-save_attention", str(attention)]
+        lines = translation(model(folder, 2), folder, tmp_path / "out", *flags, *files, "-batch_size", size)
+        with np.load(arrays, allow_pickle=False) as content:
+            found.append(dict(content))
+        with np.load(attention, allow_pickle=False) as content:
+            expected = [
+                (len(line.split()), len(src.split())) for line, src in zip(lines[:-1], SENTENCES, strict=True)
+            ]
+            assert [content[f"arr_{line}"].shape for line in range(len(SENTENCES))] == expected
+    beams, others = found
+    np.testing.assert_array_equal(beams["predicted_ids"], others["predicted_ids"])
+    np.testing.assert_allclose(beams["scores"], others["scores"], atol=1e-5)
+    assert beams["predicted_ids"].shape == (len(SENTENCES), beams["steps"].max(), int(beam))
+    for sentence, (line, steps) in enumerate(zip(lines[:-1], beams["steps"], strict=True)):
+        ids, parents = beams["predicted_ids"][sentence], beams["beam_parent_ids"][sentence]
+        assert (steps == 0) == (SENTENCES[sentence] == "")
+        words: list[str] = []
+        slot = 0  # the best of the last step
+        for step in reversed(range(steps)):
+            words.insert(0, str(beams["target_words"][ids[step, slot]]))
+            slot = parents[step, slot]
+        if words:
+            assert " ".join(word for word in words[:-1] if word != "</s>") == line
+            length = len(words) - words.count("</s>")
+            total = beams["log_probs"][sentence, steps - 1, 0]
+            score = beams["scores"][sentence, steps - 1, 0]
+            assert score == pytest.approx(total / ((5 + length) / 6) ** 0.6, rel=1e-12)
+            assert score == beams["scores"][sentence, steps - 1].max()
 
 
 def test_released_and_averaged_models_translate(folder: Path, tmp_path: Path) -> None:

@@ -176,13 +176,27 @@ def test_finished_hypotheses_can_stay_and_compete(alpha, toy_model):
     assert path.tokens == list(best[:-1])
 
 
-def test_histories_leave_out_the_last_step_of_each_sentence(toy_model):
+@pytest.mark.parametrize("finished", ["retire", "stay"])
+def test_histories_tell_every_step_of_each_sentence(finished, toy_model):
+    """Followed back from where it ends, each path gives the words and the score that were found."""
     model = toy_model(1)
-    settings = SearchSettings(beam_size=3, max_length=6)
+    settings = SearchSettings(beam_size=3, max_length=6, finished=finished, length_norm=0.7)
     result = search(model, LENGTHS, settings)
     past = histories(result.traces, len(LENGTHS))
     for number, (one, paths) in enumerate(zip(past, result.paths, strict=True)):
         steps = sum(number in trace.sentences for trace in result.traces)
-        assert len(one.tokens) == len(one.parents) == len(one.scores) == steps - 1
-        assert all(len(row) == 3 for row in one.tokens)
-        assert steps >= len(paths[0].tokens) + 1
+        for field in (one.tokens, one.parents, one.totals, one.scores, one.ranks, one.alive):
+            assert field.shape == (steps, 3)
+        complete = (one.tokens == EOS) & one.alive
+        complete[: -1 if finished == "stay" else 0] = False
+        complete[-1] = True
+        step, slot = np.unravel_index(np.where(complete, one.ranks, -np.inf).argmax(), complete.shape)
+        assert one.ranks[step, slot] == paths[0].score
+        words = []
+        for back in range(step, -1, -1):
+            words.insert(0, int(one.tokens[back, slot]))
+            slot = one.parents[back, slot]
+        assert [word for word in words[:-1] if word != EOS] == paths[0].tokens
+        left = one.scores != one.totals  # the beam, having ended
+        assert left.any() == (finished == "retire")
+        assert ((one.tokens == EOS) | (steps == 7))[left].all()

@@ -28,6 +28,9 @@ GIVEN = ["-model", "m.pt", "-src", "src"]
         (["-output", "out", "-save_attention", "out"], "'out' cannot be the file of two results"),
         (["-phrase_table", "table", "-save_beam_to", "./table"], "'./table' is read by this run"),
         (["-tgt", "tgt", "-dump_input_encoding"], "-dump_input_encoding scores nothing"),
+        (["-plot_attention", "p", "-dump_input_encoding"], "has no attention to draw"),
+        (["-plot_attention", "-"], "name a folder"),
+        (["-save_beam_to", "a.npz", "-save_attention", "a.npz"], "cannot be the file of two results"),
     ],
 )
 def test_what_does_not_go_together_is_refused(argv, message, files):

@@ -2,15 +2,35 @@ import json
 import math
 
 import numpy as np
+import pytest
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
-from onmt.decoding.output import attention_block, beam_json, encoding_line
+from onmt.decoding.output import (
+    attention_array,
+    attention_block,
+    beam_json,
+    encoding_line,
+    write_beams,
+)
 from onmt.decoding.sentences import Source
 from onmt.decoding.summary import Coverage, Scores
 from onmt.decoding.translator import Hypothesis
 
+VOCABULARY = Vocabulary([*SPECIAL_WORDS, "é"])
+NAN = math.nan
+
+
+def history(tokens, parents, totals) -> History:
+    """With ended hypotheses, whose rank is twice their total, out of the beam."""
+    totals = np.array(totals)
+    scores = np.where(np.array(tokens) == 3, -math.inf, totals)
+    return History(np.array(tokens), np.array(parents), totals, scores, 2 * totals)
+
+
+HISTORY = history([[4, 3], [3, 4]], [[0, 0], [0, 1]], [[-1.0, -2.0], [-1.5, -math.inf]])
 WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.1]], dtype=np.float32)
 
 
@@ -33,12 +53,58 @@ def test_encoding():
 
 
 def test_beam():
-    past = [History([[4, 3]], [[0, 0]], [[-1.0, -math.inf]]), History([], [], [])]
-    assert json.loads(beam_json(past, Vocabulary([*SPECIAL_WORDS, "é"]))) == {
+    short = history([[3, 4]], [[0, 0]], [[-1.0, -2.0]])
+    assert json.loads(beam_json([HISTORY, short], VOCABULARY)) == {
         "predicted_ids": [[["é", "</s>"]], []],
         "beam_parent_ids": [[[0, 0]], []],
         "scores": [[[-1.0, None]], []],
     }
+
+
+def test_attention_as_an_array():
+    assert attention_array(Hypothesis(["c", "d"], [], -1.0, WEIGHTS), Source(("a", "b"))) is WEIGHTS
+    without = attention_array(Hypothesis(["c"], [], -1.0, None), Source(("a", "b")))
+    assert (without.shape, without.dtype) == ((0, 2), np.float32)
+
+
+def written(past, folder, beam_size):
+    with ArrayFile(str(folder / "beam.npz")) as file:
+        write_beams(file, past, VOCABULARY, beam_size)
+    with np.load(folder / "beam.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def test_beam_arrays(tmp_path):
+    short = history([[3, 4]], [[0, 0]], [[-1.0, -2.0]])
+    found = written([HISTORY, None, short], tmp_path, 2)
+    nothing = [-1, -1]
+    expected = {
+        "predicted_ids": [[[4, 3], [3, -1]], [nothing, nothing], [[3, 4], nothing]],
+        "beam_parent_ids": [[[0, 0], [0, -1]], [nothing, nothing], [[0, 0], nothing]],
+        "scores": [[[-2, -4], [-3, NAN]], [[NAN, NAN], [NAN, NAN]], [[-2, -4], [NAN, NAN]]],
+        "log_probs": [[[-1, -2], [-1.5, NAN]], [[NAN, NAN], [NAN, NAN]], [[-1, -2], [NAN, NAN]]],
+        "steps": [2, 0, 1],
+    }
+    assert found.pop("target_words").tolist() == list(VOCABULARY.words)
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    kinds = {name: array.dtype.name for name, array in found.items()}
+    assert set(kinds.values()) == {"int64", "float64"}
+    assert [name for name, kind in kinds.items() if kind == "float64"] == ["scores", "log_probs"]
+
+
+@pytest.mark.parametrize(("dead", "slots"), [(0, 6), (1, 6), (3, 3), (6, 3)])
+def test_beam_arrays_have_room_for_the_slots_that_were_used(dead, slots, tmp_path):
+    """How many levels a grid of constraints has depends on the other sentences of a batch."""
+    totals = np.full((1, 6), -1.0)
+    totals[:, 6 - dead :] = -math.inf
+    wide = history([[4] * 6], [[0] * 6], totals)
+    assert written([wide], tmp_path, 3)["predicted_ids"].shape == (1, 1, slots)
+
+
+def test_no_beams_at_all(tmp_path):
+    assert written([], tmp_path, 5)["scores"].shape == (0, 0, 5)
 
 
 def test_summary_lines():

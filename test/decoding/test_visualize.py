@@ -9,16 +9,28 @@ import pytest
 from onmt.commands import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
-from onmt.decoding.output import attention_block, beam_json
+from onmt.decoding.output import attention_block, beam_json, write_beams
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis
-from onmt.decoding.visualize import AttentionTable, page, read_attention, read_beams
+from onmt.decoding.visualize import AttentionTable, BeamTree, page, read_attention, read_beams
 from onmt.errors import DataError
 
 WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.75]], dtype=np.float32)
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, "<b>", "x"])
-PAST = [History([[4, 5], [5, 5]], [[0, 0], [1, 1]], [[-1.0, -2.0], [-2.5, -np.inf]]), History([], [], [])]
+
+
+def history(tokens, parents, scores) -> History:
+    values = np.array(scores)
+    return History(np.array(tokens), np.array(parents), values, values, values)
+
+
+# JSON leaves out the last steps.
+PAST = [
+    history([[4, 5], [5, 5], [4, 4]], [[0, 0], [1, 1], [0, 0]], [[-1.0, -2.0], [-2.5, -np.inf], [-3, -4]]),
+    history([[4, 4]], [[0, 0]], [[-1.0, -2.0]]),
+]
 
 
 class Elements(HTMLParser):
@@ -118,6 +130,91 @@ def test_other_json_is_refused(change, tmp_path):
     (tmp_path / "beam").write_text(json.dumps(content))
     with pytest.raises(DataError, match="not a file of -save_beam_to"):
         read_beams(str(tmp_path / "beam"))
+
+
+@pytest.fixture
+def array_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ArrayFile("attn.npz") as file:
+        for line, weights in enumerate([WEIGHTS, np.zeros((0, 0), dtype=np.float32)]):
+            file.add(f"arr_{line}", weights)
+    with ArrayFile("beam.npz") as file:
+        write_beams(file, [None, *PAST], VOCABULARY, 2)
+    return tmp_path
+
+
+def test_arrays_are_read_as_they_were_written(array_files):
+    assert read_attention("attn.npz") == [
+        AttentionTable(1, [], [], None, WEIGHTS.tolist()),
+        AttentionTable(2, [], [], None, []),
+    ]
+    assert read_beams("beam.npz") == [
+        BeamTree([], [], []),
+        BeamTree(
+            [["<b>", "x"], ["x", ""], ["<b>", "<b>"]],
+            [[0, 0], [1, 0], [0, 0]],
+            [[-1.0, -2.0], [-2.5, None], [-3.0, -4.0]],
+        ),
+        BeamTree([["<b>", "<b>"]], [[0, 0]], [[-1.0, -2.0]]),
+    ]
+
+
+def test_arrays_are_shown(array_files):
+    assert visualize.main(["-attention", "attn.npz", "-beam", "beam.npz", "-output", "page"]) == 0
+    text = (array_files / "page").read_text(encoding="utf-8")
+    elements = Elements(text)
+    assert (elements.counts["table"], elements.counts["td"]) == (2, 4)
+    assert elements.counts["svg"] == 3
+    assert "<h2>Line 1</h2>" in text
+    assert visualize.main(["-beam", "beam.npz", "-sentences", "2", "-output", "page"]) == 0
+    assert (array_files / "page").read_text(encoding="utf-8").count("<svg") == 1
+
+
+def test_images_need_their_names(array_files, capsys):
+    assert visualize.main(["-attention", "attn.npz", "-images", "."]) == 2
+    assert "a file of text, not of arrays" in capsys.readouterr().err
+
+
+BEAMS = {
+    "predicted_ids": np.zeros((1, 1, 1), dtype=np.int64),
+    "beam_parent_ids": np.zeros((1, 1, 1), dtype=np.int64),
+    "scores": np.zeros((1, 1, 1)),
+    "log_probs": np.zeros((1, 1, 1)),
+    "steps": np.array([1]),
+    "target_words": np.array(["a"]),
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": np.array([2])},
+        {"steps": np.array([-1])},
+        {"steps": np.array([1, 1])},
+        {"steps": np.array([1.0])},
+        {"scores": np.zeros((1, 1))},
+        {"scores": np.zeros((1, 1, 2))},
+        {"predicted_ids": np.full((1, 1, 1), -2)},
+        {"predicted_ids": np.full((1, 1, 1), 1)},
+        {"target_words": np.array(["a"], dtype=object)},
+        {"target_words": np.array([b"a"])},
+    ],
+)
+def test_other_arrays_are_refused(change, tmp_path, capsys):
+    path = tmp_path / "beam.npz"
+    np.savez(path, **BEAMS)
+    assert len(read_beams(str(path))) == 1
+    np.savez(path, **(BEAMS | change))
+    assert visualize.main(["-beam", str(path), "-output", str(tmp_path / "page")]) == 1
+    assert capsys.readouterr().err == (f"visualize.py: {path}: damaged, or not a file of -save_beam_to\n")
+
+
+def test_an_attention_file_has_tables_only(tmp_path):
+    path = tmp_path / "attn.npz"
+    for arrays in ({"arr_1": WEIGHTS}, {"arr_0": WEIGHTS, "other": WEIGHTS}, {"arr_0": WEIGHTS[0]}):
+        np.savez(path, **arrays)
+        with pytest.raises(DataError, match="not a file of -save_attention"):
+            read_attention(str(path))
 
 
 def test_an_empty_page_is_a_page():

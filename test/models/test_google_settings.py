@@ -62,6 +62,8 @@ def test_parameters_as_text_or_file(tmp_path: Path) -> None:
     assert read_model_params(path) == {"embedding.dim": 64}
     with pytest.raises(OptionError, match=r"there is no file 'nothing\.yml'"):
         read_model_params("nothing.yml")
+    with pytest.raises(OptionError, match="is a folder"):
+        read_model_params(str(tmp_path))
     with pytest.raises(OptionError, match="-model_params must hold names and values"):
         read_model_params("[1, 2]")
 

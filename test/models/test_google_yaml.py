@@ -11,7 +11,11 @@ from onmt.errors import OptionError
 from onmt.models.google_yaml import read_yaml, read_yaml_file
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**63, 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -62,8 +66,13 @@ def test_texts_that_look_like_numbers(text: str) -> None:
         ("[" * 5000, "here: a value cannot be read"),
         ("[" * 60 + "]" * 60, "here: more than 50 levels"),
         ("a: 2001-01-01", "here: .*date.* is neither a number nor a text"),
-        ("a: .nan", "here: nan is not a finite number"),
-        ("a: .inf", "here: inf is not a finite number"),
+        ("a: {b: [.nan]}", "here: a: b: nan is not a finite number"),
+        ("a: 1e400", "here: a: inf is not a finite number"),
+        ("a: 9223372036854775808", "here: a: a number of 64 bits is too large"),
+        ("a: 0x" + "f" * 5000, "here: a: a number of 20000 bits is too large"),
+        ("a: 1" + "0" * 5000, "here: a value cannot be read"),
+        ("a: " + "b" * 5000, "here: a: a text of 5000 characters is too long"),
+        ("? " + "b" * 5000 + "\n: a", "here: a name of 5000 characters is too long"),
         ("1: a", "here: a name must be a text, not 1"),
         ("a: 1\n---\nb: 2", "here: line 2, column 1: but found another document"),
         ("a: \x00", "here: unacceptable character"),

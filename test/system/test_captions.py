@@ -4,6 +4,7 @@ import io
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -120,6 +121,24 @@ def test_every_line_gets_a_caption_and_a_weight_for_every_place(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"test/000002.png\n")))
     assert describe(model, "-src", "-", "-output", str(tmp_path / "one"), "-max_sent_length", "7") == 0
     assert (tmp_path / "one").read_text() == captions[2] + "\n"
+
+
+def test_attention_over_images_is_drawn_and_saved_as_arrays(
+    data: Path, model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    flags = ["-src", str(data / "test.tsv"), "-output", str(tmp_path / "out"), "-max_sent_length", "4"]
+    plots = tmp_path / "plots"
+    arrays = tmp_path / "weights.npz"
+    assert describe(model, *flags, "-plot_attention", str(plots), "-save_attention", str(arrays)) == 0
+    assert sorted(path.name for path in plots.iterdir()) == [f"0000{number}.png" for number in range(5)]
+    with np.load(arrays, allow_pickle=False) as content:
+        assert [content[name].shape[1] for name in content] == [64] * 5
+    assert capfd.readouterr().err == ""
+    # Pictures that might be those to read are not overwritten.
+    assert describe(model, *flags, "-plot_attention", str(data / "test")) == 1
+    [line] = capfd.readouterr().err.splitlines()
+    assert "000001.png: this run may have to read it" in line
 
 
 def test_references_are_scored(data: Path, model: str, tmp_path: Path) -> None:

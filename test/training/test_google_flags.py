@@ -1,8 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onmt.commandline.parser import parse
+from onmt.commands import train
 from onmt.errors import OptionError
 from onmt.models.google_settings import from_text
 from onmt.training.google_flags import describing_flags, implied_flags
@@ -86,6 +89,22 @@ def test_pipelines_name_the_texts(tmp_path: Path) -> None:
     assert not prepared.keys() & {*names, "src_vocab", "src_seq_length"}
 
 
+@pytest.mark.parametrize(
+    "texts", [["-data", "DATA"], ["-train_src", "SRC", "-train_tgt", "SRC", "-src_seq_length", "50"]]
+)
+def test_what_save_config_writes_config_reads(tiny_data: str, tmp_path: Path, texts: list[str]) -> None:
+    places = {"DATA": tiny_data, "SRC": str(tmp_path / "a.src")}
+    (tmp_path / "a.src").write_text("a\n", encoding="utf-8")
+    (tmp_path / "c.yml").write_text("batch_size: 4\nmodel_params: {embedding.dim: 8}\n", encoding="utf-8")
+    saved = str(tmp_path / "saved")
+    argv = [places.get(word, word) for word in texts]
+    argv += ["-model", "AttentionSeq2Seq", "-model_params", "embedding.init_scale: 0.1", "-train_steps", "3"]
+    argv += ["-config_paths", str(tmp_path / "c.yml"), "-save_model", str(tmp_path / "m"), "-beam_size", "5"]
+    first = parse(train.SCRIPT, [*argv, "-save_config", saved]).options
+    assert first.max_batch_size == 4
+    assert parse(train.SCRIPT, ["-config", saved]).options == replace(first, config_paths=())
+
+
 def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
     config = TEXTS + (
         "buckets: 10,20\nhooks: [{class: TrainSampleHook}]\nkeep_checkpoint_max: 3\nschedule: train\n"
@@ -102,6 +121,45 @@ def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
         {"model": "BasicSeq2Seq", "model_params": "optimizer.sync_replicas: 2"}
     ).warnings
     assert warning.endswith("here: optimizer.sync_replicas")
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (
+            "metrics: [{class: LogPerplexityMetricSpec, params: {separator: x}}]",
+            "LogPerplexityMetricSpec: params",
+        ),
+        (
+            "metrics: [{class: BleuMetricSpec, params: {}}, {class: BleuMetricSpec}]",
+            "metrics: BleuMetricSpec",
+        ),
+        (TEXTS + "  name: x", "input_pipeline_dev: name"),
+        (TEXTS.replace("[a.tgt]", "[a.tgt], target_delimiter: ''"), "input_pipeline_train: target_delimiter"),
+        ("input_pipeline_dev: {class: TFRecordInputPipeline, params: {files: [x]}}", "input_pipeline_dev"),
+    ],
+)
+def test_nothing_is_passed_over_silently(tmp_path: Path, config: str, named: str) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text(config, encoding="utf-8")
+    (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
+    assert warning.endswith(named)
+
+
+@pytest.mark.parametrize("name", ["TFRecordInputPipeline", "ImageCaptioningInputPipeline"])
+def test_records_need_prepared_data_beside_them(tmp_path: Path, name: str) -> None:
+    config = f"input_pipeline_train: {{class: {name}, params: {{files: [x]}}}}"
+    with pytest.raises(OptionError, match=f"input_pipeline_train: {name} is not read here: .*-data"):
+        implied(config, tmp_path)
+    (warning,) = implied_flags({"config_paths": (str(tmp_path / "c.yml"),), "data": "demo"}).warnings
+    assert warning.endswith("input_pipeline_train")
+
+
+def test_several_files_do_not_matter_beside_prepared_data(tmp_path: Path) -> None:
+    config = TEXTS.replace("[a.src]", "[a.src, b.src]")
+    assert implied(config, tmp_path, data="demo") == {}
+    with pytest.raises(OptionError, match="join several into one"):
+        implied(config, tmp_path)
 
 
 @pytest.mark.parametrize("flag", describing_flags())
@@ -135,6 +193,7 @@ def test_which_flags_describe_a_model() -> None:
         ("model_params: {embedding.dim: 3}", "name it with -model"),
         ("model: BasicSeq2Seq\nmodel_params: {embedding: 3}", "no parameter 'embedding'"),
         ("metrics: 3", "metrics must be a list"),
+        ("input_pipeline_train: {class: ParalellText}", "class 'ParalellText' is not known"),
         ("metrics: [3]", "each entry names its `class`"),
         ("input_pipeline_train: 3", "each entry names its `class`"),
         ("input_pipeline_train: {class: ParallelTextInputPipeline, params: 3}", "params must hold names"),
@@ -143,14 +202,20 @@ def test_which_flags_describe_a_model() -> None:
             "source_files must be a list of one file",
         ),
         (
-            "input_pipeline_train: {class: ParallelTextInputPipeline, params: {file: x}}",
-            "unknown parameter 'file'",
+            "input_pipeline_train: {class: ParallelTextInputPipeline, params: {source_file: x}}",
+            "unknown parameter 'source_file'; did you mean source_files",
         ),
     ],
 )
 def test_settings_are_checked(tmp_path: Path, config: str, told: str) -> None:
     with pytest.raises(OptionError, match=told):
         implied(config, tmp_path)
+
+
+def test_parts_are_checked_before_any_data_is_read() -> None:
+    params = "encoder.params: {rnn_cell: {cell_class: GRU}}"
+    with pytest.raises(OptionError, match="cell_class 'GRU' is not known; did you mean GRUCell"):
+        implied(model="BasicSeq2Seq", model_params=params)
 
 
 def test_only_translation_has_such_models() -> None:

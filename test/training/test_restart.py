@@ -112,3 +112,10 @@ def test_lua_s_types_are_understood() -> None:
     assert options.dropout == 0.0
     assert options.layers == BASE.layers
     assert options.tgt_word_vec_size == BASE.tgt_word_vec_size
+
+
+def test_steps_have_evaluations_when_continue_is_cancelled() -> None:
+    by_steps = SAVED | {"eval_every_n_steps": 7}
+    assert restart(by_steps, continue_=True, train_steps=90).options.eval_every_n_steps == 7
+    cancelled = restart(by_steps, continue_=True, train_steps=90, start_epoch=9)
+    assert cancelled.options.eval_every_n_steps == 1000

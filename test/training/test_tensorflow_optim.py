@@ -171,6 +171,7 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
         ("Adam", {"epsilon": "small"}, "epsilon must be a number"),
         ("SGD", {"momentum": 0.5}, "no parameter 'momentum'"),
         ("Momentum", {}, "Momentum needs a `momentum`"),
+        ("Momentum", {"momentum": None}, "Momentum needs a `momentum`"),
         ("Momentum", {"momentum": 0.5, "use_nesterov": 1}, "use_nesterov must be true or false"),
         ("Adagrad", {"initial_accumulator_value": 0.0}, "must be above 0"),
         ("RMSProp", {"decay": -0.5}, "decay must be at least 0 and below 1"),

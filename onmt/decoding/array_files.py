@@ -1,0 +1,153 @@
+"""Files of numpy arrays, `.npz`: written array by array, so that only one is in memory; and read.
+No torch here.
+"""
+
+import errno
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from onmt.data.files import StagedFiles
+from onmt.errors import DataError
+
+_DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    MemoryError,  # for a size that nothing can have
+    RuntimeError,  # for encryption, and for a compression that this Python does not know
+    ValueError,
+    tokenize.TokenError,
+)
+
+
+def holds_arrays(path: str) -> bool:
+    """Whether a file of results, by its name, is one of arrays."""
+    return path.endswith(".npz")
+
+
+class ArrayFile:
+    """A file of named arrays, as numpy.savez writes it, nothing pickled; none for an empty name. Use as a
+    context manager.
+
+    It appears under its name when the context ends without an error; until then, what was there stays. Its
+    bytes depend on the arrays alone. Raises DataError when the file cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        if not self._path:
+            return self
+        if Path(self._path).is_dir():
+            raise DataError(f"{self._path}: cannot write: it is a folder")
+        self._staged = StagedFiles()
+        self._opened = self._staged.open(self._path)
+        self._archive = zipfile.ZipFile(self._opened.__enter__(), "w")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._path:
+            return
+        # The error is not for StagedFiles, which would take any OSError for one of this file.
+        with self._staged:
+            try:
+                self._close()
+                if error is None:
+                    self._staged.commit()
+            except DataError:
+                if error is None:
+                    raise
+
+    def add(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Write an array."""
+        with self._entry(name) as file:
+            npy.write_array(file, array, allow_pickle=False)
+
+    def add_rows(
+        self, name: str, shape: tuple[int, ...], dtype: type[np.generic], rows: Iterable[npt.NDArray[Any]]
+    ) -> None:
+        """Write an array of this shape from its parts along the first axis."""
+        header = {
+            "descr": npy.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        with self._entry(name) as file:
+            npy.write_array_header_1_0(file, header)
+            for row in rows:
+                assert row.shape == shape[1:]
+                file.write(np.ascontiguousarray(row, dtype=dtype).tobytes())
+
+    def _close(self) -> None:
+        try:
+            with self._writing():
+                self._archive.close()
+        finally:
+            self._opened.__exit__(None, None, None)
+
+    @contextmanager
+    def _entry(self, name: str) -> Iterator[IO[bytes]]:
+        """Where an array goes. A fixed date, so that equal arrays make equal files."""
+        entry = zipfile.ZipInfo(f"{name}.npy")
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        with self._writing(), self._archive.open(entry, "w", force_zip64=True) as file:
+            yield file
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot write: {error.strerror}") from error
+
+
+@contextmanager
+def reading_arrays(path: str, what: str) -> Iterator["ArrayReader"]:
+    """The arrays of a file of `what`. Raises DataError for a damaged or another file, and instead of KeyError
+    and ValueError.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield ArrayReader(archive)
+    except (*_DAMAGED, KeyError, OSError) as error:
+        # An invalid argument is a place in the file that cannot be, so that is damage too.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise DataError(f"{path}: cannot read: {error.strerror}") from error
+        raise DataError(f"{path}: damaged, or not a file of {what}") from error
+
+
+class ArrayReader:
+    """The arrays of an open file."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.names = [name.removesuffix(".npy") for name in archive.namelist()]
+
+    def read(self, name: str, kinds: str, dimensions: int) -> npt.NDArray[Any]:
+        """An array whose type is of one of these kinds, as numpy's letters tell them, with so many axes.
+
+        Raises KeyError when there is none of that name, ValueError for another kind of array.
+        """
+        with self._archive.open(f"{name}.npy") as file:
+            array = npy.read_array(file, allow_pickle=False)
+            if file.read(1):
+                raise ValueError(f"{name}: there is something behind the array")
+        if array.dtype.kind not in kinds or array.ndim != dimensions:
+            raise ValueError(f"{name}: {array.dtype}, {array.ndim} axes")
+        return array

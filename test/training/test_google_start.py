@@ -1,0 +1,123 @@
+"""Restarts of google/seq2seq's models, which know by themselves what -model said at first."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onmt.checkpoint import load_checkpoint
+from onmt.commands import train
+
+RunTrain = Callable[..., tuple[int, str, str]]
+
+CELL = {"rnn_cell": {"cell_params": {"num_units": 4}}}
+PARAMS: dict[str, Any] = {
+    "embedding.dim": 5,
+    "attention.params": {"num_units": 4},
+    "encoder.params": CELL,
+    "decoder.params": CELL,
+    "inference.beam_search.beam_width": 3,
+    "inference.beam_search.length_penalty_weight": 0.4,
+}
+CUT = "100 total, 100 drawn, 100 kept"
+DROPPED = "100 total, 100 drawn, 70 kept"
+
+
+@pytest.fixture(scope="module")
+def long_texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A hundred pairs, thirty of them longer than OpenNMT's limit, as options."""
+    folder = tmp_path_factory.mktemp("long")
+    draw = random.Random(5)
+    lengths = [draw.randint(1, 9) for _ in range(70)] + [draw.randint(51, 60) for _ in range(30)]
+    text = "".join(" ".join(draw.choice("abcd") for _ in range(length)) + "\n" for length in lengths)
+    argv = []
+    for side in ("src", "tgt"):
+        path = folder / f"train.{side}"
+        path.write_text(text, encoding="utf-8")
+        argv += [f"-train_{side}", str(path)]
+    return argv
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> RunTrain:
+    """Run train.py; returns exit code, log, stderr. Models go to `<tmp_path>/<name>`."""
+
+    def run_named(name: str, *argv: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = train.main([*argv, "-max_batch_size", "20", "-save_model", str(tmp_path / name)])
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run_named
+
+
+def only_model(folder: Path, name: str) -> Path:
+    (path,) = folder.glob(f"{name}_epoch*.pt")
+    return path
+
+
+def new(**params: Any) -> list[str]:
+    return ["-model", "AttentionSeq2Seq", "-model_params", json.dumps(PARAMS | params)]
+
+
+@pytest.mark.parametrize("continues", [[], ["-continue"]])
+def test_a_restart_on_texts_cuts_what_is_long(
+    run: RunTrain, long_texts: list[str], tmp_path: Path, continues: list[str]
+) -> None:
+    assert CUT in run("a", *new(), *long_texts, "-train_steps", "2")[1]
+    restart = ["-train_from", str(only_model(tmp_path, "a")), *continues, "-train_steps", "3"]
+    code, log, errors = run("b", *restart, *long_texts)
+    assert (code, errors) == (0, "")
+    assert CUT in log
+    assert DROPPED in run("c", *restart, *long_texts, "-src_seq_length", "50")[1]
+    again = ["-model", "AttentionSeq2Seq"]
+    assert CUT in run("d", *restart, *again, *long_texts)[1]
+    assert DROPPED in run("e", *restart, *again, *long_texts, "-tgt_seq_length", "50")[1]
+
+
+def test_lengths_that_the_first_run_asked_for_stay(
+    run: RunTrain, long_texts: list[str], tmp_path: Path
+) -> None:
+    assert DROPPED in run("a", *new(), *long_texts, "-train_steps", "1", "-src_seq_length", "50")[1]
+    restart = ["-train_from", str(only_model(tmp_path, "a")), *long_texts, "-train_steps", "1"]
+    assert DROPPED in run("b", *restart)[1]
+    assert DROPPED in run("c", *restart, "-model", "AttentionSeq2Seq")[1]
+    assert CUT in run("d", *restart, "-src_seq_length", "1000")[1]
+
+
+def test_texts_after_prepared_data_are_cut(
+    run: RunTrain, tiny_data: str, long_texts: list[str], tmp_path: Path
+) -> None:
+    assert run("a", *new(), "-data", tiny_data, "-train_steps", "1")[0] == 0
+    restart = ["-train_from", str(only_model(tmp_path, "a")), *long_texts, "-train_steps", "1"]
+    assert CUT in run("b", *restart)[1]
+
+
+def test_a_restart_searches_as_its_model_does(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    assert run("a", *new(), "-data", tiny_data, "-train_steps", "1")[0] == 0
+    restart = ["-train_from", str(only_model(tmp_path, "a")), "-data", tiny_data, "-train_steps", "1"]
+    slower = ["-model", "AttentionSeq2Seq", "-model_params", "optimizer.learning_rate: 0.01"]
+    for name, given, wanted in (
+        ("b", [], (3, 0.4, 100)),
+        ("c", slower, (3, 0.4, 100)),
+        ("d", [*slower, "-beam_size", "2"], (2, 0.4, 100)),
+    ):
+        assert run(name, *restart, *given)[0] == 0
+        options = load_checkpoint(only_model(tmp_path, name))["options"]
+        assert tuple(options[flag] for flag in ("beam_size", "length_norm", "max_sent_length")) == wanted
+
+
+def test_samples_of_a_continued_training_keep_its_evaluations(
+    run: RunTrain, tiny_data: str, tmp_path: Path
+) -> None:
+    sampled = ["-data", tiny_data, "-sample", "40"]
+    assert run("a", *new(), *sampled, "-train_steps", "4", "-eval_every_n_steps", "4")[0] == 0
+    goes_on = [*sampled, "-continue", "-train_steps", "6", "-train_from"]
+    assert run("b", *goes_on, str(only_model(tmp_path, "a")))[0] == 0
+    assert run("c", *new(), "-data", tiny_data, "-end_epoch", "1")[0] == 0
+    code, _, errors = run("d", *goes_on, str(only_model(tmp_path, "c")))
+    assert code == 2
+    assert "-train_steps with samples needs -eval_every_n_steps" in errors
