@@ -23,7 +23,7 @@ OPTIMIZER_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
 """Arguments of TensorFlow 1.0's optimisers, besides the learning rate, and their defaults."""
 
 _NO_PARAMETERS: Final[Mapping[str, str]] = {
-    "use_locking": "nothing changes parameters at the same time here",
+    "use_locking": "nothing changes parameters at the same time",
     "name": "operations have no names here",
     "learning_rate": "optimizer.learning_rate gives it",
 }
