@@ -19,6 +19,8 @@ def read_vocabulary(path: str | Path) -> Vocabulary:
             first = b"".join(islice(file, len(SPECIAL_WORDS)))
     except OSError as error:
         raise DataError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
+    if not first:
+        raise DataError(f"{path}: the vocabulary holds no words")
     return Vocabulary.read(path) if b" " in first or not first.strip() else read_word_list(path)
 
 

@@ -1,6 +1,7 @@
 """Where a training of a google/seq2seq model begins: its description, its restart."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from itertools import zip_longest
 from typing import Any
 
 from onmt.commandline import instances
@@ -25,6 +26,8 @@ def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec |
     if model is None:
         return None
     spec = spec_of(model, data_sizes(data))
+    if model.parameters.get("embedding.share", False):
+        _check_shared(data.vocabularies.src[0], data.vocabularies.tgt[0])
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
     for name, vocabularies in sides:
         if model.parameters.get(name):
@@ -60,12 +63,24 @@ def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:
     words = read_word_list(path).words
     if words == vocabulary.words:
         return
-    both = zip(words, vocabulary.words, strict=False)
-    place = next((i for i, (own, other) in enumerate(both) if own != other), min(len(words), len(vocabulary)))
-    of_data = vocabulary.words[place] if place < len(vocabulary) else "nothing"
-    of_file = words[place] if place < len(words) else "nothing"
+    of_data, of_file = _first_difference(vocabulary.words, words)
     side = "src" if name == "vocab_source" else "tgt"
     raise OptionError(
         f"{name} {path} is not the vocabulary of the data (where the data has '{of_data}', the file has "
         f"'{of_file}'): prepare the data with -{side}_vocab {path}"
     )
+
+
+def _check_shared(source: Vocabulary, target: Vocabulary) -> None:
+    """Raise OptionError unless one table can hold the vectors of both sides."""
+    if source.words != target.words:
+        of_source, of_target = _first_difference(source.words, target.words)
+        raise OptionError(
+            f"embedding.share needs one vocabulary for both sides, but where the source's has '{of_source}' "
+            f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
+        )
+
+
+def _first_difference(left: Sequence[str], right: Sequence[str]) -> tuple[str, str]:
+    """The first words that differ; "nothing" stands where one list has ended."""
+    return next(pair for pair in zip_longest(left, right, fillvalue="nothing") if pair[0] != pair[1])

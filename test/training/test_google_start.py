@@ -121,3 +121,20 @@ def test_samples_of_a_continued_training_keep_its_evaluations(
     code, _, errors = run("d", *goes_on, str(only_model(tmp_path, "c")))
     assert code == 2
     assert "-train_steps with samples needs -eval_every_n_steps" in errors
+
+
+def test_one_table_needs_one_vocabulary(run: RunTrain, tmp_path: Path) -> None:
+    argv = []
+    for side, words in (("src", "a b c"), ("tgt", "x y z")):
+        (tmp_path / side).write_text(f"{words}\n" * 5, encoding="utf-8")
+        (tmp_path / f"{side}.words").write_text(words.replace(" ", "\n") + "\n", encoding="utf-8")
+        argv += [f"-train_{side}", str(tmp_path / side)]
+    share = [*new(**{"embedding.share": True}), *argv, "-train_steps", "1"]
+    one = str(tmp_path / "src.words")
+    code, _, errors = run("a", *share)
+    assert code == 2
+    assert "embedding.share needs one vocabulary" in errors
+    code, _, errors = run("b", *share, "-src_vocab", one, "-tgt_vocab", str(tmp_path / "tgt.words"))
+    assert code == 2
+    assert "where the source's has 'a' the target's has 'x'" in errors
+    assert run("c", *share, "-src_vocab", one, "-tgt_vocab", one)[0] == 0
