@@ -24,6 +24,7 @@ from onmt.models.spec import (
     StackSpec,
     TwinConvolutionalEncoderSpec,
 )
+from onmt.modules.encoders.recurrent import direction
 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
 BACKWARD_PASSES = 2
@@ -57,9 +58,7 @@ def source_flops(spec: ModelSpec, source: int) -> int:
     assert decoder is not None
     flops = encoder_flops(spec.encoder, inputs, source)
     if spec.bridge is not None and spec.bridge.kind == "dense":
-        stack = decoder.stack
-        states = stack.layers * stack.cell.states * stack.hidden_size
-        flops += _product(sum(state_widths(spec.encoder, inputs)), states)
+        flops += _product(sum(state_widths(spec.encoder, inputs)), sum(decoder.stack.state_widths))
     compared = key_size(spec.encoder, inputs)
     return flops + memory_length(spec.encoder, source) * _product(
         compared, _projection(decoder.attention, compared)
@@ -99,14 +98,15 @@ def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
         return source * 2 * stack_flops(_direction(encoder), input_size)
     first = replace(_direction(encoder), layers=1)
     upper = replace(encoder.stack, layers=encoder.stack.layers - 1)
-    return source * (2 * stack_flops(first, input_size) + stack_flops(upper, encoder.stack.hidden_size))
+    return source * (2 * stack_flops(first, input_size) + stack_flops(upper, encoder.stack.layer_size))
 
 
 def stack_flops(stack: StackSpec, input_size: int) -> int:
     """All layers of a recurrent stack at one position."""
     gates = GATES[stack.cell.kind] * stack.hidden_size
     below = [replace(stack, layers=count).output_size(input_size) for count in range(1, stack.layers)]
-    return sum(_product(width + stack.hidden_size, gates) for width in (input_size, *below))
+    projections = stack.layers * _product(stack.hidden_size, stack.cell.projection)
+    return projections + sum(_product(width + stack.layer_size, gates) for width in (input_size, *below))
 
 
 def memory_length(encoder: EncoderSpec, source: int) -> int:
@@ -133,7 +133,7 @@ def _pyramid_flops(encoder: PyramidalEncoderSpec, input_size: int, source: int) 
     flops, width = 0, input_size
     for length in _level_lengths(encoder, source):
         flops += length * 2 * stack_flops(level, width)
-        width = encoder.stack.hidden_size * joined
+        width = encoder.stack.layer_size * joined
     return flops
 
 
@@ -145,12 +145,11 @@ def _level_lengths(encoder: PyramidalEncoderSpec, source: int) -> Sequence[int]:
 
 
 def _direction(encoder: RecurrentEncoderSpec | PyramidalEncoderSpec) -> StackSpec:
-    halves = 2 if encoder.merge == "concat" else 1
-    return replace(encoder.stack, hidden_size=encoder.stack.hidden_size // halves)
+    return direction(encoder.stack, encoder.merge)
 
 
 def _fed_size(decoder: DecoderSpec, memory: int) -> int:
-    return {"none": 0, "output": decoder.stack.hidden_size, "context": memory}[decoder.feed]
+    return {"none": 0, "output": decoder.stack.layer_size, "context": memory}[decoder.feed]
 
 
 def _projection(attention: AttentionSpec, compared: int) -> int:

@@ -63,7 +63,7 @@ class Results:
         """Of a source in which there is nothing."""
         self._output.write("\n")
         if not self._options.dump_input_encoding:
-            self._add_attention(np.zeros((0, 0), dtype=np.float32))
+            self._add_array(np.zeros((0, 0), dtype=np.float32))
             self._past.append(None)
 
     def encoding(self, index: int, encoding: npt.NDArray[np.float32]) -> None:
@@ -74,8 +74,9 @@ class Results:
         """Of a sentence; index: its number, from 1; texts: the hypotheses as they are to be written."""
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
-            self._add_attention(attention_array(hypothesis, source))
-            if self._options.save_attention:
+            if holds_arrays(self._options.save_attention):
+                self._add_array(attention_array(hypothesis, source))
+            elif self._options.save_attention:
                 self._attention_text.write(attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
             self._past.append(translation.history)
@@ -95,10 +96,11 @@ class Results:
         elif path:
             self._beam_text.write(beam_json([one for one in self._past if one is not None], words))
 
-    def _add_attention(self, weights: npt.NDArray[np.float32]) -> None:
+    def _add_array(self, weights: npt.NDArray[np.float32]) -> None:
+        """Attention behind the next line of the output, if arrays of it are wanted."""
         if holds_arrays(self._options.save_attention):
             self._attention_arrays.add(f"arr_{self._lines}", weights)
-        self._lines += 1
+            self._lines += 1
 
     def _open_plots(self) -> AttentionPlots:
         if not self._translator.attends:

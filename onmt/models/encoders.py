@@ -9,7 +9,6 @@ from onmt.models.spec import (
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
-    StackSpec,
     TwinConvolutionalEncoderSpec,
 )
 from onmt.modules.encoders.convolutional import ConvolutionalEncoder
@@ -50,7 +49,7 @@ def memory_size(spec: EncoderSpec, input_size: int) -> int:
     if isinstance(spec, RecurrentEncoderSpec) and spec.kind == "brnn":
         width = direction(spec.stack, spec.merge).output_size(input_size)
         return 2 * width if spec.merge == "concat" else width
-    return spec.stack.hidden_size
+    return spec.stack.layer_size
 
 
 def key_size(spec: EncoderSpec, input_size: int) -> int:
@@ -63,6 +62,5 @@ def key_size(spec: EncoderSpec, input_size: int) -> int:
 def state_widths(spec: EncoderSpec, input_size: int) -> tuple[int, ...]:
     """Width of each final state, in order."""
     if isinstance(spec, RecurrentEncoderSpec | PyramidalEncoderSpec):
-        stack: StackSpec = spec.stack
-        return (stack.hidden_size,) * (stack.layers * stack.cell.states)
+        return spec.stack.state_widths
     return (memory_size(spec, input_size),)

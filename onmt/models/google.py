@@ -7,14 +7,13 @@ from typing import Any, Final, Literal, cast
 from onmt.commandline.suggestions import did_you_mean
 from onmt.constants import SPECIAL_WORDS
 from onmt.errors import OptionError
+from onmt.models.google_cells import activation_of, check_passed_on, stack_of
 from onmt.models.google_parameters import (
     ATTENTIONS,
     BRIDGES,
-    CELLS,
     DECODERS,
     ENCODERS,
     MODELS,
-    RNN_CELL,
     class_name,
     merged,
 )
@@ -22,8 +21,6 @@ from onmt.models.lua import DataSizes
 from onmt.models.spec import (
     AttentionSpec,
     BridgeSpec,
-    CellKind,
-    CellSpec,
     ConvolutionsSpec,
     DecoderSpec,
     EmbeddingSpec,
@@ -44,19 +41,12 @@ from onmt.models.spec import (
 )
 from onmt.modules.encoders.inception_layout import STAGES, grid_at
 
-_CELL_KINDS: Final[Mapping[str, CellKind]] = {
-    "BasicLSTMCell": "lstm",
-    "LSTMCell": "lstm",
-    "GRUCell": "gru_reset_before",
-    "BasicRNNCell": "tanh",
-}
 _LEAST_OF_PARTS: Final = {
     "init_scale": 0,
     "max_decode_length": 1,
     "pool_size": 1,
     "position_embeddings.num_positions": 1,
 }
-_ACTIVATIONS: Final = {"identity": "identity", "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid"}
 _SCORES: Final = {"AttentionLayerBahdanau": "bahdanau", "AttentionLayerDot": "projected_dot"}
 
 
@@ -117,9 +107,9 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
         )
     target = EmbeddingSpec(tables=(TableSpec(size=sizes.tgt[0], dim=p["embedding.dim"]),))
     encoder = _encoder(model)
-    stack = _stack(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
+    stack = stack_of(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
     if model.bridge[0] == "PassThroughBridge":
-        _check_passed_on(encoder, stack)
+        check_passed_on(encoder, stack)
     return ModelSpec(
         model_type="seq2seq",
         source=_source(model, sizes),
@@ -248,57 +238,15 @@ def _check_least(params: Mapping[str, Any], where: str, least: Mapping[str, floa
             raise OptionError(f"{where}: {name} must be at least {minimum}, not {params[name]}")
 
 
-def _check_passed_on(encoder: EncoderSpec, decoder: StackSpec) -> None:
-    """Raise OptionError if the decoder's states are not built like the encoder's."""
-    assert isinstance(encoder, RecurrentEncoderSpec)
-    own = encoder.stack
-    if (own.cell.kind, own.layers, own.hidden_size) != (
-        decoder.cell.kind,
-        decoder.layers,
-        decoder.hidden_size,
-    ):
-        raise OptionError(
-            "PassThroughBridge needs the same cell_class, num_units and num_layers in encoder and decoder"
-        )
-
-
-def _stack(given: Mapping[str, Any], where: str, width: int = 1) -> StackSpec:
-    """The `rnn_cell` block; `width` 2 makes room for two directions of that many units each."""
-    cell = merged(RNN_CELL, given, where)
-    name = class_name(cell["cell_class"], CELLS, f"{where}: cell_class")
-    params = merged(CELLS[name], cell["cell_params"], f"{where}: cell_params")
-    if params["num_units"] < 1 or cell["num_layers"] < 1:
-        raise OptionError(f"{where}: num_units and num_layers must be at least 1")
-    for keep in ("dropout_input_keep_prob", "dropout_output_keep_prob"):
-        if not 0 < cell[keep] <= 1:
-            raise OptionError(f"{where}: {keep} must be above 0 and at most 1, not {cell[keep]}")
-    if cell["residual_combiner"] not in ("add", "mean", "concat"):
-        raise OptionError(
-            f"{where}: residual_combiner must be add, mean or concat, not {cell['residual_combiner']!r}"
-        )
-    residual = cell["residual_connections"] and cell["num_layers"] > 1
-    kept = cell["dropout_input_keep_prob"]
-    return StackSpec(
-        cell=CellSpec(kind=_CELL_KINDS[name], forget_bias=params.get("forget_bias", 0.0), single_bias=True),
-        layers=cell["num_layers"],
-        hidden_size=params["num_units"] * width,
-        input_dropout=1 - kept,
-        layer_dropout=1 - kept,
-        output_dropout=1 - cell["dropout_output_keep_prob"],
-        residual=cell["residual_combiner"] if residual else "none",
-        residual_dense=bool(residual and cell["residual_dense"]),
-    )
-
-
 def _encoder(model: GoogleModel) -> EncoderSpec:
     name, params = model.encoder
     where = "encoder.params: rnn_cell"
     if name == "UnidirectionalRNNEncoder":
-        return RecurrentEncoderSpec(kind="rnn", stack=_stack(params["rnn_cell"], where))
+        return RecurrentEncoderSpec(kind="rnn", stack=stack_of(params["rnn_cell"], where))
     if name == "BidirectionalRNNEncoder":
-        return RecurrentEncoderSpec(kind="brnn", stack=_stack(params["rnn_cell"], where, 2), merge="concat")
+        return RecurrentEncoderSpec(kind="brnn", stack=stack_of(params["rnn_cell"], where, 2), merge="concat")
     if name == "StackBidirectionalRNNEncoder":
-        stack = _stack({**params["rnn_cell"], "residual_connections": False}, where, 2)
+        stack = stack_of({**params["rnn_cell"], "residual_connections": False}, where, 2)
         return PyramidalEncoderSpec(stack=stack, merge="concat")
     if name == "ConvEncoder":
         return TwinConvolutionalEncoderSpec(
@@ -361,11 +309,7 @@ def _bridge(model: GoogleModel) -> BridgeSpec:
         return BridgeSpec(kind="none")
     if name == "PassThroughBridge":
         return BridgeSpec(kind="copy")
-    activation = params["activation_fn"].split(".")[-1]
-    if activation not in _ACTIVATIONS:
-        raise OptionError(
-            f"activation_fn '{params['activation_fn']}' is not one of {', '.join(_ACTIVATIONS)}"
-        )
+    activation = activation_of(params["activation_fn"], "bridge.params: activation_fn")
     return BridgeSpec(kind="dense", activation=activation, bias=True)
 
 

@@ -95,12 +95,27 @@ RNN_CELL: Final[Parameters] = {
     "residual_dense": False,
 }
 
+_TANH: Final = "tensorflow.tanh"
+
 CELLS: Final[Mapping[str, Parameters]] = {
-    "BasicLSTMCell": {"num_units": 128, "forget_bias": 1.0},
-    "LSTMCell": {"num_units": 128, "forget_bias": 1.0},
-    "GRUCell": {"num_units": 128},
-    "BasicRNNCell": {"num_units": 128},
+    "BasicLSTMCell": {"num_units": 128, "forget_bias": 1.0, "activation": _TANH},
+    "LSTMCell": {
+        "num_units": 128,
+        "forget_bias": 1.0,
+        "activation": _TANH,
+        "use_peepholes": False,
+        "cell_clip": None,
+        "num_proj": None,
+        "proj_clip": None,
+    },
+    "LSTMBlockCell": {"num_units": 128, "forget_bias": 1.0, "use_peephole": False},
+    "GRUCell": {"num_units": 128, "activation": _TANH},
+    "GRUBlockCell": {"num_units": 128},
+    "BasicRNNCell": {"num_units": 128, "activation": _TANH},
 }
+
+_OPTIONAL: Final[Parameters] = {"cell_clip": 0.0, "num_proj": 0, "proj_clip": 0.0}
+"""Some number of the right type for each parameter whose default is none at all."""
 
 _RNN_ENCODER: Final[Parameters] = {"rnn_cell": {}, "init_scale": 0.04}
 
@@ -175,7 +190,8 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
         if name not in defaults:
             raise OptionError(f"{where} has no parameter '{name}'{_advice(name, defaults)}")
         if value is not None:
-            result[name] = typed(defaults[name], value, f"{where}: {name}")
+            default = _OPTIONAL[name] if defaults[name] is None else defaults[name]
+            result[name] = typed(default, value, f"{where}: {name}")
             if name in _LAYERS and result[name] > _MOST_LAYERS:
                 raise OptionError(f"{where}: {name} must be at most {_MOST_LAYERS}, not {value}")
     return result
@@ -202,6 +218,13 @@ def typed(default: Any, value: Any, where: str) -> Any:
     if is_number and not -largest <= value <= largest:
         raise OptionError(f"{where} must be {kind} between {-largest} and {largest}, not {value!r}")
     return float(value) if isinstance(default, float) else value
+
+
+def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> None:
+    """Raise OptionError for the first given name that is known but has no meaning here, with the reason."""
+    for name in given:
+        if name in reasons:
+            raise OptionError(f"{where}: {name} is not taken here: {reasons[name]}")
 
 
 def _advice(name: str, known: Parameters) -> str:

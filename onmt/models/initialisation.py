@@ -44,8 +44,9 @@ def initialise_like_tensorflow(
 
 
 def _initialise_cell(layer: RecurrentLayer, bound: float, generator: torch.Generator) -> None:
-    layer.weight_ih.uniform_(-bound, bound, generator=generator)
-    layer.weight_hh.uniform_(-bound, bound, generator=generator)
+    for weight in (layer.weight_ih, layer.weight_hh, layer.peepholes, layer.projection):
+        if weight is not None:
+            weight.uniform_(-bound, bound, generator=generator)
     layer.bias_hh.zero_()
     layer.bias_ih.zero_()
     if layer.cell.kind in ("gru", "gru_reset_before"):

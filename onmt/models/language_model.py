@@ -24,7 +24,7 @@ class LanguageModel(Model):
         assert spec.source.kind == "embeddings"
         self.source = Embeddings(spec.source)
         self.encoder = build_encoder(spec.encoder, self.source.output_size)
-        self.generator = Generator(spec.encoder.stack.hidden_size, spec.outputs)
+        self.generator = Generator(self.stack.output_size, spec.outputs)
 
     @property
     def stack(self) -> RecurrentStack:

@@ -30,13 +30,7 @@ class Seq2Seq(Model):
         self.source = build_source(spec.source)
         width = self.source.output_size
         self.encoder = build_encoder(spec.encoder, width)
-        stack = spec.decoder.stack
-        self.bridge = Bridge(
-            spec.bridge,
-            state_widths(spec.encoder, width),
-            stack.layers * stack.cell.states,
-            stack.hidden_size,
-        )
+        self.bridge = Bridge(spec.bridge, state_widths(spec.encoder, width), spec.decoder.stack.state_widths)
         embeddings = self._target_embeddings(spec.decoder)
         memory, keys = memory_size(spec.encoder, width), key_size(spec.encoder, width)
         self.decoder = Decoder(spec.decoder, memory, keys, embeddings)

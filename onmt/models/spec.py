@@ -15,22 +15,37 @@ from onmt.errors import CheckpointError
 ModelType = Literal["seq2seq", "lm", "seqtagger"]
 CellKind = Literal["lstm", "gru", "gru_reset_before", "tanh"]
 Merge = Literal["concat", "sum"]
+Activation = Literal["identity", "tanh", "relu", "sigmoid"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """One recurrent cell. `forget_bias` is added to the LSTM's forget gate at every step (1.0 in TensorFlow's
-    cell). `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs and one for states.
+    """One recurrent cell. `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs and
+    one for states. `activation` stands where the textbooks have tanh.
+
+    Of the LSTM alone: `forget_bias` is added to the forget gate at every step (1.0 in TensorFlow's cell);
+    with `peepholes` the gates see the cell state; no number in it may be larger than `cell_clip`; the output
+    is mapped to a width of `projection`, with no number larger than `projection_clip` (0: none of these).
     """
 
     kind: CellKind = "lstm"
     forget_bias: float = 0.0
     single_bias: bool = False
+    activation: Activation = "tanh"
+    peepholes: bool = False
+    cell_clip: float = 0.0
+    projection: int = 0
+    projection_clip: float = 0.0
 
     @property
     def states(self) -> int:
         """State tensors per layer: cell and output for an LSTM, output alone otherwise."""
         return 2 if self.kind == "lstm" else 1
+
+    @property
+    def standard(self) -> bool:
+        """Whether it is the textbooks' cell, with tanh and nothing added: torch and the kernels know it."""
+        return self.activation == "tanh" and not (self.peepholes or self.cell_clip or self.projection)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +70,25 @@ class StackSpec:
     residual: Literal["none", "lower", "add", "mean", "concat"] = "none"
     residual_dense: bool = False
 
+    @property
+    def layer_size(self) -> int:
+        """Width of what a layer's cells put out."""
+        return self.cell.projection or self.hidden_size
+
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        """Width of each state tensor: layer by layer, and (c, h) within an LSTM layer."""
+        of_layer = (self.hidden_size, self.layer_size) if self.cell.states == 2 else (self.layer_size,)
+        return of_layer * self.layers
+
     def output_size(self, input_size: int) -> int:
         """Width of what the top layer passes on."""
         if self.residual != "concat":
-            return self.hidden_size
+            return self.layer_size
         widths = [input_size]
         for _ in range(self.layers):
             earlier = sum(widths) if self.residual_dense else widths[-1]
-            widths.append(self.hidden_size + earlier)
+            widths.append(self.layer_size + earlier)
         return widths[-1]
 
 
@@ -250,7 +276,7 @@ class BridgeSpec:
     """
 
     kind: Literal["copy", "dense", "none"] = "copy"
-    activation: Literal["identity", "tanh", "relu", "sigmoid"] = "identity"
+    activation: Activation = "identity"
     bias: bool = False
 
 

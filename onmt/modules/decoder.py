@@ -236,4 +236,4 @@ def fed_size(spec: DecoderSpec, memory_size: int) -> int:
         return 0
     # With a `concat` residual the stack's output, were it fed back, would be wider than itself.
     assert spec.feed == "context" or spec.stack.residual != "concat"
-    return spec.stack.hidden_size if spec.feed == "output" else memory_size
+    return spec.stack.layer_size if spec.feed == "output" else memory_size

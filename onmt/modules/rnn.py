@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from onmt.kernels.recurrent import GruSequence, LstmSequence, mask_at
 from onmt.models.spec import CellSpec, StackSpec
+from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
@@ -25,7 +26,8 @@ class RecurrentLayer(nn.Module):
     """One LSTM or GRU layer (OpenNMT-lua onmt/modules/LSTM.lua, GRU.lua; gate rows in torch's order: i, f, g,
     o and r, z, n).
 
-    States of a layer: (c, h) for an LSTM, (h,) otherwise.
+    States of a layer: (c, h) for an LSTM, (h,) otherwise. h is `output_size` wide; c and each gate are
+    `hidden_size` wide. `peepholes` and `projection`: see `lstm_step`.
     """
 
     def __init__(self, cell: CellSpec, input_size: int, hidden_size: int) -> None:
@@ -33,19 +35,26 @@ class RecurrentLayer(nn.Module):
         width = GATES[cell.kind] * hidden_size
         self.cell = cell
         self.hidden_size = hidden_size
+        self.output_size = cell.projection or hidden_size
         self.weight_ih = nn.Parameter(torch.empty(width, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(width, hidden_size))
+        self.weight_hh = nn.Parameter(torch.empty(width, self.output_size))
         self.bias_ih = nn.Parameter(torch.empty(width))
         self.bias_hh: Tensor
         if cell.single_bias:
             self.register_buffer("bias_hh", torch.zeros(width), persistent=False)
         else:
             self.bias_hh = nn.Parameter(torch.empty(width))
+        self.peepholes: nn.Parameter | None = None
+        if cell.peepholes:
+            self.peepholes = nn.Parameter(torch.empty(3, hidden_size))
+        self.projection: nn.Parameter | None = None
+        if cell.projection:
+            self.projection = nn.Parameter(torch.empty(cell.projection, hidden_size))
 
     def zero_states(self, batch: int) -> States:
         """States before the first step, B H each."""
-        zero = self.weight_hh.new_zeros(batch, self.hidden_size)
-        return (zero,) * self.cell.states
+        h = self.weight_hh.new_zeros(batch, self.output_size)
+        return (self.weight_hh.new_zeros(batch, self.hidden_size), h) if self.cell.states == 2 else (h,)
 
     def step(self, inputs: Tensor, states: States, recurrent_mask: Tensor | None = None) -> States:
         """One step: inputs B I -> the next states; the last of them is the output B H."""
@@ -60,17 +69,16 @@ class RecurrentLayer(nn.Module):
         previous = dropped(states[-1], recurrent_mask)
         if self.cell.kind == "lstm":
             gates = projected + F.linear(previous, self.weight_hh, self.bias_hh)
-            i, f, g, o = gates.chunk(4, -1)
-            c = torch.sigmoid(f) * states[0] + torch.sigmoid(i) * torch.tanh(g)
-            return c, torch.sigmoid(o) * torch.tanh(c)
+            return lstm_step(self.cell, gates, states[0], self.peepholes, self.projection)
+        activate = ACTIVATIONS[self.cell.activation]
         if self.cell.kind == "gru":
             recurrent = F.linear(previous, self.weight_hh, self.bias_hh)
             (x_r, x_z, x_n), (h_r, h_z, h_n) = projected.chunk(3, -1), recurrent.chunk(3, -1)
-            n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
+            n = activate(x_n + torch.sigmoid(x_r + h_r) * h_n)
             return (n + torch.sigmoid(x_z + h_z) * (previous - n),)
         if self.cell.kind == "gru_reset_before":
             return (self._reset_before(projected, previous),)
-        return (torch.tanh(projected + F.linear(previous, self.weight_hh, self.bias_hh)),)
+        return (activate(projected + F.linear(previous, self.weight_hh, self.bias_hh)),)
 
     def forward(
         self, inputs: Tensor, states: States, lengths: Tensor | None, recurrent_mask: Tensor | None = None
@@ -78,15 +86,18 @@ class RecurrentLayer(nn.Module):
         """inputs S B I, right padded where `lengths` (B) says so -> outputs S B H, zero after a sentence's
         end, and the states at each sentence's end. `lengths` None: nothing is padded.
         """
-        if lengths is None and recurrent_mask is None and self.cell.kind in ("lstm", "gru"):
+        standard = self.cell.standard
+        if standard and lengths is None and recurrent_mask is None and self.cell.kind in ("lstm", "gru"):
             return self._fused(inputs, states)
         projected = F.linear(inputs, self.weight_ih, self._input_bias())
         keep = None if lengths is None else running(lengths, inputs.shape[0], inputs.dtype)
-        if self.cell.kind == "lstm":
+        if not standard:
+            outputs, final = self.forward_plain(projected, states, keep, recurrent_mask)
+        elif self.cell.kind == "lstm":
             outputs, c = LstmSequence.apply(
                 projected + self.bias_hh, self.weight_hh, states[1], states[0], keep, recurrent_mask
             )
-            final: States = (c, outputs[-1])
+            final = (c, outputs[-1])
         elif self.cell.kind == "gru":
             outputs = GruSequence.apply(
                 projected, self.weight_hh, self.bias_hh, states[0], keep, recurrent_mask
@@ -137,7 +148,7 @@ class RecurrentLayer(nn.Module):
         )
         r, u = gates.chunk(2, -1)
         candidate = F.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
-        n = torch.tanh(projected[:, width:] + candidate)
+        n = ACTIVATIONS[self.cell.activation](projected[:, width:] + candidate)
         return n + u * (previous - n)
 
 
@@ -165,9 +176,9 @@ class RecurrentStack(nn.Module):
 
     Residual `lower` as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its
     output to make the next layer's input, from layer 2 on, or from layer 1 on where the input is as wide as
-    the hidden state; never on top. `add`, `mean`, `concat` as in google/seq2seq's ExtendedMultiRNNCell: every
+    the output; never on top. `add`, `mean`, `concat` as in google/seq2seq's ExtendedMultiRNNCell: every
     layer's output, the top one's too, is joined with its un-dropped input, or with all earlier inputs if
-    `residual_dense`; where widths differ, `add` and `mean` first bring the stack's input to the hidden width
+    `residual_dense`; where widths differ, `add` and `mean` first bring the stack's input to the output's
     by a linear layer.
     """
 
@@ -176,10 +187,10 @@ class RecurrentStack(nn.Module):
         self.spec = spec
         self.input_size = input_size
         self.entry: nn.Linear | None = None
-        self.widths = [input_size] + [spec.hidden_size] * (spec.layers - 1)
-        if spec.residual in ("add", "mean") and input_size != spec.hidden_size:
-            self.entry = nn.Linear(input_size, spec.hidden_size)
-            self.widths[0] = spec.hidden_size
+        self.widths = [input_size] + [spec.layer_size] * (spec.layers - 1)
+        if spec.residual in ("add", "mean") and input_size != spec.layer_size:
+            self.entry = nn.Linear(input_size, spec.layer_size)
+            self.widths[0] = spec.layer_size
         elif spec.residual == "concat":
             self.widths = [replace(spec, layers=n).output_size(input_size) for n in range(spec.layers)]
         self.layers = nn.ModuleList(
@@ -204,7 +215,7 @@ class RecurrentStack(nn.Module):
         inputs, recurrent, outputs = [], [], []
         for index, width in enumerate(self.widths):
             probability = spec.input_dropout if index == 0 else spec.layer_dropout
-            shape = (length, batch, spec.hidden_size)
+            shape = (length, batch, spec.layer_size)
             inputs.append(noise.dropout_mask((length, batch, width), probability, like))
             recurrent.append(noise.dropout_mask(shape, spec.recurrent_dropout, like))
             outputs.append(noise.dropout_mask(shape, spec.output_dropout, like))
@@ -250,7 +261,7 @@ class RecurrentStack(nn.Module):
         if spec.residual == "none":
             return outputs
         if spec.residual == "lower":
-            wide_enough = index > 0 or self.input_size == spec.hidden_size
+            wide_enough = index > 0 or self.input_size == spec.layer_size
             return outputs + layer_inputs if wide_enough and index + 1 < spec.layers else outputs
         earlier = passed if spec.residual_dense else passed[-1:]
         if spec.residual == "concat":

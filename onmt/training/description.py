@@ -1,6 +1,7 @@
 """The log lines that tell what model is being built."""
 
 from onmt.models.spec import (
+    CellSpec,
     ConvolutionalEncoderSpec,
     DecoderSpec,
     EncoderSpec,
@@ -69,5 +70,17 @@ def _structure(stack: StackSpec) -> str:
     kind = "variational" if stack.variational else "naive"
     return (
         f"   - structure: cell = {stack.cell.kind.upper()}; layers = {stack.layers}; "
-        f"rnn_size = {stack.hidden_size}; dropout = {stack.layer_dropout:g} ({kind})"
+        f"rnn_size = {stack.hidden_size}; dropout = {stack.layer_dropout:g} ({kind}){_variant(stack.cell)}"
     )
+
+
+def _variant(cell: CellSpec) -> str:
+    """What a cell has beyond those of OpenNMT Lua; nothing if it is one of them."""
+    values = {
+        "activation": cell.activation if cell.activation != "tanh" else "",
+        "peepholes": "yes" if cell.peepholes else "",
+        "cell_clip": f"{cell.cell_clip:g}" if cell.cell_clip else "",
+        "projection": str(cell.projection or ""),
+        "projection_clip": f"{cell.projection_clip:g}" if cell.projection_clip else "",
+    }
+    return "".join(f"; {name} = {value}" for name, value in values.items() if value)

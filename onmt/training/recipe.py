@@ -13,7 +13,7 @@ from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
 from onmt.training.options import AnyTrainOptions, LoopOptions
 from onmt.training.schedule import StepSchedule, schedule_of
 from onmt.training.scheduled_sampling import ScheduledSampling
-from onmt.training.tensorflow_optim import AccumulatingAdagrad, Ftrl, Momentum, RmsProp
+from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
 from onmt.training.tensorflow_settings import OptimizerSettings, optimizer_settings
 
 
@@ -89,7 +89,8 @@ def tensorflow_optimizer(
     if settings.name == "Adagrad":
         return AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
     if settings.name == "RMSProp":
-        return RmsProp(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
+        kind = CenteredRmsProp if params["centered"] else RmsProp
+        return kind(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
     return Ftrl(
         parameters,
         tables,

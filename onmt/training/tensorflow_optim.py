@@ -93,7 +93,7 @@ class RmsProp(TableOptimizer):
     """s = 1, then s = d s + (1 - d) g^2; v = m v + lr g / sqrt(s + epsilon); p -= v (Hinton 2012)."""
 
     name = "rmsprop"
-    slots = ("squares", "velocity")
+    slots: tuple[str, ...] = ("squares", "velocity")
     initial = 1.0
 
     def __init__(
@@ -116,6 +116,25 @@ class RmsProp(TableOptimizer):
         step = learning_rate * gradient / (squares + self.epsilon).sqrt()
         velocity = self.momentum * gathered[1] + step
         return parameter - velocity, squares, velocity
+
+
+class CenteredRmsProp(RmsProp):
+    """As RmsProp, but divided by sqrt(s - m^2 + epsilon), with m = 0, then m = d m + (1 - d) g (Graves 2013).
+
+    Rounding cannot make s - m^2 negative.
+    """
+
+    name = "rmsprop_centered"
+    slots = ("squares", "velocity", "means")
+
+    def _next(
+        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
+    ) -> tuple[Tensor, ...]:
+        squares = self.decay * gathered[0] + (1 - self.decay) * gradient**2
+        means = self.decay * gathered[2] + (1 - self.decay) * gradient
+        variance = (squares - means**2).clamp(min=0.0)
+        velocity = self.momentum * gathered[1] + learning_rate * gradient / (variance + self.epsilon).sqrt()
+        return parameter - velocity, squares, velocity, means
 
 
 class Ftrl(TableOptimizer):

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from onmt.errors import OptionError
-from onmt.models.google_parameters import class_name, merged
+from onmt.models.google_parameters import class_name, merged, refuse_named
 
 OPTIMIZER_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "Adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
     "SGD": {},
     "Momentum": {"momentum": 0.0, "use_nesterov": False},
     "Adagrad": {"initial_accumulator_value": 0.1},
-    "RMSProp": {"decay": 0.9, "momentum": 0.0, "epsilon": 1e-10},
+    "RMSProp": {"decay": 0.9, "momentum": 0.0, "epsilon": 1e-10, "centered": False},
     "Ftrl": {
         "learning_rate_power": -0.5,
         "initial_accumulator_value": 0.1,
@@ -21,6 +21,13 @@ OPTIMIZER_PARAMS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
 }
 """Arguments of TensorFlow 1.0's optimisers, besides the learning rate, and their defaults."""
+
+_NO_PARAMETERS: Final[Mapping[str, str]] = {
+    "use_locking": "nothing changes parameters at the same time",
+    "name": "operations have no names here",
+    "learning_rate": "optimizer.learning_rate gives it",
+}
+"""Arguments of TensorFlow's optimisers that are not given here, and why."""
 
 _BELOW_ONE: Final = ("beta1", "beta2", "decay")
 _ABOVE_ZERO: Final = ("initial_accumulator_value",)
@@ -41,6 +48,7 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
     """What checked model parameters say. Raises OptionError for arguments that are not the optimiser's."""
     name = class_name(parameters["optimizer.name"], OPTIMIZER_PARAMS, "optimizer.name")
     given = parameters["optimizer.params"]
+    refuse_named(given, _NO_PARAMETERS, "optimizer.params")
     params = merged(OPTIMIZER_PARAMS[name], given, "optimizer.params")
     if name == "Momentum" and given.get("momentum") is None:
         raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")

@@ -139,6 +139,13 @@ def test_a_gru_decoder_counts_what_torch_counts() -> None:
     assert agrees(model_spec(ENCODERS["rnn_gru"], stack=GRU))
 
 
+def test_projected_cells_count_what_torch_counts() -> None:
+    stack = replace(LSTM, cell=CellSpec(projection=4))
+    for kind in ("rnn", "brnn"):
+        encoder = RecurrentEncoderSpec(kind=kind, stack=stack, merge="concat")  # type: ignore[arg-type]
+        assert agrees(model_spec(encoder, score="projected_dot", stack=stack))
+
+
 def test_one_layer_by_hand() -> None:
     """4 gates of 3 from an input of 2 and a state of 3: a 5 x 12 product."""
     assert flops.stack_flops(StackSpec(layers=1, hidden_size=3), 2) == 2 * 5 * 12

@@ -4,6 +4,9 @@ Written from the formulas for these tests; nothing of the project computes here.
 parameters by name.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,48 +23,101 @@ def dense(x: Array, tensors: Tensors, name: str) -> Array:
     return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
 
 
-def basic_lstm(x: Array, state: list[Array], kernel: Array, bias: Array, forget_bias: float) -> list[Array]:
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0.0)
+
+
+FUNCTIONS = {
+    "tensorflow.tanh": np.tanh,
+    "tensorflow.sigmoid": sigmoid,
+    "tensorflow.identity": np.array,
+    "tensorflow.nn.relu": relu,
+}
+
+Function = Callable[[Array], Array]
+
+
+def basic_lstm(
+    x: Array, state: list[Array], kernel: Array, bias: Array, forget_bias: float, act: Function = np.tanh
+) -> list[Array]:
     """TensorFlow's BasicLSTMCell: one kernel over [x; h], gates i, j, f, o; state c, h."""
     c, h = state
     i, j, f, o = np.split(np.concatenate([x, h]) @ kernel + bias, 4)
-    c = c * sigmoid(f + forget_bias) + sigmoid(i) * np.tanh(j)
-    return [c, np.tanh(c) * sigmoid(o)]
+    c = c * sigmoid(f + forget_bias) + sigmoid(i) * act(j)
+    return [c, act(c) * sigmoid(o)]
 
 
-def gru(x: Array, state: list[Array], gates: Array, candidate: Array, bias: Array) -> list[Array]:
+def lstm(
+    x: Array,
+    state: list[Array],
+    kernel: Array,
+    bias: Array,
+    peepholes: Array,
+    projection: Array | None,
+    params: dict[str, Any],
+) -> list[Array]:
+    """TensorFlow's LSTMCell with all that it can; peepholes hold w_i_diag, w_f_diag and w_o_diag."""
+    c_prev, m_prev = state
+    act = FUNCTIONS[params.get("activation", "tensorflow.tanh")]
+    w_i, w_f, w_o = peepholes
+    i, j, f, o = np.split(np.concatenate([x, m_prev]) @ kernel + bias, 4)
+    c = sigmoid(f + params.get("forget_bias", 1.0) + w_f * c_prev) * c_prev + sigmoid(i + w_i * c_prev) * act(
+        j
+    )
+    if "cell_clip" in params:
+        c = np.clip(c, -params["cell_clip"], params["cell_clip"])
+    m = sigmoid(o + w_o * c) * act(c)
+    if projection is not None:
+        m = m @ projection
+        if "proj_clip" in params:
+            m = np.clip(m, -params["proj_clip"], params["proj_clip"])
+    return [c, m]
+
+
+def gru(
+    x: Array, state: list[Array], gates: Array, candidate: Array, bias: Array, act: Function = np.tanh
+) -> list[Array]:
     """TensorFlow's GRUCell: the reset gate acts before the product with the candidate's kernel."""
     (h,) = state
     width = len(h)
     r, u = np.split(sigmoid(np.concatenate([x, h]) @ gates + bias[: 2 * width]), 2)
-    c = np.tanh(np.concatenate([x, r * h]) @ candidate + bias[2 * width :])
+    c = act(np.concatenate([x, r * h]) @ candidate + bias[2 * width :])
     return [u * h + (1 - u) * c]
 
 
 class Cell:
     """One layer's cell, its weights brought into TensorFlow's layout."""
 
-    def __init__(self, kind: str, tensors: Tensors, name: str, forget_bias: float = 1.0) -> None:
-        self.kind, self.forget_bias = kind, forget_bias
+    def __init__(self, kind: str, tensors: Tensors, name: str, params: dict[str, Any]) -> None:
+        self.kind, self.params = kind, params
+        self.act = FUNCTIONS[params.get("activation", "tensorflow.tanh")]
         joined = np.concatenate([tensors[f"{name}.weight_ih"], tensors[f"{name}.weight_hh"]], axis=1).T
         self.bias = tensors[f"{name}.bias_ih"]
         self.kernel = joined
         self.width = tensors[f"{name}.weight_hh"].shape[1]
-        if kind == "BasicLSTMCell":  # from i, f, j, o
+        units = params["num_units"]
+        self.widths = [units, self.width] if "LSTM" in kind else [units]
+        self.peepholes = tensors.get(f"{name}.peepholes", np.zeros((3, units)))
+        self.projection = tensors[f"{name}.projection"].T if "num_proj" in params else None
+        if "LSTM" in kind:  # from i, f, j, o
             i, f, j, o = np.split(joined, 4, axis=1)
             self.kernel = np.concatenate([i, j, f, o], axis=1)
             i, f, j, o = np.split(self.bias, 4)
             self.bias = np.concatenate([i, j, f, o])
 
     def start(self) -> list[Array]:
-        return [np.zeros(self.width)] * (2 if self.kind == "BasicLSTMCell" else 1)
+        return [np.zeros(width) for width in self.widths]
 
     def step(self, x: Array, state: list[Array]) -> list[Array]:
         if self.kind == "BasicLSTMCell":
-            return basic_lstm(x, state, self.kernel, self.bias, self.forget_bias)
-        if self.kind == "GRUCell":
+            forget_bias = self.params.get("forget_bias", 1.0)
+            return basic_lstm(x, state, self.kernel, self.bias, forget_bias, self.act)
+        if self.kind in ("LSTMCell", "LSTMBlockCell"):
+            return lstm(x, state, self.kernel, self.bias, self.peepholes, self.projection, self.params)
+        if self.kind in ("GRUCell", "GRUBlockCell"):
             gates, candidate = np.split(self.kernel, [2 * self.width], axis=1)
-            return gru(x, state, gates, candidate, self.bias)
-        return [np.tanh(np.concatenate([x, state[0]]) @ self.kernel + self.bias)]
+            return gru(x, state, gates, candidate, self.bias, self.act)
+        return [self.act(np.concatenate([x, state[0]]) @ self.kernel + self.bias)]
 
 
 class Stack:
@@ -73,8 +129,7 @@ class Stack:
         kind = str(block.get("cell_class", "BasicLSTMCell"))
         params = block.get("cell_params", {})
         assert isinstance(params, dict)
-        bias = params.get("forget_bias", 1.0)
-        self.cells = [Cell(kind, tensors, f"{name}.layers.{layer}", bias) for layer in range(layers)]
+        self.cells = [Cell(kind, tensors, f"{name}.layers.{layer}", params) for layer in range(layers)]
 
     def start(self) -> list[list[Array]]:
         return [cell.start() for cell in self.cells]

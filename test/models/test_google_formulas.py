@@ -26,12 +26,48 @@ SOURCES = [[4, 7, 5, 6, 8], [8, 4], [5, 5, 9]]
 TARGET = [BOS, 4, 6, 5]
 
 LSTM = {"cell_params": {"num_units": 6}}
+PROJECTED = {"cell_class": "LSTMCell", "cell_params": {"num_units": 6, "num_proj": 4}}
+EVERYTHING = {
+    "num_units": 6,
+    "forget_bias": 0.3,
+    "use_peepholes": True,
+    "cell_clip": 0.3,
+    "num_proj": 4,
+    "proj_clip": 0.2,
+    "activation": "tensorflow.sigmoid",
+}
 STACKS: dict[str, dict[str, Any]] = {
     "lstm": LSTM,
     "forget bias": {"cell_params": {"num_units": 6, "forget_bias": 0.3}},
     "gru": {"cell_class": "GRUCell", "cell_params": {"num_units": 6}},
     "tanh": {"cell_class": "BasicRNNCell", "cell_params": {"num_units": 6}},
     "two layers": {**LSTM, "num_layers": 2},
+    "lstm relu": {"cell_params": {"num_units": 6, "activation": "tensorflow.nn.relu"}},
+    "gru identity": {
+        "cell_class": "GRUCell",
+        "cell_params": {"num_units": 6, "activation": "tensorflow.identity"},
+    },
+    "relu": {
+        "cell_class": "BasicRNNCell",
+        "cell_params": {"num_units": 6, "activation": "tensorflow.nn.relu"},
+    },
+    "gru block": {"cell_class": "GRUBlockCell", "cell_params": {"num_units": 6}},
+    "lstm block": {"cell_class": "LSTMBlockCell", "cell_params": {"num_units": 6, "use_peephole": True}},
+    "peepholes": {"cell_class": "LSTMCell", "cell_params": {"num_units": 6, "use_peepholes": True}},
+    "clipped": {"cell_class": "LSTMCell", "cell_params": {"num_units": 6, "cell_clip": 0.2}},
+    "projected": PROJECTED,
+    "everything": {"cell_class": "LSTMCell", "cell_params": EVERYTHING, "num_layers": 2},
+    **{
+        f"projected {combiner}{' dense' * dense}": {
+            **PROJECTED,
+            "num_layers": 3,
+            "residual_connections": True,
+            "residual_combiner": combiner,
+            "residual_dense": dense,
+        }
+        for combiner in ("add", "concat")
+        for dense in (False, True)
+    },
     **{
         f"{combiner}{' dense' * dense}": {
             **LSTM,
@@ -127,8 +163,9 @@ def test_residual_decoders(block: str) -> None:
         np.testing.assert_allclose(computed, expected, rtol=1e-9, atol=1e-11)
 
 
-def test_stacked_bidirectional_layers() -> None:
-    cells = {**STACKS["gru"], "num_layers": 2, "residual_connections": True}  # residuals are ignored there
+@pytest.mark.parametrize("block", ["gru", "projected"])
+def test_stacked_bidirectional_layers(block: str) -> None:
+    cells = {**STACKS[block], "num_layers": 2, "residual_connections": True}  # residuals are ignored there
     model, tensors = model_of(
         "AttentionSeq2Seq",
         encoder__class="seq2seq.encoders.StackBidirectionalRNNEncoder",
@@ -140,7 +177,7 @@ def test_stacked_bidirectional_layers() -> None:
         memory = list(tensors["source.words"][source])
         for level in range(2):
             forward, backward = (
-                reference.Stack(STACKS["gru"], tensors, f"encoder.levels.{level}.{way}")
+                reference.Stack(STACKS[block], tensors, f"encoder.levels.{level}.{way}")
                 for way in ("forwards", "backwards")
             )
             memory = both_directions(forward, backward, memory)
@@ -226,15 +263,38 @@ def test_the_bridge_maps_all_states_at_once(activation: str) -> None:
             np.testing.assert_allclose(predicted, reference.log_softmax(logits), rtol=1e-9, atol=1e-11)
 
 
-def test_states_are_handed_on_unchanged() -> None:
+@pytest.mark.parametrize("encoder_block", ["everything", "gru"])
+@pytest.mark.parametrize("decoder_block", ["everything", "projected add"])
+def test_the_bridge_splits_by_the_width_of_each_state(encoder_block: str, decoder_block: str) -> None:
+    model, tensors = model_of(
+        "BasicSeq2Seq",
+        encoder__params={"rnn_cell": STACKS[encoder_block]},
+        decoder__params={"rnn_cell": STACKS[decoder_block]},
+    )
+    encoder = reference.Stack(STACKS[encoder_block], tensors, "encoder.stack")
+    decoder = reference.Stack(STACKS[decoder_block], tensors, "decoder.stack")
+    for source, computed in zip(read_sources(), log_probs_of(model), strict=True):
+        _, final = encoder.run(list(tensors["source.words"][source]))
+        mapped = tensors["bridge.weight"] @ np.concatenate(final) + tensors["bridge.bias"]
+        parts = np.split(mapped, np.cumsum([6, 4] * len(decoder.cells))[:-1])
+        states = [parts[layer : layer + 2] for layer in range(0, len(parts), 2)]
+        for token, predicted in zip(TARGET, computed, strict=True):
+            output, states = decoder.step(tensors["decoder.embeddings.words"][token], states)
+            logits = tensors["generator.weights.0"] @ output + tensors["generator.biases.0"]
+            np.testing.assert_allclose(predicted, reference.log_softmax(logits), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("block", ["lstm", "projected"])
+def test_states_are_handed_on_unchanged(block: str) -> None:
+    cells = STACKS[block]
     model, tensors = model_of(
         "BasicSeq2Seq",
         bridge__class="PassThroughBridge",
-        encoder__params={"rnn_cell": LSTM},
-        decoder__params={"rnn_cell": LSTM},
+        encoder__params={"rnn_cell": cells},
+        decoder__params={"rnn_cell": cells},
     )
-    encoder = reference.Stack(LSTM, tensors, "encoder.stack")
-    decoder = reference.Stack(LSTM, tensors, "decoder.stack")
+    encoder = reference.Stack(cells, tensors, "encoder.stack")
+    decoder = reference.Stack(cells, tensors, "decoder.stack")
     for source, computed in zip(read_sources(), log_probs_of(model), strict=True):
         _, final = encoder.run(list(tensors["source.words"][source]))
         output, _ = decoder.step(tensors["decoder.embeddings.words"][BOS], [final])

@@ -40,6 +40,17 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "ConvEncoder": CONV,
     "PoolingEncoder": {"dropout_keep_prob": 1.0, "pool_size": 3},
 }
+PROJECTED = {"num_units": 48, "num_proj": 32, "use_peepholes": True, "cell_clip": 10.0, "proj_clip": 5.0}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "projected": {
+        "cell_class": "LSTMCell",
+        "cell_params": PROJECTED,
+        "num_layers": 2,
+        "residual_connections": True,
+    },
+    "block": {"cell_class": "LSTMBlockCell", "cell_params": {"num_units": 32, "use_peephole": True}},
+    "relu": {"cell_class": "GRUCell", "cell_params": {"num_units": 32, "activation": "tensorflow.nn.relu"}},
+}
 COMBINATIONS = [
     *itertools.product(["AttentionSeq2Seq"], ENCODERS, ["ZeroBridge", "InitialStateBridge"]),
     *itertools.product(["BasicSeq2Seq"], ENCODERS, ["InitialStateBridge"]),
@@ -64,21 +75,13 @@ def vocabulary(sentences: list[str]) -> Vocabulary:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("model", "encoder", "bridge"), COMBINATIONS)
-def test_a_model_learns_pairs_by_heart(model: str, encoder: str, bridge: str) -> None:
+def learn(model: str, params: dict[str, Any]) -> tuple[Seq2Seq, Vocabularies]:
+    """A model that knows the pairs by heart; fails where it cannot learn them."""
     wanted = pairs()
     vocabularies = Vocabularies(
         src=(vocabulary([source for source, _ in wanted]),), tgt=(vocabulary([tgt for _, tgt in wanted]),)
     )
-    params = {
-        "embedding.dim": 16,
-        "embedding.init_scale": 0.3,
-        "encoder.class": encoder,
-        "encoder.params": ENCODERS[encoder],
-        "decoder.params": {"rnn_cell": LSTM, "init_scale": 0.3},
-        "bridge.class": bridge,
-    }
+    params = {"embedding.dim": 16, "embedding.init_scale": 0.3, **params}
     sizes = DataSizes((len(vocabularies.src[0]),), (len(vocabularies.tgt[0]),))
     built = build_model(spec_of(read_model(model, params), sizes))
     assert isinstance(built, Seq2Seq)
@@ -99,5 +102,44 @@ def test_a_model_learns_pairs_by_heart(model: str, encoder: str, bridge: str) ->
             found = [" ".join(translation.hypotheses[0].words) for translation in translations]
             right = sum(output == target for output, (_, target) in zip(found, wanted, strict=True))
             if right == PAIR_COUNT:
-                return
+                return built, vocabularies
     pytest.fail(f"only {right} of {PAIR_COUNT} pairs are right after {UPDATES} updates")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "encoder", "bridge"), COMBINATIONS)
+def test_a_model_learns_pairs_by_heart(model: str, encoder: str, bridge: str) -> None:
+    params = {
+        "encoder.class": encoder,
+        "encoder.params": ENCODERS[encoder],
+        "decoder.params": {"rnn_cell": LSTM, "init_scale": 0.3},
+        "bridge.class": bridge,
+    }
+    learn(model, params)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", VARIANTS)
+@pytest.mark.parametrize("encoder", ["UnidirectionalRNNEncoder", "BidirectionalRNNEncoder"])
+def test_cells_learn_pairs_by_heart(encoder: str, block: str) -> None:
+    side = {"rnn_cell": VARIANTS[block], "init_scale": 0.3}
+    params = {
+        "encoder.class": encoder,
+        "encoder.params": side,
+        "decoder.params": side,
+        "bridge.class": "InitialStateBridge",
+    }
+    translator = Translator(*learn("AttentionSeq2Seq", params), TranslatorOptions(beam_size=4, n_best=4))
+    sentences = [source.split() for source, _ in pairs()] + list(map(list, itertools.permutations("abc")))
+    sources = [translator.source(words) for words in sentences]
+    together, alone = (
+        [
+            hypothesis
+            for translation in translator.translate(sources, batch_size=size)
+            for hypothesis in translation.hypotheses
+        ]
+        for size in (30, 1)
+    )
+    assert [hypothesis.words for hypothesis in together] == [hypothesis.words for hypothesis in alone]
+    scores = [hypothesis.score for hypothesis in together]
+    assert scores == pytest.approx([hypothesis.score for hypothesis in alone], abs=1e-4)

@@ -6,6 +6,7 @@ import pytest
 
 from onmt.commandline.parser import parse
 from onmt.commands.train import SCRIPT
+from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.training.description import describe_model
@@ -41,6 +42,23 @@ def test_vectors() -> None:
         "   - structure: cell = LSTM; layers = 2; rnn_size = 12; dropout = 0.3 (variational)",
     ]
     assert "   - attention: none" in lines
+
+
+def test_cells_with_more_than_lua_s() -> None:
+    cell = {"num_units": 6, "num_proj": 4, "proj_clip": 0.5, "cell_clip": 3, "use_peepholes": True}
+    params = {
+        "encoder.params": {
+            "rnn_cell": {"cell_class": "GRUCell", "cell_params": {"activation": "tf.nn.relu"}}
+        },
+        "decoder.params": {"rnn_cell": {"cell_class": "LSTMCell", "cell_params": cell}},
+    }
+    lines = describe_model(spec_of(read_model("BasicSeq2Seq", params), DataSizes((30,), (29,))))
+    encoder, decoder = (line for line in lines if "structure" in line)
+    assert encoder.endswith("; dropout = 0 (naive); activation = relu")
+    assert decoder.endswith(
+        "cell = LSTM; layers = 1; rnn_size = 6; dropout = 0 (naive); peepholes = yes; cell_clip = 3; "
+        "projection = 4; projection_clip = 0.5"
+    )
 
 
 @pytest.mark.skipif(not LOGS, reason="the golden logs are not here")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.errors import OptionError
+from onmt.errors import CheckpointError, OptionError
 from onmt.models.google_parameters import MODELS
 from onmt.training.optim import Optimizer, clip_each
 from onmt.training.recipe import tensorflow_optimizer
@@ -61,12 +61,18 @@ def adagrad(p: Array, gradients: list[Array], initial_accumulator_value: float =
 
 
 def rmsprop(
-    p: Array, gradients: list[Array], decay: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-10
+    p: Array,
+    gradients: list[Array],
+    decay: float = 0.9,
+    momentum: float = 0.0,
+    epsilon: float = 1e-10,
+    centered: bool = False,
 ) -> Array:
-    ms, mom = np.ones_like(p), np.zeros_like(p)
+    ms, mg, mom = np.ones_like(p), np.zeros_like(p), np.zeros_like(p)
     for g in gradients:
         ms = decay * ms + (1 - decay) * g**2
-        mom = momentum * mom + RATE * g / np.sqrt(ms + epsilon)
+        mg = decay * mg + (1 - decay) * g if centered else mg
+        mom = momentum * mom + RATE * g / np.sqrt(ms - mg**2 + epsilon)
         p = p - mom
     return p
 
@@ -99,6 +105,8 @@ CASES: list[tuple[str, Callable[..., Array], dict[str, Any]]] = [
     ("Adagrad", adagrad, {"initial_accumulator_value": 2.0}),
     ("RMSProp", rmsprop, {}),
     ("RMSProp", rmsprop, {"decay": 0.5, "momentum": 0.3, "epsilon": 0.1}),
+    ("RMSProp", rmsprop, {"centered": True}),
+    ("RMSProp", rmsprop, {"centered": True, "decay": 0.4, "momentum": 0.3, "epsilon": 0.1}),
     ("Ftrl", ftrl, {}),
     ("Ftrl", ftrl, {"learning_rate_power": -0.3, "initial_accumulator_value": 0.5}),
     ("Ftrl", ftrl, {"l1_regularization_strength": 0.4, "l2_regularization_strength": 0.2}),
@@ -167,6 +175,14 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
         ("Momentum", {"momentum": 0.5, "use_nesterov": 1}, "use_nesterov must be true or false"),
         ("Adagrad", {"initial_accumulator_value": 0.0}, "must be above 0"),
         ("RMSProp", {"decay": -0.5}, "decay must be at least 0 and below 1"),
+        ("RMSProp", {"centered": 1}, "centered must be true or false"),
+        (
+            "RMSProp",
+            {"use_locking": True},
+            "use_locking is not taken here: nothing changes parameters at the",
+        ),
+        ("Adam", {"use_locking": False}, "use_locking is not taken here"),
+        ("Adam", {"learning_rate": 0.1}, "learning_rate is not taken here: optimizer.learning_rate gives it"),
         ("Ftrl", {"learning_rate_power": 0.5}, "must not be above 0"),
         ("Ftrl", {"l1_regularization_strength": -1.0}, "must be at least 0"),
     ],
@@ -174,6 +190,21 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
 def test_arguments_are_checked(name: str, params: dict[str, Any], told: str) -> None:
     with pytest.raises(OptionError, match=told):
         settings(name, **params)
+
+
+def test_rounding_leaves_no_negative_variance() -> None:
+    parameter = torch.zeros(200)
+    optimizer = make("RMSProp", {"a": parameter}, centered=True)
+    gradient = torch.linspace(0.1, 5.0, 200)
+    for _ in range(300):
+        optimizer.step([gradient.clone()], 1e-9)
+    assert torch.isfinite(parameter).all()
+
+
+def test_the_state_of_the_other_rmsprop_is_refused() -> None:
+    plain, centered = (make("RMSProp", {"a": torch.ones(2)}, centered=chosen) for chosen in (False, True))
+    with pytest.raises(CheckpointError, match="the optimiser state of rmsprop, not rmsprop_centered"):
+        centered.load_state(plain.to_state())
 
 
 @pytest.mark.parametrize("limit", ["clip_gradients", "clip_embed_gradients"])

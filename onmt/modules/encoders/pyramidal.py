@@ -58,7 +58,7 @@ class PyramidalEncoder(nn.Module):
         upper = replace(stack, layers=1, input_dropout=stack.layer_dropout)
         levels = [BidirectionalStack(replace(stack, layers=1), spec.merge, input_size)]
         for _ in range(stack.layers - 1):
-            levels.append(BidirectionalStack(upper, spec.merge, stack.hidden_size * joined))
+            levels.append(BidirectionalStack(upper, spec.merge, stack.layer_size * joined))
         self.levels = nn.ModuleList(levels)
 
     def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:

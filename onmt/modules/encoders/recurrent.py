@@ -31,7 +31,10 @@ def merge(forward: Tensor, backward: Tensor, how: Merge) -> Tensor:
 
 def direction(stack: StackSpec, how: Merge) -> StackSpec:
     """The stack of one direction: half as wide where the two are concatenated."""
-    return replace(stack, hidden_size=stack.hidden_size // 2) if how == "concat" else stack
+    if how != "concat":
+        return stack
+    cell = replace(stack.cell, projection=stack.cell.projection // 2)
+    return replace(stack, cell=cell, hidden_size=stack.hidden_size // 2)
 
 
 class BidirectionalStack(nn.Module):
@@ -71,7 +74,7 @@ class RecurrentEncoder(nn.Module):
                 stack, layers=stack.layers - 1, residual="lower", input_dropout=stack.layer_dropout
             )
             self.bidirectional = BidirectionalStack(first, spec.merge, input_size)
-            self.stack = RecurrentStack(upper, stack.hidden_size)
+            self.stack = RecurrentStack(upper, stack.layer_size)
 
     def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
         """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding."""

@@ -1,0 +1,139 @@
+"""google/seq2seq's `rnn_cell`: TensorFlow 1.0's cells (tf.contrib.rnn), their arguments, stacks of them. No
+torch here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+from onmt.commandline.suggestions import did_you_mean
+from onmt.errors import OptionError
+from onmt.models.google_parameters import CELLS, RNN_CELL, class_name, merged, refuse_named
+from onmt.models.spec import Activation, CellKind, CellSpec, EncoderSpec, RecurrentEncoderSpec, StackSpec
+
+_KINDS: Final[Mapping[str, CellKind]] = {
+    "BasicLSTMCell": "lstm",
+    "LSTMCell": "lstm",
+    "LSTMBlockCell": "lstm",
+    "GRUCell": "gru_reset_before",
+    "GRUBlockCell": "gru_reset_before",
+    "BasicRNNCell": "tanh",
+}
+
+_WRAPPERS: Final[Mapping[str, str]] = {
+    "MultiRNNCell": "num_layers stacks layers",
+    "ExtendedMultiRNNCell": "num_layers and residual_connections stack layers",
+    "DropoutWrapper": "dropout_input_keep_prob and dropout_output_keep_prob drop",
+    "ResidualWrapper": "residual_connections joins inputs and outputs",
+    "EmbeddingWrapper": "embedding.dim makes word vectors",
+    "InputProjectionWrapper": "residual_connections brings the input to another width where it must",
+    "OutputProjectionWrapper": "num_proj of LSTMCell brings the output to another width",
+    "AttentionCellWrapper": "attention.class of AttentionSeq2Seq attends",
+    "DeviceWrapper": "-gpuid names the devices",
+    "LSTMBlockFusedCell": "LSTMBlockCell has the same formulas",
+}
+"""Classes that are no cells of a layer, and the parameters that do their work here."""
+
+_NO_PARAMETERS: Final[Mapping[str, str]] = {
+    "initializer": "init_scale beside rnn_cell says how weights start",
+    "num_unit_shards": "weights are not cut into shards",
+    "num_proj_shards": "weights are not cut into shards",
+    "state_is_tuple": "it changes how states are stored, not what is computed",
+    "input_size": "the layer sees how wide its input is",
+    "reuse": "each cell has weights of its own",
+    "cell_size": "the units of GRUBlockCell are its num_units here",
+}
+"""Arguments of the original's cells that describe no model, and why."""
+
+
+def stack_of(given: Mapping[str, Any], where: str, directions: int = 1) -> StackSpec:
+    """The `rnn_cell` block; with two directions the widths count both. Raises OptionError for what is not
+    known or cannot be.
+    """
+    block = merged(RNN_CELL, given, where)
+    if block["num_layers"] < 1:
+        raise OptionError(f"{where}: num_layers must be at least 1, not {block['num_layers']}")
+    for keep in ("dropout_input_keep_prob", "dropout_output_keep_prob"):
+        if not 0 < block[keep] <= 1:
+            raise OptionError(f"{where}: {keep} must be above 0 and at most 1, not {block[keep]}")
+    if block["residual_combiner"] not in ("add", "mean", "concat"):
+        raise OptionError(
+            f"{where}: residual_combiner must be add, mean or concat, not {block['residual_combiner']!r}"
+        )
+    name = _cell_class(block["cell_class"], f"{where}: cell_class")
+    params = _cell_params(name, block["cell_params"], f"{where}: cell_params")
+    residual = block["residual_connections"] and block["num_layers"] > 1
+    return StackSpec(
+        cell=_cell(name, params, f"{where}: cell_params", directions),
+        layers=block["num_layers"],
+        hidden_size=params["num_units"] * directions,
+        input_dropout=1 - block["dropout_input_keep_prob"],
+        layer_dropout=1 - block["dropout_input_keep_prob"],
+        output_dropout=1 - block["dropout_output_keep_prob"],
+        residual=block["residual_combiner"] if residual else "none",
+        residual_dense=bool(residual and block["residual_dense"]),
+    )
+
+
+def check_passed_on(encoder: EncoderSpec, decoder: StackSpec) -> None:
+    """Raise OptionError if the decoder's states are not built like the encoder's."""
+    assert isinstance(encoder, RecurrentEncoderSpec)
+    own = encoder.stack
+    if (own.cell.kind, own.state_widths) != (decoder.cell.kind, decoder.state_widths):
+        raise OptionError(
+            "PassThroughBridge needs the same cell_class, num_units and num_layers in encoder and decoder, "
+            "and the same num_proj if there is one"
+        )
+
+
+def activation_of(name: str, where: str) -> Activation:
+    """The function that a name means, `tensorflow.tanh` or `tanh` alone. Raises OptionError for any other."""
+    known: tuple[Activation, ...] = get_args(Activation)
+    *package, short = name.split(".")
+    for activation in known:
+        if short == activation and (not package or package[0] in ("tensorflow", "tf")):
+            return activation
+    raise OptionError(f"{where} '{name}' is not one of {', '.join(known)}")
+
+
+def _cell_class(name: str, where: str) -> str:
+    short = name.split(".")[-1]
+    if short in _WRAPPERS:
+        raise OptionError(f"{where}: {short} is no cell of one layer: {_WRAPPERS[short]} here")
+    return class_name(name, CELLS, where)
+
+
+def _cell_params(name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """All arguments of the cell class, checked one by one."""
+    refuse_named(given, _NO_PARAMETERS, where)
+    for argument in given:
+        others = [other for other, params in CELLS.items() if argument in params]
+        if others and argument not in CELLS[name]:
+            near = did_you_mean(argument, CELLS[name], "")
+            raise OptionError(
+                f"{where}: {name} has no '{argument}', that is an argument of {', '.join(others)}{near}"
+            )
+    params = merged(CELLS[name], given, where)
+    for argument in ("num_units", "num_proj"):
+        if params.get(argument) is not None and params[argument] < 1:
+            raise OptionError(f"{where}: {argument} must be at least 1, not {params[argument]}")
+    for argument in ("cell_clip", "proj_clip"):
+        if params.get(argument) is not None and not params[argument] > 0:
+            raise OptionError(f"{where}: {argument} must be above 0, not {params[argument]}")
+    if not -1000 <= params.get("forget_bias", 0.0) <= 1000:
+        raise OptionError(f"{where}: forget_bias must lie within -1000 and 1000, not {params['forget_bias']}")
+    if params.get("proj_clip") is not None and params["num_proj"] is None:
+        raise OptionError(f"{where}: proj_clip clips what num_proj makes: give num_proj too")
+    return params
+
+
+def _cell(name: str, params: Mapping[str, Any], where: str, directions: int) -> CellSpec:
+    return CellSpec(
+        kind=_KINDS[name],
+        forget_bias=params.get("forget_bias", 0.0),
+        single_bias=True,
+        activation=activation_of(params.get("activation", "tanh"), f"{where}: activation"),
+        peepholes=params.get("use_peepholes", False) or params.get("use_peephole", False),
+        cell_clip=params.get("cell_clip") or 0.0,
+        projection=(params.get("num_proj") or 0) * directions,
+        projection_clip=params.get("proj_clip") or 0.0,
+    )
