@@ -15,14 +15,13 @@ SEARCH_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
 def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Options:
     """The options with what the model's parameters say in place of defaults; `given`: what the user set.
 
-    A model described by OpenNMT's flags changes nothing. Raises OptionError where the result does not fit
-    together.
+    A model described by OpenNMT's flags changes nothing. Raises OptionError where the file's values are no
+    such options, or the result does not fit together.
     """
     if loaded.spec.policies.schedule != "step":
         return options
-    known = {
-        flag: loaded.options[flag] for flag in SEARCH_FLAGS if flag in loaded.options and flag not in given
-    }
-    changed = instances.replace(options, known)
+    stored = {flag: loaded.options[flag] for flag in SEARCH_FLAGS if flag in loaded.options}
+    typed = instances.to_dict(instances.from_dict(TranslatorOptions, stored))
+    changed = instances.replace(options, {flag: typed[flag] for flag in stored if flag not in given})
     instances.check(changed)
     return changed

@@ -3,12 +3,13 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google import GoogleModel, read_model
-from onmt.models.google_parameters import MODELS, class_name, deep_merged
+from onmt.models.google_parameters import MODELS, class_name, deep_merged, merged
 from onmt.models.google_yaml import read_yaml, read_yaml_file
 
 CONFIG_KEYS: Final = (
@@ -40,7 +41,7 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
 
     Raises OptionError for a file that holds anything else than the original's settings.
     """
-    merged: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for path in paths:
         content = read_yaml_file(path, "config_paths")
         if content is None:
@@ -49,8 +50,8 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
         for name in content:
             if name not in CONFIG_KEYS:
                 raise OptionError(f"{path}: unknown setting '{name}'{did_you_mean(name, CONFIG_KEYS, '')}")
-        merged = deep_merged(merged, content)
-    return {name: value for name, value in merged.items() if value is not None}
+        settings = deep_merged(settings, content)
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def read_model_params(text: str) -> dict[str, Any]:
@@ -98,16 +99,42 @@ def stored_google_model(name: str, parameters: str) -> GoogleModel | None:
     return read_model(name, from_text(parameters)) if name else None
 
 
-def restarted_parameters(stored: str, asked: str) -> tuple[str, tuple[str, ...]]:
-    """The parameters to go on with: `asked` decides on the optimiser, `stored` on the model.
-
-    Returns also the names of the model's parameters that were asked to change, in vain. Both from `to_text`.
+@dataclass(frozen=True)
+class RestartedParameters:
+    """The parameters to go on with (see `to_text`), those that `changed`, and those that were asked to change
+    in vain.
     """
-    before, now = from_text(stored), from_text(asked)
-    ignored = {name for name, value in now.items() if not _of_training(name) and before.get(name) != value}
-    model = {name: value for name, value in before.items() if not _of_training(name)}
-    training = {name: value for name, value in now.items() if _of_training(name)}
-    return to_text(model | training), tuple(sorted(ignored))
+
+    text: str
+    changed: Mapping[str, Any]
+    ignored: tuple[str, ...]
+
+
+def restarted_parameters(name: str, stored: str, asked: str, continues: bool) -> RestartedParameters:
+    """What becomes of the `stored` parameters of a model of class `name` when others are `asked` for.
+
+    Those of the optimiser can change, unless its training `continues`; another optimiser does not inherit
+    arguments. Both texts from `to_text`. Raises OptionError for parameters that the class does not have.
+    """
+    before = from_text(stored)
+    known = read_model(name, before).parameters
+    merged(MODELS[name], from_text(asked), "model_params")
+    now = {key: value for key, value in from_text(asked).items() if value is not None}
+    differing = {key: value for key, value in now.items() if not _same(key, value, known[key])}
+    changed = {key: value for key, value in differing.items() if _of_training(key) and not continues}
+    if "optimizer.name" in changed:
+        before.pop("optimizer.params", None)
+        changed |= {key: value for key, value in now.items() if key == "optimizer.params"}
+    return RestartedParameters(
+        to_text(before | changed), changed, tuple(sorted(differing.keys() - changed.keys()))
+    )
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a parameter mean the same; classes may have their packages before them."""
+    if name.endswith((".class", "optimizer.name")):
+        return bool(one.split(".")[-1] == other.split(".")[-1])
+    return bool(one == other)
 
 
 def _of_training(name: str) -> bool:

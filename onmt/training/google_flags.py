@@ -91,6 +91,8 @@ def implied_flags(given: Mapping[str, Any]) -> Implied:
         model_flags = {"model": model.name, "model_params": to_text(params)}
         values |= _flags_of_model(model, {**values, **given})
         ignored += _parameters_without_effect(model)
+    elif params:
+        model_flags = {"model_params": to_text(params)}
     steps = given.get("train_steps") or values.get("train_steps")
     if steps and not given.get("continue"):
         values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
@@ -117,7 +119,7 @@ def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[s
         raise OptionError(f"model_params must hold names and values, not {str(params)[:80]!r}")
     if given.get("model_params"):
         params = deep_merged(params, read_model_params(given["model_params"]))
-    if params and not name:
+    if params and not name and not given.get("train_from"):
         raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
     if name and given.get("model_type", "seq2seq") != "seq2seq":
         raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
@@ -209,7 +211,7 @@ def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, s
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
     """Texts are read with the model's words, and cut, not left out, where too long; validation translates as
     the parameters say. On a restart the stored model, with all its parameters, says what is cut and how to
-    search (`restarted_google_options`).
+    search (`restart_google_model`).
     """
     parameters = model.parameters
     has_texts = bool(given.get("train_src") or given.get("train_dir"))

@@ -8,13 +8,14 @@ from onmt.commandline import instances
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.word_lists import read_word_list
 from onmt.decoding.model_search import SEARCH_FLAGS
-from onmt.errors import OptionError
+from onmt.errors import CheckpointError, OptionError
 from onmt.models.google import spec_of
 from onmt.models.google_settings import from_text, restarted_parameters, stored_google_model
 from onmt.models.spec import ModelSpec
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.google_flags import ANY_LENGTH, LENGTH_FLAGS, checked_model, refuse_describing_flags
 from onmt.training.options import AnyTrainOptions
+from onmt.training.restart import Restart, typed_values
 
 
 def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec | None:
@@ -35,27 +36,50 @@ def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec |
     return spec
 
 
-def restarted_google_options(
-    options: AnyTrainOptions, path: str, spec: ModelSpec, saved: Mapping[str, Any], given: Set[str]
-) -> tuple[AnyTrainOptions, tuple[str, ...]]:
-    """The options to go on with from a stored model, and warnings for the log.
+def restart_google_model(
+    restart: Restart[AnyTrainOptions], path: str, spec: ModelSpec, saved: Mapping[str, Any], given: Set[str]
+) -> None:
+    """Complete what `restart_options` made of the options for the model `spec` of the file `path`.
 
-    options: as `restart_options` made them; saved: those in the file `path` of the model `spec`; given: the
-    flags that the user set. Raises OptionError for flags that do not go with the model.
+    saved: the options of the file; given: the flags that the user set. Raises OptionError for flags that do
+    not go with the model, CheckpointError for a file that does not say what its model is.
     """
+    options = restart.options
     if spec.policies.schedule != "step":
-        if options.model:
-            raise OptionError(f"'{path}' holds no google/seq2seq model: leave -model out")
-        return options, ()
+        for flag, value in (("model", options.model), ("model_params", options.model_params)):
+            if value:
+                raise OptionError(f"'{path}' holds no google/seq2seq model: leave -{flag} out")
+        return
     refuse_describing_flags(tuple(given))
-    parameters, ignored = restarted_parameters(saved["model_params"], options.model_params)
-    checked_model(options.model, from_text(parameters))
-    warnings = [f"Cannot change {', '.join(ignored)} of the model. Ignoring."] if ignored else []
-    kept = {flag: saved[flag] for flag in SEARCH_FLAGS}
+    stored = typed_values(type(options), saved)
+    name, text = _stored_description(stored, path)
+    parameters = restarted_parameters(name, text, options.model_params, options.continue_)
+    checked_model(name, from_text(parameters.text))
+    restart.applied[:] = [line for line in restart.applied if not line.startswith(" * model_params = ")]
+    restart.applied += [f" * {key} = {value}" for key, value in parameters.changed.items()]
+    for key in parameters.ignored:
+        of = "with -continue" if key.startswith("optimizer.") and options.continue_ else "of the model"
+        restart.warnings.append(f"Cannot change {key} {of}. Ignoring.")
+    kept: dict[str, Any] = {flag: stored[flag] for flag in SEARCH_FLAGS if flag in stored}
     if not options.data:
-        kept |= {flag: ANY_LENGTH if saved["data"] else saved[flag] for flag in LENGTH_FLAGS}
+        lengths = {} if stored.get("data") else stored
+        kept |= {flag: lengths.get(flag, ANY_LENGTH) for flag in LENGTH_FLAGS}
     not_given = {flag: value for flag, value in kept.items() if flag not in given}
-    return instances.replace(options, {**not_given, "model_params": parameters}), tuple(warnings)
+    restart.options = instances.replace(
+        options, {**not_given, "model": name, "model_params": parameters.text}
+    )
+
+
+def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]:
+    """The class and the parameters of a stored model. Raises CheckpointError unless they describe one."""
+    name, text = stored.get("model", ""), stored.get("model_params", "")
+    try:
+        checked_model(name, from_text(text))
+    except (ValueError, OptionError) as error:
+        raise CheckpointError(
+            f"'{path}' is damaged: its options do not describe its model ({error})"
+        ) from error
+    return name, text
 
 
 def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:

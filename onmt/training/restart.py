@@ -47,8 +47,7 @@ def restart_options(
     to continue it.
     """
     declared = {option.flag: option for option in declared_options(type(options))}
-    typed = {flag: _typed(declared[flag], value) for flag, value in saved.items() if flag in declared}
-    restored = {flag: value for flag, value in typed.items() if value is not None}
+    restored = typed_values(type(options), saved)
     restart = Restart(options)
     wanted = {flag: instances.value_of(options, declared[flag]) for flag in given if flag in declared}
     continues = options.continue_ and not _cancelled(restart, wanted, restored, learning_rate, epoch)
@@ -77,6 +76,13 @@ def restart_options(
         values["eval_every_n_steps"] = STEPS_BETWEEN_EVALUATIONS
     restart.options = instances.replace(options, values)
     return restart
+
+
+def typed_values(options: type[SaverOptions], saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored values, ours or of a Lua model, as the options' types; those that cannot be are left out."""
+    declared = {option.flag: option for option in declared_options(options)}
+    typed = {flag: _typed(declared[flag], value) for flag, value in saved.items() if flag in declared}
+    return {flag: value for flag, value in typed.items() if value is not None}
 
 
 def _cancelled(

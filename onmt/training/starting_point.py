@@ -24,7 +24,7 @@ from onmt.runtime.random import torch_generator
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.decay import LearningRate
 from onmt.training.description import describe_model
-from onmt.training.google_start import new_google_spec, restarted_google_options
+from onmt.training.google_start import new_google_spec, restart_google_model
 from onmt.training.options import AnyTrainOptions
 from onmt.training.restart import restart_options
 from onmt.training.state import TrainingState
@@ -108,9 +108,10 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
         raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
     state = _stored_state(path, content, options.continue_)
     restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
-    options, warnings = restarted_google_options(restart.options, path, spec, content["options"], given)
+    restart_google_model(restart, path, spec, content["options"], given)
+    options = restart.options
     options.check_steps_of_samples()
-    for warning in (*restart.warnings, *warnings):
+    for warning in restart.warnings:
         logger.warning(warning)
     return StoredRun(
         path=path,

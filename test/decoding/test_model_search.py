@@ -46,3 +46,9 @@ def test_lua_s_models_do_not() -> None:
 def test_the_result_must_fit_together() -> None:
     with pytest.raises(OptionError, match="the beam has only 3"):
         search_of(GOOGLE, TranslatorOptions(n_best=4), "n_best")
+
+
+def test_a_file_s_values_are_checked() -> None:
+    loaded = cast(LoadedModel, Loaded(GOOGLE, {"beam_size": "many"}))
+    with pytest.raises(OptionError, match="-beam_size cannot be 'many'"):
+        with_search_of(loaded, TranslatorOptions(), frozenset())

@@ -92,14 +92,51 @@ def test_the_flags_may_describe_the_model() -> None:
     assert model.parameters["embedding.dim"] == 7
 
 
-def test_a_restart_changes_the_optimiser_only() -> None:
-    stored = json.dumps({"embedding.dim": 7, "optimizer.name": "SGD", "optimizer.clip_embed_gradients": 0.5})
-    asked = json.dumps({"embedding.dim": 8, "optimizer.learning_rate": 0.1, "source.reverse": False})
-    merged, ignored = restarted_parameters(stored, asked)
-    assert from_text(merged) == {
+STORED = json.dumps(
+    {
         "embedding.dim": 7,
-        "optimizer.learning_rate": 0.1,
+        "encoder.class": "UnidirectionalRNNEncoder",
+        "optimizer.name": "Momentum",
+        "optimizer.params": {"momentum": 0.5},
         "optimizer.clip_embed_gradients": 0.5,
     }
-    assert ignored == ("embedding.dim", "source.reverse")
-    assert restarted_parameters(stored, stored) == (to_text(json.loads(stored)), ())
+)
+
+
+def test_a_restart_changes_the_optimiser_only() -> None:
+    asked = {
+        "embedding.dim": 8,
+        "optimizer.learning_rate": 0.1,
+        "source.reverse": False,
+        "vocab_source": None,
+    }
+    restarted = restarted_parameters("BasicSeq2Seq", STORED, json.dumps(asked), continues=False)
+    assert from_text(restarted.text) == json.loads(STORED) | {"optimizer.learning_rate": 0.1}
+    assert restarted.changed == {"optimizer.learning_rate": 0.1}
+    assert restarted.ignored == ("embedding.dim", "source.reverse")
+
+
+def test_a_continued_training_keeps_its_optimiser() -> None:
+    asked = json.dumps({"optimizer.learning_rate": 0.1, "optimizer.lr_staircase": False})
+    restarted = restarted_parameters("BasicSeq2Seq", STORED, asked, continues=True)
+    assert from_text(restarted.text) == json.loads(STORED)
+    assert (restarted.changed, restarted.ignored) == ({}, ("optimizer.learning_rate",))
+
+
+@pytest.mark.parametrize("params", [{}, {"optimizer.params": {"beta1": 0.8}}])
+def test_another_optimiser_inherits_no_arguments(params: dict[str, Any]) -> None:
+    asked = json.dumps({"optimizer.name": "Adam", **params})
+    restarted = restarted_parameters("BasicSeq2Seq", STORED, asked, continues=False)
+    assert from_text(restarted.text).get("optimizer.params") == params.get("optimizer.params")
+
+
+def test_the_same_in_other_words_is_no_change() -> None:
+    asked = {"encoder.class": "seq2seq.encoders.UnidirectionalRNNEncoder", "target.max_seq_len": 50}
+    restarted = restarted_parameters("BasicSeq2Seq", STORED, json.dumps(asked), continues=False)
+    assert restarted.ignored == ()
+    assert restarted_parameters("BasicSeq2Seq", STORED, STORED, continues=True).ignored == ()
+
+
+def test_a_restart_knows_its_class() -> None:
+    with pytest.raises(OptionError, match=r"no parameter 'embeding\.dim'; did you mean embedding"):
+        restarted_parameters("BasicSeq2Seq", STORED, '{"embeding.dim": 3}', continues=False)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from onmt.checkpoint import load_checkpoint
+from onmt.checkpoint import load_checkpoint, save_checkpoint
 from onmt.commands import train
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -138,3 +139,54 @@ def test_one_table_needs_one_vocabulary(run: RunTrain, tmp_path: Path) -> None:
     assert code == 2
     assert "where the source's has 'a' the target's has 'x'" in errors
     assert run("c", *share, "-src_vocab", one, "-tgt_vocab", one)[0] == 0
+
+
+def test_a_continued_training_keeps_its_optimiser(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    rate = {"optimizer.learning_rate": 0.03}
+    assert run("a", *new(**rate), "-data", tiny_data, "-train_steps", "2", "-eval_every_n_steps", "2")[0] == 0
+    goes_on = ["-data", tiny_data, "-train_from", str(only_model(tmp_path, "a")), "-continue"]
+    goes_on += ["-train_steps", "4"]
+    assert run("b", *goes_on)[0] == 0
+    assert run("c", *goes_on, "-model", "AttentionSeq2Seq")[0] == 0
+    _, log, _ = run("d", *goes_on, "-model_params", "{optimizer.learning_rate: 0.5, optimizer.name: SGD}")
+    assert "Cannot change optimizer.learning_rate with -continue. Ignoring." in log
+    assert "Cannot change optimizer.name with -continue. Ignoring." in log
+    weights = [load_checkpoint(only_model(tmp_path, name))["weights"] for name in "bcd"]
+    for other in weights[1:]:
+        assert all(torch.equal(weight, other[name]) for name, weight in weights[0].items())
+
+
+def test_parameters_need_no_class_on_a_restart(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    assert run("a", *new(), "-data", tiny_data, "-train_steps", "1")[0] == 0
+    restart = ["-train_from", str(only_model(tmp_path, "a")), "-data", tiny_data, "-train_steps", "1"]
+    _, log, _ = run("b", *restart, "-model_params", "{optimizer.learning_rate: 0.5, embedding.dim: 9}")
+    assert "Optim ADAM LR 0.500000" in log
+    assert " * optimizer.learning_rate = 0.5\n" in log
+    assert "Cannot change embedding.dim of the model. Ignoring." in log
+    code, _, errors = run("c", *restart, "-model_params", "optimizer.learning_rat: 0.5")
+    assert code == 2
+    assert "did you mean optimizer.learning_rate" in errors
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"model_params": "{"},
+        {"model_params": "[1]"},
+        {"model_params": '{"embedding.di": 3}'},
+        {"model": "Other"},
+        {"model": ["BasicSeq2Seq"]},
+        {"model": None},
+    ],
+)
+def test_a_file_that_does_not_say_what_it_holds(
+    run: RunTrain, tiny_data: str, tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    assert run("a", *new(), "-data", tiny_data, "-train_steps", "1")[0] == 0
+    content = load_checkpoint(only_model(tmp_path, "a"))
+    damaged = str(tmp_path / "damaged.pt")
+    save_checkpoint(damaged, content | {"options": content["options"] | damage})
+    code, _, errors = run("b", "-train_from", damaged, "-data", tiny_data, "-train_steps", "1")
+    assert code == 1
+    assert "is damaged: its options do not describe its model" in errors
+    assert errors.count("\n") == 1
