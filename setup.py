@@ -36,6 +36,7 @@ setup(
         "pieces": ["sentencepiece>=0.2"],
         "dev": [
             "hypothesis>=6.100",
+            "matplotlib>=3.8",
             "mypy>=1.13",
             "pillow>=10",
             "pytest>=8",

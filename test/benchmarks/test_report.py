@@ -57,7 +57,7 @@ def test_rates_are_those_of_the_fastest_round() -> None:
 def test_steps_are_counted_until_a_sentence_leaves() -> None:
     nothing = torch.zeros(1, 1)
     alive = (torch.tensor([0, 1, 2]), torch.tensor([0, 2]), torch.tensor([2]))
-    traces = [Trace(sentences, nothing, nothing, nothing, nothing, None) for sentences in alive]
+    traces = [Trace(sentences, *[nothing] * 6, None) for sentences in alive]
     assert steps_taken(traces, 3) == [2, 1, 3]
 
 
