@@ -1,7 +1,7 @@
 """From google/seq2seq's `--model` and `--model_params` to a ModelSpec. No torch here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from onmt.commandline.suggestions import did_you_mean
@@ -246,7 +246,7 @@ def _encoder(model: GoogleModel) -> EncoderSpec:
     if name == "BidirectionalRNNEncoder":
         return RecurrentEncoderSpec(kind="brnn", stack=stack_of(params["rnn_cell"], where, 2), merge="concat")
     if name == "StackBidirectionalRNNEncoder":
-        stack = stack_of({**params["rnn_cell"], "residual_connections": False}, where, 2)
+        stack = replace(stack_of(params["rnn_cell"], where, 2), residual="none", residual_dense=False)
         return PyramidalEncoderSpec(stack=stack, merge="concat")
     if name == "ConvEncoder":
         return TwinConvolutionalEncoderSpec(
