@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import torch
 
-from onmt.errors import DataError, OptionError
-from onmt.models.build import build_model
+from onmt.errors import OptionError
 from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes
-from onmt.models.seq2seq import Seq2Seq
 
 SIZES = DataSizes((20,), (20,))
 CONV, POOL = ({"encoder.class": kind} for kind in ("ConvEncoder", "PoolingEncoder"))
@@ -104,15 +101,6 @@ def test_a_model_of_images_has_no_source_words(name: str) -> None:
 def test_the_shorter_length_of_translations_counts(of_model: int, of_decoder: int, longest: int) -> None:
     given = {"inference.max_decode_length": of_model, "decoder.params": {"max_decode_length": of_decoder}}
     assert read_model("BasicSeq2Seq", given).max_decode_length == longest
-
-
-def test_sources_longer_than_the_code_of_positions_are_refused() -> None:
-    params = {"encoder.class": "PoolingEncoder", "encoder.params": {"position_embeddings.num_positions": 3}}
-    model = build_model(spec_of(read_model("AttentionSeq2Seq", params), SIZES))
-    assert isinstance(model, Seq2Seq)
-    model.encode(torch.full((1, 2, 1), 4), torch.tensor([2]))
-    with pytest.raises(DataError, match=r"4 positions is longer than position_embeddings\.num_positions 3"):
-        model.encode(torch.full((1, 3, 1), 4), torch.tensor([3]))
 
 
 def test_a_block_of_cells_is_checked_even_where_residual_connections_are_ignored() -> None:

@@ -1,0 +1,14 @@
+"""The parameters of google/seq2seq, row by row: written down from its sources, not from the code under test.
+
+`cell_params` has its own tests in test_google_cells.py; here are only the two that every LSTM has.
+"""
+
+from .class_rows import CLASSES
+from .model_rows import MODEL_BASE, SEQ2SEQ
+from .names import NAMES
+from .part_rows import DECODERS, OTHER_ENCODERS, RECURRENT
+from .row import BASE, Row
+
+ROWS = [*MODEL_BASE, *SEQ2SEQ, *CLASSES, *RECURRENT, *DECODERS, *OTHER_ENCODERS]
+
+__all__ = ["BASE", "NAMES", "ROWS", "Row"]
