@@ -6,7 +6,8 @@ from typing import Literal
 import pytest
 
 from onmt.commandline.declare import group, option
-from onmt.commandline.script import Script
+from onmt.commandline.parser import parse
+from onmt.commandline.script import HelpRequested, Script
 from onmt.commandline.validators import at_least, between, existing_file, not_empty
 from onmt.errors import OptionError
 from onmt.logger import LoggerOptions
@@ -95,3 +96,37 @@ def positional_script():
     return Script(
         name="tools/score.py", summary="Takes a positional argument.", choose=lambda _: ScoreOptions
     )
+
+
+@pytest.fixture(scope="session")
+def options():
+    """options(script, *argv) -> the options of a command line that has what is required."""
+    return lambda script, *argv: parse(script, ["-save_data", "demo", *argv]).options
+
+
+@pytest.fixture(scope="session")
+def refusal():
+    """refusal(script, argv) -> why a command line is refused."""
+
+    def refusal(script, argv):
+        with pytest.raises(OptionError) as caught:
+            parse(script, argv)
+        return str(caught.value)
+
+    return refusal
+
+
+@pytest.fixture(scope="session")
+def outcome():
+    """outcome(script, argv) -> the refusal of a command line, or None if it is accepted or asks for help."""
+
+    def outcome(script, argv):
+        try:
+            parse(script, argv)
+        except HelpRequested:
+            return None
+        except OptionError as error:
+            return str(error)
+        return None
+
+    return outcome
