@@ -181,7 +181,7 @@ class TestSaveConfig:
 
 
 PART_OF_A_LINE = st.text(max_size=6) | st.sampled_from(
-    "layers sort sizes fix words save_data tok_src_mode brnn config -layers --sort 1 true -1.5 rnn a,b - /".split()
+    "layers sort sizes fix words save_data tok_src_mode brnn config -fix --x 1 true -1.5 rnn a,b - /".split()
 )
 
 

@@ -2,36 +2,17 @@
 what it says, and refuses values of another type; none is missing on either side.
 """
 
-import importlib.util
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from google_table import BASE, NAMES, ROWS, Row
+from google_table.observations import OBSERVATIONS, Built
 
 from onmt.errors import OptionError
 from onmt.models import google_parameters as known
 from onmt.models.google_parameters import deep_merged
 from onmt.training.tensorflow_settings import OPTIMIZER_PARAMS
-
-
-def load_table() -> ModuleType:
-    """The package beside this file, under a name by which its modules find each other."""
-    folder = Path(__file__).with_name("google_table")
-    spec = importlib.util.spec_from_file_location(
-        folder.name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[folder.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-table = load_table()
-observations = importlib.import_module("google_table.observations")
 
 WRONG: Mapping[type, tuple[Any, ...]] = {
     bool: ("false", 1, [True]),
@@ -51,25 +32,25 @@ def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return value
 
 
-def given(row: Any, *value: Any) -> dict[str, Any]:
+def given(row: Row, *value: Any) -> dict[str, Any]:
     """The model's parameters; the row's own is left out, or has a value."""
-    params = deep_merged(table.BASE[row.model], row.beside)
+    params = deep_merged(BASE[row.model], row.beside)
     return deep_merged(params, nested(row.path, *value)) if value else params
 
 
-def build(row: Any, *value: Any) -> Any:
-    return observations.Built(row.model, given(row, *value))
+def build(row: Row, *value: Any) -> Built:
+    return Built(row.model, given(row, *value))
 
 
-def seen(row: Any, *value: Any) -> Any:
+def seen(row: Row, *value: Any) -> Any:
     """What the row looks at, with what it is compared to; numbers may differ by rounding."""
-    found = observations.OBSERVATIONS[row.seen](build(row, *value))
+    found = OBSERVATIONS[row.seen](build(row, *value))
     numbers = found if isinstance(found, list) else [found]
     return pytest.approx(found, rel=1e-4, abs=0) if all(isinstance(one, float) for one in numbers) else found
 
 
-@pytest.mark.parametrize("row", table.ROWS, ids=str)
-def test_accepted_with_its_default_and_changes_what_it_says(row: Any) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_accepted_with_its_default_and_changes_what_it_says(row: Row) -> None:
     before, after = row.then
     assert seen(row) == before
     for value in (row.default, None):
@@ -83,20 +64,20 @@ def test_accepted_with_its_default_and_changes_what_it_says(row: Any) -> None:
         assert (before == after) == bool(row.inert)
 
 
-@pytest.mark.parametrize("row", table.ROWS, ids=str)
-def test_a_wrong_type_is_refused(row: Any) -> None:
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_wrong_type_is_refused(row: Row) -> None:
     for value in WRONG[type(row.default)]:
         with pytest.raises(OptionError, match=rf"{row.path[-1]} must .*, not "):
             build(row, value).spec  # noqa: B018
 
 
-@pytest.mark.parametrize("choice", table.NAMES, ids=lambda choice: f"{' '.join(choice[1])} {choice[2]}")
+@pytest.mark.parametrize("choice", NAMES, ids=lambda choice: f"{' '.join(choice[1])} {choice[2]}")
 def test_what_a_name_means(choice: Any) -> None:
     model, path, name, what, then, beside = choice
-    assert seen(table.Row(model, path, "", name, what, (None, then), beside), name) == then
+    assert seen(Row(model, path, "", name, what, (None, then), beside), name) == then
 
 
-def part_of(row: Any) -> str:
+def part_of(row: Row) -> str:
     """The class of the part that a row's parameter belongs to."""
     side = row.path[0].removesuffix(".params")
     name = row.beside.get(f"{side}.class", known.MODELS[row.model][f"{side}.class"])
@@ -105,7 +86,7 @@ def part_of(row: Any) -> str:
 
 def test_the_table_has_every_parameter_of_every_model() -> None:
     found = {model: {} for model in known.MODELS}
-    for row in table.ROWS:
+    for row in ROWS:
         if len(row.path) == 1:
             found[row.model][row.path[0]] = row.default
     assert found == known.MODELS
@@ -114,7 +95,7 @@ def test_the_table_has_every_parameter_of_every_model() -> None:
 def test_the_table_has_every_parameter_of_every_part() -> None:
     parts = {**known.ENCODERS, **known.DECODERS, **known.ATTENTIONS, **known.BRIDGES}
     found: dict[str, dict[str, Any]] = {name: {} for name in parts}
-    for row in table.ROWS:
+    for row in ROWS:
         if len(row.path) == 2:
             found[part_of(row)][row.path[1]] = row.default
     assert found == parts
@@ -122,7 +103,7 @@ def test_the_table_has_every_parameter_of_every_part() -> None:
 
 def test_the_table_has_every_parameter_of_the_cells_wherever_there_are_some() -> None:
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in table.ROWS:
+    for row in ROWS:
         if len(row.path) == 3:
             found.setdefault((row.model, part_of(row)), {})[row.path[2]] = row.default
     assert all(block == known.RNN_CELL for block in found.values())
@@ -132,14 +113,14 @@ def test_the_table_has_every_parameter_of_the_cells_wherever_there_are_some() ->
 
 def test_the_table_has_what_every_lstm_is_told() -> None:
     """The other `cell_params` are those of test_google_cells.py."""
-    found = {row.path[3]: row.default for row in table.ROWS if len(row.path) == 4}
+    found = {row.path[3]: row.default for row in ROWS if len(row.path) == 4}
     for kind in ("BasicLSTMCell", "LSTMCell"):
         assert found.items() <= known.CELLS[kind].items()
 
 
 def test_the_table_has_every_name() -> None:
     found: dict[str, set[str]] = {}
-    for _, path, name, *_ in table.NAMES:
+    for _, path, name, *_ in NAMES:
         found.setdefault(path[-1], set()).add(name)
     for part, classes in (
         ("encoder", known.ENCODERS),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from onmt.torch7.convert import convert_model
 from onmt.torch7.objects import BooleanKey, LuaFunction, Storage, Table, Tensor, TorchObject, Value
 
 FIXTURES = Path(__file__).parent / "golden"
@@ -351,3 +352,15 @@ def load_fixture() -> Callable[[str], dict]:
 def lua_model(load_fixture: Callable[[str], dict]) -> Callable[[str], Table]:
     """lua_model(name) -> the table that the `.t7` file of the fixture of that name holds."""
     return lambda name: LuaModelBuilder(load_fixture(name)).build()
+
+
+@pytest.fixture
+def convert(write_t7: Callable[..., bytes], tmp_path: Path) -> Callable[[Value], dict]:
+    """convert(table) -> the content of the checkpoint made of it."""
+
+    def convert(root: Value) -> dict:
+        path = tmp_path / "model.t7"
+        path.write_bytes(write_t7(root))
+        return convert_model(path)
+
+    return convert
