@@ -1,0 +1,11 @@
+"""A command line that translates with a small random model, and the log of such a run."""
+
+import re
+
+TRANSLATE = ["-model", "words.pt", "-src", "src", "-max_sent_length", "5"]
+STAMP = re.compile(r"^\[\S+ \S+ ")
+
+
+def log_of(text: str) -> list[str]:
+    """The lines of a log without their times."""
+    return [STAMP.sub("", line) for line in text.splitlines()]
