@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 from onmt.errors import OptionError
 from onmt.models.google_yaml import read_yaml, read_yaml_file
 
+TEXTS = st.text().filter(lambda text: not re.fullmatch(r"[-+]?[0-9][0-9_.]*[eE][-+]?[0-9]+", text))
+"""All but those that PyYAML writes without quotes, though they are numbers to us."""
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(1 - 2**63, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
 
