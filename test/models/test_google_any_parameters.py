@@ -116,14 +116,24 @@ def test_the_form_in_options_is_yaml_too(parameters: dict[str, Any]) -> None:
         assert read_yaml(to_text(parameters), "here") == parameters
 
 
-@given(PARAMETERS, PARAMETERS)
-def test_a_restart_keeps_the_model(stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    found, ignored = restarted_parameters(to_text(stored), to_text(asked))
-    result = from_text(found)
-    assert {name: value for name, value in result.items() if name in ignored} == {
-        name: stored[name] for name in ignored if name in stored
-    }
-    assert all(result.get(name) == value for name, value in asked.items() if name not in ignored)
+@given(st.sampled_from(sorted(MODELS)), PARAMETERS, PARAMETERS, st.booleans())
+def test_a_restart_keeps_the_model(
+    name: str, stored: dict[str, Any], asked: dict[str, Any], continues: bool
+) -> None:
+    try:
+        restarted = restarted_parameters(name, to_text(stored), to_text(asked), continues)
+    except OptionError as error:
+        assert one_line(error)  # noqa: PT017 - most are accepted
+        return
+    found = from_text(restarted.text)
+    changed = dict(restarted.changed)
+    assert not (continues and changed)
+    assert all(key.startswith("optimizer.") and asked[key] == value for key, value in changed.items())
+    kept = {key: value for key, value in stored.items() if key not in changed}
+    if "optimizer.name" in changed:
+        kept.pop("optimizer.params", None)
+    assert found == kept | changed
+    assert set(restarted.ignored) <= {key for key, value in asked.items() if value is not None} - set(changed)
 
 
 @given(VALUES, VALUES)
