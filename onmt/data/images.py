@@ -49,7 +49,7 @@ def read_image(path: str, size: ImageSize, where: str) -> npt.NDArray[np.uint8]:
 
     Resized bilinearly, over all the pixels that become one where it shrinks; the proportions are not kept.
     Transparency is lost. `where`: the place that names the image, for messages. Raises DataError for what is
-    no image, OptionError without Pillow.
+    no image, or has grey levels whose range nobody knows (32 bits, floats), OptionError without Pillow.
     """
     pillow = require_pillow()
     try:
@@ -57,12 +57,28 @@ def read_image(path: str, size: ImageSize, where: str) -> npt.NDArray[np.uint8]:
             # More than some 90 million pixels are taken for an attack that would fill the memory.
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             with pillow.open(path) as image:
-                resized = image.convert("RGB").resize((size.width, size.height), pillow.Resampling.BILINEAR)
+                colours = _of_8_bits(image, where, path).convert("RGB")
+                resized = colours.resize((size.width, size.height), pillow.Resampling.BILINEAR)
+    except DataError:
+        raise
     except Exception as error:  # Pillow raises whatever comes of wrong bytes
         missing = error.strerror if isinstance(error, OSError) else None
         reason = missing or "it is damaged, too large, or no image"
         raise DataError(f"{where}: the image '{path}' cannot be read: {reason}") from error
     return np.ascontiguousarray(np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def _of_8_bits(image: Any, where: str, path: str) -> Any:
+    """The image, with 16 bits of grey as 8: Pillow's own conversion makes white of all that is above 255."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        levels = np.asarray(image)
+        return require_pillow().fromarray((levels >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise DataError(
+            f"{where}: the image '{path}' has grey levels of unknown range (mode {image.mode}): save it with "
+            "8 or 16 bits"
+        )
+    return image
 
 
 def require_pillow() -> Any:
@@ -78,4 +94,5 @@ def _split(entry: bytes, path: str, number: int) -> tuple[str, bytes]:
     name, tab, caption = entry.rstrip(b"\r").partition(b"\t")
     if not name or not tab or b"\t" in caption:
         raise DataError(f"{path}, line {number}: expected the path of an image, one tab, and a caption")
-    return decode_line(name, path, number), caption
+    decode_line(entry, path, number)  # so that a bad byte is counted from the start of the line
+    return name.decode("utf-8"), caption

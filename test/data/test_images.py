@@ -55,6 +55,27 @@ def test_every_kind_of_colours_becomes_red_green_blue(tmp_path: Path, mode: str)
     assert read_image(str(path), ImageSize(2, 2), "here").min() == 255
 
 
+@pytest.mark.parametrize("name", ["x.png", "x.tiff"])
+def test_16_bits_become_8(tmp_path: Path, name: str) -> None:
+    levels = np.array([[0x0000, 0x00FF], [0x8000, 0xFFFF]], dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / name)
+    read = read_image(str(tmp_path / name), ImageSize(2, 2), "here")
+    assert read.tolist() == [[[0, 0], [128, 255]]] * 3
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_levels_of_unknown_range_are_refused(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(np.ones((2, 2), dtype=kind)).save(tmp_path / "x.tiff")
+    with pytest.raises(DataError, match=r"here: the image .*x\.tiff' has grey levels of unknown range"):
+        read_image(str(tmp_path / "x.tiff"), ImageSize(2, 2), "here")
+
+
+def test_a_bad_byte_of_a_caption_is_counted_in_its_line(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"x.png\ta \xff\n")
+    with pytest.raises(DataError, match="list, line 1, byte offset 8: not valid UTF-8"):
+        list(read_image_list(str(tmp_path / "list"), lambda _: None))
+
+
 def test_lists_are_read_in_small_blocks_with_the_numbers_of_their_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
