@@ -1,7 +1,5 @@
 """The weights of an image network from a file, as torchvision publishes them for `inception_v3`."""
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from typing import Final
 
@@ -44,8 +42,10 @@ def load_image_weights(model: Model, path: str) -> None:
 def _read(path: str) -> Mapping[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # torch raises whatever comes of wrong bytes
         raise CheckpointError(f"{path}: this is no file of weights that PyTorch can read") from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
         raise CheckpointError(f"{path}: it must hold names and weights, as a state_dict does")
     return content

@@ -78,6 +78,12 @@ def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
 
 def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logger) -> TrainingData:
     if known is not None:
+        if not known.src:
+            kind = "images" if known.src_image_size else "vectors"
+            raise OptionError(
+                f"the model of -train_from reads {kind}, not texts: prepare them with preprocess.py and give "
+                "-data"
+            )
         _compare_vocabulary_files(options, known, logger)
     folder = Path(options.save_model).parent  # where models find room, encoded sentences will
     raw = RawData(options, load_hook_module(options.hook_file), options.seed, folder, logger, known)

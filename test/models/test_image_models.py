@@ -205,6 +205,14 @@ def test_files_of_something_else_are_refused(tmp_path: Path, content: bytes | No
         load_image_weights(model(), str(path))
 
 
+@pytest.mark.parametrize("content", [b"a\nb\nc\n", b"\x80\x02}q\x00.", b"", b"(lp0\n.", bytes(range(256))])
+def test_any_file_of_weights_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights\.pth: "):
+        load_image_weights(model(), str(path))
+
+
 def test_models_of_words_have_no_place_for_image_weights(tmp_path: Path) -> None:
     sizes = DataSizes(src=(9,), tgt=(9,))
     words = build_model(spec_from_options(Seq2SeqModelOptions(layers=1, rnn_size=4, word_vec_size=3), sizes))

@@ -1,5 +1,6 @@
 """Training on text files and on samples, through the command line."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import preprocess
+from onmt.data.vocabulary import ImageSize, Vocabularies
+from onmt.errors import OptionError
+from onmt.logger import Logger, LoggerOptions
+from onmt.training.data import open_data
+from onmt.training.options import TrainSeq2SeqOptions
 
 RunTrain = Callable[..., tuple[int, str, str]]
 
@@ -196,3 +202,17 @@ def test_options_of_text_beside_prepared_data_are_pointed_out(run_train: RunTrai
     code, log, _ = run_train("-tok_src_mode", "aggressive", "-src_vocab_size", "5", "-end_epoch", "1")
     assert code == 0
     assert "no effect on -data, which is prepared already: -src_vocab_size, -tok_src_mode" in log
+
+
+@pytest.mark.parametrize(
+    ("known", "kind"),
+    [
+        (Vocabularies((), (), src_image_size=ImageSize(75, 75)), "images"),
+        (Vocabularies((), (), src_vector_size=4), "vectors"),
+    ],
+)
+def test_a_model_of_other_sources_goes_on_with_prepared_data_only(known: Vocabularies, kind: str) -> None:
+    options = TrainSeq2SeqOptions(train_src="a", train_tgt="b", save_model="m", train_from="m.pt")
+    told = f"the model of -train_from reads {kind}, not texts: .* -data"
+    with Logger(LoggerOptions(), sys.stdout) as logger, pytest.raises(OptionError, match=told):
+        open_data(options, known, logger)
