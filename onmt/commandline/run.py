@@ -17,7 +17,11 @@ EXIT_FAILURE: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as a shell reports a process that SIGINT ended
 EXIT_BROKEN_PIPE: Final = 141  # and SIGPIPE
 
-_TORCH_OUT_OF_MEMORY: Final = ("can't allocate memory", "Storage size calculation overflowed")
+_TORCH_OUT_OF_MEMORY: Final = (
+    "can't allocate memory",
+    "Storage size calculation overflowed",
+    "Overflow when unpacking long",  # a size above 64 bits, told by a TypeError
+)
 
 
 @dataclass(frozen=True)
@@ -141,4 +145,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     told = str(error)
-    return isinstance(error, RuntimeError) and any(words in told for words in _TORCH_OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError | TypeError) and any(
+        words in told for words in _TORCH_OUT_OF_MEMORY
+    )

@@ -75,6 +75,7 @@ def test_failures_are_one_line(quiet_script, capsys, error, code, line):
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: 3"),
         RuntimeError("Storage size calculation overflowed with sizes=[9]"),
+        TypeError("empty(): argument 'size' failed: Overflow when unpacking long long"),
     ],
 )
 def test_out_of_memory(quiet_script, capsys, error):
