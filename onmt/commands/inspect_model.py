@@ -9,6 +9,7 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import existing_model
 from onmt.logger import Logger, LoggerOptions
+from onmt.training.google_flags import describing_flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,12 @@ def describe(path: str, content: Mapping[str, Any]) -> Iterator[str]:
     yield from _sizes(content["weights"])
     yield ""
     yield from _training(content.get("training"))
-    for title in ("spec", "options"):
+    idle = describing_flags() if content["options"].get("model") else ()
+    options = {flag: value for flag, value in content["options"].items() if flag not in idle}
+    for title, values in (("spec", content["spec"]), ("options", options)):
         yield ""
         yield f"{title}:"
-        yield from (f"  {name} = {_shown(value)}" for name, value in sorted(_flat(content[title])))
+        yield from (f"  {name} = {_shown(value)}" for name, value in sorted(_flat(values)))
 
 
 def _vocabularies(state: Mapping[str, Any]) -> Iterator[str]:

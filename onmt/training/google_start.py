@@ -5,7 +5,7 @@ from itertools import zip_longest
 from typing import Any
 
 from onmt.commandline import instances
-from onmt.data.vocabulary import Vocabulary
+from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.data.word_lists import read_word_list
 from onmt.decoding.model_search import SEARCH_FLAGS
 from onmt.errors import CheckpointError, OptionError
@@ -28,7 +28,7 @@ def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec |
         return None
     spec = spec_of(model, data_sizes(data))
     if model.parameters.get("embedding.share", False):
-        _check_shared(data.vocabularies.src[0], data.vocabularies.tgt[0])
+        check_shared(data.vocabularies)
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
     for name, vocabularies in sides:
         if model.parameters.get(name):
@@ -70,6 +70,17 @@ def restart_google_model(
     )
 
 
+def check_shared(vocabularies: Vocabularies) -> None:
+    """Raise OptionError unless one table can hold the word vectors of both sides."""
+    source, target = vocabularies.src[0], vocabularies.tgt[0]
+    if source.words != target.words:
+        of_source, of_target = _first_difference(source.words, target.words)
+        raise OptionError(
+            f"embedding.share needs one vocabulary for both sides, but where the source's has '{of_source}' "
+            f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
+        )
+
+
 def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]:
     """The class and the parameters of a stored model. Raises CheckpointError unless they describe one."""
     name, text = stored.get("model", ""), stored.get("model_params", "")
@@ -93,16 +104,6 @@ def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:
         f"{name} {path} is not the vocabulary of the data (where the data has '{of_data}', the file has "
         f"'{of_file}'): prepare the data with -{side}_vocab {path}"
     )
-
-
-def _check_shared(source: Vocabulary, target: Vocabulary) -> None:
-    """Raise OptionError unless one table can hold the vectors of both sides."""
-    if source.words != target.words:
-        of_source, of_target = _first_difference(source.words, target.words)
-        raise OptionError(
-            f"embedding.share needs one vocabulary for both sides, but where the source's has '{of_source}' "
-            f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
-        )
 
 
 def _first_difference(left: Sequence[str], right: Sequence[str]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from onmt.runtime.random import torch_generator
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.decay import LearningRate
 from onmt.training.description import describe_model
-from onmt.training.google_start import new_google_spec, restart_google_model
+from onmt.training.google_start import check_shared, new_google_spec, restart_google_model
 from onmt.training.options import AnyTrainOptions
 from onmt.training.restart import restart_options
 from onmt.training.state import TrainingState
@@ -136,6 +136,8 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
             vocabularies, updated_vocabularies(vocabularies, data.vocabularies, options.update_vocab)
         )
         spec, weights, vocabularies = update.spec(spec), update.tensors(weights), update.new
+        if spec.decoder is not None and spec.decoder.shares_source_embedding:
+            check_shared(vocabularies)
         if state.optimizer is not None:
             state.optimizer = update.optimizer_state(state.optimizer)
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")

@@ -79,3 +79,13 @@ def test_a_model_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "none.t7" in error
+
+
+def test_flags_that_say_nothing_of_a_google_model_are_left_out(model):
+    content = convert_model(model)
+    content["options"] |= {"model": "BasicSeq2Seq", "rnn_size": 500, "beam_size": 1}
+    lines = list(describe("model.pt", content))
+    assert "  beam_size = 1" in lines
+    assert not any(line.startswith("  rnn_size = ") for line in lines)
+    content["options"]["model"] = ""
+    assert "  rnn_size = 500" in describe("model.pt", content)

@@ -139,6 +139,21 @@ def test_one_table_needs_one_vocabulary(run: RunTrain, tmp_path: Path) -> None:
     assert code == 2
     assert "where the source's has 'a' the target's has 'x'" in errors
     assert run("c", *share, "-src_vocab", one, "-tgt_vocab", one)[0] == 0
+    updated = [
+        "-train_from",
+        str(only_model(tmp_path, "c")),
+        *argv,
+        "-train_steps",
+        "1",
+        "-update_vocab",
+        "merge",
+    ]
+    code, _, errors = run("d", *updated)
+    assert code == 2
+    assert "embedding.share needs one vocabulary" in errors
+    both = str(tmp_path / "both.words")
+    Path(both).write_text("x\ny\nz\n", encoding="utf-8")
+    assert run("e", *updated, "-src_vocab", both, "-tgt_vocab", both)[0] == 0
 
 
 def test_a_continued_training_keeps_its_optimiser(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
