@@ -59,6 +59,11 @@ class StepOptions:
         train_state=True,
     )
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether an epoch is a number of steps instead of a pass over the data."""
+        return self.train_steps > 0 or self.eval_every_n_steps > 0
+
     def last_epoch(self, end_epoch: int, iterations: int) -> int:
         """The last epoch, of so many iterations each, or `end_epoch` where steps are not limited."""
         return -(-self.train_steps // iterations) if self.train_steps > 0 else end_epoch

@@ -26,7 +26,8 @@ class TrainerOptions:
 
     save_every: int = option(
         5000,
-        "Write `<save_model>_checkpoint.pt` every this many iterations; 0: never.",
+        "Write `<save_model>_checkpoint.pt` every this many iterations of an epoch, or of the whole training "
+        "where `-train_steps` or `-eval_every_n_steps` counts them; 0: never.",
         valid=at_least(0),
     )
     save_every_epochs: int = option(

@@ -162,7 +162,7 @@ def _epochs(
     def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
         plan = _plan(sentences, options)
         passes = EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
-        if options.eval_every_n_steps == 0 and options.train_steps == 0:
+        if not options.counts_steps:
             return passes
         return StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
 

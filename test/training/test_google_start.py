@@ -205,3 +205,14 @@ def test_a_file_that_does_not_say_what_it_holds(
     assert code == 1
     assert "is damaged: its options do not describe its model" in errors
     assert errors.count("\n") == 1
+
+
+def test_checkpoints_come_between_evaluations_too(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    steps = ["-train_steps", "9", "-eval_every_n_steps", "2", "-save_every", "5"]
+    assert run("a", *new(), "-data", tiny_data, *steps)[0] == 0
+    training = load_checkpoint(tmp_path / "a_checkpoint.pt")["training"]
+    assert (training["epoch"], training["iteration"]) == (3, 2)  # five steps have been done
+    goes_on = ["-data", tiny_data, "-train_from", str(tmp_path / "a_checkpoint.pt"), "-continue"]
+    assert run("b", *goes_on)[0] == 0
+    ends = [load_checkpoint(next(tmp_path.glob(f"{name}_epoch5_*"))) for name in "ab"]
+    assert all(torch.equal(part, ends[1]["weights"][name]) for name, part in ends[0]["weights"].items())
