@@ -168,6 +168,12 @@ def test_flags_that_describe_a_lua_model_are_refused(flag: str) -> None:
         implied(**{"model": "BasicSeq2Seq", flag: 1})
 
 
+def test_a_deprecated_flag_is_refused_by_its_name(tiny_data: str) -> None:
+    argv = ["-data", tiny_data, "-save_model", "m", "-model", "BasicSeq2Seq", "-brnn"]
+    with pytest.raises(OptionError, match="-brnn: the class of -model"):
+        parse(train.SCRIPT, argv)
+
+
 def test_which_flags_describe_a_model() -> None:
     flags = set(describing_flags())
     assert {"rnn_size", "encoder_type", "dropout", "param_init", "pre_word_vecs_enc", "bridge"} <= flags
