@@ -226,6 +226,8 @@ def _check(model: GoogleModel) -> None:
         )
     _check_least(p, "model_params", {"source.max_seq_len": 1, "target.max_seq_len": 2, "embedding.dim": 1})
     _check_least(p, "model_params", {"embedding.init_scale": 0, "inference.max_decode_length": 1})
+    search = "inference.beam_search"
+    _check_least(p, "model_params", {f"{search}.beam_width": 0, f"{search}.length_penalty_weight": 0})
     _check_least(model.encoder[1], "encoder.params", _LEAST_OF_PARTS)
     _check_least(model.decoder[1], "decoder.params", _LEAST_OF_PARTS)
     if model.attention is not None:

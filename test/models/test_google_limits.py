@@ -21,6 +21,8 @@ def cell(**params: Any) -> dict[str, Any]:
         ({"embedding.dim": 2**31}, "embedding.dim must be a whole number between -2147483647 and 2147483647"),
         ({"optimizer.learning_rate": 2**62 * 1e20}, "must be a number between -1e\\+30 and 1e\\+30"),
         ({"embedding.init_scale": 1e38}, "must be a number between -1e\\+30 and 1e\\+30, not 1e\\+38"),
+        ({"inference.beam_search.beam_width": -1}, "beam_width must be at least 0, not -1"),
+        ({"inference.beam_search.length_penalty_weight": -0.5}, "length_penalty_weight must be at least 0"),
         (cell(num_layers=1001), "rnn_cell: num_layers must be at most 1000, not 1001"),
         (
             {"encoder.class": "ConvEncoder", "encoder.params": {"output_cnn.layers": 1001}},
