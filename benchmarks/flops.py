@@ -10,20 +10,18 @@ S source positions as the encoder sees them, T target steps.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from onmt.models.encoders import key_size, memory_size, state_widths
-from onmt.models.spec import (
-    AttentionSpec,
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
-    DecoderSpec,
     EncoderSpec,
     InceptionEncoderSpec,
-    ModelSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
-    StackSpec,
     TwinConvolutionalEncoderSpec,
 )
+from onmt.models.encoders import key_size, memory_size, state_widths
+from onmt.models.recurrent_spec import StackSpec
+from onmt.models.spec import AttentionSpec, DecoderSpec, ModelSpec
 from onmt.modules.encoders.recurrent import direction
 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}

@@ -33,10 +33,10 @@ ROWS = {
     "onmt.serving": 7,
     "onmt.commands": 8,
 }
-SPEC = "onmt.models.spec"
-"""Imports nothing of models; modules build what it describes, so it counts as row 2."""
+SPECS = ("onmt.models.spec", "onmt.models.encoder_spec", "onmt.models.recurrent_spec")
+"""Import nothing else of models; modules build what they describe, so they count as row 2."""
 
-MODULES_MAY_IMPORT = ("onmt.modules", "onmt.kernels", "onmt.constants", "onmt.errors", SPEC)
+MODULES_MAY_IMPORT = ("onmt.modules", "onmt.kernels", "onmt.constants", "onmt.errors", *SPECS)
 KERNELS_MAY_IMPORT = ("onmt.kernels",)
 
 
@@ -82,7 +82,7 @@ def is_for_types(node):
 
 
 def row(name):
-    if name == SPEC:
+    if name in SPECS:
         return 2
     return next((row for package, row in ROWS.items() if within(name, package)), None)
 
@@ -141,7 +141,7 @@ def test_packages_import_nothing():
 def is_torch_free(name):
     return (
         name.endswith(".options")
-        or name == SPEC
+        or name in SPECS
         or any(within(name, package) for package, number in ROWS.items() if number < 2)
         or any(within(name, package) for package in ("onmt.text", "onmt.scorers", "onmt.commands"))
     )

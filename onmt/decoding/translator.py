@@ -38,10 +38,10 @@ from onmt.decoding.sentences import (
 )
 from onmt.decoding.step import SearchSettings
 from onmt.errors import OptionError
+from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import InceptionEncoderSpec
 from onmt.modules.encoders.inception_layout import grid_at
 from onmt.modules.encoding import Encoding, padding_mask
 

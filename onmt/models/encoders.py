@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from onmt.models.spec import (
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
     InceptionEncoderSpec,

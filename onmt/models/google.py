@@ -7,6 +7,16 @@ from typing import Any, Final, Literal, cast
 from onmt.commandline.suggestions import did_you_mean
 from onmt.constants import SPECIAL_WORDS
 from onmt.errors import OptionError
+from onmt.models.encoder_spec import (
+    ConvolutionsSpec,
+    EncoderSpec,
+    InceptionEncoderSpec,
+    PoolingEncoderSpec,
+    PositionSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+    TwinConvolutionalEncoderSpec,
+)
 from onmt.models.google_cells import activation_of, check_passed_on, stack_of
 from onmt.models.google_parameters import (
     ATTENTIONS,
@@ -18,26 +28,18 @@ from onmt.models.google_parameters import (
     merged,
 )
 from onmt.models.lua import DataSizes
+from onmt.models.recurrent_spec import StackSpec
 from onmt.models.spec import (
     AttentionSpec,
     BridgeSpec,
-    ConvolutionsSpec,
     DecoderSpec,
     EmbeddingSpec,
-    EncoderSpec,
     ImageSpec,
-    InceptionEncoderSpec,
     InitialisationSpec,
     ModelSpec,
     PolicySpec,
-    PoolingEncoderSpec,
-    PositionSpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
     SourceSpec,
-    StackSpec,
     TableSpec,
-    TwinConvolutionalEncoderSpec,
 )
 from onmt.modules.encoders.inception_layout import STAGES, grid_at
 

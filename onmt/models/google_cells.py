@@ -7,8 +7,9 @@ from typing import Any, Final, get_args
 
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
+from onmt.models.encoder_spec import EncoderSpec, RecurrentEncoderSpec
 from onmt.models.google_parameters import CELLS, RNN_CELL, class_name, merged, refuse_named
-from onmt.models.spec import Activation, CellKind, CellSpec, EncoderSpec, RecurrentEncoderSpec, StackSpec
+from onmt.models.recurrent_spec import Activation, CellKind, CellSpec, StackSpec
 
 _KINDS: Final[Mapping[str, CellKind]] = {
     "BasicLSTMCell": "lstm",

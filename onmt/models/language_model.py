@@ -4,8 +4,9 @@ from torch import Tensor
 
 from onmt.data.batch import Batch
 from onmt.models.base import Model, Step, drop_words
+from onmt.models.encoder_spec import RecurrentEncoderSpec
 from onmt.models.encoders import build_encoder
-from onmt.models.spec import ModelSpec, RecurrentEncoderSpec
+from onmt.models.spec import ModelSpec
 from onmt.modules.decoder import DecoderState
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoders.recurrent import RecurrentEncoder

@@ -5,6 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from onmt.errors import OptionError
+from onmt.models.encoder_spec import (
+    ConvolutionalEncoderSpec,
+    EncoderSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+)
 from onmt.models.options import (
     EncoderOptions,
     LanguageModelOptions,
@@ -13,19 +19,14 @@ from onmt.models.options import (
     SourceEmbeddingOptions,
     TaggerOptions,
 )
+from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.models.spec import (
     AttentionSpec,
     BridgeSpec,
-    CellSpec,
-    ConvolutionalEncoderSpec,
     DecoderSpec,
     EmbeddingSpec,
-    EncoderSpec,
     ModelSpec,
     PolicySpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
-    StackSpec,
     TableSpec,
     VectorSpec,
 )

@@ -2,7 +2,8 @@
 here.
 
 A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
-from it alone. Shape letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F
+from it alone; its encoders are described in `encoder_spec`, its recurrent parts in `recurrent_spec`. Shape
+letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F
 outputs or inputs per position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
 """
 
@@ -11,85 +12,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from onmt.errors import CheckpointError
+from onmt.models.encoder_spec import EncoderSpec, Merge
+from onmt.models.recurrent_spec import Activation, StackSpec
 
 ModelType = Literal["seq2seq", "lm", "seqtagger"]
-CellKind = Literal["lstm", "gru", "gru_reset_before", "tanh"]
-Merge = Literal["concat", "sum"]
-Activation = Literal["identity", "tanh", "relu", "sigmoid"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellSpec:
-    """One recurrent cell. `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs and
-    one for states. `activation` stands where the textbooks have tanh.
-
-    Of the LSTM alone: `forget_bias` is added to the forget gate at every step (1.0 in TensorFlow's cell);
-    with `peepholes` the gates see the cell state; no number in it may be larger than `cell_clip`; the output
-    is mapped to a width of `projection`, with no number larger than `projection_clip` (0: none of these).
-    """
-
-    kind: CellKind = "lstm"
-    forget_bias: float = 0.0
-    single_bias: bool = False
-    activation: Activation = "tanh"
-    peepholes: bool = False
-    cell_clip: float = 0.0
-    projection: int = 0
-    projection_clip: float = 0.0
-
-    @property
-    def states(self) -> int:
-        """State tensors per layer: cell and output for an LSTM, output alone otherwise."""
-        return 2 if self.kind == "lstm" else 1
-
-    @property
-    def standard(self) -> bool:
-        """Whether it is the textbooks' cell, with tanh and nothing added: torch and the kernels know it."""
-        return self.activation == "tanh" and not (self.peepholes or self.cell_clip or self.projection)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StackSpec:
-    """Recurrent layers on top of each other.
-
-    Dropout probabilities: `input_dropout` on the input of layer 1, `layer_dropout` on the inputs of layers 2
-    to L, `recurrent_dropout` on the previous output h inside each cell, `output_dropout` on each layer's
-    output. `variational` reuses one mask for all steps of a sentence. Residual connections: `lower` adds a
-    layer's dropped-out input to its output below the top layer only, as Lua does; `add`, `mean` and `concat`
-    combine the un-dropped input with every layer's output (`residual_dense`: all earlier inputs).
-    """
-
-    cell: CellSpec = CellSpec()
-    layers: int
-    hidden_size: int
-    input_dropout: float = 0.0
-    layer_dropout: float = 0.0
-    recurrent_dropout: float = 0.0
-    output_dropout: float = 0.0
-    variational: bool = False
-    residual: Literal["none", "lower", "add", "mean", "concat"] = "none"
-    residual_dense: bool = False
-
-    @property
-    def layer_size(self) -> int:
-        """Width of what a layer's cells put out."""
-        return self.cell.projection or self.hidden_size
-
-    @property
-    def state_widths(self) -> tuple[int, ...]:
-        """Width of each state tensor: layer by layer, and (c, h) within an LSTM layer."""
-        of_layer = (self.hidden_size, self.layer_size) if self.cell.states == 2 else (self.layer_size,)
-        return of_layer * self.layers
-
-    def output_size(self, input_size: int) -> int:
-        """Width of what the top layer passes on."""
-        if self.residual != "concat":
-            return self.layer_size
-        widths = [input_size]
-        for _ in range(self.layers):
-            earlier = sum(widths) if self.residual_dense else widths[-1]
-            widths.append(self.layer_size + earlier)
-        return widths[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,108 +79,6 @@ class ImageSpec:
 
 
 SourceSpec = EmbeddingSpec | VectorSpec | ImageSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurrentEncoderSpec:
-    """`rnn`: one stack. `brnn`: two independent stacks. `gnmt`: one bidirectional layer, then a stack of the
-    remaining layers.
-    """
-
-    kind: Literal["rnn", "brnn", "gnmt"]
-    stack: StackSpec
-    merge: Merge = "sum"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PyramidalEncoderSpec:
-    """Bidirectional layers on each other; between them `reduction` adjacent frames become one (1: `dbrnn`).
-
-    `reduction_merge`: join the frames (`concat`), add them (`sum`), or add frames a whole length/reduction
-    apart, as Lua's trained models did (`strided_sum`).
-    """
-
-    kind: Literal["pyramid"] = "pyramid"
-    stack: StackSpec
-    merge: Merge = "sum"
-    reduction: int = 1
-    reduction_merge: Literal["concat", "sum", "strided_sum"] = "concat"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvolutionalEncoderSpec:
-    """Convolutions that look `kernel` - 1 positions ahead; `positions` > 0 adds a learned table of that many
-    positions.
-    """
-
-    kind: Literal["cnn"] = "cnn"
-    layers: int
-    kernel: int
-    hidden_size: int
-    positions: int = 0
-    input_dropout: float = 0.0
-    layer_dropout: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PositionSpec:
-    """Fixed position encodings for at most `count` positions, multiplied with the word vectors or added to
-    them.
-    """
-
-    count: int
-    combine: Literal["multiply", "add"] = "multiply"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvolutionsSpec:
-    """`layers` convolutions of `units` filters, each seeing `kernel` positions around its own."""
-
-    units: int
-    kernel: int
-    layers: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinConvolutionalEncoderSpec:
-    """Two stacks of convolutions over the same inputs: one makes what attention compares, the other what it
-    averages.
-    """
-
-    kind: Literal["conv"] = "conv"
-    keys: ConvolutionsSpec
-    values: ConvolutionsSpec
-    positions: PositionSpec | None = None
-    input_dropout: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolingEncoderSpec:
-    """Word vectors are what attention averages; pooled over `size` neighbours they are what it compares."""
-
-    kind: Literal["pooling"] = "pooling"
-    pool: Literal["average", "max"] = "average"
-    size: int = 5
-    positions: PositionSpec | None = None
-    input_dropout: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class InceptionEncoderSpec:
-    """Inception v3 over an image, up to `endpoint` (named as in TF-slim)."""
-
-    kind: Literal["inception"] = "inception"
-    endpoint: str = "Mixed_7c"
-
-
-EncoderSpec = (
-    RecurrentEncoderSpec
-    | PyramidalEncoderSpec
-    | ConvolutionalEncoderSpec
-    | TwinConvolutionalEncoderSpec
-    | PoolingEncoderSpec
-    | InceptionEncoderSpec
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.kernels.recurrent import GruSequence, LstmSequence, mask_at
-from onmt.models.spec import CellSpec, StackSpec
+from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
 

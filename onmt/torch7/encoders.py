@@ -6,16 +6,15 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from onmt.models.spec import (
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
-    EmbeddingSpec,
     EncoderSpec,
     Merge,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
-    StackSpec,
-    VectorSpec,
 )
+from onmt.models.recurrent_spec import StackSpec
+from onmt.models.spec import EmbeddingSpec, VectorSpec
 from onmt.torch7.modules import (
     DROPOUTS,
     StructureError,

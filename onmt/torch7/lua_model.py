@@ -10,19 +10,10 @@ from typing import Final
 
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
+from onmt.models.encoder_spec import EncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec
 from onmt.models.encoders import memory_size, state_widths
-from onmt.models.spec import (
-    BridgeSpec,
-    EmbeddingSpec,
-    EncoderSpec,
-    ModelSpec,
-    PolicySpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
-    SourceSpec,
-    StackSpec,
-    VectorSpec,
-)
+from onmt.models.recurrent_spec import StackSpec
+from onmt.models.spec import BridgeSpec, EmbeddingSpec, ModelSpec, PolicySpec, SourceSpec, VectorSpec
 from onmt.torch7.decoders import read_bridge, read_decoder, read_generator, read_transitions
 from onmt.torch7.encoders import read_encoder
 from onmt.torch7.modules import StructureError, as_table

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from onmt.models.spec import Merge
+from onmt.models.encoder_spec import Merge
 from onmt.torch7.modules import StructureError
 from onmt.torch7.objects import Table, Value
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Literal
 
-from onmt.models.spec import CellSpec, EmbeddingSpec, StackSpec, TableSpec
+from onmt.models.recurrent_spec import CellSpec, StackSpec
+from onmt.models.spec import EmbeddingSpec, TableSpec
 from onmt.torch7.modules import (
     DROPOUTS,
     RECURRENT,

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from onmt.models.spec import (
-    BridgeSpec,
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
-    DecoderSpec,
     EncoderSpec,
-    ModelSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
 )
+from onmt.models.spec import BridgeSpec, DecoderSpec, ModelSpec
 
 
 def structural_options(spec: ModelSpec) -> dict[str, Any]:

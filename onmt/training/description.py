@@ -1,20 +1,15 @@
 """The log lines that tell what model is being built."""
 
-from onmt.models.spec import (
-    CellSpec,
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
-    DecoderSpec,
     EncoderSpec,
-    ImageSpec,
     InceptionEncoderSpec,
-    ModelSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
-    SourceSpec,
-    StackSpec,
     TwinConvolutionalEncoderSpec,
-    VectorSpec,
 )
+from onmt.models.recurrent_spec import CellSpec, StackSpec
+from onmt.models.spec import DecoderSpec, ImageSpec, ModelSpec, SourceSpec, VectorSpec
 
 _RECURRENT_TYPES = {"rnn": "unidirectional RNN", "brnn": "bidirectional RNN", "gnmt": "GNMT"}
 

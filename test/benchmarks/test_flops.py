@@ -8,23 +8,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import flops
 from onmt.data.batch import Batch
 from onmt.models.build import build_model
-from onmt.models.spec import (
-    AttentionSpec,
-    BridgeSpec,
-    CellSpec,
+from onmt.models.encoder_spec import (
     ConvolutionalEncoderSpec,
     ConvolutionsSpec,
-    DecoderSpec,
-    EmbeddingSpec,
     EncoderSpec,
-    ModelSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
-    StackSpec,
-    TableSpec,
     TwinConvolutionalEncoderSpec,
 )
+from onmt.models.recurrent_spec import CellSpec, StackSpec
+from onmt.models.spec import AttentionSpec, BridgeSpec, DecoderSpec, EmbeddingSpec, ModelSpec, TableSpec
 from onmt.modules.noise import Noise, TrainingStep
 
 Score = Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last"]

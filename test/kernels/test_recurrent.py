@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.models.spec import CellSpec
+from onmt.models.recurrent_spec import CellSpec
 from onmt.modules.rnn import RecurrentLayer, running
 
 STEPS, BATCH, INPUT, HIDDEN = 5, 3, 4, 2

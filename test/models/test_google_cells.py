@@ -17,7 +17,8 @@ from onmt.models.google import read_model, spec_of
 from onmt.models.google_cells import stack_of
 from onmt.models.google_parameters import CELLS
 from onmt.models.lua import DataSizes
-from onmt.models.spec import ModelSpec, StackSpec
+from onmt.models.recurrent_spec import StackSpec
+from onmt.models.spec import ModelSpec
 from onmt.modules.rnn import RecurrentStack
 
 ROWS: list[tuple[str, str, Any, Any, str, Any]] = [

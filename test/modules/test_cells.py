@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.models.spec import CellSpec, StackSpec
+from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.modules.cells import clipped, lstm_step
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import RecurrentLayer, RecurrentStack

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.models.spec import InceptionEncoderSpec
+from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.modules.encoders.inception import BatchNormalisation, InceptionEncoder, InceptionV3
 from onmt.modules.encoders.inception_layout import STAGES, channels_at, grid_at
 from onmt.modules.noise import Noise

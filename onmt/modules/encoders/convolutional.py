@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onmt.models.spec import ConvolutionalEncoderSpec
+from onmt.models.encoder_spec import ConvolutionalEncoderSpec
 from onmt.modules.encoding import Encoding, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 

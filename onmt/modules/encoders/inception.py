@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onmt.models.spec import InceptionEncoderSpec
+from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.modules.encoders.inception_layout import Branch, Layer, Stage, stages_to
 from onmt.modules.encoding import Encoding
 from onmt.modules.noise import Noise

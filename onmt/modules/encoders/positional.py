@@ -10,7 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.errors import DataError
-from onmt.models.spec import ConvolutionsSpec, PoolingEncoderSpec, PositionSpec, TwinConvolutionalEncoderSpec
+from onmt.models.encoder_spec import (
+    ConvolutionsSpec,
+    PoolingEncoderSpec,
+    PositionSpec,
+    TwinConvolutionalEncoderSpec,
+)
 from onmt.modules.encoding import Encoding, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from onmt.models.spec import PyramidalEncoderSpec
+from onmt.models.encoder_spec import PyramidalEncoderSpec
 from onmt.modules.encoders.recurrent import BidirectionalStack
 from onmt.modules.encoding import Encoding, padding_mask
 from onmt.modules.noise import Noise

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from onmt.models.spec import Merge, RecurrentEncoderSpec, StackSpec
+from onmt.models.encoder_spec import Merge, RecurrentEncoderSpec
+from onmt.models.recurrent_spec import StackSpec
 from onmt.modules.encoding import Encoding, padding_mask
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import RecurrentStack, States
