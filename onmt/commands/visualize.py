@@ -87,18 +87,20 @@ def execute(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
     options = parsed.options
     tables = read_attention(options.attention) if options.attention else []
     trees = list(enumerate(read_beams(options.beam), start=1)) if options.beam else []
+    numbers = {table.number for table in tables}
     for number in options.sentences:
-        if options.attention and number not in {table.number for table in tables}:
+        if options.attention and number not in numbers:
             raise DataError(f"{options.attention}: there is no sentence {number}")
         if options.beam and number > len(trees):
             raise DataError(f"{options.beam}: there is no sentence {number}")
     if options.sentences:
         tables = [table for table in tables if table.number in options.sentences]
         trees = [(number, tree) for number, tree in trees if number in options.sentences]
-    shown = page(tables, trees)
     if options.images:
         section = partial(image_section, folder=options.images, grid=options.grid)
         shown = page(tables, trees, section, STYLE)
+    else:
+        shown = page(tables, trees)
     with replacing(options.output) as file:
         file.write(shown.encode("utf-8"))
     logger.info(f"Wrote {len(tables)} attention tables and {len(trees)} searches to {options.output}")

@@ -3,6 +3,7 @@ No torch here.
 """
 
 import errno
+import lzma
 import tokenize
 import zipfile
 import zlib
@@ -22,12 +23,19 @@ from onmt.errors import DataError
 _DAMAGED: Final = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     MemoryError,  # for a size that nothing can have
+    OverflowError,  # for one that no number of 64 bits is
     RuntimeError,  # for encryption, and for a compression that this Python does not know
+    TypeError,
     ValueError,
     tokenize.TokenError,
 )
+"""What zipfile and numpy raise for wrong bytes, besides OSError."""
+
+_NO_SUCH_PLACE: Final = (None, errno.EINVAL)
+"""Numbers of an OSError that comes of wrong bytes too: bz2's has none; a place before the file is invalid."""
 
 
 def holds_arrays(path: str) -> bool:
@@ -82,7 +90,7 @@ class ArrayFile:
     def add_rows(
         self, name: str, shape: tuple[int, ...], dtype: type[np.generic], rows: Iterable[npt.NDArray[Any]]
     ) -> None:
-        """Write an array of this shape from its parts along the first axis."""
+        """Write an array of this shape from its parts along the first axis, of which one is in memory."""
         header = {
             "descr": npy.dtype_to_descr(np.dtype(dtype)),
             "fortran_order": False,
@@ -119,15 +127,14 @@ class ArrayFile:
 
 @contextmanager
 def reading_arrays(path: str, what: str) -> Iterator["ArrayReader"]:
-    """The arrays of a file of `what`. Raises DataError for a damaged or another file, and instead of KeyError
-    and ValueError.
+    """The arrays of a file of `what`. Raises DataError for a file that cannot be read or is no such file;
+    KeyError and ValueError of the block mean the latter too.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             yield ArrayReader(archive)
     except (*_DAMAGED, KeyError, OSError) as error:
-        # An invalid argument is a place in the file that cannot be, so that is damage too.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        if isinstance(error, OSError) and error.errno not in _NO_SUCH_PLACE:
             raise DataError(f"{path}: cannot read: {error.strerror}") from error
         raise DataError(f"{path}: damaged, or not a file of {what}") from error
 

@@ -19,10 +19,10 @@ from onmt.errors import DataError
 from onmt.text.lines import read_text_lines
 
 _SCORE: Final = r"(?P<score>-?(?:\d+\.\d+|inf)|-?nan)"
-_WORDS: Final = re.compile(
-    rf"(?P<number>\d+) \|\|\| (?P<target>.*) \|\|\| {_SCORE} \|\|\| (?P<source>.*) \|\|\| \d+ (?P<rows>\d+)"
-)
-_VECTORS: Final = re.compile(rf"(?P<number>\d+) \|\|\| (?P<target>.*) \|\|\| {_SCORE} \|\|\| (?P<rows>\d+)")
+_TARGET: Final = rf"(?P<number>\d{{1,9}}) \|\|\| (?P<target>.*) \|\|\| {_SCORE}"
+_ROWS: Final = r"(?P<rows>\d{1,9})"
+_WORDS: Final = re.compile(rf"{_TARGET} \|\|\| (?P<source>.*) \|\|\| \d+ {_ROWS}")
+_VECTORS: Final = re.compile(rf"{_TARGET} \|\|\| {_ROWS}")
 
 _STEP_WIDTH: Final = 130  # pixels
 _SLOT_HEIGHT: Final = 30
@@ -104,7 +104,7 @@ def read_beams(path: str) -> list[BeamTree]:
         ]
         for tree in trees:
             _check_tree(tree)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not a file of -save_beam_to") from error
     return trees
 
@@ -131,11 +131,11 @@ def _read_beam_arrays(path: str) -> list[BeamTree]:
         if (steps < 0).any() or (steps > ids.shape[1]).any():
             raise ValueError("steps")
         trees = []
-        for place, count in enumerate(steps):
-            shown = scores[place, :count].tolist()
+        for sentence, length in enumerate(steps):
+            shown = scores[sentence, :length].tolist()
             tree = BeamTree(
-                words[ids[place, :count]].tolist(),
-                parents[place, :count].clip(min=0).tolist(),
+                words[ids[sentence, :length]].tolist(),
+                parents[sentence, :length].clip(min=0).tolist(),
                 [[None if math.isnan(score) else score for score in step] for step in shown],
             )
             _check_tree(tree)
@@ -170,15 +170,23 @@ def _weights(row: str, where: str) -> list[float]:
 
 
 def _check_tree(tree: BeamTree) -> None:
-    """Raise ValueError unless every slot has a word, a score and a parent in the step before."""
+    """Raise ValueError, or OverflowError, unless every slot has a word, a score and a parent in the step
+    before.
+    """
     before = None
     for words, parents, scores in zip(tree.words, tree.parents, tree.scores, strict=True):
         if not len(words) == len(parents) == len(scores):
             raise ValueError("slots")
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError("words")
+        if not all(isinstance(parent, int) for parent in parents):
+            raise ValueError("parents")
         if before is not None and not all(0 <= parent < before for parent in parents):
             raise ValueError("parents")
         if not all(score is None or isinstance(score, int | float) for score in scores):
             raise ValueError("scores")
+        for score in scores:
+            float(score or 0)  # a whole number of JSON may be too large for one
         before = len(words)
 
 

@@ -3,8 +3,8 @@ here.
 
 A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
 from it alone; its encoders are described in `encoder_spec`, its recurrent parts in `recurrent_spec`. Shape
-letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F
-outputs or inputs per position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
+letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per
+position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
 """
 
 from dataclasses import asdict, dataclass, fields, is_dataclass

@@ -108,7 +108,17 @@ def test_damage_is_told_or_does_no_harm(
         assert str(error) == f"{path}: damaged, or not a file of numbers"  # noqa: PT017
 
 
-@pytest.mark.parametrize("shape", ["(9999999999999,)", "(3,)", "(-1,)", "(1,"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 9])
+def test_another_compression_than_the_bytes_have_is_damage(method: int, tmp_path: Path) -> None:
+    damaged = bytearray(CONTENT)
+    for place in (8, CONTENT.rfind(b"PK\x01\x02") + 10):  # in the entry and in the list of entries
+        damaged[place] = method
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(DataError, match="damaged"), reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
+        arrays.read("first", "f", 3)
+
+
+@pytest.mark.parametrize("shape", ["(9999999999999,)", f"(1{30 * '0'},)", "(True,)", "(3,)", "(-1,)", "(1,"])
 def test_a_size_that_is_a_lie_is_refused(shape: str, tmp_path: Path) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:

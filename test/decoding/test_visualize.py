@@ -104,6 +104,9 @@ def test_chosen_sentences_only(files, capsys):
     ("content", "message"),
     [
         ("what\n", "line 1: not the header"),
+        pytest.param(
+            f"{'9' * 5000} ||| x ||| -1.0 ||| a ||| 1 1\n1\n\n", "line 1: not the header", id="digits"
+        ),
         ("1 ||| x ||| -1.0 ||| a ||| 1 1\nx\n\n", "line 2: expected the weights"),
         ("1 ||| x ||| -1.0 ||| a ||| 1 2\n0.5\n", "line 1: expected the weights"),
         ("1 ||| x ||| -1.0 ||| a ||| 1 1\n0.5\n0.5\n", "line 3: expected an empty line"),
@@ -121,13 +124,22 @@ def test_other_files_are_refused(content, message, tmp_path):
         {"scores": [[["a"]]]},
         {"scores": [[[-1.0, -2.0]]]},
         {"beam_parent_ids": [[[0], [7]]], "predicted_ids": [[["a"], ["b"]]], "scores": [[[0], [0]]]},
+        {"beam_parent_ids": [[[0], [0.0]]], "predicted_ids": [[["a"], ["b"]]], "scores": [[[0], [0]]]},
+        {"predicted_ids": [[[1]]]},
         {"scores": []},
         {"scores": 3},
+        {"scores": [[[10**400]]]},
     ],
 )
 def test_other_json_is_refused(change, tmp_path):
     content = {"predicted_ids": [[["a"]]], "beam_parent_ids": [[[0]]], "scores": [[[-1.0]]]} | change
     (tmp_path / "beam").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not a file of -save_beam_to"):
+        read_beams(str(tmp_path / "beam"))
+
+
+def test_json_without_an_end_is_refused(tmp_path):
+    (tmp_path / "beam").write_text("[" * 100000)
     with pytest.raises(DataError, match="not a file of -save_beam_to"):
         read_beams(str(tmp_path / "beam"))
 
