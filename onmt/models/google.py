@@ -1,31 +1,26 @@
-"""From google/seq2seq's `--model` and `--model_params` to a ModelSpec. No torch here."""
+"""From google/seq2seq's `-model` and `-model_params` to a ModelSpec. No torch here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from onmt.commandline.suggestions import did_you_mean
 from onmt.constants import SPECIAL_WORDS
 from onmt.errors import OptionError
-from onmt.models.encoder_spec import (
-    ConvolutionsSpec,
-    EncoderSpec,
-    InceptionEncoderSpec,
-    PoolingEncoderSpec,
-    PositionSpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
-    TwinConvolutionalEncoderSpec,
-)
 from onmt.models.google_cells import activation_of, check_passed_on, stack_of
+from onmt.models.google_encoders import encoder_of, positions_of
 from onmt.models.google_parameters import (
     ATTENTIONS,
     BRIDGES,
     DECODERS,
     ENCODERS,
     MODELS,
+    Parameters,
+    Part,
+    check_least,
     class_name,
     merged,
+    part_of,
 )
 from onmt.models.lua import DataSizes
 from onmt.models.recurrent_spec import StackSpec
@@ -43,13 +38,26 @@ from onmt.models.spec import (
 )
 from onmt.modules.encoders.inception_layout import STAGES, grid_at
 
+_UNUSED_INIT_SCALE: Final = 0.04  # encoders that have no such parameter have no weights that it is about
+_LEAST_OF_MODELS: Final = {
+    "source.max_seq_len": 1,
+    "target.max_seq_len": 2,
+    "embedding.dim": 1,
+    "embedding.init_scale": 0,
+    "inference.max_decode_length": 1,
+    "inference.beam_search.beam_width": 0,
+    "inference.beam_search.length_penalty_weight": 0,
+}
 _LEAST_OF_PARTS: Final = {
     "init_scale": 0,
     "max_decode_length": 1,
     "pool_size": 1,
     "position_embeddings.num_positions": 1,
 }
-_SCORES: Final = {"AttentionLayerBahdanau": "bahdanau", "AttentionLayerDot": "projected_dot"}
+_SCORES: Final[Mapping[str, Literal["bahdanau", "projected_dot"]]] = {
+    "AttentionLayerBahdanau": "bahdanau",
+    "AttentionLayerDot": "projected_dot",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,38 +67,41 @@ class GoogleModel:
     """
 
     name: str
-    parameters: Mapping[str, Any]
-    encoder: tuple[str, Mapping[str, Any]]
-    decoder: tuple[str, Mapping[str, Any]]
-    bridge: tuple[str, Mapping[str, Any]]
-    attention: tuple[str, Mapping[str, Any]] | None
+    parameters: Parameters
+    encoder: Part
+    decoder: Part
+    bridge: Part
+    attention: Part | None
+
+    @property
+    def shares_embedding(self) -> bool:
+        """Whether both sides have one table of word vectors."""
+        return bool(self.parameters.get("embedding.share"))
 
     @property
     def max_decode_length(self) -> int:
         """Longest translation, in words: what the documentation puts among the model's parameters and the
         program among the decoder's; the shorter one if both are given.
         """
-        lengths = (self.parameters["inference.max_decode_length"], self.decoder[1]["max_decode_length"])
-        default = DECODERS[self.decoder[0]]["max_decode_length"]
+        lengths = (self.parameters["inference.max_decode_length"], self.decoder.params["max_decode_length"])
+        default = DECODERS[self.decoder.name]["max_decode_length"]
         return min((length for length in lengths if length != default), default=default)
 
 
 def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
-    """The model of `--model` with `--model_params`. Raises OptionError for whatever it does not know or
+    """The model of `-model` with `-model_params`. Raises OptionError for whatever it does not know or
     cannot do.
     """
-    short = class_name(name, MODELS, "--model")
+    short = class_name(name, MODELS, "-model")
     parameters = merged(MODELS[short], given, "model_params")
-    attention = None
-    if "attention.class" in parameters:
-        attention = _part(parameters, "attention", ATTENTIONS)
+    attends = "attention.class" in parameters
     model = GoogleModel(
         name=short,
         parameters=parameters,
-        encoder=_part(parameters, "encoder", ENCODERS),
-        decoder=_part(parameters, "decoder", DECODERS),
-        bridge=_part(parameters, "bridge", BRIDGES),
-        attention=attention,
+        encoder=part_of(parameters, "encoder", ENCODERS),
+        decoder=part_of(parameters, "decoder", DECODERS),
+        bridge=part_of(parameters, "bridge", BRIDGES),
+        attention=part_of(parameters, "attention", ATTENTIONS) if attends else None,
     )
     _check(model)
     return model
@@ -101,16 +112,15 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
     p = model.parameters
     _check_source(model, sizes)
     if len(sizes.src) > 1 or len(sizes.tgt) > 1:
-        raise OptionError("--model knows no word features: preprocess the data without them")
-    shares = p.get("embedding.share", False)
-    if shares and sizes.src != sizes.tgt:
+        raise OptionError("-model knows no word features: preprocess the data without them")
+    if model.shares_embedding and sizes.src != sizes.tgt:
         raise OptionError(
             "embedding.share needs one vocabulary for both sides (vocab_source and vocab_target alike)"
         )
     target = EmbeddingSpec(tables=(TableSpec(size=sizes.tgt[0], dim=p["embedding.dim"]),))
-    encoder = _encoder(model)
-    stack = stack_of(model.decoder[1]["rnn_cell"], "decoder.params: rnn_cell")
-    if model.bridge[0] == "PassThroughBridge":
+    encoder = encoder_of(model.encoder)
+    stack = stack_of(model.decoder.params["rnn_cell"], "decoder.params: rnn_cell")
+    if model.bridge.name == "PassThroughBridge":
         check_passed_on(encoder, stack)
     return ModelSpec(
         model_type="seq2seq",
@@ -121,8 +131,8 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
         decoder=_decoder(model, target, stack),
         initialisation=InitialisationSpec(
             embeddings=p["embedding.init_scale"],
-            encoder=model.encoder[1].get("init_scale", 0.04),
-            decoder=model.decoder[1]["init_scale"],
+            encoder=model.encoder.params.get("init_scale", _UNUSED_INIT_SCALE),
+            decoder=model.decoder.params["init_scale"],
         ),
         policies=PolicySpec(
             loss_divisor="tokens",
@@ -142,7 +152,8 @@ def check_parts(model: GoogleModel) -> None:
     """Raise OptionError for whatever is wrong with the model before any data is read."""
     words = (len(SPECIAL_WORDS) + 1,)
     if reads_images(model):
-        image = (model.encoder[1]["resize_height"], model.encoder[1]["resize_width"])
+        params = model.encoder.params
+        image = (params["resize_height"], params["resize_width"])
         spec_of(model, DataSizes(src=(), tgt=words, src_image_size=image))
     else:
         spec_of(model, DataSizes(src=words, tgt=words))
@@ -150,7 +161,7 @@ def check_parts(model: GoogleModel) -> None:
 
 def reads_images(model: GoogleModel) -> bool:
     """Whether the source of the model is images."""
-    return model.encoder[0] == "InceptionV3Encoder"
+    return model.encoder.name == "InceptionV3Encoder"
 
 
 def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
@@ -163,7 +174,7 @@ def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
 def _source_limit(model: GoogleModel) -> int:
     """The longest source, end symbol counted: an encoder has codes for so many positions only. 0: any."""
     limit: int = model.parameters.get("source.max_seq_len", 0)
-    positions = _positions(model.encoder[1]) if "position_embeddings.enable" in model.encoder[1] else None
+    positions = positions_of(model.encoder.params)
     return limit if positions is None else min(limit, positions.count)
 
 
@@ -171,12 +182,12 @@ def _check_source(model: GoogleModel, sizes: DataSizes) -> None:
     """Raise OptionError unless the data is what the model's encoder reads."""
     if not reads_images(model):
         if not sizes.src:
-            kind = "images: use --model Image2Seq" if sizes.src_image_size else "vectors"
-            raise OptionError(f"--model {model.name} reads words, but the source of this data is {kind}")
+            kind = "images: use -model Image2Seq" if sizes.src_image_size else "vectors"
+            raise OptionError(f"-model {model.name} reads words, but the source of this data is {kind}")
         return
     if sizes.src_image_size is None:
-        raise OptionError("--model Image2Seq reads images: prepare them with preprocess.py -data_type img")
-    params = model.encoder[1]
+        raise OptionError("-model Image2Seq reads images: prepare them with preprocess.py -data_type img")
+    params = model.encoder.params
     wanted = (params["resize_height"], params["resize_width"])
     if wanted != sizes.src_image_size:
         found = " x ".join(map(str, sizes.src_image_size))
@@ -191,120 +202,39 @@ def _check_source(model: GoogleModel, sizes: DataSizes) -> None:
         )
 
 
-def _part(
-    parameters: Mapping[str, Any], part: str, known: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, Mapping[str, Any]]:
-    name = class_name(parameters[f"{part}.class"], known, f"{part}.class")
-    return name, merged(known[name], parameters[f"{part}.params"], f"{part}.params")
-
-
 def _check(model: GoogleModel) -> None:
     p = model.parameters
-    encoder, bridge = model.encoder[0], model.bridge
-    if model.attention is None and model.decoder[0] == "AttentionDecoder":
-        raise OptionError(f"--model {model.name} has no attention: use decoder.class BasicDecoder")
+    encoder, bridge = model.encoder, model.bridge
+    if model.attention is None and model.decoder.name == "AttentionDecoder":
+        raise OptionError(f"-model {model.name} has no attention: use decoder.class BasicDecoder")
     if (model.name == "Image2Seq") != reads_images(model):
         raise OptionError(
-            f"encoder.class {encoder} does not go with --model {model.name}: InceptionV3Encoder is that of "
-            "Image2Seq, the others read words"
+            f"encoder.class {encoder.name} does not go with -model {model.name}: InceptionV3Encoder is the "
+            "encoder of Image2Seq, the others read words"
         )
-    endpoint = model.encoder[1].get("final_endpoint", "Mixed_7c")
-    if endpoint not in STAGES:
+    endpoint = encoder.params.get("final_endpoint")
+    if endpoint is not None and endpoint not in STAGES:
         raise OptionError(
             f"encoder.params: final_endpoint '{endpoint}' is none of Inception v3"
             f"{did_you_mean(endpoint, STAGES, '')}; there are {', '.join(STAGES)}"
         )
     if p["inference.beam_search.choose_successors_fn"] != "choose_top_k":
         raise OptionError("inference.beam_search.choose_successors_fn knows only choose_top_k")
-    if bridge[0] == "PassThroughBridge" and encoder != "UnidirectionalRNNEncoder":
+    if bridge.name == "PassThroughBridge" and encoder.name != "UnidirectionalRNNEncoder":
         raise OptionError(
-            f"PassThroughBridge cannot hand on the states of {encoder}, not built like the decoder's: "
-            "use InitialStateBridge or ZeroBridge"
+            f"PassThroughBridge cannot hand on the states of {encoder.name}, which are not built like the "
+            "decoder's: use InitialStateBridge or ZeroBridge"
         )
-    if bridge[0] == "InitialStateBridge" and bridge[1]["bridge_input"] != "final_state":
+    if bridge.name == "InitialStateBridge" and bridge.params["bridge_input"] != "final_state":
         raise OptionError(
-            "bridge_input must be final_state: the others hold one vector per source position, "
-            "the decoder starts from one per sentence"
+            "bridge.params: bridge_input must be final_state: the others hold one vector per source "
+            "position, the decoder starts from one per sentence"
         )
-    _check_least(p, "model_params", {"source.max_seq_len": 1, "target.max_seq_len": 2, "embedding.dim": 1})
-    _check_least(p, "model_params", {"embedding.init_scale": 0, "inference.max_decode_length": 1})
-    search = "inference.beam_search"
-    _check_least(p, "model_params", {f"{search}.beam_width": 0, f"{search}.length_penalty_weight": 0})
-    _check_least(model.encoder[1], "encoder.params", _LEAST_OF_PARTS)
-    _check_least(model.decoder[1], "decoder.params", _LEAST_OF_PARTS)
+    check_least(p, _LEAST_OF_MODELS, "model_params")
+    check_least(encoder.params, _LEAST_OF_PARTS, "encoder.params")
+    check_least(model.decoder.params, _LEAST_OF_PARTS, "decoder.params")
     if model.attention is not None:
-        _check_least(model.attention[1], "attention.params", {"num_units": 1})
-
-
-def _check_least(params: Mapping[str, Any], where: str, least: Mapping[str, float]) -> None:
-    for name, minimum in least.items():
-        if name in params and params[name] < minimum:
-            raise OptionError(f"{where}: {name} must be at least {minimum}, not {params[name]}")
-
-
-def _encoder(model: GoogleModel) -> EncoderSpec:
-    name, params = model.encoder
-    where = "encoder.params: rnn_cell"
-    if name == "UnidirectionalRNNEncoder":
-        return RecurrentEncoderSpec(kind="rnn", stack=stack_of(params["rnn_cell"], where))
-    if name == "BidirectionalRNNEncoder":
-        return RecurrentEncoderSpec(kind="brnn", stack=stack_of(params["rnn_cell"], where, 2), merge="concat")
-    if name == "StackBidirectionalRNNEncoder":
-        stack = replace(stack_of(params["rnn_cell"], where, 2), residual="none", residual_dense=False)
-        return PyramidalEncoderSpec(stack=stack, merge="concat")
-    if name == "ConvEncoder":
-        return TwinConvolutionalEncoderSpec(
-            keys=_convolutions(params, "attention_cnn"),
-            values=_convolutions(params, "output_cnn"),
-            positions=_positions(params),
-            input_dropout=1 - _keep(params, "embedding_dropout_keep_prob"),
-        )
-    if name == "PoolingEncoder":
-        if params["strides"] != 1:
-            raise OptionError(
-                "PoolingEncoder: strides must be 1: attention compares as many positions as it averages"
-            )
-        return PoolingEncoderSpec(
-            pool=_pool(params["pooling_fn"]),
-            size=params["pool_size"],
-            positions=_positions(params),
-            input_dropout=1 - _keep(params, "dropout_keep_prob"),
-        )
-    return InceptionEncoderSpec(endpoint=params["final_endpoint"])
-
-
-def _convolutions(params: Mapping[str, Any], stack: str) -> ConvolutionsSpec:
-    units, kernel, layers = (params[f"{stack}.{name}"] for name in ("units", "kernel_size", "layers"))
-    if min(units, kernel, layers) < 1:
-        raise OptionError(f"encoder.params: {stack} needs units, kernel_size and layers of at least 1")
-    return ConvolutionsSpec(units=units, kernel=kernel, layers=layers)
-
-
-def _positions(params: Mapping[str, Any]) -> PositionSpec | None:
-    if not params["position_embeddings.enable"]:
-        return None
-    combiner = params["position_embeddings.combiner_fn"].split(".")[-1]
-    if combiner not in ("multiply", "add"):
-        raise OptionError("position_embeddings.combiner_fn must be tensorflow.multiply or tensorflow.add")
-    count = params["position_embeddings.num_positions"]
-    return PositionSpec(count=count, combine=cast(Literal["multiply", "add"], combiner))
-
-
-def _pool(name: str) -> Literal["average", "max"]:
-    kinds: Mapping[str, Literal["average", "max"]] = {"average_pooling1d": "average", "max_pooling1d": "max"}
-    short = name.split(".")[-1]
-    if short not in kinds:
-        raise OptionError(
-            "pooling_fn must be tensorflow.layers.average_pooling1d or tensorflow.layers.max_pooling1d"
-        )
-    return kinds[short]
-
-
-def _keep(params: Mapping[str, Any], name: str) -> float:
-    kept: float = params[name]
-    if not 0 < kept <= 1:
-        raise OptionError(f"encoder.params: {name} must be above 0 and at most 1, not {kept}")
-    return kept
+        check_least(model.attention.params, {"num_units": 1}, "attention.params")
 
 
 def _bridge(model: GoogleModel) -> BridgeSpec:
@@ -318,23 +248,22 @@ def _bridge(model: GoogleModel) -> BridgeSpec:
 
 
 def _decoder(model: GoogleModel, embedding: EmbeddingSpec, stack: StackSpec) -> DecoderSpec:
-    shares = model.parameters.get("embedding.share", False)
-    if model.decoder[0] == "BasicDecoder":
+    if model.decoder.name == "BasicDecoder":
         return DecoderSpec(
             embedding=embedding,
             stack=stack,
             attention=AttentionSpec(score="none"),
             feed="none",
             mix="identity",
-            shares_source_embedding=shares,
+            shares_source_embedding=model.shares_embedding,
         )
     assert model.attention is not None
     name, params = model.attention
     return DecoderSpec(
         embedding=embedding,
         stack=stack,
-        attention=AttentionSpec(score=_SCORES[name], units=params["num_units"]),  # type: ignore[arg-type]
+        attention=AttentionSpec(score=_SCORES[name], units=params["num_units"]),
         feed="context",
         mix="tanh_bias",
-        shares_source_embedding=shares,
+        shares_source_embedding=model.shares_embedding,
     )

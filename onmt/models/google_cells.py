@@ -8,7 +8,15 @@ from typing import Any, Final, get_args
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.encoder_spec import EncoderSpec, RecurrentEncoderSpec
-from onmt.models.google_parameters import CELLS, RNN_CELL, class_name, merged, refuse_named
+from onmt.models.google_parameters import (
+    CELLS,
+    RNN_CELL,
+    check_kept,
+    check_least,
+    class_name,
+    merged,
+    refuse_named,
+)
 from onmt.models.recurrent_spec import Activation, CellKind, CellSpec, StackSpec
 
 _KINDS: Final[Mapping[str, CellKind]] = {
@@ -45,17 +53,16 @@ _NO_PARAMETERS: Final[Mapping[str, str]] = {
 }
 """Arguments of the original's cells that describe no model, and why."""
 
+_LARGEST_FORGET_BIAS: Final = 1000  # gates are open or shut long before; half precision holds sums with it
+
 
 def stack_of(given: Mapping[str, Any], where: str, directions: int = 1) -> StackSpec:
-    """The `rnn_cell` block; with two directions the widths count both. Raises OptionError for what is not
-    known or cannot be.
+    """The stack that an `rnn_cell` block describes; with two directions its widths count both. Raises
+    OptionError for names that are not known and values that cannot be.
     """
     block = merged(RNN_CELL, given, where)
-    if block["num_layers"] < 1:
-        raise OptionError(f"{where}: num_layers must be at least 1, not {block['num_layers']}")
-    for keep in ("dropout_input_keep_prob", "dropout_output_keep_prob"):
-        if not 0 < block[keep] <= 1:
-            raise OptionError(f"{where}: {keep} must be above 0 and at most 1, not {block[keep]}")
+    check_least(block, {"num_layers": 1}, where)
+    check_kept(block, ("dropout_input_keep_prob", "dropout_output_keep_prob"), where)
     if block["residual_combiner"] not in ("add", "mean", "concat"):
         raise OptionError(
             f"{where}: residual_combiner must be add, mean or concat, not {block['residual_combiner']!r}"
@@ -114,14 +121,15 @@ def _cell_params(name: str, given: Mapping[str, Any], where: str) -> dict[str, A
                 f"{where}: {name} has no '{argument}', that is an argument of {', '.join(others)}{near}"
             )
     params = merged(CELLS[name], given, where)
-    for argument in ("num_units", "num_proj"):
-        if params.get(argument) is not None and params[argument] < 1:
-            raise OptionError(f"{where}: {argument} must be at least 1, not {params[argument]}")
+    check_least(params, {"num_units": 1, "num_proj": 1}, where)
     for argument in ("cell_clip", "proj_clip"):
         if params.get(argument) is not None and not params[argument] > 0:
             raise OptionError(f"{where}: {argument} must be above 0, not {params[argument]}")
-    if not -1000 <= params.get("forget_bias", 0.0) <= 1000:
-        raise OptionError(f"{where}: forget_bias must lie within -1000 and 1000, not {params['forget_bias']}")
+    if abs(params.get("forget_bias", 0.0)) > _LARGEST_FORGET_BIAS:
+        raise OptionError(
+            f"{where}: forget_bias must lie within {-_LARGEST_FORGET_BIAS} and {_LARGEST_FORGET_BIAS}, not "
+            f"{params['forget_bias']}"
+        )
     if params.get("proj_clip") is not None and params["num_proj"] is None:
         raise OptionError(f"{where}: proj_clip clips what num_proj makes: give num_proj too")
     return params

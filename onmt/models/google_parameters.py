@@ -4,13 +4,21 @@ Sources: the parameters' tables of seq2seq/models/*.py, encoders/*.py, decoders/
 hold dots as plain characters. A parameter left out or null keeps its default.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 
 Parameters = Mapping[str, Any]
+
+
+class Part(NamedTuple):
+    """A part of a model: the class that was chosen for it, in its short form, with all its parameters."""
+
+    name: str
+    params: Parameters
+
 
 MODEL: Final[Parameters] = {
     "optimizer.name": "Adam",
@@ -183,10 +191,8 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
     Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not an integer (3 is a number). A
     default of {} takes any mapping; whoever receives it checks it.
     """
-    if not isinstance(given, Mapping):
-        raise OptionError(f"{where} must hold names and values, not {given!r}")
     result = dict(defaults)
-    for name, value in given.items():
+    for name, value in names_and_values(given, where).items():
         if name not in defaults:
             raise OptionError(f"{where} has no parameter '{name}'{_advice(name, defaults)}")
         if value is not None:
@@ -198,11 +204,11 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
 
 
 def typed(default: Any, value: Any, where: str) -> Any:
-    """`value` if it has the type of `default`."""
+    """`value` if it has the type of `default`; where that is a float, whole numbers become one. Raises
+    OptionError for another type, and for numbers beyond what any parameter can be.
+    """
     if isinstance(default, Mapping):
-        if not isinstance(value, Mapping):
-            raise OptionError(f"{where} must hold names and values, not {value!r}")
-        return dict(value)
+        return names_and_values(value, where)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, bool):
         fits, kind = isinstance(value, bool), "true or false"
@@ -220,6 +226,28 @@ def typed(default: Any, value: Any, where: str) -> Any:
     return float(value) if isinstance(default, float) else value
 
 
+def names_and_values(content: object, where: str) -> dict[str, Any]:
+    """What stands at `where`, as a dict. Raises OptionError unless it consists of names and values."""
+    if not isinstance(content, Mapping):
+        raise OptionError(f"{where} must hold names and values, not {repr(content)[:80]}")
+    return dict(content)
+
+
+def check_least(params: Parameters, least: Mapping[str, float], where: str) -> None:
+    """Raise OptionError for a parameter below its least value; those that are not there may be named."""
+    for name, minimum in least.items():
+        value = params.get(name)
+        if value is not None and value < minimum:
+            raise OptionError(f"{where}: {name} must be at least {minimum}, not {value}")
+
+
+def check_kept(params: Parameters, names: Sequence[str], where: str) -> None:
+    """Raise OptionError unless each of these is a probability to keep a number."""
+    for name in names:
+        if not 0 < params[name] <= 1:
+            raise OptionError(f"{where}: {name} must be above 0 and at most 1, not {params[name]}")
+
+
 def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> None:
     """Raise OptionError for the first given name that is known but has no meaning here, with the reason."""
     for name in given:
@@ -233,7 +261,7 @@ def _advice(name: str, known: Parameters) -> str:
     """
     for block, names in _BLOCKS.items():
         if block in known and name in names:
-            return f"; it belongs into {block}"
+            return f"; it belongs in {block}"
     longer = [other for other in known if other.endswith(f".{name}")]
     if longer:
         return f"; did you mean {longer[0]}?"
@@ -259,11 +287,21 @@ def class_name(name: str, known: Mapping[str, Any], where: str) -> str:
     return short
 
 
+def part_of(parameters: Parameters, part: str, classes: Mapping[str, Parameters]) -> Part:
+    """The part whose class and parameters a model's parameters give. Raises OptionError for what that class
+    does not know.
+    """
+    name = class_name(parameters[f"{part}.class"], classes, f"{part}.class")
+    return Part(name, merged(classes[name], parameters[f"{part}.params"], f"{part}.params"))
+
+
 def deep_merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """`upper` over `lower`, mappings within mappings merged likewise, everything else replaced."""
     result = dict(lower)
     for name, value in upper.items():
         below = result.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[name] = deep_merged(below, value) if both else value  # type: ignore[arg-type]
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[name] = deep_merged(below, value)
+        else:
+            result[name] = value
     return result

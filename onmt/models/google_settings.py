@@ -1,4 +1,4 @@
-"""Reading `--model`, `--model_params` and `--config_paths`. No torch here."""
+"""Reading `-model`, `-model_params` and `-config_paths`. No torch here."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def check_model_name(name: str) -> str:
             f"-model {name}: train.py takes the name of a model class here; to start from a model's file use "
             f"-train_from {name}"
         )
-    return class_name(name, MODELS, "--model")
+    return class_name(name, MODELS, "-model")
 
 
 def to_text(parameters: Mapping[str, Any]) -> str:

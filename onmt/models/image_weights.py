@@ -22,7 +22,7 @@ def load_image_weights(model: Model, path: str) -> None:
     """
     encoder = next((module for module in model.modules() if isinstance(module, InceptionEncoder)), None)
     if encoder is None:
-        raise OptionError("-image_weights is for models that read images (--model Image2Seq)")
+        raise OptionError("-image_weights is for models that read images (-model Image2Seq)")
     found = _read(path)
     wanted = stored_tensors(encoder.network)
     known = stored_tensors(InceptionV3(_LAST)).keys()

@@ -58,7 +58,7 @@ class DataSizes:
 def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
     """The model that the flags describe. Raises OptionError where they do not fit the data."""
     if sizes.src_image_size is not None:
-        raise OptionError("the data is images: only --model Image2Seq learns from them")
+        raise OptionError("the data is images: only -model Image2Seq learns from them")
     if not sizes.src and options.dropout_words > 0:
         raise OptionError("-dropout_words needs words, but the source is vectors")
     policies = PolicySpec(features_shifted=sizes.features_shifted)

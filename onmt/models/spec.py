@@ -192,12 +192,12 @@ def _read(kind: Any, value: Any) -> Any:
     """`value` as an instance of the annotation `kind`."""
     if get_origin(kind) in (Union, UnionType):
         return _read_union(get_args(kind), value)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         unknown = set(value) - {field.name for field in fields(kind)}
         if unknown:
             raise KeyError(f"unknown field {sorted(unknown)[0]}")
-        return kind(**{name: _read(hints[name], part) for name, part in value.items()})  # type: ignore[operator]
+        return kind(**{name: _read(hints[name], part) for name, part in value.items()})
     if get_origin(kind) is tuple:
         return tuple(_read(get_args(kind)[0], part) for part in value)
     if get_origin(kind) is Literal:

@@ -45,7 +45,7 @@ CONV, POOL = ({"encoder.class": kind} for kind in ("ConvEncoder", "PoolingEncode
             {**CONV, "encoder.params": {"embedding_dropout_keep_prob": 2.0}},
             "at most 1",
         ),
-        ({"encoder.class": "InceptionV3Encoder"}, "does not go with --model"),
+        ({"encoder.class": "InceptionV3Encoder"}, "does not go with -model"),
         ({"attention.params": {"num_units": 0}}, "num_units must be at least 1"),
         ({"bridge.class": "PassThroughBridge"}, "cannot hand on the states of BidirectionalRNNEncoder"),
         (

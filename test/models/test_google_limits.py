@@ -38,8 +38,8 @@ def test_numbers_have_limits(given: dict[str, Any], told: str) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (cell(num_units=3), "rnn_cell has no parameter 'num_units'; it belongs into cell_params"),
-        ({"decoder.params": {"cell_class": "GRUCell"}}, "'cell_class'; it belongs into rnn_cell"),
+        (cell(num_units=3), "rnn_cell has no parameter 'num_units'; it belongs in cell_params"),
+        ({"decoder.params": {"cell_class": "GRUCell"}}, "'cell_class'; it belongs in rnn_cell"),
         ({"dim": 3}, "model_params has no parameter 'dim'; did you mean embedding.dim"),
         (
             {"encoder.class": "PoolingEncoder", "encoder.params": {"enable": False}},

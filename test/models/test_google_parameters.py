@@ -25,7 +25,7 @@ from onmt.models.google_parameters import (
     ],
 )
 def test_class_names_may_be_qualified(name: str) -> None:
-    assert class_name(name, MODELS, "--model") == "AttentionSeq2Seq"
+    assert class_name(name, MODELS, "-model") == "AttentionSeq2Seq"
 
 
 @pytest.mark.parametrize("package", ["", "seq2seq.", "seq2seq.any.module.", "tensorflow.contrib.rnn.", "tf."])

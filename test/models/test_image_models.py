@@ -140,11 +140,11 @@ def test_what_does_not_fit_is_refused(sizes: DataSizes, changes: dict[str, Any],
 
 
 def test_models_of_words_refuse_images() -> None:
-    with pytest.raises(OptionError, match="use --model Image2Seq"):
+    with pytest.raises(OptionError, match="use -model Image2Seq"):
         spec_of(read_model("AttentionSeq2Seq", {}), SIZES)
-    with pytest.raises(OptionError, match="does not go with --model AttentionSeq2Seq"):
+    with pytest.raises(OptionError, match="does not go with -model AttentionSeq2Seq"):
         read_model("AttentionSeq2Seq", {"encoder.class": "InceptionV3Encoder"})
-    with pytest.raises(OptionError, match="only --model Image2Seq"):
+    with pytest.raises(OptionError, match="only -model Image2Seq"):
         spec_from_options(Seq2SeqModelOptions(), SIZES)
 
 

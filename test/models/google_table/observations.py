@@ -55,7 +55,7 @@ class Built:
     def spec(self) -> ModelSpec:
         if self.name != "Image2Seq":
             return spec_of(self.model, DataSizes((WORDS,), (WORDS,)))
-        encoder = self.model.encoder[1]
+        encoder = self.model.encoder.params
         return self.spec_for_images((encoder["resize_height"], encoder["resize_width"]))
 
     def spec_for_images(self, size: tuple[int, int]) -> ModelSpec:
