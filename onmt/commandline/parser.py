@@ -45,10 +45,11 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     notices = _notices(config, table, words)
     save_config = given.pop("save_config", Given("")).value
     given.pop("config", None)
-    written = {flag: entry.value for flag, entry in given.items() if entry.value != table[flag].default}
+    as_written = {flag: entry.value for flag, entry in given.items() if entry.value != table[flag].default}
     warnings = replace_deprecated(given, declared)
-    old_names = {flag: value for flag, value in written.items() if flag not in given}
-    implied = script.imply(old_names | {flag: entry.value for flag, entry in given.items()})
+    # Deprecated flags are told too, so that what is refused is refused by the name that the user wrote.
+    deprecated = {flag: value for flag, value in as_written.items() if flag not in given}
+    implied = script.imply(deprecated | {flag: entry.value for flag, entry in given.items()})
     given |= {flag: Given(value) for flag, value in implied.values.items()}
     check_required(given, declared)
     for flag, entry in given.items():

@@ -40,8 +40,8 @@ class Script(Generic[Options]):
     selectors: the flags that `choose` looks at; with them a message can say where an option exists, and the
         documentation can list every set.
     imply: receives the values that the user gave, by flag (a deprecated one beside the flag that stands for
-        it now), and returns values of more flags, or other values
-        of the same ones; they count as given. It may raise OptionError.
+        it now), and returns values of more flags, or other values of the same ones; they count as given. It
+        may raise OptionError.
     data_on_stdout: whether, with these options, standard output carries data: the log then goes to stderr.
     """
 

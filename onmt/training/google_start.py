@@ -15,7 +15,7 @@ from onmt.models.spec import ModelSpec
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.google_flags import ANY_LENGTH, LENGTH_FLAGS, checked_model, refuse_describing_flags
 from onmt.training.options import AnyTrainOptions
-from onmt.training.restart import Restart, typed_values
+from onmt.training.restart import Restart, shown, typed_values
 
 
 def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec | None:
@@ -27,12 +27,12 @@ def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec |
     if model is None:
         return None
     spec = spec_of(model, data_sizes(data))
-    if model.parameters.get("embedding.share", False):
+    if model.shares_embedding:
         check_shared(data.vocabularies)
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
     for name, vocabularies in sides:
         if model.parameters.get(name):
-            _compare(name, model.parameters[name], vocabularies[0])
+            _check_words(name, model.parameters[name], vocabularies[0])
     return spec
 
 
@@ -55,19 +55,13 @@ def restart_google_model(
     name, text = _stored_description(stored, path)
     parameters = restarted_parameters(name, text, options.model_params, options.continue_)
     checked_model(name, from_text(parameters.text))
-    restart.applied[:] = [line for line in restart.applied if not line.startswith(" * model_params = ")]
-    restart.applied += [f" * {key} = {value}" for key, value in parameters.changed.items()]
+    restart.applied.pop("model_params", None)
+    restart.applied |= {key: shown(value) for key, value in parameters.changed.items()}
     for key in parameters.ignored:
         of = "with -continue" if key.startswith("optimizer.") and options.continue_ else "of the model"
         restart.warnings.append(f"Cannot change {key} {of}. Ignoring.")
-    kept: dict[str, Any] = {flag: stored[flag] for flag in SEARCH_FLAGS if flag in stored}
-    if not options.data:
-        lengths = {} if stored.get("data") else stored
-        kept |= {flag: lengths.get(flag, ANY_LENGTH) for flag in LENGTH_FLAGS}
-    not_given = {flag: value for flag, value in kept.items() if flag not in given}
-    restart.options = instances.replace(
-        options, {**not_given, "model": name, "model_params": parameters.text}
-    )
+    kept = {flag: value for flag, value in _kept_flags(stored, options).items() if flag not in given}
+    restart.options = instances.replace(options, {**kept, "model": name, "model_params": parameters.text})
 
 
 def check_shared(vocabularies: Vocabularies) -> None:
@@ -93,7 +87,16 @@ def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]
     return name, text
 
 
-def _compare(name: str, path: str, vocabulary: Vocabulary) -> None:
+def _kept_flags(stored: Mapping[str, Any], options: AnyTrainOptions) -> dict[str, Any]:
+    """How the first run searched, and how it cut texts; one on prepared data did not cut any."""
+    kept = {flag: stored[flag] for flag in SEARCH_FLAGS if flag in stored}
+    if options.data:
+        return kept
+    lengths = {} if stored.get("data") else stored
+    return kept | {flag: lengths.get(flag, ANY_LENGTH) for flag in LENGTH_FLAGS}
+
+
+def _check_words(name: str, path: str, vocabulary: Vocabulary) -> None:
     """Raise OptionError if the file of a parameter does not hold the data's words."""
     words = read_word_list(path).words
     if words == vocabulary.words:

@@ -30,11 +30,11 @@ _RESTORED_UNLESS_GIVEN: Final = frozenset(
 
 @dataclass
 class Restart(Generic[Options]):
-    """The options to go on with, and what the log tells about them."""
+    """The options to go on with, warnings for the log, and by name what has a new value in the model."""
 
     options: Options
     warnings: list[str] = field(default_factory=list)
-    applied: list[str] = field(default_factory=list)
+    applied: dict[str, str] = field(default_factory=dict)
 
 
 def restart_options(
@@ -60,7 +60,7 @@ def restart_options(
                 restart.warnings.append(f"Cannot change the option -{flag} of the model. Ignoring.")
         elif declared[flag].info.structural == 1:
             if differs:
-                restart.applied.append(f" * {flag} = {_shown(wanted[flag])}")
+                restart.applied[flag] = shown(wanted[flag])
             elif flag not in wanted:
                 values[flag] = value
         elif declared[flag].info.train_state:
@@ -72,6 +72,7 @@ def restart_options(
             values[flag] = value
     if continues and not wanted.keys() & {"train_steps", "end_epoch"}:
         values["train_steps"] = restored.get("train_steps", 0)
+    # With -continue `implied_flags` leaves this to the checkpoint; here it may have been cancelled since.
     if not continues and wanted.get("train_steps") and "eval_every_n_steps" not in wanted:
         values["eval_every_n_steps"] = STEPS_BETWEEN_EVALUATIONS
     restart.options = instances.replace(options, values)
@@ -96,7 +97,7 @@ def _cancelled(
     for flag, now in (("learning_rate", learning_rate), ("start_epoch", epoch)):
         if flag in wanted and wanted[flag] not in (now, restored.get(flag)):
             restart.warnings.append(
-                f"-{flag} {_shown(wanted[flag])} is not that of the checkpoint: -continue is cancelled."
+                f"-{flag} {shown(wanted[flag])} is not that of the checkpoint: -continue is cancelled."
             )
             return True
     return False
@@ -129,12 +130,15 @@ def _typed_element(kind: Kind, value: Any) -> Any:
         return value if isinstance(value, str) else None
     if kind is Kind.NUMBER:
         return float(value) if isinstance(value, int | float) else None
-    return int(value) if isinstance(value, int | float) and value == int(value) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """An option's value as the log tells it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return " ".join(map(_shown, value))
+        return " ".join(map(shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

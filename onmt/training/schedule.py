@@ -3,14 +3,25 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 
 DecayType = Literal["", "exponential_decay", "natural_exp_decay", "inverse_time_decay"]
 
-_DECAYS: Final = ("exponential_decay", "natural_exp_decay", "inverse_time_decay")
+_DECAYS: Final[tuple[DecayType, ...]] = ("exponential_decay", "natural_exp_decay", "inverse_time_decay")
+_PARAMETERS: Final = (
+    "decay_type",
+    "decay_steps",
+    "decay_rate",
+    "start_decay_at",
+    "stop_decay_at",
+    "min_learning_rate",
+    "staircase",
+)
+"""Names behind `optimizer.lr_`."""
+
 _OTHER_ARGUMENTS: Final[Mapping[str, str]] = {
     "polynomial_decay": "end_learning_rate and power",
     "piecewise_constant": "boundaries and values",
@@ -28,13 +39,13 @@ class StepSchedule:
     """
 
     rate: float
-    decay: DecayType = ""
-    decay_steps: int = 100
-    decay_rate: float = 0.99
-    start: int = 0
-    stop: int = 2**31 - 1
-    minimum: float = 0.0
-    staircase: bool = False
+    decay: DecayType
+    decay_steps: int
+    decay_rate: float
+    start: int
+    stop: int
+    minimum: float
+    staircase: bool
 
     def after(self, steps: int) -> float:
         """The rate of the next step when so many have been done."""
@@ -57,7 +68,7 @@ class StepSchedule:
 
 def schedule_of(parameters: Mapping[str, Any]) -> StepSchedule:
     """The schedule that checked model parameters describe. Raises OptionError for one there is not."""
-    lr = {name: parameters[f"optimizer.lr_{name}"] for name in _LR_NAMES}
+    lr = {name: parameters[f"optimizer.lr_{name}"] for name in _PARAMETERS}
     rate = parameters["optimizer.learning_rate"]
     if rate <= 0:
         raise OptionError(f"optimizer.learning_rate must be above 0, not {rate}")
@@ -84,17 +95,6 @@ def schedule_of(parameters: Mapping[str, Any]) -> StepSchedule:
     )
 
 
-_LR_NAMES: Final = (
-    "decay_type",
-    "decay_steps",
-    "decay_rate",
-    "start_decay_at",
-    "stop_decay_at",
-    "min_learning_rate",
-    "staircase",
-)
-
-
 def _decay_type(name: str) -> DecayType:
     short = name.split(".")[-1]
     if short in _OTHER_ARGUMENTS:
@@ -102,9 +102,10 @@ def _decay_type(name: str) -> DecayType:
             f"optimizer.lr_decay_type {name} takes {_OTHER_ARGUMENTS[short]}, but the parameters there are "
             f"(lr_decay_steps, lr_decay_rate, lr_staircase) fit {', '.join(_DECAYS)}"
         )
-    if short and short not in _DECAYS:
-        raise OptionError(
-            f"optimizer.lr_decay_type '{name}' is not one of {', '.join(_DECAYS)}"
-            f"{did_you_mean(short, _DECAYS, '')}"
-        )
-    return cast(DecayType, short)
+    for decay in ("", *_DECAYS):
+        if short == decay:
+            return decay
+    raise OptionError(
+        f"optimizer.lr_decay_type '{name}' is not one of {', '.join(_DECAYS)}"
+        f"{did_you_mean(short, _DECAYS, '')}"
+    )

@@ -1,6 +1,6 @@
 """The model that a training run starts from: new, or out of a file."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -47,8 +47,8 @@ class StartingPoint:
 class StoredRun:
     """A model's file and how training goes on from it.
 
-    options: those of the command line and of the file together; applied: lines of the log about what they
-    change in the model; state: with `-continue` that of the file's training.
+    options: those of the command line and of the file together; applied: what they change in the model, new
+    values by name; state: with `-continue` that of the file's training.
     """
 
     path: str
@@ -58,7 +58,7 @@ class StoredRun:
     vocabularies: Vocabularies
     state: TrainingState
     options: AnyTrainOptions
-    applied: Sequence[str]
+    applied: Mapping[str, str]
 
     @property
     def known_vocabularies(self) -> Vocabularies | None:
@@ -144,8 +144,8 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
     check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
     if run.applied:
         logger.info("Applying new parameters:")
-        for line in run.applied:
-            logger.info(line)
+        for name, value in run.applied.items():
+            logger.info(f" * {name} = {value}")
     model = _restructured_model(spec, weights, options, run.path)
     if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
@@ -184,8 +184,7 @@ def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logge
             if len(own) < len(other):
                 raise CheckpointError(
                     f"the data has a {side} vocabulary of {len(other)} words, '{path}' one of {len(own)}: "
-                    f"prepare "
-                    "the data with the model's vocabularies, or use -update_vocab"
+                    "prepare the data with the model's vocabularies, or use -update_vocab"
                 )
             if own.words[: len(other)] != other.words:
                 logger.warning(
@@ -200,7 +199,7 @@ def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> Traini
     if needed:
         raise CheckpointError(
             f"'{path}' is a released model, without the training that -continue goes on with; leave "
-            f"-continue out"
+            "-continue out"
         )
     return TrainingState(rate=LearningRate(1.0))
 

@@ -14,10 +14,12 @@ from onmt.training.optim import Optimizer
 
 
 class TableOptimizer(Optimizer):
-    """Updates one parameter after another by `_next`; in a table, rows whose gradient is zero stay."""
+    """Updates one parameter after another by `_next`; in a table, rows whose gradient is zero stay.
+
+    `initial`: what the first slot holds at the start; the others hold zeros. Set it before `__init__`.
+    """
 
     initial: float = 0.0
-    """What the first slot holds at the start; the others hold zeros."""
 
     def __init__(self, parameters: Mapping[str, Tensor], tables: Set[str]) -> None:
         """`tables`: the names of the parameters that hold word vectors."""
@@ -121,7 +123,7 @@ class RmsProp(TableOptimizer):
 class CenteredRmsProp(RmsProp):
     """As RmsProp, but divided by sqrt(s - m^2 + epsilon), with m = 0, then m = d m + (1 - d) g (Graves 2013).
 
-    Rounding cannot make s - m^2 negative.
+    s - m^2 counts as 0 where rounding makes it negative.
     """
 
     name = "rmsprop_centered"

@@ -56,19 +56,19 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
         _check(argument, value)
     for limit in ("optimizer.clip_gradients", "optimizer.clip_embed_gradients"):
         if parameters[limit] < 0:
-            raise OptionError(f"{limit} must not be negative: {parameters[limit]}")
+            raise OptionError(f"{limit} must be at least 0, not {parameters[limit]}")
     return OptimizerSettings(name, params, parameters["optimizer.clip_gradients"])
 
 
 def _check(argument: str, value: Any) -> None:
+    """Raise OptionError for a number outside the argument's range; true and false count as 1 and 0."""
     if argument == "learning_rate_power":
-        if value > 0:
-            raise OptionError(f"optimizer.params: {argument} must not be above 0: {value}")
-    elif value < 0 or (argument in _BELOW_ONE and value >= 1) or (argument in _ABOVE_ZERO and value == 0):
-        allowed = "at least 0"
-        if argument in _BELOW_ONE:
-            allowed += " and below 1"
-        raise OptionError(
-            f"optimizer.params: {argument} must be {'above 0' if argument in _ABOVE_ZERO else allowed}, not "
-            f"{value}"
-        )
+        fits, range_ = value <= 0, "at most 0"
+    elif argument in _BELOW_ONE:
+        fits, range_ = 0 <= value < 1, "at least 0 and below 1"
+    elif argument in _ABOVE_ZERO:
+        fits, range_ = value > 0, "above 0"
+    else:
+        fits, range_ = value >= 0, "at least 0"
+    if not fits:
+        raise OptionError(f"optimizer.params: {argument} must be {range_}, not {value}")

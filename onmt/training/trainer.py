@@ -100,7 +100,7 @@ class Trainer:
         self.progress.start_epoch(epoch, iterations, state.iteration)
         self._set_gold_probability(epoch)
         batches = started.batches.take(epoch, state.iteration)
-        before = (epoch - 1) * iterations if options.counts_steps else 0
+        steps_before = (epoch - 1) * iterations if options.counts_steps else 0
         for batch in self.progress.phases.waiting("data", batches):
             done = state.iteration
             result = self.step(batch, epoch, done)
@@ -108,7 +108,7 @@ class Trainer:
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
                 self.progress.report(done, state.rate.value)
-            if options.save_every > 0 and (before + done) % options.save_every == 0:
+            if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
                 self._save_checkpoint()
             self._stop_if_asked()
         self.progress.report(state.iteration - 1, state.rate.value)

@@ -183,7 +183,7 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
         ),
         ("Adam", {"use_locking": False}, "use_locking is not taken here"),
         ("Adam", {"learning_rate": 0.1}, "learning_rate is not taken here: optimizer.learning_rate gives it"),
-        ("Ftrl", {"learning_rate_power": 0.5}, "must not be above 0"),
+        ("Ftrl", {"learning_rate_power": 0.5}, "learning_rate_power must be at most 0, not 0.5"),
         ("Ftrl", {"l1_regularization_strength": -1.0}, "must be at least 0"),
     ],
 )
@@ -209,7 +209,7 @@ def test_the_state_of_the_other_rmsprop_is_refused() -> None:
 
 @pytest.mark.parametrize("limit", ["clip_gradients", "clip_embed_gradients"])
 def test_limits_are_not_negative(limit: str) -> None:
-    with pytest.raises(OptionError, match=f"{limit} must not be negative"):
+    with pytest.raises(OptionError, match=f"{limit} must be at least 0, not -1"):
         optimizer_settings({**MODELS["BasicSeq2Seq"], f"optimizer.{limit}": -1.0})
 
 
