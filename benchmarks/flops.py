@@ -24,7 +24,6 @@ from onmt.models.recurrent_spec import StackSpec
 from onmt.models.spec import AttentionSpec, DecoderSpec, ModelSpec
 from onmt.modules.encoders.recurrent import direction
 
-GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
 BACKWARD_PASSES = 2
 
 
@@ -101,7 +100,7 @@ def encoder_flops(encoder: EncoderSpec, input_size: int, source: int) -> int:
 
 def stack_flops(stack: StackSpec, input_size: int) -> int:
     """All layers of a recurrent stack at one position."""
-    gates = GATES[stack.cell.kind] * stack.hidden_size
+    gates = stack.cell.gates * stack.hidden_size
     below = [replace(stack, layers=count).output_size(input_size) for count in range(1, stack.layers)]
     projections = stack.layers * _product(stack.hidden_size, stack.cell.projection)
     return projections + sum(_product(width + stack.layer_size, gates) for width in (input_size, *below))

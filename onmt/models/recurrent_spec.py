@@ -9,8 +9,9 @@ Activation = Literal["identity", "tanh", "relu", "sigmoid"]
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """One recurrent cell. `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs and
-    one for states. `activation` stands where the textbooks have tanh.
+    """One recurrent cell. `gru_reset_before` is TensorFlow's GRU, whose reset gate acts before the matrix
+    product; `tanh` has no gates. `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs
+    and one for states. `activation` stands where the textbooks have tanh, in the kind `tanh` too.
 
     Of the LSTM alone: `forget_bias` is added to the forget gate at every step (1.0 in TensorFlow's cell);
     with `peepholes` the gates see the cell state; no number in it may be larger than `cell_clip`; the output
@@ -30,6 +31,13 @@ class CellSpec:
     def states(self) -> int:
         """State tensors per layer: cell and output for an LSTM, output alone otherwise."""
         return 2 if self.kind == "lstm" else 1
+
+    @property
+    def gates(self) -> int:
+        """Linear maps of input and output that it computes, the candidate's among them: each has
+        `hidden_size` rows of the weights.
+        """
+        return {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}[self.kind]
 
     @property
     def standard(self) -> bool:

@@ -46,5 +46,6 @@ def clipped(values: Tensor, limit: float) -> Tensor:
     """The values between -limit and limit; 0: as they are."""
     if not limit:
         return values
+    # torch refuses a limit that the values' own type cannot hold.
     largest = min(limit, torch.finfo(values.dtype).max)
     return values.clamp(-largest, largest)

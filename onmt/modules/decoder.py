@@ -22,9 +22,9 @@ Predict = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where a search stands. hidden: R H each; feed: R H or None; keys, memory B S H and mask B S are shared
-    by the rows of a sentence, which lie next to each other; order B S' as in Encoding. A language model
-    has no memory.
+    """Where a search stands. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
+    memory B S H and mask B S are shared by the rows of a sentence, which lie next to each other; order B S'
+    as in Encoding. A language model has no memory.
     """
 
     hidden: States
@@ -104,10 +104,10 @@ class Decoder(nn.Module):
             self.mix_bias = nn.Parameter(torch.empty(self.output_size))
 
     def start(self, encoding: Encoding, states: States) -> DecoderState:
-        """Before the first step: states as the bridge made them, B H each, and a zero feed."""
+        """Before the first step: states as the bridge made them, and a zero feed."""
         feed = None
         if self.spec.feed != "none":
-            width = self.output_size if self.spec.feed == "output" else self.memory_size
+            width = fed_size(self.spec, self.memory_size)
             feed = encoding.memory.new_zeros(encoding.memory.shape[0], width)
         keys = None if self.attention is None else self.attention.keys(encoding)
         return DecoderState(states, feed, keys, encoding.memory, encoding.mask, encoding.order)

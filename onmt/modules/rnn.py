@@ -1,5 +1,8 @@
-"""Recurrent layers and stacks. Sequences are time-major here: S steps, B batch, I input width, H hidden."""
+"""Recurrent layers and stacks. Sequences are time-major here: S steps, B batch, I input width, G gates' width
+(4H for an LSTM, 3H for a GRU), H hidden, P width of a layer's output (H unless the cell projects it).
+"""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,8 +14,6 @@ from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
 
-GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}
-
 States = tuple[Tensor, ...]
 
 
@@ -23,16 +24,16 @@ def running(lengths: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
 
 
 class RecurrentLayer(nn.Module):
-    """One LSTM or GRU layer (OpenNMT-lua onmt/modules/LSTM.lua, GRU.lua; gate rows in torch's order: i, f, g,
-    o and r, z, n).
+    """One recurrent layer (OpenNMT-lua onmt/modules/LSTM.lua, GRU.lua; gate rows in torch's order: i, f, g, o
+    and r, z, n).
 
-    States of a layer: (c, h) for an LSTM, (h,) otherwise. h is `output_size` wide; c and each gate are
-    `hidden_size` wide. `peepholes` and `projection`: see `lstm_step`.
+    States: (c B H, h B P) for an LSTM, (h B P,) otherwise; h is the output. `peepholes` and `projection`: see
+    `lstm_step`.
     """
 
     def __init__(self, cell: CellSpec, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        width = GATES[cell.kind] * hidden_size
+        width = cell.gates * hidden_size
         self.cell = cell
         self.hidden_size = hidden_size
         self.output_size = cell.projection or hidden_size
@@ -52,12 +53,12 @@ class RecurrentLayer(nn.Module):
             self.projection = nn.Parameter(torch.empty(cell.projection, hidden_size))
 
     def zero_states(self, batch: int) -> States:
-        """States before the first step, B H each."""
+        """States before the first step."""
         h = self.weight_hh.new_zeros(batch, self.output_size)
         return (self.weight_hh.new_zeros(batch, self.hidden_size), h) if self.cell.states == 2 else (h,)
 
     def step(self, inputs: Tensor, states: States, recurrent_mask: Tensor | None = None) -> States:
-        """One step: inputs B I -> the next states; the last of them is the output B H."""
+        """One step: inputs B I -> the next states; the last of them is the output."""
         return self.step_projected(
             F.linear(inputs, self.weight_ih, self._input_bias()), states, recurrent_mask
         )
@@ -65,40 +66,38 @@ class RecurrentLayer(nn.Module):
     def step_projected(
         self, projected: Tensor, states: States, recurrent_mask: Tensor | None = None
     ) -> States:
-        """One step whose input part of the gates, B 4H (LSTM) or B 3H (GRU) with bias, is known already."""
+        """One step whose input part of the gates, B G with bias, is known already."""
         previous = dropped(states[-1], recurrent_mask)
+        if self.cell.kind == "gru_reset_before":
+            return (self._reset_before(projected, previous),)
+        recurrent = F.linear(previous, self.weight_hh, self.bias_hh)
         if self.cell.kind == "lstm":
-            gates = projected + F.linear(previous, self.weight_hh, self.bias_hh)
-            return lstm_step(self.cell, gates, states[0], self.peepholes, self.projection)
+            return lstm_step(self.cell, projected + recurrent, states[0], self.peepholes, self.projection)
         activate = ACTIVATIONS[self.cell.activation]
         if self.cell.kind == "gru":
-            recurrent = F.linear(previous, self.weight_hh, self.bias_hh)
             (x_r, x_z, x_n), (h_r, h_z, h_n) = projected.chunk(3, -1), recurrent.chunk(3, -1)
             n = activate(x_n + torch.sigmoid(x_r + h_r) * h_n)
             return (n + torch.sigmoid(x_z + h_z) * (previous - n),)
-        if self.cell.kind == "gru_reset_before":
-            return (self._reset_before(projected, previous),)
-        return (activate(projected + F.linear(previous, self.weight_hh, self.bias_hh)),)
+        return (activate(projected + recurrent),)
 
     def forward(
         self, inputs: Tensor, states: States, lengths: Tensor | None, recurrent_mask: Tensor | None = None
     ) -> tuple[Tensor, States]:
-        """inputs S B I, right padded where `lengths` (B) says so -> outputs S B H, zero after a sentence's
+        """inputs S B I, right padded where `lengths` (B) says so -> outputs S B P, zero after a sentence's
         end, and the states at each sentence's end. `lengths` None: nothing is padded.
         """
-        standard = self.cell.standard
-        if standard and lengths is None and recurrent_mask is None and self.cell.kind in ("lstm", "gru"):
+        kernel = self.cell.kind if self.cell.standard else None
+        if kernel in ("lstm", "gru") and lengths is None and recurrent_mask is None:
             return self._fused(inputs, states)
         projected = F.linear(inputs, self.weight_ih, self._input_bias())
         keep = None if lengths is None else running(lengths, inputs.shape[0], inputs.dtype)
-        if not standard:
-            outputs, final = self.forward_plain(projected, states, keep, recurrent_mask)
-        elif self.cell.kind == "lstm":
+        final: States
+        if kernel == "lstm":
             outputs, c = LstmSequence.apply(
                 projected + self.bias_hh, self.weight_hh, states[1], states[0], keep, recurrent_mask
             )
             final = (c, outputs[-1])
-        elif self.cell.kind == "gru":
+        elif kernel == "gru":
             outputs = GruSequence.apply(
                 projected, self.weight_hh, self.bias_hh, states[0], keep, recurrent_mask
             )
@@ -110,8 +109,9 @@ class RecurrentLayer(nn.Module):
     def forward_plain(
         self, projected: Tensor, states: States, keep: Tensor | None, recurrent_mask: Tensor | None
     ) -> tuple[Tensor, States]:
-        """The sequence step by step: what the kernels are held equal to. Returns outputs S B H and the last
-        states.
+        """The sequence step by step, for cells without a kernel; what the kernels are held equal to.
+
+        projected S B G, keep S B 1 (see `running`) or None -> outputs S B P and the last states.
         """
         outputs = []
         for t, part in enumerate(projected):
@@ -146,10 +146,15 @@ class RecurrentLayer(nn.Module):
         gates = torch.sigmoid(
             projected[:, :width] + F.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
         )
-        r, u = gates.chunk(2, -1)
+        r, z = gates.chunk(2, -1)
         candidate = F.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
         n = ACTIVATIONS[self.cell.activation](projected[:, width:] + candidate)
-        return n + u * (previous - n)
+        return n + z * (previous - n)
+
+
+LayerResult = tuple[Tensor, States]
+ComputeLayer = Callable[[RecurrentLayer, Tensor, States, Tensor | None], LayerResult]
+"""A layer, its inputs, its states and the mask of its previous output -> its outputs and next states."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +208,7 @@ class RecurrentStack(nn.Module):
         return self.spec.output_size(self.input_size)
 
     def zero_states(self, batch: int) -> States:
-        """States before the first step: layer 1's, then layer 2's, and so on; B H each."""
+        """States before the first step: layer 1's, then layer 2's, and so on."""
         return tuple(state for layer in self._layers() for state in layer.zero_states(batch))
 
     def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> StackMasks | None:
@@ -224,31 +229,41 @@ class RecurrentStack(nn.Module):
     def forward(
         self, inputs: Tensor, states: States, lengths: Tensor | None, masks: StackMasks | None
     ) -> tuple[Tensor, States]:
-        """inputs S B I, states B H each -> outputs S B O (zero after a sentence's end), states at its end."""
-        final: list[Tensor] = []
-        passed = [inputs if self.entry is None else self.entry(inputs)]
-        for index, layer in enumerate(self._layers()):
-            layer_inputs = dropped(passed[-1], masks.inputs[index] if masks else None)
-            recurrent_mask = masks.recurrent[index] if masks else None
-            outputs, layer_states = layer(
-                layer_inputs, self._of_layer(states, index), lengths, recurrent_mask
-            )
-            outputs = dropped(outputs, masks.outputs[index] if masks else None)
-            final.extend(layer_states)
-            passed.append(self._pass_on(index, outputs, layer_inputs, passed))
+        """inputs S B I, states of all layers -> outputs S B O (O: `output_size`), zero after a sentence's
+        end, and the states there.
+        """
+
+        def all_steps(layer: RecurrentLayer, part: Tensor, own: States, mask: Tensor | None) -> LayerResult:
+            outputs, final = layer(part, own, lengths, mask)
+            return outputs, final
+
+        outputs, final = self._through_layers(inputs, states, masks, all_steps)
         if lengths is not None and self.spec.residual not in ("none", "lower"):
-            passed[-1] = passed[-1] * running(lengths, inputs.shape[0], inputs.dtype)
-        return passed[-1], tuple(final)
+            outputs = outputs * running(lengths, inputs.shape[0], inputs.dtype)
+        return outputs, final
 
     def step(self, inputs: Tensor, states: States, masks: StackMasks | None) -> tuple[Tensor, States]:
         """One step: inputs B I -> output B O, the next states."""
+
+        def one_step(layer: RecurrentLayer, part: Tensor, own: States, mask: Tensor | None) -> LayerResult:
+            following = layer.step(part, own, mask)
+            return following[-1], following
+
+        return self._through_layers(inputs, states, masks, one_step)
+
+    def _through_layers(
+        self, inputs: Tensor, states: States, masks: StackMasks | None, compute: ComputeLayer
+    ) -> tuple[Tensor, States]:
+        """What `compute` makes of every layer, with dropout around it and joined with inputs."""
         following: list[Tensor] = []
         passed = [inputs if self.entry is None else self.entry(inputs)]
         for index, layer in enumerate(self._layers()):
             layer_inputs = dropped(passed[-1], masks.inputs[index] if masks else None)
             recurrent_mask = masks.recurrent[index] if masks else None
-            layer_states = layer.step(layer_inputs, self._of_layer(states, index), recurrent_mask)
-            outputs = dropped(layer_states[-1], masks.outputs[index] if masks else None)
+            outputs, layer_states = compute(
+                layer, layer_inputs, self._of_layer(states, index), recurrent_mask
+            )
+            outputs = dropped(outputs, masks.outputs[index] if masks else None)
             following.extend(layer_states)
             passed.append(self._pass_on(index, outputs, layer_inputs, passed))
         return passed[-1], tuple(following)
