@@ -23,19 +23,20 @@ class GoogleModelOptions:
     model_params: str = option(
         "",
         "With `-model`: its parameters as YAML (`embedding.dim: 64`), or a file that holds them; what is "
-        "left out has the original's default. On a restart only `optimizer.*` can be changed.",
+        "left out has the original's default. On a restart only `optimizer.*` can be changed, except "
+        "`optimizer.clip_embed_gradients`.",
         structural=1,
     )
     config_paths: tuple[str, ...] = option(
         (),
-        "YAML files as google/seq2seq's train.py takes them, separated by commas; a later one goes before an "
-        "earlier one, and the command line before all.",
+        "YAML files as google/seq2seq's train.py takes them, separated by commas. What several of them set "
+        "has the value of the last, and what the command line sets too has that of the command line.",
         valid=existing_file,
     )
     image_weights: str = option(
         "",
-        "With `-model Image2Seq`: start the image network from this file of weights, one as torchvision "
-        "publishes for `inception_v3`, instead of random numbers.",
+        "With `-model Image2Seq`: start the image network from the weights in this file, which torchvision "
+        "publishes for `inception_v3`, instead of from random numbers.",
         init_only=True,
         valid=existing_file_or_empty,
     )
