@@ -20,10 +20,11 @@ _LARGEST: Final = 30.0  # inches; then cells become smaller
 _LABEL: Final = 0.14  # inches that a label needs
 _LONGEST_LABEL: Final = 30  # characters
 _IMAGE: Final = 1.3  # inches
-_TITLE: Final = 0.25
-_LONGEST_TITLE: Final = 14
+_TITLE: Final = 0.25  # inches above an image
+_LONGEST_TITLE: Final = 14  # characters
 _IMAGES_PER_ROW: Final = 8
-_DARKEST: Final = 0.85
+_MOST_IMAGES: Final = 400  # matplotlib draws no picture of 2^16 pixels, and every image takes time
+_DARKEST: Final = 0.85  # opacity over a place without attention
 _FONTS: Final = (
     "DejaVu Sans",
     "Noto Sans",
@@ -91,10 +92,12 @@ class AttentionPlots:
         grid: tuple[int, int],
         weights: Weights,
     ) -> None:
-        """The image once per word, dark where it has little of the word's attention.
+        """The image once per word, dark where it has little of the word's attention; of a very long
+        translation the first 400 words.
 
         colours: 3 x height x width; weights: words x places of the grid (rows, columns), row by row.
         """
+        words, weights = words[:_MOST_IMAGES], weights[:_MOST_IMAGES]
         rows, columns = math.ceil(len(words) / _IMAGES_PER_ROW), min(len(words), _IMAGES_PER_ROW)
         width, height = _IMAGE * columns, (_IMAGE + _TITLE) * rows
         figure = self._figure_class(figsize=(width, height), dpi=_DPI)
@@ -121,9 +124,8 @@ class AttentionPlots:
 
 def require_matplotlib() -> tuple[Any, list[str]]:
     """Matplotlib's class of figures and the fonts to use. Raises OptionError where it is not installed."""
-    logging.getLogger("matplotlib").addHandler(
-        logging.NullHandler()
-    )  # its remarks are not the user's concern
+    # Its remarks, about fonts for example, are not the user's concern.
+    logging.getLogger("matplotlib").addHandler(logging.NullHandler())
     try:
         from matplotlib.figure import Figure
         from matplotlib.font_manager import get_font_names

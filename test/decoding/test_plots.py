@@ -77,6 +77,17 @@ def test_a_long_table_stays_a_picture_of_some_size(plots: AttentionPlots, tmp_pa
     assert shades(tmp_path / "new" / "plots" / "00000.png").shape[1] < 4000
 
 
+def test_an_image_is_drawn_for_so_many_words_only(
+    plots: AttentionPlots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onmt.decoding.plots._MOST_IMAGES", 9)
+    for number, count in enumerate((9, 40), start=1):
+        weights = np.ones((count, 1), dtype=np.float32)
+        plots.image(number, ["x"] * count, np.zeros((3, 8, 8), dtype=np.uint8), (1, 1), weights)
+    folder = tmp_path / "new" / "plots"
+    assert shades(folder / "00000.png").shape == shades(folder / "00001.png").shape
+
+
 def test_what_stands_in_the_way_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "000001.png").write_text("")
