@@ -54,5 +54,6 @@ def _entry(line: bytes, where: str) -> tuple[str, int | None]:
     if not tab:
         return word, None
     if not (count.isascii() and count.isdigit() and len(count) < 19):
-        raise DataError(f"{where}: expected a word, or a word, a tab and its count, found '{line[:80]!r}'")
+        found = f"{word}\t{count}"[:80]
+        raise DataError(f"{where}: expected a word, or a word, a tab and its count, found {found!r}")
     return word, int(count)

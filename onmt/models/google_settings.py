@@ -1,4 +1,4 @@
-"""Reading `-model`, `-model_params` and `-config_paths`. No torch here."""
+"""What `-model`, `-model_params` and `-config_paths` say, and what a restart makes of it. No torch here."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any, Final
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google import GoogleModel, read_model
-from onmt.models.google_parameters import MODELS, class_name, deep_merged, merged
+from onmt.models.google_parameters import MODELS, class_name, deep_merged, merged, names_and_values
 from onmt.models.google_yaml import read_yaml, read_yaml_file
 
 CONFIG_KEYS: Final = (
@@ -46,16 +46,18 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
         content = read_yaml_file(path, "config_paths")
         if content is None:
             continue
-        _check_mapping(content, path)
-        for name in content:
+        given = names_and_values(content, path)
+        for name in given:
             if name not in CONFIG_KEYS:
                 raise OptionError(f"{path}: unknown setting '{name}'{did_you_mean(name, CONFIG_KEYS, '')}")
-        settings = deep_merged(settings, content)
+        settings = deep_merged(settings, given)
     return {name: value for name, value in settings.items() if value is not None}
 
 
 def read_model_params(text: str) -> dict[str, Any]:
-    """The parameters that `-model_params` gives, as YAML or in a file of that name."""
+    """The parameters that `-model_params` gives, as YAML or in a file of that name. Raises OptionError for
+    what cannot be read, or holds no names and values.
+    """
     if os.path.isdir(text):
         raise OptionError(f"-model_params {text} is a folder, not a file")
     if os.path.isfile(text):
@@ -64,10 +66,7 @@ def read_model_params(text: str) -> dict[str, Any]:
         content, where = read_yaml(text, "-model_params"), "-model_params"
     if isinstance(content, str):
         raise OptionError(f"-model_params: there is no file '{content[:80]}', and as YAML it holds no names")
-    if content is None:
-        return {}
-    _check_mapping(content, where)
-    return dict(content)
+    return {} if content is None else names_and_values(content, where)
 
 
 def check_model_name(name: str) -> str:
@@ -125,9 +124,8 @@ def restarted_parameters(name: str, stored: str, asked: str, continues: bool) ->
     if "optimizer.name" in changed:
         before.pop("optimizer.params", None)
         changed |= {key: value for key, value in now.items() if key == "optimizer.params"}
-    return RestartedParameters(
-        to_text(before | changed), changed, tuple(sorted(differing.keys() - changed.keys()))
-    )
+    ignored = sorted(differing.keys() - changed.keys())
+    return RestartedParameters(to_text(before | changed), changed, tuple(ignored))
 
 
 def _same(name: str, one: Any, other: Any) -> bool:
@@ -139,8 +137,3 @@ def _same(name: str, one: Any, other: Any) -> bool:
 
 def _of_training(name: str) -> bool:
     return name.startswith("optimizer.") and name != "optimizer.clip_embed_gradients"
-
-
-def _check_mapping(content: object, where: str) -> None:
-    if not isinstance(content, Mapping):
-        raise OptionError(f"{where} must hold names and values, not {str(content)[:80]!r}")

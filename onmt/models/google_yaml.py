@@ -33,7 +33,9 @@ def read_yaml(text: str, where: str) -> Any:
 
 
 def read_yaml_file(path: str, flag: str) -> Any:
-    """The value in a YAML file, see `read_yaml`; `flag` named it."""
+    """The value in a YAML file that `flag` names. Raises OptionError for a file that cannot be read, bytes
+    that are not UTF-8, and as `read_yaml` does.
+    """
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -63,12 +65,12 @@ def _loader() -> Any:
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"'{key.value}' is given twice", key.start_mark
                     )
-                seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+                seen.add(key.value)
             return super().construct_mapping(node, deep)
 
     exponent = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+\Z")
@@ -77,7 +79,7 @@ def _loader() -> Any:
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
-    """The value, if it consists of what parameters are made of; `where` it stands leads messages."""
+    """The value, if it consists of what parameters are made of; messages begin with `where`."""
     if isinstance(value, dict):
         _check_depth(where, depth)
         return {

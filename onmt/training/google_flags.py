@@ -8,7 +8,7 @@ from onmt.commandline.script import Implied
 from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google import GoogleModel, check_parts, read_model
-from onmt.models.google_parameters import class_name, deep_merged, typed
+from onmt.models.google_parameters import class_name, deep_merged, names_and_values, typed
 from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
@@ -40,9 +40,9 @@ _PIPELINES: Final[Mapping[str, str]] = {
     "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
     "ImageCaptioningInputPipeline": "prepare the images with preprocess.py -data_type img and give -data",
 }
-"""Those of the original, and what to do instead of those that are not read."""
+"""Pipelines of the original, and what to do instead of those that are not read here."""
 
-_PIPELINE: Final[Mapping[str, Any]] = {
+_PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
     "shuffle": True,
     "num_epochs": None,
     "source_files": [],
@@ -50,6 +50,8 @@ _PIPELINE: Final[Mapping[str, Any]] = {
     "source_delimiter": " ",
     "target_delimiter": " ",
 }
+"""Parameters of ParallelTextInputPipeline and their defaults."""
+
 ANY_LENGTH: Final = 2**31 - 1
 """What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
 
@@ -114,16 +116,14 @@ def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
 def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The class of the model as it was written, empty if there is none, and its parameters."""
     name = given.get("model", "") or _text(config, "model")
-    params = config.get("model_params", {})
-    if not isinstance(params, Mapping):
-        raise OptionError(f"model_params must hold names and values, not {str(params)[:80]!r}")
+    params = names_and_values(config.get("model_params", {}), "model_params")
     if given.get("model_params"):
         params = deep_merged(params, read_model_params(given["model_params"]))
     if params and not name and not given.get("train_from"):
         raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
     if name and given.get("model_type", "seq2seq") != "seq2seq":
         raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
-    return name, dict(params)
+    return name, params
 
 
 def _parameters_without_effect(model: GoogleModel) -> list[str]:
@@ -185,12 +185,12 @@ def _metric(metrics: Any) -> tuple[str | None, list[str]]:
 
 def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, str], list[str]]:
     """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
-    params = setting.get("params") or {}
-    if not isinstance(params, Mapping):
-        raise OptionError(f"{where}: params must hold names and values, not {params!r}")
+    given = setting.get("params")
+    params = {} if given is None else names_and_values(given, f"{where}: params")
     for name in params:
-        if name not in _PIPELINE:
-            raise OptionError(f"{where}: unknown parameter '{name}'{did_you_mean(name, _PIPELINE, '')}")
+        if name not in _PARALLEL_TEXTS:
+            near = did_you_mean(name, _PARALLEL_TEXTS, "")
+            raise OptionError(f"{where}: unknown parameter '{name}'{near}")
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
         named = params.get(name, [])
@@ -203,15 +203,15 @@ def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, s
     odd += [
         f"{where}: {name}"
         for name, value in params.items()
-        if not name.endswith("_files") and value is not None and value != _PIPELINE[name]
+        if not name.endswith("_files") and value is not None and value != _PARALLEL_TEXTS[name]
     ]
     return files, odd
 
 
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Texts are read with the model's words, and cut, not left out, where too long; validation translates as
-    the parameters say. On a restart the stored model, with all its parameters, says what is cut and how to
-    search (`restart_google_model`).
+    """Flags so that texts are read with the model's words, and cut, not left out, where too long; and so that
+    validation translates as the parameters say. On a restart the stored model, with all its parameters, says
+    what is cut and how to search (`restart_google_model`).
     """
     parameters = model.parameters
     has_texts = bool(given.get("train_src") or given.get("train_dir"))

@@ -41,7 +41,7 @@ def test_lua_s_format_is_told_apart(tmp_path: Path) -> None:
     [
         (b"a\nb\na\n", "line 3: the word 'a' appears twice"),
         (b"", "the vocabulary holds no words"),
-        (b"a\tmany\n", "line 1: expected a word, or a word, a tab and its count"),
+        (b"a\tmany\n", r"expected a word, or a word, a tab and its count, found 'a\\tmany'"),
         (b"a\t-1\n", "line 1: expected"),
         (b"a\nb\xff\n", "line 2, byte offset 1: not valid UTF-8"),
     ],

@@ -203,6 +203,7 @@ def test_which_flags_describe_a_model() -> None:
         ("metrics: [3]", "each entry names its `class`"),
         ("input_pipeline_train: 3", "each entry names its `class`"),
         ("input_pipeline_train: {class: ParallelTextInputPipeline, params: 3}", "params must hold names"),
+        ("input_pipeline_train: {class: ParallelTextInputPipeline, params: []}", "params must hold names"),
         (
             "input_pipeline_train: {class: ParallelTextInputPipeline}",
             "source_files must be a list of one file",
