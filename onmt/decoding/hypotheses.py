@@ -199,11 +199,10 @@ class History:
 
 def histories(traces: list[Trace], sentences: int) -> list[History]:
     """What the search did for each sentence."""
-    found: list[list[list[npt.NDArray[Any]]]] = [[[], [], [], [], []] for _ in range(sentences)]
+    steps_of: list[list[tuple[npt.NDArray[Any], ...]]] = [[] for _ in range(sentences)]
     for trace in traces:
         fields = (trace.tokens, trace.parents, trace.totals, trace.scores, trace.ranks)
-        arrays = [field.cpu().numpy() for field in fields]
-        for place, sentence in enumerate(trace.sentences.tolist()):
-            for steps, array in zip(found[sentence], arrays, strict=True):
-                steps.append(array[place])
-    return [History(*map(np.stack, fields_of_sentence)) for fields_of_sentence in found]
+        rows = zip(*(field.cpu().numpy() for field in fields), strict=True)
+        for sentence, step in zip(trace.sentences.tolist(), rows, strict=True):
+            steps_of[sentence].append(step)
+    return [History(*map(np.stack, zip(*steps, strict=True))) for steps in steps_of]

@@ -36,7 +36,7 @@ class Results:
         self._beam_arrays = ArrayFile(beams if holds_arrays(beams) else "")
         self._past: list[History | None] = []
         self._plots: AttentionPlots | None = None
-        self._lines = 0
+        self._attention_count = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -60,22 +60,27 @@ class Results:
         self._stack.__exit__(kind, error, traceback)
 
     def empty(self) -> None:
-        """Of a source in which there is nothing."""
+        """Write the result of a source in which there is nothing."""
         self._output.write("\n")
-        if not self._options.dump_input_encoding:
-            self._add_array(np.zeros((0, 0), dtype=np.float32))
+        if self._options.dump_input_encoding:
+            return
+        if holds_arrays(self._options.save_attention):
+            self._add_attention(np.zeros((0, 0), dtype=np.float32))
+        if self._options.save_beam_to:
             self._past.append(None)
 
     def encoding(self, index: int, encoding: npt.NDArray[np.float32]) -> None:
-        """Of a sentence; index: its number, from 1."""
+        """Write the encoding of a sentence; index: its number, from 1."""
         self._output.write(encoding_line(index, encoding) + "\n")
 
     def translation(self, index: int, source: Source, translation: Translation, texts: Sequence[str]) -> None:
-        """Of a sentence; index: its number, from 1; texts: the hypotheses as they are to be written."""
+        """Write the translations of a sentence; index: its number, from 1; texts: the hypotheses as they are
+        to be written.
+        """
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
             if holds_arrays(self._options.save_attention):
-                self._add_array(attention_array(hypothesis, source))
+                self._add_attention(attention_array(hypothesis, source))
             elif self._options.save_attention:
                 self._attention_text.write(attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
@@ -96,11 +101,10 @@ class Results:
         elif path:
             self._beam_text.write(beam_json([one for one in self._past if one is not None], words))
 
-    def _add_array(self, weights: npt.NDArray[np.float32]) -> None:
-        """Attention behind the next line of the output, if arrays of it are wanted."""
-        if holds_arrays(self._options.save_attention):
-            self._attention_arrays.add(f"arr_{self._lines}", weights)
-            self._lines += 1
+    def _add_attention(self, weights: npt.NDArray[np.float32]) -> None:
+        """The attention of the next line of the output; the names are those that numpy.savez gives."""
+        self._attention_arrays.add(f"arr_{self._attention_count}", weights)
+        self._attention_count += 1
 
     def _open_plots(self) -> AttentionPlots:
         if not self._translator.attends:
