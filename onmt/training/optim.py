@@ -64,6 +64,11 @@ class Optimizer(ABC):
         """Whether the learning-rate decay rules apply."""
         return self.name in _DECAYED
 
+    @property
+    def initial_values(self) -> Mapping[str, float]:
+        """What slots hold before the first step, by their names; those that are not named hold 0."""
+        return {}
+
     def restart(self) -> None:
         """Forget everything gathered (`-decay_method restart`)."""
         self.steps = 0

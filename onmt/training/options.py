@@ -35,6 +35,12 @@ class TrainerOptions:
         "Keep a model every this many epochs; 0: of the last epoch only. The last epoch is always kept.",
         valid=at_least(0),
     )
+    keep_checkpoint_max: int = option(
+        0,
+        "Of the models kept after epochs remove all but the last so many, as this training writes new ones; "
+        "0: remove none.",
+        valid=at_least(0),
+    )
     report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
     async_parallel: bool = option(
         False, "Has no effect today, and says so: several GPUs always train synchronously."

@@ -48,10 +48,21 @@ def make_recipe(options: AnyTrainOptions) -> Recipe:
 def make_optimizer(options: AnyTrainOptions, model: Model) -> Optimizer:
     """The optimiser of all parameters that are trained."""
     parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
+    return _optimizer(options, parameters, table_names(model))
+
+
+def initial_slots(options: AnyTrainOptions) -> Mapping[str, float]:
+    """What the slots of the optimiser hold before the first step, see `Optimizer.initial_values`."""
+    return _optimizer(options, {}, frozenset()).initial_values
+
+
+def _optimizer(
+    options: AnyTrainOptions, parameters: Mapping[str, Tensor], tables: frozenset[str]
+) -> Optimizer:
     google = stored_google_model(options.model, options.model_params)
     if google is None:
         return OPTIMIZERS[options.optim](parameters)
-    return tensorflow_optimizer(optimizer_settings(google.parameters), parameters, table_names(model))
+    return tensorflow_optimizer(optimizer_settings(google.parameters), parameters, tables)
 
 
 def table_names(model: nn.Module) -> frozenset[str]:

@@ -145,7 +145,7 @@ def make_trainer(
         evaluator=_evaluator(start, data, device),
         recipe=make_recipe(options),
         state=state,
-        saver=Saver(options.save_model, description, model, logger),
+        saver=Saver(options.save_model, options.keep_checkpoint_max, description, model, logger),
         progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler)),
         replicas=replicas,
     )

@@ -40,12 +40,17 @@ class ModelDescription:
 
 
 class Saver:
-    """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`."""
+    """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`.
+
+    Of the models of epochs only the last `keep` stay (0: all); others than those of this training, as the
+    state knows them, are never touched.
+    """
 
     def __init__(
-        self, save_model: str, description: ModelDescription, model: nn.Module, logger: Logger
+        self, save_model: str, keep: int, description: ModelDescription, model: nn.Module, logger: Logger
     ) -> None:
         self._stem = save_model
+        self._keep = keep
         self._description = description
         self._model = model
         self._logger = logger
@@ -61,7 +66,27 @@ class Saver:
 
     def save_epoch(self, epoch: int, score: float | None, state: TrainingState) -> Path:
         """Keep the model after `epoch`; without validation data its score reads 0.00."""
-        return self._save(Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt"), state)
+        path = Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt")
+        superseded = self._superseded_by(path, state)
+        self._save(path, state)
+        for old in superseded:
+            self._remove(old)
+        return path
+
+    def _superseded_by(self, path: Path, state: TrainingState) -> list[Path]:
+        """The models that need not stay once `path` is written; `state` then knows the others."""
+        if self._keep == 0:
+            return []
+        names = [name for name in state.kept_models if name != path.name] + [path.name]
+        state.kept_models = names[-self._keep :]
+        own = f"{Path(self._stem).name}_epoch"  # a run that goes on under another name leaves the old ones
+        return [path.with_name(name) for name in names[: -self._keep] if name.startswith(own)]
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._logger.warning(f"Cannot remove '{path}': {error.strerror}")
 
     def _save(self, path: Path, state: TrainingState) -> Path:
         self._logger.info(f"Saving checkpoint to '{path}'...")

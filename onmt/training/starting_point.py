@@ -26,6 +26,7 @@ from onmt.training.decay import LearningRate
 from onmt.training.description import describe_model
 from onmt.training.google_start import check_shared, new_google_spec, restart_google_model
 from onmt.training.options import AnyTrainOptions
+from onmt.training.recipe import initial_slots
 from onmt.training.restart import restart_options
 from onmt.training.state import TrainingState
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
@@ -139,7 +140,7 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
         if spec.decoder is not None and spec.decoder.shares_source_embedding:
             check_shared(vocabularies)
         if state.optimizer is not None:
-            state.optimizer = update.optimizer_state(state.optimizer)
+            state.optimizer = update.optimizer_state(state.optimizer, initial_slots(options))
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")
     check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
     if run.applied:

@@ -63,6 +63,7 @@ class TrainingState:
 
     `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
+    `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
 
@@ -73,6 +74,7 @@ class TrainingState:
     gold_probability: float = 1.0
     optimizer: dict[str, Any] | None = field(default=None, repr=False)
     sampler: dict[str, Any] | None = field(default=None, repr=False)
+    kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None
 

@@ -27,14 +27,20 @@ class TableOptimizer(Optimizer):
         self._tables = tables
         self._fill()
 
+    @property
+    def initial_values(self) -> Mapping[str, float]:
+        """See `Optimizer.initial_values`."""
+        return {self.slots[0]: self.initial}
+
     def restart(self) -> None:
         """See `Optimizer.restart`."""
         super().restart()
         self._fill()
 
     def _fill(self) -> None:
-        for tensor in self.gathered[self.slots[0]]:
-            tensor.fill_(self.initial)
+        for slot, value in self.initial_values.items():
+            for tensor in self.gathered[slot]:
+                tensor.fill_(value)
 
     def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
         for index, (name, gradient) in enumerate(zip(self.names, gradients, strict=True)):

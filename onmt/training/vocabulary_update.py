@@ -1,7 +1,8 @@
 """`-update_vocab`: a model goes on with the vocabularies of new data.
 
 Rows of words that both vocabularies have are kept (and, unlike in OpenNMT Lua, their biases in the
-generator and their part of the optimiser's state); rows of new words are zero.
+generator and their part of the optimiser's state); rows of new words are zero, in the optimiser's state what
+it begins with.
 """
 
 from collections.abc import Mapping
@@ -44,16 +45,20 @@ class VocabularyUpdate:
         outputs = tuple(len(vocabulary) for vocabulary in self.new.tgt or self.new.src)
         return replace(spec, source=source, decoder=decoder, outputs=outputs)
 
-    def tensors(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def tensors(self, tensors: Mapping[str, Tensor], of_new_words: float = 0.0) -> dict[str, Tensor]:
         """Weights, or what an optimiser gathered for them, by parameter name: rows moved to the new ids."""
-        return {name: self._moved(name, tensor) for name, tensor in tensors.items()}
+        return {name: self._moved(name, tensor, of_new_words) for name, tensor in tensors.items()}
 
-    def optimizer_state(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The state of an optimiser (see `Optimizer.to_state`) for the new parameters."""
-        gathered = {slot: self.tensors(tensors) for slot, tensors in state["gathered"].items()}
+    def optimizer_state(self, state: Mapping[str, Any], initial: Mapping[str, float]) -> dict[str, Any]:
+        """The state of an optimiser (see `Optimizer.to_state`) for the new parameters; initial: see
+        `Optimizer.initial_values`.
+        """
+        gathered = {
+            slot: self.tensors(tensors, initial.get(slot, 0.0)) for slot, tensors in state["gathered"].items()
+        }
         return {**state, "gathered": gathered}
 
-    def _moved(self, name: str, tensor: Tensor) -> Tensor:
+    def _moved(self, name: str, tensor: Tensor, of_new_words: float) -> Tensor:
         place = _place(name)
         if place is None:
             return tensor
@@ -61,7 +66,7 @@ class VocabularyUpdate:
         # A language model predicts what it reads: it has one vocabulary, the source.
         old = (self.old.tgt or self.old.src) if side == "tgt" else self.old.src
         new = (self.new.tgt or self.new.src) if side == "tgt" else self.new.src
-        return move_rows(tensor, old[index], new[index])
+        return move_rows(tensor, old[index], new[index], of_new_words)
 
 
 def updated_vocabularies(
@@ -79,11 +84,11 @@ def updated_vocabularies(
     )
 
 
-def move_rows(tensor: Tensor, old: Vocabulary, new: Vocabulary) -> Tensor:
-    """V ... rows of the old ids as rows of the new ones, zero where the word is new."""
+def move_rows(tensor: Tensor, old: Vocabulary, new: Vocabulary, of_new_words: float) -> Tensor:
+    """V ... rows of the old ids as rows of the new ones; those of new words hold `of_new_words`."""
     common = [(index, old.id(word)) for index, word in enumerate(new.words) if word in old]
     to, origin = torch.tensor(common).unbind(1)
-    moved = tensor.new_zeros((len(new), *tensor.shape[1:]))
+    moved = tensor.new_full((len(new), *tensor.shape[1:]), of_new_words)
     moved[to] = tensor[origin]
     return moved
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -7,9 +8,12 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import OptionError
 from onmt.models.build import build_model
+from onmt.models.google_settings import to_text
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS
+from onmt.training.options import TrainSeq2SeqOptions
+from onmt.training.recipe import initial_slots
 from onmt.training.vocabulary_update import VocabularyUpdate, move_rows, updated_vocabularies
 
 
@@ -23,10 +27,10 @@ DATA = Vocabularies(src=(vocabulary("c d a"), vocabulary("Y Z")), tgt=(vocabular
 
 def test_rows_follow_their_words() -> None:
     rows = torch.arange(14.0).reshape(7, 2)
-    moved = move_rows(rows, OLD.src[0], DATA.src[0])
+    moved = move_rows(rows, OLD.src[0], DATA.src[0], 0.5)
     assert torch.equal(moved[:4], rows[:4])
     assert torch.equal(moved[4], rows[6])  # c
-    assert torch.equal(moved[5], torch.zeros(2))  # d is new
+    assert torch.equal(moved[5], torch.full((2,), 0.5))  # d is new
     assert torch.equal(moved[6], rows[4])  # a
 
 
@@ -65,7 +69,30 @@ def test_a_translation_model_and_its_optimiser_move_together() -> None:
     assert torch.equal(moved["decoder.embeddings.words"][4], weights["decoder.embeddings.words"][6])
     assert torch.equal(moved["generator.biases.0"][4], weights["generator.biases.0"][6])
     assert moved["generator.biases.0"][5] == 0
-    OPTIMIZERS["adam"](moved).load_state(update.optimizer_state(optimizer.to_state()))
+    OPTIMIZERS["adam"](moved).load_state(update.optimizer_state(optimizer.to_state(), {}))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "initial"),
+    [
+        ({"name": "Adagrad", "params": {"initial_accumulator_value": 0.25}}, {"squares": 0.25}),
+        ({"name": "RMSProp", "params": {"centered": True}}, {"squares": 1.0}),
+        ({"name": "Ftrl", "params": {}}, {"squares": 0.1}),
+        ({"name": "Momentum", "params": {"momentum": 0.5}}, {"velocity": 0.0}),
+        ({"name": "Adam", "params": {}}, {}),
+    ],
+)
+def test_the_optimiser_begins_anew_with_new_words(chosen: dict[str, Any], initial: dict[str, float]) -> None:
+    """Adagrad would divide by zero where a new word has had no gradient."""
+    params = to_text({f"optimizer.{name}": value for name, value in chosen.items()})
+    options = TrainSeq2SeqOptions(data="d", save_model="m", model="BasicSeq2Seq", model_params=params)
+    assert initial_slots(options) == initial
+    gathered = {slot: {"source.words": torch.full((7, 2), 9.0)} for slot in (*initial, "others")}
+    update = VocabularyUpdate(OLD, DATA)
+    state = update.optimizer_state({"name": "x", "steps": 1, "gathered": gathered}, initial)
+    for slot, tensors in state["gathered"].items():
+        assert tensors["source.words"][5].tolist() == pytest.approx([initial.get(slot, 0.0)] * 2)
+        assert tensors["source.words"][6].tolist() == [9.0, 9.0]
 
 
 def test_a_language_model_predicts_what_it_reads() -> None:
