@@ -86,8 +86,8 @@ class PoolingEncoderSpec:
     """Word vectors are what attention averages; pooled over `size` neighbours they are what it compares."""
 
     kind: Literal["pooling"] = "pooling"
-    pool: Literal["average", "max"] = "average"
-    size: int = 5
+    pool: Literal["average", "max"]
+    size: int
     positions: PositionSpec | None = None
     input_dropout: float = 0.0
 
@@ -97,7 +97,7 @@ class InceptionEncoderSpec:
     """Inception v3 over an image, up to `endpoint` (named as in TF-slim)."""
 
     kind: Literal["inception"] = "inception"
-    endpoint: str = "Mixed_7c"
+    endpoint: str
 
 
 EncoderSpec = (

@@ -138,8 +138,10 @@ class PolicySpec:
     """Where the dialects differ outside the modules.
 
     `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
-    learning rate. `finished`: hypotheses that ended leave the beam or stay and compete. `features_shifted`: a
-    target word's features are predicted one step after the word. The source may get an end symbol, be cut to
+    learning rate. `embedding_gradient_clip`: greatest L2 norm of the gradient of each table of word vectors
+    (0: no limit). `finished`: hypotheses that ended leave the beam or stay and compete. `length_penalty`: the
+    length that counts is Lua's, or the number of words without the end symbol. `features_shifted`: a target
+    word's features are predicted one step after the word. The source may get an end symbol, be cut to
     `source_limit` positions (the end symbol counts; 0: no limit) and be read backwards; the target is cut to
     `target_limit` positions, start and end symbol counted.
     """

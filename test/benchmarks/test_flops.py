@@ -43,7 +43,7 @@ UNLIKE_DECODER: dict[str, EncoderSpec] = {
         keys=ConvolutionsSpec(units=5, kernel=3, layers=2),
         values=ConvolutionsSpec(units=7, kernel=5, layers=3),
     ),
-    "pooling": PoolingEncoderSpec(),
+    "pooling": PoolingEncoderSpec(pool="average", size=5),
 }
 
 

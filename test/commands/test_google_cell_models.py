@@ -1,13 +1,13 @@
 """A model whose states differ in width goes through every command: LSTMCells with all their arguments."""
 
-import random
 from pathlib import Path
 
 import pytest
 import torch
+from letter_pairs import prepare_pairs, translation
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import average_models, inspect_model, preprocess, release_model, train, translate
+from onmt.commands import average_models, inspect_model, release_model, train
 
 PARAMS = """
 embedding.dim: 7
@@ -35,15 +35,7 @@ MODELS = {
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared pairs `d` and lines `src` to translate."""
     folder = tmp_path_factory.mktemp("cells")
-    draw = random.Random(3)
-    argv = []
-    for split, count in (("train", 100), ("valid", 10)):
-        lines = [" ".join(draw.choices("abcdef", k=draw.randint(1, 5))) for _ in range(count)]
-        for side, texts in (("src", lines), ("tgt", [line.upper() for line in lines])):
-            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
-            argv += [f"-{split}_{side}", str(folder / f"{split}.{side}")]
-    assert preprocess.main([*argv, "-save_data", str(folder / "d")]) == 0
-    (folder / "src").write_text("".join(f"{line}\n" for line in SENTENCES), encoding="utf-8")
+    prepare_pairs(folder, SENTENCES)
     return folder
 
 
@@ -56,13 +48,6 @@ def trained(data: Path, stem: Path, name: str, steps: int = 20) -> list[Path]:
     return sorted(stem.parent.glob(f"{stem.name}_epoch*"))
 
 
-def translation(model: Path, data: Path, output: Path, *more: str) -> str:
-    assert (
-        translate.main(["-model", str(model), "-src", str(data / "src"), "-output", str(output), *more]) == 0
-    )
-    return output.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_trained_translated_released_averaged(data: Path, tmp_path: Path, name: str) -> None:
     first, last = trained(data, tmp_path / "m", name)
@@ -70,7 +55,7 @@ def test_trained_translated_released_averaged(data: Path, tmp_path: Path, name: 
         chosen = ("-beam_size", beam, "-max_sent_length", "8")
         together = translation(last, data, tmp_path / "out", *chosen, "-batch_size", "30")
         assert together == translation(last, data, tmp_path / "out", *chosen, "-batch_size", "1")
-        assert together.count("\n") == len(SENTENCES)
+        assert len(together) == len(SENTENCES) + 1
     released, averaged = tmp_path / "released.pt", tmp_path / "averaged.pt"
     assert release_model.main(["-model", str(last), "-output_model", str(released)]) == 0
     assert translation(released, data, tmp_path / "out", *chosen) == together

@@ -1,22 +1,20 @@
 """Models of google/seq2seq's classes go wherever those of OpenNMT Lua's flags go."""
 
-import random
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from letter_pairs import prepare_pairs, translation
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import (
     average_models,
     extract_embeddings,
     inspect_model,
-    preprocess,
     release_model,
     train,
-    translate,
     visualize,
 )
 
@@ -34,29 +32,15 @@ SENTENCES = ["a b c", "d", "c c b a d e", "", "e f"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, `m_epoch1_*` and `m_epoch2_*`, and `src`, lines to translate."""
     folder = tmp_path_factory.mktemp("google")
-    draw = random.Random(3)
-    argv = []
-    for split, count in (("train", 100), ("valid", 10)):
-        lines = [" ".join(draw.choices("abcdef", k=draw.randint(1, 5))) for _ in range(count)]
-        for side, texts in (("src", lines), ("tgt", [line.upper() for line in lines])):
-            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
-            argv += [f"-{split}_{side}", str(folder / f"{split}.{side}")]
-    assert preprocess.main([*argv, "-save_data", str(folder / "d")]) == 0
+    prepare_pairs(folder, SENTENCES)
     training = ["-data", str(folder / "d"), "-save_model", str(folder / "m"), "-max_batch_size", "10"]
     steps = ["-train_steps", "40", "-eval_every_n_steps", "20"]
     assert train.main([*training, *steps, "-model", "AttentionSeq2Seq", "-model_params", PARAMS]) == 0
-    (folder / "src").write_text("".join(f"{line}\n" for line in SENTENCES), encoding="utf-8")
     return folder
 
 
 def model(folder: Path, epoch: int) -> str:
     return str(next(folder.glob(f"m_epoch{epoch}_*.pt")))
-
-
-def translation(path: str, folder: Path, output: Path, *more: str) -> list[str]:
-    argv = ["-model", path, "-src", str(folder / "src"), "-output", str(output), *more]
-    assert translate.main(argv) == 0
-    return output.read_text(encoding="utf-8").split("\n")
 
 
 @pytest.mark.parametrize("beam", ["1", "4"])

@@ -1,0 +1,27 @@
+"""Pairs of letters and their capitals, prepared for training, and lines that a model of them translates."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from onmt.commands import preprocess, translate
+
+
+def prepare_pairs(folder: Path, sentences: Sequence[str]) -> None:
+    """Write the prepared pairs `d`, and `src`, the sentences to translate."""
+    draw = random.Random(3)
+    argv = []
+    for split, count in (("train", 100), ("valid", 10)):
+        lines = [" ".join(draw.choices("abcdef", k=draw.randint(1, 5))) for _ in range(count)]
+        for side, texts in (("src", lines), ("tgt", [line.upper() for line in lines])):
+            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
+            argv += [f"-{split}_{side}", str(folder / f"{split}.{side}")]
+    assert preprocess.main([*argv, "-save_data", str(folder / "d")]) == 0
+    (folder / "src").write_text("".join(f"{line}\n" for line in sentences), encoding="utf-8")
+
+
+def translation(model: Path | str, folder: Path, output: Path, *more: str) -> list[str]:
+    """The lines that translate.py writes for `src`, and what stands behind the last."""
+    argv = ["-model", str(model), "-src", str(folder / "src"), "-output", str(output), *more]
+    assert translate.main(argv) == 0
+    return output.read_text(encoding="utf-8").split("\n")
