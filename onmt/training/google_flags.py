@@ -21,6 +21,7 @@ _FLAGS: Final[Mapping[str, str]] = {
     "train_steps": "train_steps",
     "eval_every_n_steps": "eval_every_n_steps",
     "save_checkpoints_steps": "save_every",
+    "keep_checkpoint_max": "keep_checkpoint_max",
     "tf_random_seed": "seed",
 }
 _WITHOUT_EFFECT: Final = (
@@ -28,7 +29,6 @@ _WITHOUT_EFFECT: Final = (
     "buckets",
     "output_dir",
     "save_checkpoints_secs",
-    "keep_checkpoint_max",
     "keep_checkpoint_every_n_hours",
     "gpu_memory_fraction",
     "gpu_allow_growth",

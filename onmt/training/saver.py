@@ -79,7 +79,8 @@ class Saver:
             return []
         names = [name for name in state.kept_models if name != path.name] + [path.name]
         state.kept_models = names[-self._keep :]
-        own = f"{Path(self._stem).name}_epoch"  # a run that goes on under another name leaves the old ones
+        # A training that goes on under another name leaves what it wrote under the first one.
+        own = f"{Path(self._stem).name}_epoch"
         return [path.with_name(name) for name in names[: -self._keep] if name.startswith(own)]
 
     def _remove(self, path: Path) -> None:

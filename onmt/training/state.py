@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -94,6 +95,15 @@ class TrainingState:
             values["rate"] = LearningRate.from_state(values["rate"])
             for name, kind in (("batching", Batching), ("environment", Environment)):
                 values[name] = None if values.get(name) is None else kind(**values[name])
+            _check_names(values.get("kept_models", []))
             return cls(**values)
         except (TypeError, KeyError) as error:
             raise CheckpointError(f"the training state of the checkpoint is malformed: {error}") from error
+
+
+def _check_names(names: object) -> None:
+    """Raise TypeError unless these are names of files, without folders."""
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name and Path(name).name == name for name in names
+    ):
+        raise TypeError("kept_models is no list of names of files")

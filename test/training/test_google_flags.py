@@ -53,11 +53,13 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     config = (
         "model: AttentionSeq2Seq\nmodel_params: {embedding.dim: 8, source.reverse: false}\nbatch_size: 4\n"
         "train_steps: 90\neval_every_n_steps: 30\nsave_checkpoints_steps: 11\ntf_random_seed: 5\n"
+        "keep_checkpoint_max: 3\n"
         "metrics: [{class: LogPerplexityMetricSpec}]\nschedule: continuous_train_and_eval\n"
     )
     found = implied(config, tmp_path, model_params="embedding.dim: 9", max_batch_size=7, report_every=2)
     assert found["model"] == "AttentionSeq2Seq"
     assert from_text(found["model_params"]) == {"embedding.dim": 9, "source.reverse": False}
+    assert found["keep_checkpoint_max"] == 3
     assert "max_batch_size" not in found
     wanted = {"train_steps": 90, "eval_every_n_steps": 30, "save_every": 11, "seed": 5}
     assert found | wanted == found
@@ -107,16 +109,14 @@ def test_what_save_config_writes_config_reads(tiny_data: str, tmp_path: Path, te
 
 def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
     config = TEXTS + (
-        "buckets: 10,20\nhooks: [{class: TrainSampleHook}]\nkeep_checkpoint_max: 3\nschedule: train\n"
+        "buckets: 10,20\nhooks: [{class: TrainSampleHook}]\nsave_checkpoints_secs: 60\nschedule: train\n"
         "metrics: [{class: BleuMetricSpec}, {class: RougeMetricSpec}]\noutput_dir: /models\n"
     )
     path = tmp_path / "c.yml"
     path.write_text(config.replace("a.tgt]", "a.tgt], shuffle: false"), encoding="utf-8")
     (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
-    named = (
-        "hooks, buckets, output_dir, keep_checkpoint_max, schedule, input_pipeline_train: shuffle, metrics: "
-    )
-    assert warning == f"these settings have no effect here: {named}RougeMetricSpec"
+    named = "hooks, buckets, output_dir, save_checkpoints_secs, schedule, input_pipeline_train: shuffle"
+    assert warning == f"these settings have no effect here: {named}, metrics: RougeMetricSpec"
     (warning,) = implied_flags(
         {"model": "BasicSeq2Seq", "model_params": "optimizer.sync_replicas: 2"}
     ).warnings

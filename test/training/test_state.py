@@ -16,6 +16,7 @@ def test_a_state_survives_its_dictionary() -> None:
         minutes=1.5,
         gold_probability=0.25,
         optimizer={"name": "sgd", "steps": 2, "gathered": {}},
+        kept_models=["m_epoch1_7.50.pt", "m_epoch2_7.00.pt"],
         batching=BATCHING,
         environment=Environment.current(torch.device("cpu")),
     )
@@ -25,7 +26,17 @@ def test_a_state_survives_its_dictionary() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"rate": None}, {"rate": {"speed": 1}}, {"more": 1}, {"batching": {"a": 1}}]
+    "change",
+    [
+        {"rate": None},
+        {"rate": {"speed": 1}},
+        {"more": 1},
+        {"batching": {"a": 1}},
+        {"kept_models": "all"},
+        {"kept_models": [1]},
+        {"kept_models": ["../m_epoch1_7.50.pt"]},
+        {"kept_models": [""]},
+    ],
 )
 def test_a_malformed_state_is_refused(change: dict[str, object]) -> None:
     content = TrainingState(rate=LearningRate(1.0)).to_dict() | change
