@@ -54,6 +54,10 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
         raise OptionError("optimizer.params: Momentum needs a `momentum`, it has no default")
     for argument, value in params.items():
         _check(argument, value)
+    if name == "Adam" and params["epsilon"] == 0:
+        raise OptionError(
+            "optimizer.params: epsilon of Adam must be above 0: what has had no gradient yet is divided by it"
+        )
     for limit in ("optimizer.clip_gradients", "optimizer.clip_embed_gradients"):
         if parameters[limit] < 0:
             raise OptionError(f"{limit} must be at least 0, not {parameters[limit]}")

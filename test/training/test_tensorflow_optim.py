@@ -169,6 +169,7 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
         ("Adam", {"beta_1": 0.5}, "no parameter 'beta_1'; did you mean beta1"),
         ("Adam", {"beta1": 1.0}, "beta1 must be at least 0 and below 1"),
         ("Adam", {"epsilon": "small"}, "epsilon must be a number"),
+        ("Adam", {"epsilon": 0}, "epsilon of Adam must be above 0"),
         ("SGD", {"momentum": 0.5}, "no parameter 'momentum'"),
         ("Momentum", {}, "Momentum needs a `momentum`"),
         ("Momentum", {"momentum": None}, "Momentum needs a `momentum`"),
