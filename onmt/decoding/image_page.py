@@ -29,8 +29,9 @@ def image_section(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> 
     kind = mimetypes.guess_type(path.name)[0] or "image/png"
     try:
         content = base64.b64encode(path.read_bytes()).decode("ascii")
-    except OSError as error:
-        raise DataError(f"{path}: the image of sentence {table.number}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have this name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"{path}: the image of sentence {table.number}: {reason}") from error
     names = zip(row_names(table), table.weights, strict=True)
     words = [_word(name, weights, grid, f"sentence {table.number}") for name, weights in names]
     image = f"--image: url(data:{kind};base64,{content})"
@@ -43,7 +44,7 @@ def _word(name: str, weights: list[float], grid: tuple[int, ...], where: str) ->
         raise DataError(
             f"{where}: {len(weights)} weights are not those of {rows} rows and {columns} columns: give -grid"
         )
-    most = max(*weights, 0.0) or 1.0
+    most = max(weights, default=0.0) or 1.0
     cells = "".join(_cell(weight, most) for weight in weights)
     places = f"grid-template: repeat({rows}, 1fr) / repeat({columns}, 1fr)"
     return f'<div class="word">{escape(name)}<div class="image" style="{places}">{cells}</div></div>'

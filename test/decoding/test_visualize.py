@@ -265,3 +265,17 @@ def test_images_that_cannot_be_shown(tmp_path, capsys, flags, code, message) -> 
     assert visualize.main([*given, *images, *flags]) == code
     assert message in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_an_image_of_no_name_that_files_have(tmp_path, capsys) -> None:
+    (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a\0.png ||| 1 1\n1\n\n")
+    given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
+    assert visualize.main([*given, "-images", str(tmp_path)]) == 1
+    assert "the image of sentence 1: embedded null byte" in capsys.readouterr().err
+
+
+def test_words_without_weights_are_shown(tmp_path) -> None:
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 0 1\n\n\n")
+    given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
+    assert visualize.main([*given, "-images", str(tmp_path)]) == 0
