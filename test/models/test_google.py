@@ -97,6 +97,13 @@ def test_a_model_of_images_has_no_source_words(name: str) -> None:
         read_model("Image2Seq", {name: 1})
 
 
+@pytest.mark.parametrize(("of_model", "positions", "limit"), [(20, 30, 20), (30, 20, 20)])
+def test_the_shorter_length_of_sources_counts(of_model: int, positions: int, limit: int) -> None:
+    given = {**POOL, "encoder.params": {"position_embeddings.num_positions": positions}}
+    model = read_model("BasicSeq2Seq", {"source.max_seq_len": of_model, **given})
+    assert spec_of(model, SIZES).policies.source_limit == limit
+
+
 @pytest.mark.parametrize(("of_model", "of_decoder", "longest"), [(20, 30, 20), (30, 20, 20), (100, 150, 150)])
 def test_the_shorter_length_of_translations_counts(of_model: int, of_decoder: int, longest: int) -> None:
     given = {"inference.max_decode_length": of_model, "decoder.params": {"max_decode_length": of_decoder}}

@@ -130,6 +130,15 @@ def test_names_of_functions_may_be_qualified(prefix: str, name: str) -> None:
     assert stack("GRUCell", {"activation": prefix + name}).cell.activation == name
 
 
+def test_one_layer_has_nothing_to_join() -> None:
+    alone, two = (
+        stack("GRUCell", {}, num_layers=layers, residual_connections=True, residual_dense=True)
+        for layers in (1, 2)
+    )
+    assert alone == stack("GRUCell", {})
+    assert (two.residual, two.residual_dense) == ("add", True)
+
+
 @pytest.mark.parametrize(("name", "other"), [("LSTMBlockCell", "BasicLSTMCell"), ("GRUBlockCell", "GRUCell")])
 def test_block_cells_are_the_plain_ones(name: str, other: str) -> None:
     assert stack(name, {"num_units": 3}) == stack(other, {"num_units": 3})

@@ -108,12 +108,13 @@ def test_a_restart_changes_the_optimiser_only() -> None:
         "embedding.dim": 8,
         "optimizer.learning_rate": 0.1,
         "source.reverse": False,
+        "optimizer.clip_embed_gradients": 0.3,
         "vocab_source": None,
     }
     restarted = restarted_parameters("BasicSeq2Seq", STORED, json.dumps(asked), continues=False)
     assert from_text(restarted.text) == json.loads(STORED) | {"optimizer.learning_rate": 0.1}
     assert restarted.changed == {"optimizer.learning_rate": 0.1}
-    assert restarted.ignored == ("embedding.dim", "source.reverse")
+    assert restarted.ignored == ("embedding.dim", "optimizer.clip_embed_gradients", "source.reverse")
 
 
 def test_a_continued_training_keeps_its_optimiser() -> None:
@@ -123,9 +124,16 @@ def test_a_continued_training_keeps_its_optimiser() -> None:
     assert (restarted.changed, restarted.ignored) == ({}, ("optimizer.learning_rate",))
 
 
-@pytest.mark.parametrize("params", [{}, {"optimizer.params": {"beta1": 0.8}}])
-def test_another_optimiser_inherits_no_arguments(params: dict[str, Any]) -> None:
-    asked = json.dumps({"optimizer.name": "Adam", **params})
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("Adam", {}),
+        ("Adam", {"optimizer.params": {"beta1": 0.8}}),
+        ("RMSProp", {"optimizer.params": {"momentum": 0.5}}),  # asked for, though they were the other's too
+    ],
+)
+def test_another_optimiser_inherits_no_arguments(name: str, params: dict[str, Any]) -> None:
+    asked = json.dumps({"optimizer.name": name, **params})
     restarted = restarted_parameters("BasicSeq2Seq", STORED, asked, continues=False)
     assert from_text(restarted.text).get("optimizer.params") == params.get("optimizer.params")
 
