@@ -66,6 +66,10 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     assert found["validation_metric"] == "perplexity"
 
 
+def test_the_command_line_names_the_model(tmp_path: Path) -> None:
+    assert implied("model: AttentionSeq2Seq", tmp_path, model="BasicSeq2Seq")["model"] == "BasicSeq2Seq"
+
+
 def test_the_command_line_says_when_to_stop(tmp_path: Path) -> None:
     assert "train_steps" not in implied("train_steps: 90", tmp_path, end_epoch=3)
 
@@ -89,6 +93,14 @@ def test_pipelines_name_the_texts(tmp_path: Path) -> None:
     assert min(found["src_seq_length"], found["tgt_seq_length"]) > 10**6  # they are cut, not left out
     prepared = implied(TEXTS, tmp_path, model="BasicSeq2Seq", model_params=params, data="demo")
     assert not prepared.keys() & {*names, "src_vocab", "src_seq_length"}
+
+
+@pytest.mark.parametrize("flag", ["data", "train_src", "train_tgt", "train_dir"])
+def test_data_of_the_command_line_goes_before_pipelines(tmp_path: Path, flag: str) -> None:
+    (tmp_path / "c.yml").write_text(TEXTS, encoding="utf-8")
+    found = implied_flags({"config_paths": (str(tmp_path / "c.yml"),), flag: "mine"})
+    assert found.values == {}
+    assert found.warnings[0].endswith("here: input_pipeline_train, input_pipeline_dev")
 
 
 @pytest.mark.parametrize(

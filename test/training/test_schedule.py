@@ -50,6 +50,13 @@ def test_without_a_decay_the_rate_stays() -> None:
     assert set(rates(schedule(learning_rate=0.3, lr_min_learning_rate=0.5))) == {0.3}
 
 
+def test_with_a_decay_no_rate_is_below_the_minimum() -> None:
+    made = schedule(
+        learning_rate=0.3, lr_min_learning_rate=0.5, lr_decay_type="natural_exp_decay", lr_start_decay_at=9
+    )
+    assert set(rates(made)) == {0.5}
+
+
 def test_a_decay_may_be_named_in_full() -> None:
     assert schedule(lr_decay_type="tf.train.exponential_decay").decay == "exponential_decay"
 
