@@ -176,6 +176,49 @@ def test_finished_hypotheses_can_stay_and_compete(alpha, toy_model):
     assert path.tokens == list(best[:-1])
 
 
+def staying_search(model, length: int, settings: SearchSettings) -> list[tuple[float, list[int]]]:
+    """google/seq2seq's search of one sentence with lists: scores and words, best first."""
+    beam = [((), 0.0, model.start(model.encode([length])))]
+
+    def rank(hypothesis: tuple) -> float:
+        return hypothesis[1] / ((5 + sum(word != EOS for word in hypothesis[0])) / 6) ** settings.length_norm
+
+    for _ in range(settings.max_length + 1):
+        candidates = []
+        for words, total, state in beam:
+            if EOS in words:
+                candidates.append(((*words, EOS), total, state))
+                continue
+            output = model.step(torch.tensor([[words[-1] if words else BOS]]), state)
+            for word, log_prob in enumerate(output.log_probs[0][0].tolist()):
+                candidates.append(((*words, word), total + log_prob, output.state))
+        beam = sorted(candidates, key=rank, reverse=True)[: settings.beam_size]
+        if all(EOS in words for words, _, _ in beam):
+            break
+    found = [([word for word in one[0][:-1] if word != EOS], rank(one)) for one in beam]
+    return [(score, words) for words, score in found[: settings.n_best]]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 3, 5])
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 2.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beam_in_which_finished_hypotheses_stay(beam_size, alpha, seed, toy_model):
+    model = toy_model(seed, words=6)
+    settings = SearchSettings(
+        beam_size=beam_size,
+        n_best=beam_size,
+        max_length=7,
+        finished="stay",
+        length_penalty="words",
+        length_norm=alpha,
+    )
+    for length, paths in zip(LENGTHS, search(model, LENGTHS, settings).paths, strict=True):
+        expected = staying_search(model, length, settings)
+        assert [path.score for path in paths] == pytest.approx([score for score, _ in expected], abs=1e-9)
+        assert [path.tokens for path in paths] == [words for _, words in expected]
+        assert all(len(path.attention) == len(path.tokens) for path in paths)
+
+
 @pytest.mark.parametrize("finished", ["retire", "stay"])
 def test_histories_tell_every_step_of_each_sentence(finished, toy_model):
     """Followed back from where it ends, each path gives the words and the score that were found."""

@@ -93,6 +93,18 @@ def test_every_layer_drops_its_own_and_keeps_its_state(residual: Residual, dense
         torch.testing.assert_close(other, wanted)
 
 
+@pytest.mark.parametrize("residual", ["none", "lower", "add", "mean", "concat"])
+def test_a_sentence_ends_where_its_words_end(residual: Residual) -> None:
+    stack = stack_of(residual)
+    inputs = torch.randn(STEPS, BATCH, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    lengths = torch.tensor([2, 4, 1])
+    outputs, _ = stack(inputs, stack.zero_states(BATCH), lengths, None)
+    for row, length in enumerate(lengths.tolist()):
+        alone, _ = stack(inputs[:length, row : row + 1], stack.zero_states(1), None, None)
+        torch.testing.assert_close(outputs[:length, row], alone[:, 0])
+        assert not outputs[length:, row].any()
+
+
 def test_masks_of_each_layer() -> None:
     spec = stack_of().spec
     for variational, length in ((False, STEPS), (True, 1)):

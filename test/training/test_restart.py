@@ -85,10 +85,19 @@ def test_the_seed_is_kept_unless_given() -> None:
     assert restart(SAVED, seed=8).options.seed == 8
 
 
-def test_scheduled_sampling_is_kept_unless_given() -> None:
-    saved = SAVED | {"scheduled_sampling": 0.5}
-    assert restart(saved).options.scheduled_sampling == 0.5
-    assert restart(saved, scheduled_sampling=0.9).options.scheduled_sampling == 0.9
+@pytest.mark.parametrize(
+    ("flag", "kept", "given"),
+    [
+        ("scheduled_sampling", 0.5, 0.9),
+        ("scheduled_sampling_scope", "sentence", "token"),
+        ("scheduled_sampling_decay_type", "invsigmoid", "linear"),
+        ("scheduled_sampling_decay_rate", 0.25, 0.5),
+    ],
+)
+def test_scheduled_sampling_is_kept_unless_given(flag: str, kept: Any, given: Any) -> None:
+    saved = SAVED | {flag: kept}
+    assert vars(restart(saved).options)[flag] == kept
+    assert vars(restart(saved, **{flag: given}).options)[flag] == given
 
 
 def test_lua_s_types_are_understood() -> None:
@@ -125,3 +134,13 @@ def test_steps_have_evaluations_when_continue_is_cancelled() -> None:
 def test_a_stored_number_that_is_no_whole_one_is_left_out(value: float) -> None:
     assert restart(SAVED | {"layers": value}).options.layers == BASE.layers
     assert restart(SAVED | {"layers": 3.0}).options.layers == 3
+    given = restart(by_steps, continue_=True, train_steps=90, start_epoch=9, eval_every_n_steps=5)
+    assert given.options.eval_every_n_steps == 5
+
+
+def test_the_number_of_steps_is_kept_unless_an_end_is_given() -> None:
+    by_steps = SAVED | {"train_steps": 60, "eval_every_n_steps": 7}
+    assert restart(by_steps, continue_=True).options.train_steps == 60
+    assert restart(by_steps, continue_=True, train_steps=90).options.train_steps == 90
+    assert restart(by_steps, continue_=True, end_epoch=3).options.train_steps == 0
+    assert restart(by_steps).options.train_steps == 0

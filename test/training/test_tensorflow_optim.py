@@ -162,6 +162,22 @@ def test_a_restored_optimiser_goes_on_bit_for_bit(
     assert torch.equal(through["a"], saved["a"])
 
 
+@pytest.mark.parametrize(("name", "formula", "params"), CASES)
+def test_a_restarted_optimiser_begins_anew(
+    name: str, formula: Callable[..., Array], params: dict[str, Any]
+) -> None:
+    draw = np.random.default_rng(5)
+    gradients = [draw.normal(size=(4, 3)) for _ in range(3)]
+    parameter = torch.from_numpy(draw.normal(size=(4, 3)))
+    optimizer = make(name, {"a": parameter}, **params)
+    optimizer.step([torch.from_numpy(draw.normal(size=(4, 3)))], RATE)
+    optimizer.restart()
+    start = parameter.numpy().copy()
+    for gradient in gradients:
+        optimizer.step([torch.from_numpy(gradient.copy())], RATE)
+    np.testing.assert_allclose(parameter.numpy(), formula(start, gradients, **params), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("name", "params", "told"),
     [
