@@ -128,14 +128,14 @@ def test_steps_have_evaluations_when_continue_is_cancelled() -> None:
     assert restart(by_steps, continue_=True, train_steps=90).options.eval_every_n_steps == 7
     cancelled = restart(by_steps, continue_=True, train_steps=90, start_epoch=9)
     assert cancelled.options.eval_every_n_steps == 1000
+    given = restart(by_steps, continue_=True, train_steps=90, start_epoch=9, eval_every_n_steps=5)
+    assert given.options.eval_every_n_steps == 5
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 2.5])
 def test_a_stored_number_that_is_no_whole_one_is_left_out(value: float) -> None:
     assert restart(SAVED | {"layers": value}).options.layers == BASE.layers
     assert restart(SAVED | {"layers": 3.0}).options.layers == 3
-    given = restart(by_steps, continue_=True, train_steps=90, start_epoch=9, eval_every_n_steps=5)
-    assert given.options.eval_every_n_steps == 5
 
 
 def test_the_number_of_steps_is_kept_unless_an_end_is_given() -> None:
