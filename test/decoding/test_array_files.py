@@ -39,6 +39,10 @@ def test_equal_arrays_make_equal_files(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         write(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        entries = archive.infolist()
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}  # not when they were written
+    assert {entry.compress_type for entry in entries} == {zipfile.ZIP_DEFLATED}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError(), DataError("elsewhere")])
