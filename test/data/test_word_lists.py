@@ -22,6 +22,11 @@ def test_a_word_per_line(tmp_path: Path) -> None:
     assert vocabulary.frequencies is None
 
 
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path) -> None:
+    vocabulary = read_vocabulary(written(tmp_path / "v", "\ufeffthe\nof\n"))
+    assert vocabulary.words == (*SPECIAL_WORDS, "the", "of")
+
+
 def test_counts_after_a_tab(tmp_path: Path) -> None:
     vocabulary = read_vocabulary(written(tmp_path / "v", "the\t31\nof\t7\n"))
     assert vocabulary.words == (*SPECIAL_WORDS, "the", "of")

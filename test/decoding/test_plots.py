@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,34 @@ def test_an_image_is_bright_where_the_word_looks(plots: AttentionPlots, tmp_path
         shadowed = np.flatnonzero(pixels[:, column] < 0.3)
         assert len(shadowed) > 10
         assert (shadowed.mean() > rows / 2) == upper_is_bright
+
+
+def test_a_grid_may_be_wider_than_high(plots: AttentionPlots, tmp_path: Path) -> None:
+    white = np.full((3, 20, 40), 255, dtype=np.uint8)
+    plots.image(1, ["left"], white, (1, 4), np.array([[1, 1, 0, 0]], dtype=np.float32))
+    pixels = shades(tmp_path / "new" / "plots" / "00000.png")
+    shadowed = np.flatnonzero(pixels[2 * len(pixels) // 3] < 0.3)
+    assert len(shadowed) > 10
+    assert shadowed.min() > pixels.shape[1] / 3
+
+
+def test_a_table_starts_at_zero_and_is_labelled_on_both_sides(
+    plots: AttentionPlots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = np.array([[0.5, 1.0]], dtype=np.float32)
+    plots.table(1, ["word"], ["left", "right"], weights)
+    lower, upper = (
+        shades(tmp_path / "new" / "plots" / "00000.png")[-MARGIN - CELL // 2, -MARGIN - x]
+        for x in (3 * CELL // 2, CELL // 2)
+    )
+    assert 0.4 < lower < 0.8
+    assert upper < 0.3
+    figures: list[Any] = []
+    monkeypatch.setattr(AttentionPlots, "_save", lambda self, figure, number: figures.append(figure))
+    plots.table(1, ["word"], ["left", "right"], weights)
+    [axes] = figures[0].axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "right"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["word"]
 
 
 @settings(max_examples=12, deadline=None)
