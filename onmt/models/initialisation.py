@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from onmt.models.spec import InitialisationSpec
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoders.inception import BatchNormalisation
-from onmt.modules.encoders.positional import Convolutions
 from onmt.modules.rnn import RecurrentLayer
 
 
@@ -27,10 +26,6 @@ def initialise_like_tensorflow(
                 module.words.uniform_(-spec.embeddings, spec.embeddings, generator=generator)
             elif isinstance(module, RecurrentLayer):
                 _initialise_cell(module, bound, generator)
-            elif isinstance(module, Convolutions):
-                for weight, bias in zip(module.weights, module.biases, strict=True):
-                    _xavier(weight, generator)
-                    bias.zero_()
             elif isinstance(module, BatchNormalisation):
                 module.reset()
             else:
