@@ -43,18 +43,7 @@ class ImageOptions(TargetTextOptions, DataOptions):
             max_length=1,
             image_size=ImageSize(self.image_height, self.image_width),
         )
-        target = Side(
-            name="target",
-            prefix="tgt_",
-            train=self.train,
-            valid=self.valid,
-            suffix=self.suffix,
-            max_length=self.tgt_seq_length,
-            tokenizer=self.tok_tgt,
-            vocab=self.tgt_vocab,
-            vocab_size=self.tgt_vocab_size,
-            words_min_frequency=self.tgt_words_min_frequency,
-        )
+        target = self.target_side(self.train, self.valid, self.suffix, self.tgt_seq_length)
         return (source, target)
 
     def check(self) -> None:

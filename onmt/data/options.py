@@ -205,6 +205,21 @@ class TargetTextOptions:
     )
     tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
 
+    def target_side(self, train: str, valid: str, suffix: str, max_length: int) -> Side:
+        """The target; its files and its longest text are flags of the kind of data."""
+        return Side(
+            name="target",
+            prefix="tgt_",
+            train=train,
+            valid=valid,
+            suffix=suffix,
+            max_length=max_length,
+            tokenizer=self.tok_tgt,
+            vocab=self.tgt_vocab,
+            vocab_size=self.tgt_vocab_size,
+            words_min_frequency=self.tgt_words_min_frequency,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class BitextOptions(PairOptions, SourceTextOptions, TargetTextOptions, DataOptions):
@@ -224,7 +239,8 @@ class BitextOptions(PairOptions, SourceTextOptions, TargetTextOptions, DataOptio
             vocab_size=self.src_vocab_size,
             words_min_frequency=self.src_words_min_frequency,
         )
-        return (source, _target(self, self))
+        target = self.target_side(self.train_tgt, self.valid_tgt, self.tgt_suffix, self.tgt_seq_length)
+        return (source, target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +257,8 @@ class FeattextOptions(PairOptions, TargetTextOptions, DataOptions):
             suffix=self.src_suffix,
             max_length=self.src_seq_length,
         )
-        return (source, _target(self, self))
+        target = self.target_side(self.train_tgt, self.valid_tgt, self.tgt_suffix, self.tgt_seq_length)
+        return (source, target)
 
     def check(self) -> None:
         """Vectors come in files of entries with keys."""
@@ -323,21 +340,6 @@ class PreprocessMonotextOptions(PreprocessOptions, MonotextOptions):
 @dataclass(frozen=True, kw_only=True)
 class PreprocessFeattextOptions(PreprocessOptions, FeattextOptions):
     """Preprocess"""
-
-
-def _target(pair: PairOptions, text: TargetTextOptions) -> Side:
-    return Side(
-        name="target",
-        prefix="tgt_",
-        train=pair.train_tgt,
-        valid=pair.valid_tgt,
-        suffix=pair.tgt_suffix,
-        max_length=pair.tgt_seq_length,
-        tokenizer=text.tok_tgt,
-        vocab=text.tgt_vocab,
-        vocab_size=text.tgt_vocab_size,
-        words_min_frequency=text.tgt_words_min_frequency,
-    )
 
 
 def _check_complete(sides: tuple[Side, ...], given: list[Side], name: str) -> None:

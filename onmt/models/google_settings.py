@@ -12,27 +12,37 @@ from onmt.models.google import GoogleModel, read_model
 from onmt.models.google_parameters import MODELS, class_name, deep_merged, merged, names_and_values
 from onmt.models.google_yaml import read_yaml, read_yaml_file
 
-CONFIG_KEYS: Final = (
-    "model",
-    "model_params",
-    "batch_size",
-    "train_steps",
-    "eval_every_n_steps",
-    "save_checkpoints_steps",
-    "tf_random_seed",
-    "input_pipeline_train",
-    "input_pipeline_dev",
-    "metrics",
+SETTING_FLAGS: Final[Mapping[str, str]] = {
+    "batch_size": "max_batch_size",
+    "train_steps": "train_steps",
+    "eval_every_n_steps": "eval_every_n_steps",
+    "save_checkpoints_steps": "save_every",
+    "keep_checkpoint_max": "keep_checkpoint_max",
+    "tf_random_seed": "seed",
+}
+"""Settings that hold a whole number, and the flags that they become."""
+
+IDLE_SETTINGS: Final = (
     "hooks",
     "buckets",
     "output_dir",
-    "schedule",
     "save_checkpoints_secs",
-    "keep_checkpoint_max",
     "keep_checkpoint_every_n_hours",
     "gpu_memory_fraction",
     "gpu_allow_growth",
     "log_device_placement",
+)
+"""Settings that have no effect here, whatever their value."""
+
+CONFIG_KEYS: Final = (
+    "model",
+    "model_params",
+    *SETTING_FLAGS,
+    "input_pipeline_train",
+    "input_pipeline_dev",
+    "metrics",
+    "schedule",
+    *IDLE_SETTINGS,
 )
 
 

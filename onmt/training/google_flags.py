@@ -9,31 +9,20 @@ from onmt.commandline.suggestions import did_you_mean
 from onmt.errors import OptionError
 from onmt.models.google import GoogleModel, check_parts, read_model
 from onmt.models.google_parameters import class_name, deep_merged, names_and_values, typed
-from onmt.models.google_settings import check_model_name, read_config_files, read_model_params, to_text
+from onmt.models.google_settings import (
+    IDLE_SETTINGS,
+    SETTING_FLAGS,
+    check_model_name,
+    read_config_files,
+    read_model_params,
+    to_text,
+)
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import OptimOptions
 from onmt.training.schedule import schedule_of
 from onmt.training.tensorflow_settings import optimizer_settings
 
-_FLAGS: Final[Mapping[str, str]] = {
-    "batch_size": "max_batch_size",
-    "train_steps": "train_steps",
-    "eval_every_n_steps": "eval_every_n_steps",
-    "save_checkpoints_steps": "save_every",
-    "keep_checkpoint_max": "keep_checkpoint_max",
-    "tf_random_seed": "seed",
-}
-_WITHOUT_EFFECT: Final = (
-    "hooks",
-    "buckets",
-    "output_dir",
-    "save_checkpoints_secs",
-    "keep_checkpoint_every_n_hours",
-    "gpu_memory_fraction",
-    "gpu_allow_growth",
-    "log_device_placement",
-)
 _METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
 _PIPELINES: Final[Mapping[str, str]] = {
     "ParallelTextInputPipeline": "",
@@ -134,9 +123,9 @@ def _parameters_without_effect(model: GoogleModel) -> list[str]:
 def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Flags by name, and the settings that nothing here follows."""
     flags: dict[str, Any] = {
-        flag: typed(1, config[name], name) for name, flag in _FLAGS.items() if name in config
+        flag: typed(1, config[name], name) for name, flag in SETTING_FLAGS.items() if name in config
     }
-    ignored = [name for name in _WITHOUT_EFFECT if name in config]
+    ignored = [name for name in IDLE_SETTINGS if name in config]
     if "end_epoch" in given and flags.pop("train_steps", None) is not None:
         ignored.append("train_steps")
     if config.get("schedule", "continuous_train_and_eval") != "continuous_train_and_eval":

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from recurrent_checks import check_as_if_alone
 from torch import Tensor
 
 from onmt.models.recurrent_spec import CellSpec
@@ -81,11 +82,4 @@ def test_gradients_in_float64(kind: str) -> None:
 def test_a_sentence_is_computed_as_if_alone(kind: str) -> None:
     layer, inputs, states, lengths, _ = case(kind, uneven=True, masked="none")
     assert lengths is not None
-    outputs, final = layer(inputs, states, lengths)
-    for row, length in enumerate(lengths.tolist()):
-        own = tuple(state[row : row + 1] for state in states)
-        alone, alone_final = layer(inputs[:length, row : row + 1], own, None)
-        torch.testing.assert_close(outputs[:length, row : row + 1], alone)
-        assert not outputs[length:, row].any()
-        for state, alone_state in zip(final, alone_final, strict=True):
-            torch.testing.assert_close(state[row : row + 1], alone_state)
+    check_as_if_alone(layer, inputs, states, lengths)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from recurrent_checks import check_as_if_alone
 from torch import Tensor
 
 from onmt.models.recurrent_spec import CellSpec, StackSpec
@@ -119,14 +120,7 @@ def test_a_sequence_is_step_after_step(name: str) -> None:
 def test_a_sentence_is_computed_as_if_alone(name: str) -> None:
     layer, inputs, states = case(CELLS[name])
     lengths = torch.tensor([5, 2, 3])
-    outputs, final = layer(inputs, states, lengths)
-    for row, length in enumerate(lengths.tolist()):
-        own = tuple(state[row : row + 1] for state in states)
-        alone, alone_final = layer(inputs[:length, row : row + 1], own, None)
-        torch.testing.assert_close(outputs[:length, row : row + 1], alone)
-        assert not outputs[length:, row].any()
-        for state, alone_state in zip(final, alone_final, strict=True):
-            torch.testing.assert_close(state[row : row + 1], alone_state)
+    check_as_if_alone(layer, inputs, states, lengths)
 
 
 @pytest.mark.parametrize("name", CELLS)
