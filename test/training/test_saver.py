@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from onmt.checkpoint import load_checkpoint
+
 RunTrain = Callable[..., tuple[int, str, str]]
 
 
@@ -18,6 +20,8 @@ def test_only_the_last_models_stay_whoever_trained_on(run_train: RunTrain, tmp_p
     assert run_train("-end_epoch", "3", "-keep_checkpoint_max", "2")[0] == 0
     assert epochs(tmp_path) == ["epoch0", "epoch2", "epoch3"]
     (last,) = tmp_path.glob("m_epoch3_*.pt")
+    kept = load_checkpoint(last)["training"]["kept_models"]
+    assert kept == sorted(path.name for path in tmp_path.glob("m_epoch[23]_*.pt"))
     go_on = ("-train_from", str(last), "-continue", "-keep_checkpoint_max", "2")
     assert run_train(*go_on, "-end_epoch", "4")[0] == 0
     assert epochs(tmp_path) == ["epoch0", "epoch3", "epoch4"]
@@ -47,6 +51,10 @@ def test_a_training_from_a_model_leaves_the_models_before_it(run_train: RunTrain
 def test_all_stay_unless_asked(run_train: RunTrain, tmp_path: Path) -> None:
     assert run_train("-end_epoch", "3")[0] == 0
     assert epochs(tmp_path) == ["epoch1", "epoch2", "epoch3"]
+    (last,) = tmp_path.glob("m_epoch3_*.pt")
+    go_on = ("-train_from", str(last), "-continue", "-end_epoch", "5", "-keep_checkpoint_max", "1")
+    assert run_train(*go_on)[0] == 0
+    assert epochs(tmp_path) == ["epoch1", "epoch2", "epoch3", "epoch5"]
 
 
 def test_a_model_that_cannot_be_removed_is_told(
