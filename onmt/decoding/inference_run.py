@@ -16,7 +16,7 @@ from onmt.logger import Logger
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel, load_model
 from onmt.models.tagger import Tagger
-from onmt.runtime.device import select_device
+from onmt.runtime.device import products_of, select_device
 
 WINDOW = 20  # batches read at a time from a file
 
@@ -24,7 +24,8 @@ WINDOW = 20  # batches read at a time from a file
 def run_lm(options: LmOptions, logger: Logger) -> None:
     """Score or continue every line of `-src`."""
     logger.info(f"Loading '{options.model}'...")
-    loaded = load_model(options.model, select_device(options, logger))
+    device = select_device(options, logger)
+    loaded = load_model(options.model, device, products_of(options, device, logger, frozen=True))
     if not isinstance(loaded.model, LanguageModel):
         raise CheckpointError(
             f"{options.model}: this is a {loaded.spec.model_type} model, not a language model"
@@ -60,7 +61,8 @@ class TagRun:
         self._options = options
         self._logger = logger
         logger.info(f"Loading '{options.model}'...")
-        self._loaded = load_model(options.model, select_device(options, logger))
+        device = select_device(options, logger)
+        self._loaded = load_model(options.model, device, products_of(options, device, logger, frozen=True))
         if not isinstance(self._loaded.model, Tagger):
             raise CheckpointError(
                 f"{options.model}: this is a {self._loaded.spec.model_type} model, not a sequence tagger"

@@ -21,7 +21,7 @@ from onmt.hooks import load_hook_module
 from onmt.logger import Logger
 from onmt.models.loading import load_model
 from onmt.models.seq2seq import Seq2Seq
-from onmt.runtime.device import select_device
+from onmt.runtime.device import products_of, select_device
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
@@ -83,7 +83,8 @@ class TranslationRun:
         options, logger = self._options, self._logger
         device = select_device(options, logger)
         logger.info(f"Loading '{options.model}'...")
-        loaded = load_model(options.model, device)
+        products = products_of(options, device, logger, frozen=True)
+        loaded = load_model(options.model, device, products)
         logger.info(f"Model {loaded.spec.model_type} trained on {loaded.data_type}")
         if not isinstance(loaded.model, Seq2Seq):
             raise CheckpointError(
@@ -93,7 +94,7 @@ class TranslationRun:
         language_model = None
         if options.lm_model:
             logger.info(f"Loading '{options.lm_model}'...")
-            language_model = load_model(options.lm_model, device)
+            language_model = load_model(options.lm_model, device, products)
         self._options = options = with_search_of(loaded, options, self._given)
         translator = Translator(loaded.model, loaded.vocabularies, options, language_model)
         if translator.allowed is not None:

@@ -41,8 +41,8 @@ class LanguageModel(Model):
         noise = step.noise if step else None
         encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, uneven, noise)
         words = step.output_words if step else None
-        losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:], words)
-        return Loss(losses.sum(), batch.src_words, batch.size, losses)
+        total, losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:], words)
+        return Loss(total, batch.src_words, batch.size, losses)
 
     def start(self, rows: int) -> DecoderState:
         """The state before the first token, for so many sequences."""

@@ -10,6 +10,7 @@ import torch
 from onmt.checkpoint import load_checkpoint
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
+from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model, stored_tensors
 from onmt.models.build import build_model
 from onmt.models.spec import ModelSpec
@@ -55,14 +56,18 @@ def read_content(path: str) -> dict[str, Any]:
     return load_checkpoint(path)
 
 
-def load_model(path: str, device: torch.device) -> LoadedModel:
-    """Read, build and fill a model. Raises CheckpointError if file, description and weights do not fit
-    together.
+def load_model(path: str, device: torch.device, products: Products | None = None) -> LoadedModel:
+    """Read, build and fill a model that multiplies as `products` says (None: in float32).
+
+    Raises CheckpointError if file, description and weights do not fit together.
     """
     content = read_content(path)
+    model = restore_model(ModelSpec.from_state(content["spec"]), content["weights"], path).to(device)
+    if products is not None:
+        multiply_with(model, products)
     return LoadedModel(
         path=path,
-        model=restore_model(ModelSpec.from_state(content["spec"]), content["weights"], path).to(device),
+        model=model,
         vocabularies=Vocabularies.from_state(content["vocabularies"]),
         options=content["options"],
         data_type=content["data_type"],

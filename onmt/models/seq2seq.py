@@ -63,10 +63,11 @@ class Seq2Seq(Model):
             batch = _with_shorter_targets(batch, limit - 1)
         assert batch.tgt_output is not None
         words = step.output_words if step else None
-        losses = self.generator.negative_log_likelihood(self._outputs(batch, step), batch.tgt_output, words)
+        outputs = self._outputs(batch, step)
+        total, losses = self.generator.negative_log_likelihood(outputs, batch.tgt_output, words)
         by_words = self.spec.policies.loss_divisor == "tokens"
         divisor = batch.tgt_words if by_words else batch.size
-        return Loss(losses.sum(), batch.tgt_words, divisor, losses)
+        return Loss(total, batch.tgt_words, divisor, losses)
 
     def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
         assert batch.tgt_input is not None

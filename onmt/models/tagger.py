@@ -39,11 +39,12 @@ class Tagger(Model):
         targets = F.pad(batch.tgt_output[:, :steps], (0, 0, 0, max(0, steps - batch.tgt_output.shape[1])))
         targets = targets.masked_fill(~padding_mask(batch.src_lengths, steps)[..., None], PAD)
         if self.transitions is None:
-            losses = self.generator.negative_log_likelihood(encoding.memory, targets)
+            total, losses = self.generator.negative_log_likelihood(encoding.memory, targets)
         else:
             emissions = self.generator(encoding.memory)[0]
             losses = self.transitions.negative_log_likelihood(emissions, targets[..., 0], batch.src_lengths)
-        return Loss(losses.sum(), batch.tgt_words, batch.size, losses)
+            total = losses.sum()
+        return Loss(total, batch.tgt_words, batch.size, losses)
 
     def log_probs(self, src: Tensor, src_lengths: Tensor) -> tuple[Tensor, ...]:
         """src B S F, src_lengths B -> log-probabilities B S V of each output."""

@@ -7,11 +7,13 @@ B batch, Q queries per sentence (target steps, or beams), S memory positions, H 
 import torch
 from torch import Tensor, nn
 
+from onmt.kernels.attention import ReadKind, ReadWeights
+from onmt.kernels.products import Multiplying
 from onmt.models.spec import AttentionSpec
 from onmt.modules.encoding import Encoding
 
 
-class Attention(nn.Module):
+class Attention(Multiplying):
     """Scores by kind, with query q and key position k:
 
     `general` k . (W q), `dot` k . q, `concat` v . tanh(W [q; k]) + b (Luong et al. 2015; OpenNMT-lua
@@ -41,12 +43,11 @@ class Attention(nn.Module):
         """What queries are compared with, computed once per sentence: B S U; for `last` its memory, B 1 H."""
         compared = encoding.memory if encoding.keys is None else encoding.keys
         if self.spec.score == "general":
-            return compared @ self.weight
+            return self.products.linear(compared, self.weight.t())
         if self.spec.score == "concat":
-            return compared @ self.weight[:, compared.shape[-1] :].t()
+            return self.products.linear(compared, self.weight[:, compared.shape[-1] :])
         if self.spec.score in ("bahdanau", "projected_dot"):
-            projected: Tensor = self.project_key(compared)
-            return projected
+            return self.products.linear(compared, self.project_key.weight, self.project_key.bias)
         if self.spec.score == "last":
             index = (encoding.lengths - 1)[:, None, None].expand(-1, 1, encoding.memory.shape[-1])
             return encoding.memory.gather(1, index)
@@ -66,13 +67,28 @@ class Attention(nn.Module):
         weights = torch.softmax(scores, dim=-1)
         return torch.bmm(weights, memory), weights
 
+    def kernel_parts(self, query_size: int) -> tuple[ReadKind, ReadWeights]:
+        """Kind and weights as the hand-derived decoder wants them."""
+        score = self.spec.score
+        if score == "last":
+            return "last", ReadWeights()
+        if score == "concat":
+            weights = ReadWeights(self.weight[:, :query_size], None, self.score_weight, self.score_bias)
+            return "additive", weights
+        if score in ("bahdanau", "projected_dot"):
+            project = self.project_query
+            v = self.score_weight if score == "bahdanau" else None
+            kind: ReadKind = "additive" if score == "bahdanau" else "multiplicative"
+            return kind, ReadWeights(project.weight, project.bias, v, None)
+        return "multiplicative", ReadWeights()
+
     def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """query B Q H, keys B S U -> B Q S."""
         if self.spec.score == "concat":
-            projected = query @ self.weight[:, : query.shape[-1]].t()
+            projected = self.products.linear(query, self.weight[:, : query.shape[-1]])
             return torch.tanh(projected[:, :, None] + keys[:, None]) @ self.score_weight + self.score_bias
         if self.spec.score in ("bahdanau", "projected_dot"):
-            query = self.project_query(query)
+            query = self.products.linear(query, self.project_query.weight, self.project_query.bias)
         if self.spec.score == "bahdanau":
             return torch.tanh(query[:, :, None] + keys[:, None]) @ self.score_weight
         return torch.bmm(query, keys.transpose(1, 2))

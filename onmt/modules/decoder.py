@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from onmt.kernels.attention import ReadKind, ReadWeights
+from onmt.kernels.decoder import FedDecoder
+from onmt.kernels.decoder_parts import DecoderPlan, DecoderWeights, LinearWeights, PlanMasks
+from onmt.kernels.products import Multiplying
 from onmt.models.spec import DecoderSpec
 from onmt.modules.attention import Attention
 from onmt.modules.embeddings import Embeddings
@@ -80,7 +83,7 @@ class DecoderMasks:
         )
 
 
-class Decoder(nn.Module):
+class Decoder(Multiplying):
     """in_t = [embedding of y_{t-1}; feed_{t-1}], h_t = stack(in_t), output_t = tanh(W [context_t; h_t]) or
     h_t itself.
     """
@@ -139,7 +142,9 @@ class Decoder(nn.Module):
         embedded = self.embeddings(inputs.transpose(0, 1))
         if self.spec.feed == "none":
             return self._forward_at_once(embedded, state, masks)
-        return self._forward_fed(embedded, state, masks)
+        if self.stack.has_kernel and not self.stack.joins_input(0):
+            return self.forward_kernel(embedded, state, masks)
+        return self.forward_plain(embedded, state, masks)
 
     def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> DecoderMasks:
         """Dropout masks for all steps of a batch."""
@@ -160,8 +165,52 @@ class Decoder(nn.Module):
         feed = {"output": output, "context": context, "none": None}[self.spec.feed]
         return output, weights, replace(state, hidden=hidden, feed=feed)
 
-    def _forward_fed(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Input feeding: step after step. T B E -> B T H."""
+    def forward_kernel(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
+        """Input feeding by the hand-derived function. T B E -> B T H."""
+        assert state.memory is not None
+        spec, stack = self.spec, self.stack
+        assert spec.feed != "none"
+        kind: ReadKind = "none"
+        read = ReadWeights()
+        if self.attention is not None:
+            kind, read = self.attention.kernel_parts(self.output_size)
+        entry = stack.entry
+        weights = DecoderWeights(
+            stack.kernel_layers(),
+            read,
+            LinearWeights() if entry is None else LinearWeights(entry.weight, entry.bias),
+            LinearWeights(self.mix_weight, self.mix_bias),
+        )
+        plan = DecoderPlan(
+            cell=spec.stack.cell.kind,
+            states=spec.stack.cell.states,
+            layers=spec.stack.layers,
+            residual=spec.stack.residual,
+            residual_dense=spec.stack.residual_dense,
+            joins=tuple(stack.joins_input(index) for index in range(spec.stack.layers)),
+            feed=spec.feed,
+            read=kind,
+            dtype=self.products.dtype,
+        )
+        nothing: tuple[Tensor | None, ...] = (None,) * spec.stack.layers
+        of_stack = masks.stack or StackMasks(nothing, nothing, nothing)
+        plan_masks = PlanMasks(of_stack.inputs, of_stack.recurrent, of_stack.outputs, masks.output)
+        outputs: Tensor = FedDecoder.apply(
+            plan,
+            plan_masks,
+            state.mask,
+            embedded,
+            state.memory,
+            state.keys,
+            *state.hidden,
+            *weights.flattened(),
+        )
+        return outputs.transpose(0, 1)
+
+    def forward_plain(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
+        """Input feeding step after step, for cells without a kernel; the kernel is held equal to it. T B E ->
+        B T H.
+        """
         outputs = []
         for t, part in enumerate(embedded):
             output, _, state = self._step_embedded(part, state, masks.at(t))
@@ -227,7 +276,9 @@ class Decoder(nn.Module):
     def _mix(self, context: Tensor | None, query: Tensor) -> Tensor:
         if self.mix_weight is None or context is None:
             return query
-        return torch.tanh(F.linear(torch.cat([context, query], dim=-1), self.mix_weight, self.mix_bias))
+        return torch.tanh(
+            self.products.linear(torch.cat([context, query], dim=-1), self.mix_weight, self.mix_bias)
+        )
 
 
 def fed_size(spec: DecoderSpec, memory_size: int) -> int:

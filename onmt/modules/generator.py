@@ -5,10 +5,11 @@ feature).
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.constants import PAD
+from onmt.kernels.cross_entropy import LinearCrossEntropy
+from onmt.kernels.products import Multiplying
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Loss:
     per_sentence: Tensor
 
 
-class Generator(nn.Module):
+class Generator(Multiplying):
     """OpenNMT-lua onmt/modules/Generator.lua. Padding among the targets weighs nothing."""
 
     def __init__(self, input_size: int, outputs: tuple[int, ...]) -> None:
@@ -43,10 +44,8 @@ class Generator(nn.Module):
 
         words: N ids, sorted; given them, the scores of these words alone, ...N.
         """
-        weight, bias = self.weights[index], self.biases[index]
-        if words is not None and index == 0:
-            weight, bias = weight.index_select(0, words), bias.index_select(0, words)
-        return F.linear(outputs, weight, bias)
+        weight, bias = self._output(index, words)
+        return self.products.linear(outputs, weight, bias)
 
     def predict(self, outputs: Tensor, words: Tensor | None = None) -> Tensor:
         """outputs ...H -> the id of the best word, or of the best among `words`."""
@@ -55,25 +54,44 @@ class Generator(nn.Module):
 
     def negative_log_likelihood(
         self, outputs: Tensor, targets: Tensor, words: Tensor | None = None
-    ) -> Tensor:
-        """outputs B T H, targets B T F -> B: summed over steps and outputs, padding left out.
+    ) -> tuple[Tensor, Tensor]:
+        """outputs B T H, targets B T F -> the sum over sentences, steps and outputs without padding, 0-dim,
+        and the sums by sentence, B, through which no gradient flows.
 
         words: sorted ids, PAD first, that are all the words there are; every target must be among them.
         """
         batch, steps, hidden = outputs.shape
         rows = outputs.reshape(-1, hidden)
         wanted = targets.reshape(batch * steps, -1)
-        sentences = torch.arange(batch, device=outputs.device).repeat_interleave(steps)
+        real: Tensor | None = None
         if outputs.device.type == "cpu":
             # Elsewhere the search for padding would wait for the device, and cost more than the padding.
             real = (wanted[:, 0] != PAD).nonzero()[:, 0]
-            rows, wanted, sentences = rows[real], wanted[real], sentences[real]
+            rows, wanted = rows[real], wanted[real]
         if words is not None:
             places = torch.searchsorted(words, wanted[:, 0].contiguous())  # PAD's place is PAD
             wanted = torch.cat([places[:, None], wanted[:, 1:]], dim=1)
-        losses = rows.new_zeros(rows.shape[0])
+        total, losses = rows.new_zeros(()), rows.new_zeros(len(rows))
         for index in range(len(self.weights)):
-            losses = losses + F.cross_entropy(
-                self.logits(rows, index, words), wanted[:, index], reduction="none", ignore_index=PAD
-            )
-        return losses.new_zeros(batch).index_add(0, sentences, losses)
+            summed, of_rows = self._cross_entropy(rows, wanted[:, index], index, words, real is not None)
+            total, losses = total + summed, losses + of_rows
+        if real is not None:
+            losses = losses.new_zeros(batch * steps).index_copy_(0, real, losses)
+        return total, losses.view(batch, steps).sum(1)
+
+    def _cross_entropy(
+        self, rows: Tensor, wanted: Tensor, index: int, words: Tensor | None, without_padding: bool
+    ) -> tuple[Tensor, Tensor]:
+        """rows N H, wanted N -> the sum of the losses of one output, and each of them, N."""
+        weight, bias = self._output(index, words)
+        # A word's own padding is gone, but features may be padding on their own.
+        counts = None if without_padding and index == 0 else (wanted != PAD).to(rows.dtype)
+        total, losses = LinearCrossEntropy.apply(rows, weight, bias, wanted, counts, self.products.dtype)
+        return total, losses
+
+    def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weight and bias of one output; of some words (N ids) only, where `words` says so."""
+        weight, bias = self.weights[index], self.biases[index]
+        if words is not None and index == 0:
+            return weight.index_select(0, words), bias.index_select(0, words)
+        return weight, bias

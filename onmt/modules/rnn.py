@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onmt.kernels.recurrent import GruSequence, LstmSequence, mask_at
+from onmt.kernels.cells import STEPS
+from onmt.kernels.decoder_parts import LayerWeights
+from onmt.kernels.products import Multiplying
+from onmt.kernels.recurrent import RecurrentSequence, mask_at
 from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
@@ -23,7 +25,7 @@ def running(lengths: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
     return (positions[:, None] < lengths).to(dtype)[..., None]
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(Multiplying):
     """One recurrent layer (OpenNMT-lua onmt/modules/LSTM.lua, GRU.lua; gate rows in torch's order: i, f, g, o
     and r, z, n).
 
@@ -60,7 +62,7 @@ class RecurrentLayer(nn.Module):
     def step(self, inputs: Tensor, states: States, recurrent_mask: Tensor | None = None) -> States:
         """One step: inputs B I -> the next states; the last of them is the output."""
         return self.step_projected(
-            F.linear(inputs, self.weight_ih, self._input_bias()), states, recurrent_mask
+            self.products.linear(inputs, self.weight_ih, self._input_bias()), states, recurrent_mask
         )
 
     def step_projected(
@@ -70,7 +72,7 @@ class RecurrentLayer(nn.Module):
         previous = dropped(states[-1], recurrent_mask)
         if self.cell.kind == "gru_reset_before":
             return (self._reset_before(projected, previous),)
-        recurrent = F.linear(previous, self.weight_hh, self.bias_hh)
+        recurrent = self.products.linear(previous, self.weight_hh, self.bias_hh)
         if self.cell.kind == "lstm":
             return lstm_step(self.cell, projected + recurrent, states[0], self.peepholes, self.projection)
         activate = ACTIVATIONS[self.cell.activation]
@@ -86,25 +88,51 @@ class RecurrentLayer(nn.Module):
         """inputs S B I, right padded where `lengths` (B) says so -> outputs S B P, zero after a sentence's
         end, and the states at each sentence's end. `lengths` None: nothing is padded.
         """
-        kernel = self.cell.kind if self.cell.standard else None
-        if kernel in ("lstm", "gru") and lengths is None and recurrent_mask is None:
-            return self._fused(inputs, states)
-        projected = F.linear(inputs, self.weight_ih, self._input_bias())
         keep = None if lengths is None else running(lengths, inputs.shape[0], inputs.dtype)
-        final: States
-        if kernel == "lstm":
-            outputs, c = LstmSequence.apply(
-                projected + self.bias_hh, self.weight_hh, states[1], states[0], keep, recurrent_mask
-            )
-            final = (c, outputs[-1])
-        elif kernel == "gru":
-            outputs = GruSequence.apply(
-                projected, self.weight_hh, self.bias_hh, states[0], keep, recurrent_mask
-            )
-            final = (outputs[-1],)
+        if self._has_fused(inputs) and keep is None and recurrent_mask is None:
+            return self._fused(inputs, states)
+        if self.has_kernel:
+            outputs, final = self._sequence(inputs, states, keep, recurrent_mask)
         else:
+            projected = self.products.linear(inputs, self.weight_ih, self._input_bias())
             outputs, final = self.forward_plain(projected, states, keep, recurrent_mask)
         return (outputs if keep is None else outputs * keep), final
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a hand-derived gradient is known for its cell."""
+        return self.cell.standard and self.cell.kind in STEPS
+
+    def kernel_biases(self) -> tuple[Tensor, Tensor | None]:
+        """As the kernels want them: the bias of the gates' input part, and the one of the previous output's
+        product, where the cell scales that before it is added (else None, and the first holds both).
+        """
+        if self.cell.kind == "gru":
+            return self._input_bias(), self.bias_hh
+        return self._input_bias() + self.bias_hh, None
+
+    def _sequence(
+        self, inputs: Tensor, states: States, keep: Tensor | None, recurrent_mask: Tensor | None
+    ) -> tuple[Tensor, States]:
+        bias, recurrent_bias = self.kernel_biases()
+        projected = self.products.linear(inputs, self.weight_ih, bias)
+        outputs, *others = RecurrentSequence.apply(
+            self.cell.kind,
+            self.products.dtype,
+            projected,
+            self.weight_hh,
+            recurrent_bias,
+            keep,
+            recurrent_mask,
+            *states,
+        )
+        return outputs, (*others, outputs[-1])
+
+    def _has_fused(self, inputs: Tensor) -> bool:
+        """Whether torch's own layer is the fastest there is."""
+        if not self.cell.standard or self.cell.kind not in ("lstm", "gru"):
+            return False
+        return inputs.device.type != "cpu" or self.products.dtype is None
 
     def forward_plain(
         self, projected: Tensor, states: States, keep: Tensor | None, recurrent_mask: Tensor | None
@@ -144,10 +172,11 @@ class RecurrentLayer(nn.Module):
     def _reset_before(self, projected: Tensor, previous: Tensor) -> Tensor:
         width = 2 * self.hidden_size
         gates = torch.sigmoid(
-            projected[:, :width] + F.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
+            projected[:, :width]
+            + self.products.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
         )
         r, z = gates.chunk(2, -1)
-        candidate = F.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
+        candidate = self.products.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
         n = ACTIVATIONS[self.cell.activation](projected[:, width:] + candidate)
         return n + z * (previous - n)
 
@@ -276,13 +305,30 @@ class RecurrentStack(nn.Module):
         if spec.residual == "none":
             return outputs
         if spec.residual == "lower":
-            wide_enough = index > 0 or self.input_size == spec.layer_size
-            return outputs + layer_inputs if wide_enough and index + 1 < spec.layers else outputs
+            return outputs + layer_inputs if self.joins_input(index) else outputs
         earlier = passed if spec.residual_dense else passed[-1:]
         if spec.residual == "concat":
             return torch.cat([outputs, *earlier], dim=-1)
         total = torch.stack(earlier).sum(0)
         return outputs + (total / len(earlier) if spec.residual == "mean" else total)
+
+    def joins_input(self, index: int) -> bool:
+        """Whether residual `lower` adds its input to the output of layer `index` (from 0)."""
+        wide_enough = index > 0 or self.input_size == self.spec.layer_size
+        return self.spec.residual == "lower" and wide_enough and index + 1 < self.spec.layers
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a hand-derived gradient is known for its cells."""
+        return all(layer.has_kernel for layer in self._layers())
+
+    def kernel_layers(self) -> tuple[LayerWeights, ...]:
+        """The layers' weights as the kernels want them."""
+        return tuple(
+            LayerWeights(layer.weight_ih, bias, layer.weight_hh, recurrent_bias)
+            for layer in self._layers()
+            for bias, recurrent_bias in [layer.kernel_biases()]
+        )
 
     def _of_layer(self, states: States, index: int) -> States:
         count = self.spec.cell.states

@@ -3,6 +3,7 @@
 import torch
 
 from onmt.errors import OptionError
+from onmt.kernels.products import Products, choose_library, compute_float32_exactly, multiplies_bfloat16
 from onmt.logger import Logger
 from onmt.runtime.memory import keep_freed_memory
 from onmt.runtime.options import DeviceOptions
@@ -13,7 +14,8 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
 
     Raises OptionError when one is not there, unless `-fallback_to_cpu` was given.
     """
-    torch.set_float32_matmul_precision("medium" if options.allows_bfloat16 else "highest")
+    compute_float32_exactly()
+    choose_library()
     keep_freed_memory()
     if not options.wants_gpu:
         return [torch.device("cpu")]
@@ -31,6 +33,23 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
 def select_device(options: DeviceOptions, logger: Logger) -> torch.device:
     """The first device that `-gpuid` names, for programs that use one; see `select_devices`."""
     return select_devices(options, logger)[0]
+
+
+def products_of(
+    options: DeviceOptions, device: torch.device, logger: Logger, *, frozen: bool = False
+) -> Products:
+    """How a model on `device` multiplies; `frozen`: its weights will not change any more.
+
+    Where bfloat16 would be slower than float32, a warning says that float32 is used.
+    """
+    dtype = None if options.factors is None else getattr(torch, options.factors)
+    if dtype is torch.bfloat16 and device.type == "cpu" and not multiplies_bfloat16():
+        logger.warning(
+            "-precision bf16: this processor has no instructions for it and would be slower; "
+            "computing in fp32"
+        )
+        dtype = None
+    return Products(dtype, frozen=frozen)
 
 
 def _are(count: int) -> str:

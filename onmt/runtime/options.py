@@ -22,13 +22,15 @@ class DeviceOptions:
     )
     precision: Literal["fp32", "bf16"] = option(
         "fp32",
-        "Number format of the factors of matrix products. `bf16` lets the processor round them to bfloat16 "
-        "wherever it is faster so; sums, parameters and everything else keep 32 bits.",
+        "Number format of the factors of matrix products. With `bf16` products are computed from bfloat16 "
+        "copies of weights and inputs, which is faster on processors and GPUs made for it; parameters, sums, "
+        "softmax and cell states keep 32 bits. On a CPU without such instructions fp32 is used, with a "
+        "warning.",
     )
     fp16: bool = option(
         False,
-        "The original's name for less precise products on a GPU: the same as -precision bf16, which the CPU "
-        "can do as well.",
+        "On a GPU: the factors of matrix products are 16-bit floats, and training scales the loss so that "
+        "small gradients survive. The CPU cannot do it: use -precision bf16 there.",
     )
     no_nccl: bool = option(
         False, "With several GPUs, exchange gradients through gloo instead of through NVIDIA's NCCL."
@@ -40,9 +42,11 @@ class DeviceOptions:
         return self.gpuid != (0,)
 
     @property
-    def allows_bfloat16(self) -> bool:
-        """Factors of matrix products may be rounded."""
-        return self.fp16 or self.precision == "bf16"
+    def factors(self) -> Literal["float16", "bfloat16"] | None:
+        """torch's name of the format of the factors of matrix products; None: 32 bits."""
+        if self.fp16:
+            return "float16"
+        return "bfloat16" if self.precision == "bf16" else None
 
     def check(self) -> None:
         """The CPU cannot stand in a list of GPUs, nor compute in fp16."""

@@ -15,9 +15,10 @@ from onmt.commandline.schema import declared_options
 from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError
+from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
-from onmt.runtime.device import select_devices
+from onmt.runtime.device import products_of, select_devices
 from onmt.training.batches import EpochBatches, StoredBatches
 from onmt.training.data import TrainingData, open_data
 from onmt.training.epochs import Epochs
@@ -122,6 +123,8 @@ def make_trainer(
     """Everything put together, on `device`."""
     options, state = start.options, start.state
     model = start.model.to(device)
+    products = products_of(options, device, logger)
+    multiply_with(model, products)
     optimizer = make_optimizer(options, model)
     first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
@@ -130,7 +133,7 @@ def make_trainer(
     iterations = first.batches.iterations
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
     batching = _batching(options, replicas, iterations)
-    _take_up(state, optimizer, batching, device, logger)
+    _take_up(state, optimizer, batching, Environment.current(device, products), logger)
     description = ModelDescription(
         data_type=data.data_type,
         spec=model.spec.to_state(),
@@ -206,7 +209,7 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> 
 
 
 def _take_up(
-    state: TrainingState, optimizer: Optimizer, batching: Batching, device: torch.device, logger: Logger
+    state: TrainingState, optimizer: Optimizer, batching: Batching, environment: Environment, logger: Logger
 ) -> None:
     """Give the optimiser its state back, and tell what keeps this run from repeating the stored one."""
     if state.optimizer is not None:
@@ -216,7 +219,6 @@ def _take_up(
             "the batches are not those of the checkpoint's training: "
             + ", ".join(batching.differences(state.batching))
         )
-    environment = Environment.current(device)
     if state.environment is not None and state.environment != environment:
         logger.warning(
             "the checkpoint comes from another environment, so results may differ in the last digits: "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from onmt.errors import CheckpointError
+from onmt.kernels.products import Products
 from onmt.training.decay import LearningRate
 
 
@@ -22,17 +23,16 @@ class Environment:
     compute: str
 
     @classmethod
-    def current(cls, device: torch.device) -> "Environment":
-        """Of this process, computing on `device`."""
+    def current(cls, device: torch.device, products: Products) -> "Environment":
+        """Of this process, computing on `device` with these products."""
         compute = f"cpu {torch.backends.cpu.get_cpu_capability()}"
         if device.type == "cuda":
             compute = f"cuda {torch.cuda.get_device_name(device)}"
-        products = "bfloat16" if torch.get_float32_matmul_precision() == "medium" else "float32"
         return cls(
             machine=platform.machine(),
             torch_version=str(torch.__version__),
             threads=torch.get_num_threads(),
-            compute=f"{compute}, {products} products",
+            compute=f"{compute}, {products.describe(device)}",
         )
 
     def differences(self, other: "Environment") -> list[str]:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from typing import Literal
+from unittest import mock
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from onmt.models.encoder_spec import (
     TwinConvolutionalEncoderSpec,
 )
 from onmt.models.recurrent_spec import CellSpec, StackSpec
+from onmt.models.seq2seq import Seq2Seq
 from onmt.models.spec import AttentionSpec, BridgeSpec, DecoderSpec, EmbeddingSpec, ModelSpec, TableSpec
+from onmt.modules.decoder import Decoder
 from onmt.modules.noise import Noise, TrainingStep
 
 Score = Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last"]
@@ -88,8 +91,11 @@ def counted(spec: ModelSpec) -> int:
         indices=torch.arange(SENTENCES),
     )
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: in_place_product})
-    with counter:
-        model.loss(batch, TrainingStep(Noise(torch.Generator())))
+    # The plain paths do all the products that the formulas count, forward only.
+    plain = mock.patch.object(Decoder, "forward_kernel", Decoder.forward_plain)
+    assert isinstance(model, Seq2Seq)
+    with torch.no_grad(), plain, counter:
+        model.generator(model._outputs(batch, TrainingStep(Noise(torch.Generator()))))
     return counter.get_total_flops()
 
 

@@ -39,7 +39,7 @@ def case(
 
 @pytest.mark.parametrize(
     ("kind", "uneven", "masked"),
-    list(itertools.product(["lstm", "gru"], [False, True], ["none", "one", "each"])),
+    list(itertools.product(["lstm", "gru", "gru_reset_before"], [False, True], ["none", "one", "each"])),
 )
 def test_sequence_equals_plain_loop(kind: str, uneven: bool, masked: str) -> None:
     layer, inputs, states, lengths, mask = case(kind, uneven, masked)
@@ -63,7 +63,7 @@ def test_sequence_equals_plain_loop(kind: str, uneven: bool, masked: str) -> Non
         torch.testing.assert_close(fast, slow)
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru_reset_before"])
 def test_gradients_in_float64(kind: str) -> None:
     layer, inputs, states, lengths, mask = case(kind, uneven=True, masked="each")
 

@@ -37,18 +37,19 @@ def expected_loss(generator: Generator, outputs: torch.Tensor, sentence: int) ->
 
 
 def test_the_loss_is_over_the_given_words(generator: Generator, outputs: torch.Tensor) -> None:
-    losses = generator.negative_log_likelihood(outputs, TARGETS, WORDS)
+    total, losses = generator.negative_log_likelihood(outputs, TARGETS, WORDS)
     expected = torch.stack([expected_loss(generator, outputs, sentence) for sentence in (0, 1)])
     torch.testing.assert_close(losses, expected)
+    torch.testing.assert_close(total, expected.sum())
 
 
 def test_all_words_are_the_usual_loss(generator: Generator, outputs: torch.Tensor) -> None:
-    usual = generator.negative_log_likelihood(outputs, TARGETS)
-    assert torch.equal(generator.negative_log_likelihood(outputs, TARGETS, torch.arange(10)), usual)
+    usual = generator.negative_log_likelihood(outputs, TARGETS)[1]
+    assert torch.equal(generator.negative_log_likelihood(outputs, TARGETS, torch.arange(10))[1], usual)
 
 
 def test_other_words_get_no_gradient(generator: Generator, outputs: torch.Tensor) -> None:
-    generator.negative_log_likelihood(outputs, TARGETS, WORDS).sum().backward()
+    generator.negative_log_likelihood(outputs, TARGETS, WORDS)[0].backward()
     for gradient in (generator.weights[0].grad, generator.biases[0].grad):
         assert gradient is not None
         touched = gradient.reshape(10, -1).abs().amax(1) > 0

@@ -28,11 +28,10 @@ def test_zero_is_the_cpu(logger: Logger) -> None:
     assert select_devices(DeviceOptions(), logger) == [torch.device("cpu")]
 
 
-def test_precision_holds_until_the_next_choice(logger: Logger) -> None:
+def test_float32_is_exact_on_a_gpu_too(logger: Logger) -> None:
     select_devices(DeviceOptions(precision="bf16"), logger)
-    assert torch.get_float32_matmul_precision() == "medium"
-    select_devices(DeviceOptions(), logger)
-    assert torch.get_float32_matmul_precision() == "highest"
+    for kind in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
+        assert kind.fp32_precision == "ieee"
 
 
 def test_gpus_count_from_one(monkeypatch: pytest.MonkeyPatch, logger: Logger) -> None:

@@ -31,10 +31,10 @@ def test_what_does_not(options, message):
         options.check()
 
 
-def test_who_allows_bfloat16():
-    assert not DeviceOptions().allows_bfloat16
-    assert DeviceOptions(precision="bf16").allows_bfloat16
-    assert DeviceOptions(gpuid=(1,), fp16=True).allows_bfloat16
+def test_factors_of_products():
+    assert DeviceOptions().factors is None
+    assert DeviceOptions(precision="bf16").factors == "bfloat16"
+    assert DeviceOptions(gpuid=(1,), fp16=True).factors == "float16"
 
 
 def test_gpus_are_counted_from_1():

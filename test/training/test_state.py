@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError
+from onmt.kernels.products import Products
 from onmt.training.decay import LearningRate
 from onmt.training.state import Batching, Environment, TrainingState
 
@@ -18,7 +19,7 @@ def test_a_state_survives_its_dictionary() -> None:
         optimizer={"name": "sgd", "steps": 2, "gathered": {}},
         kept_models=["m_epoch1_7.50.pt", "m_epoch2_7.00.pt"],
         batching=BATCHING,
-        environment=Environment.current(torch.device("cpu")),
+        environment=Environment.current(torch.device("cpu"), Products()),
     )
     assert TrainingState.from_dict(state.to_dict()) == state
     fresh = TrainingState(rate=LearningRate(1.0))
@@ -47,7 +48,7 @@ def test_a_malformed_state_is_refused(change: dict[str, object]) -> None:
 def test_differences_are_told_by_name() -> None:
     other = Batching(max_batch_size=64, max_tokens=1800, uneven_batches=True, replicas=1, iterations=18)
     assert BATCHING.differences(other) == ["max_batch_size: 64 -> 20", "uneven_batches: True -> False"]
-    here = Environment.current(torch.device("cpu"))
+    here = Environment.current(torch.device("cpu"), Products())
     there = Environment("abacus", here.torch_version, here.threads, here.compute)
     assert here.differences(there) == [f"machine: abacus -> {here.machine}"]
     assert here.differences(here) == []

@@ -1,0 +1,125 @@
+"""The output layer and its cross entropy in one function, for a part of the rows at a time.
+
+Log-probabilities are never kept: the forward pass turns a chunk's logits into its gradient, in place, and
+adds up the gradients of weights and bias at once. N rows, H inputs, V classes.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from onmt.kernels.products import add_product, set_product
+
+
+class _Sizes(NamedTuple):
+    """Logits per chunk, which bounds the memory, and per piece of a chunk, which stays in the cache from one
+    pass over it to the next.
+    """
+
+    chunk: int
+    piece: int
+
+
+_SIZES: Final = {"cpu": _Sizes(16 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 << 20)}
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """-log softmax(inputs @ weight^T + bias)[target] per row, and its sum; the plain twin is F.cross_entropy
+    of F.linear.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        counts: Tensor | None,
+        dtype: torch.dtype | None,
+    ) -> tuple[Tensor, Tensor]:
+        """inputs N H, weight V H, bias V, targets N, counts N (1 for a row that counts, 0 for one that does
+        not; None: all count), dtype: format of the products' factors -> total (0-dim), and the losses N,
+        through which no gradient flows.
+        """
+        work = _Work(inputs, weight, bias, dtype, gradients=any(ctx.needs_input_grad))
+        losses = inputs.new_empty(len(inputs))
+        for chunk in work.chunks():
+            losses[chunk] = work.forward(chunk, targets[chunk], None if counts is None else counts[chunk])
+        ctx.gradients = work.gradients
+        ctx.mark_non_differentiable(losses)
+        return losses.sum(), losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.gradients
+        # On a CPU looking at the factor costs nothing; elsewhere the host would wait for it.
+        if gradients and (grad_total.device.type != "cpu" or grad_total != 1):
+            gradients = tuple(gradient * grad_total for gradient in gradients)
+        return *(gradients or (None, None, None)), None, None, None
+
+
+class _Work:
+    """What the chunks share: the narrow copies of the factors, and the gradients as far as they are known."""
+
+    def __init__(
+        self, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None, *, gradients: bool
+    ) -> None:
+        self._inputs = inputs if dtype is None else inputs.to(dtype)
+        self._weight = weight if dtype is None else weight.to(dtype)
+        self._bias = bias
+        sizes = _SIZES.get(inputs.device.type, _SIZES["cuda"])
+        self._chunk, self._piece = (max(1, size // len(weight)) for size in sizes)
+        rows = min(len(inputs), self._chunk)
+        self._logits = inputs.new_empty(rows, len(weight))
+        self._narrow = self._logits if dtype is None else self._inputs.new_empty(rows, len(weight))
+        self.gradients: tuple[Tensor, ...] = ()
+        if gradients:
+            of_weight = torch.empty_like(weight) if len(inputs) else torch.zeros_like(weight)
+            self.gradients = (torch.empty_like(inputs), of_weight, torch.zeros_like(bias))
+
+    def chunks(self) -> Iterator[slice]:
+        """The rows, a chunk at a time."""
+        return _slices(len(self._inputs), self._chunk)
+
+    def forward(self, chunk: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
+        """The losses of a chunk, N; adds its part to the gradients."""
+        rows = len(targets)
+        torch.mm(self._inputs[chunk], self._weight.t(), out=self._narrow[:rows])
+        losses = [
+            self._piece_losses(piece, targets[piece], None if counts is None else counts[piece])
+            for piece in _slices(rows, self._piece)
+        ]
+        if self.gradients:
+            grad_inputs, grad_weight, _ = self.gradients
+            gradient = self._narrow[:rows]
+            set_product(grad_inputs[chunk], gradient, self._weight)
+            add = set_product if chunk.start == 0 else add_product
+            add(grad_weight, gradient.t(), self._inputs[chunk])
+        return torch.cat(losses)
+
+    def _piece_losses(self, piece: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
+        """The losses of some rows of the chunk; their logits become their gradient, if it is wanted."""
+        logits = torch.add(self._narrow[piece], self._bias, out=self._logits[piece])
+        wanted = logits.gather(1, targets[:, None])[:, 0]
+        largest = logits.amax(dim=1)
+        probabilities = torch.softmax(logits, dim=1, out=logits)
+        # The largest probability is 1 / sum exp(logit - largest), at least 1 / V: its logarithm is safe.
+        losses = largest - probabilities.amax(dim=1).log() - wanted
+        if self.gradients:
+            probabilities.scatter_add_(1, targets[:, None], -torch.ones_like(losses)[:, None])
+            if counts is not None:
+                probabilities.mul_(counts[:, None])
+            self.gradients[2].add_(probabilities.sum(0))
+            if self._narrow is not self._logits:
+                self._narrow[piece] = probabilities
+        return losses if counts is None else losses * counts
+
+
+def _slices(count: int, size: int) -> Iterator[slice]:
+    for first in range(0, count, size):
+        yield slice(first, min(first + size, count))

@@ -1,0 +1,209 @@
+"""What `onmt.kernels.decoder` is made of: its plan, its weights, and the products around the cells.
+
+T steps, B batch, E embedded word, F fed-back vector, H a layer's output, G gates, I a layer's input, O a
+product's result.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from onmt.kernels.attention import ReadKind, ReadWeights
+from onmt.kernels.cells import STEPS, CellSteps, flat, grad_of_weight
+from onmt.kernels.products import add_product, product
+from onmt.kernels.recurrent import mask_at, read_buffers, read_output
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderPlan:
+    """What is computed. cell: key of `cells.STEPS`, with `states` state tensors per layer; joins: per layer,
+    whether residual `lower` adds its input to its output, never in the first one; dtype: format of the
+    products' factors (None: that of the inputs). The others mean what they mean in DecoderSpec and StackSpec.
+    """
+
+    cell: str
+    states: int
+    layers: int
+    residual: Literal["none", "lower", "add", "mean", "concat"]
+    residual_dense: bool
+    joins: tuple[bool, ...]
+    feed: Literal["output", "context"]
+    read: ReadKind
+    dtype: torch.dtype | None
+
+
+@dataclass(frozen=True)
+class PlanMasks:
+    """Dropout masks per layer, each 1 or T, B, width, and of the output, T B H; None: nothing is dropped."""
+
+    inputs: tuple[Tensor | None, ...]
+    recurrent: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor | None, ...]
+    output: Tensor | None
+
+
+class LayerWeights(NamedTuple):
+    """weight_ih G I, bias G of the inputs (of both where the cell adds them), weight_hh G H, bias_hh G."""
+
+    weight_ih: Tensor
+    bias: Tensor
+    weight_hh: Tensor
+    bias_hh: Tensor | None
+
+
+class LinearWeights(NamedTuple):
+    """weight O I, bias O; None: there is no such linear map, or no bias."""
+
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+
+class DecoderWeights(NamedTuple):
+    """entry: from [embedded; fed] to the stack's width; mix: from [context; query] to the output."""
+
+    layers: tuple[LayerWeights, ...]
+    read: ReadWeights
+    entry: LinearWeights
+    mix: LinearWeights
+
+    def flattened(self) -> Iterator[Tensor | None]:
+        """As arguments of a function; `gather` is the inverse."""
+        for layer in self.layers:
+            yield from layer
+        yield from (*self.read, *self.entry, *self.mix)
+
+    @classmethod
+    def gather(cls, layers: int, tensors: Iterator[Any]) -> "DecoderWeights":
+        """Inverse of `flattened`."""
+        return cls(
+            tuple(LayerWeights(*islice(tensors, 4)) for _ in range(layers)),
+            ReadWeights(*islice(tensors, 4)),
+            LinearWeights(*islice(tensors, 2)),
+            LinearWeights(*islice(tensors, 2)),
+        )
+
+
+class Inlet:
+    """weight @ [embedded_t; fed_t] + bias, both under a mask: the embedded part of all steps at once."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, embedded: Tensor, mask: Tensor | None, dtype: torch.dtype
+    ) -> None:
+        """weight O E+F, bias O, embedded T B E, mask 1 or T, B, E+F."""
+        steps, batch, self._split = embedded.shape
+        self._weight = weight.to(dtype)
+        self._mask = mask
+        self.inputs = embedded.new_empty(steps, batch, weight.shape[1], dtype=dtype)
+        self.inputs[0, :, self._split :] = 0  # nothing is fed to the first step
+        kept = embedded if mask is None else embedded * mask[..., : self._split]
+        self.inputs[..., : self._split] = kept
+        words = flat(self.inputs)[:, : self._split]
+        results = product(words, self._weight[:, : self._split].t(), embedded.dtype).add_(bias)
+        self.results = results.view(steps, batch, -1)
+
+    def feed(self, t: int, fed: Tensor) -> None:
+        """Add what the previous step feeds, B F, to the result of step t."""
+        part = self.inputs[t, :, self._split :]
+        mask = mask_at(self._mask, t)
+        part.copy_(fed if mask is None else fed * mask[:, self._split :])
+        add_product(self.results[t], part, self._weight[:, self._split :].t())
+
+    def grad_of_fed(self, t: int, grad: Tensor) -> Tensor:
+        """Gradient of the result of step t, B O -> of what was fed to it, B F."""
+        through = product(grad.to(self._weight.dtype), self._weight[:, self._split :], grad.dtype)
+        mask = mask_at(self._mask, t)
+        return through if mask is None else through.mul_(mask[:, self._split :])
+
+    def grads(self, results: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of all results, T B O -> of the embedded words T B E, of weight and bias."""
+        narrow = flat(results).to(self._weight.dtype)
+        embedded = product(narrow, self._weight[:, : self._split], results.dtype)
+        embedded = embedded.view(*results.shape[:2], -1)
+        if self._mask is not None:
+            embedded.mul_(self._mask[..., : self._split])
+        return embedded, grad_of_weight(results, self.inputs), flat(results).sum(0)
+
+
+class Layer:
+    """A layer of the stack: its input product, unless an inlet makes that, and its cells."""
+
+    def __init__(
+        self,
+        plan: DecoderPlan,
+        index: int,
+        masks: PlanMasks,
+        weights: LayerWeights,
+        states: tuple[Tensor, ...],
+        results: Tensor | None,
+        steps: int,
+    ) -> None:
+        """results: T B G, the input product where an inlet makes it."""
+        like = states[0]
+        dtype = like.dtype if plan.dtype is None else plan.dtype
+        self._bias = weights.bias
+        self._weight = weights.weight_ih.to(dtype)
+        batch, (width, inputs) = len(like), weights.weight_ih.shape
+        self._gates = like.new_empty(steps, batch, width) if results is None else results
+        self._inputs = None if results is not None else like.new_empty(steps, batch, inputs, dtype=dtype)
+        self._input_mask, self._mask = masks.inputs[index], masks.recurrent[index]
+        self._output_mask = masks.outputs[index]
+        self.cells: CellSteps = STEPS[plan.cell](
+            self._gates, weights.weight_hh.to(dtype), weights.bias_hh, states
+        )
+        self._previous, self._narrow = read_buffers(self.cells, self._mask, dtype)
+
+    def dropped(self, t: int, below: Tensor) -> Tensor:
+        """What the layer below passes on, B I, under this layer's mask."""
+        mask = mask_at(self._input_mask, t)
+        return below if mask is None else below * mask
+
+    def take(self, t: int, inputs: Tensor) -> None:
+        """Multiply the layer's inputs, B I, for step t."""
+        assert self._inputs is not None
+        part = self._inputs[t].copy_(inputs)
+        if part.dtype == self._gates.dtype:
+            torch.addmm(self._bias, part, self._weight.t(), out=self._gates[t])
+        else:
+            torch.add(part @ self._weight.t(), self._bias, out=self._gates[t])
+
+    def forward(self, t: int) -> Tensor:
+        """Step t of the cells: the output, dropout included, B H."""
+        read, narrow = read_output(self.cells, t, self._mask, self._previous, self._narrow)
+        output = self.cells.forward(t, read, narrow, None)
+        mask = mask_at(self._output_mask, t)
+        return output if mask is None else output * mask
+
+    def start_backward(self) -> None:
+        """Before the backward steps."""
+        zeros = torch.zeros_like(self.cells.outputs[0])
+        self._carried = zeros
+        self.cells.start_backward(self._previous, None, tuple(zeros for _ in self.cells.states()))
+
+    def backward(self, t: int, grad: Tensor) -> Tensor:
+        """Gradient of the output of step t, B H -> of the gates' input part, B G."""
+        mask = mask_at(self._output_mask, t)
+        through = self.cells.backward(t, self._carried + (grad if mask is None else grad * mask))
+        recurrent = mask_at(self._mask, t)
+        self._carried = through if recurrent is None else through.mul_(recurrent)
+        return self.cells.input_grads[t]
+
+    def grad_of_inputs(self, grad: Tensor) -> Tensor:
+        """Gradient of the gates' input part, B G -> of the layer's masked inputs, B I."""
+        return product(grad.to(self._weight.dtype), self._weight, grad.dtype)
+
+    def grads(self, inlet: tuple[Tensor, Tensor] | None) -> LayerWeights:
+        """Of the weights; inlet: those of weight_ih and bias, where an inlet has them."""
+        grads = self.cells.input_grads
+        if inlet is None:
+            assert self._inputs is not None
+            inlet = grad_of_weight(grads, self._inputs), flat(grads).sum(0)
+        weight_hh, bias_hh = self.cells.weight_grads(self._narrow)
+        return LayerWeights(*inlet, weight_hh, bias_hh)
+
+    def state_grads(self) -> tuple[Tensor, ...]:
+        """Of the initial states."""
+        return (*self.cells.state_grads(), self._carried)

@@ -1,0 +1,213 @@
+"""How matrix products are computed: by which library, in which number format, with which packed weights.
+
+Private torch operations stand here only, each with a public fallback.
+
+On a processor with AVX-512 that is not Intel's, MKL takes a slow path; oneDNN computes the same float32
+products about twice as fast. torch hands a float32 product to oneDNN only where it may also round the factors
+to bfloat16, which oneDNN does where it has AMX instructions; so oneDNN is chosen where a product of numbers
+that bfloat16 cannot hold comes out exact. The choice depends on torch and the processor alone, never on
+timing.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+PLAIN_PRODUCTS: Final = "ONMT_PLAIN_PRODUCTS"
+"""Environment variable; any value but an empty one keeps torch's own choice of library and packs nothing."""
+
+_ROWS_TO_PACK_FOR: Final = 64
+
+
+def choose_library(environment: Mapping[str, str] = os.environ) -> str:
+    """Choose the library of float32 products on this processor, for this process; returns its name.
+
+    Both are exact to float32's precision. Their last digits differ.
+    """
+    settings = getattr(torch.backends.mkldnn, "matmul", None)
+    if settings is None:  # torch before 2.9
+        return "MKL"
+    settings.fp32_precision = "ieee"
+    if environment.get(PLAIN_PRODUCTS) or not _mkl_is_slow():
+        return "MKL"
+    settings.fp32_precision = "bf16"
+    if _rounds_factors():
+        settings.fp32_precision = "ieee"
+        return "MKL"
+    return "oneDNN"
+
+
+def compute_float32_exactly() -> None:
+    """Keep GPUs from rounding the factors of float32 products to TF32, in recurrent layers and convolutions
+    too.
+    """
+    if not hasattr(torch.backends.cudnn, "rnn"):  # torch before 2.9
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        return
+    for owner, kind in (("cuda", "matmul"), ("cudnn", "conv"), ("cudnn", "rnn")):
+        settings: Any = getattr(getattr(torch.backends, owner), kind)
+        settings.fp32_precision = "ieee"
+
+
+def library() -> str:
+    """The library of float32 products that `choose_library` chose in this process."""
+    settings = getattr(torch.backends.mkldnn, "matmul", None)
+    return "oneDNN" if settings is not None and settings.fp32_precision == "bf16" else "MKL"
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16, without which they are slow."""
+    return bool({"avx512_bf16", "amx_bf16"} & _processor()[1])
+
+
+def _mkl_is_slow() -> bool:
+    vendor, flags = _processor()
+    return vendor not in ("", "GenuineIntel") and {"avx512bw", "avx512vl", "avx512dq"} <= flags
+
+
+def _processor() -> tuple[str, set[str]]:
+    """Vendor and instruction sets; empty where the system does not tell."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return "", set()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "", set()
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    return found.get("vendor_id", ""), set(found.get("flags", "").split(" "))
+
+
+def _rounds_factors() -> bool:
+    """Whether a float32 product loses what bfloat16 cannot hold."""
+    one_and_a_little = torch.full((64, 64), 1 + 2.0**-12)
+    return not bool((one_and_a_little @ torch.ones(64, 64) == 64 * (1 + 2.0**-12)).all())
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, in place; the factors may have fewer bits than `total`, M N."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(left @ right)
+
+
+def set_product(result: Tensor, left: Tensor, right: Tensor) -> None:
+    """result = left @ right, written in place; the factors may have fewer bits than `result`, M N."""
+    if left.dtype == result.dtype:
+        torch.mm(left, right, out=result)
+    else:
+        result.copy_(left @ right)
+
+
+def product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
+    """left @ right in the factors' format (sums inside are float32), returned as `dtype`."""
+    return (left @ right).to(dtype)
+
+
+class _NarrowLinear(torch.autograd.Function):
+    """F.linear with factors of 16 bits, forward and backward; inputs, results and gradients keep their own
+    type.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """inputs N I, weight O I, bias O -> N O."""
+        narrow_inputs, narrow_weight = inputs.to(dtype), weight.to(dtype)
+        ctx.save_for_backward(narrow_inputs, narrow_weight)
+        ctx.types = inputs.dtype, weight.dtype, None if bias is None else bias.dtype
+        outputs = product(narrow_inputs, narrow_weight.t(), inputs.dtype)
+        return outputs if bias is None else outputs.add_(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight = ctx.saved_tensors
+        input_type, weight_type, bias_type = ctx.types
+        narrow = grad.to(inputs.dtype)
+        grad_inputs = product(narrow, weight, input_type) if ctx.needs_input_grad[0] else None
+        grad_weight = product(narrow.t(), inputs, weight_type) if ctx.needs_input_grad[1] else None
+        grad_bias = grad.sum(0).to(bias_type) if ctx.needs_input_grad[2] else None
+        return grad_inputs, grad_weight, grad_bias, None
+
+
+class Products:
+    """The products of a model's modules.
+
+    dtype: number format of the factors (bfloat16 or float16); None: that of the operands. Sums, results and
+    gradients have the operands' format always. `frozen`: the weights will not change any more, so on the CPU
+    they are packed the first time that they are used, into memory of their own.
+    """
+
+    def __init__(self, dtype: torch.dtype | None = None, *, frozen: bool = False) -> None:
+        self.dtype = dtype
+        self.frozen = frozen and not os.environ.get(PLAIN_PRODUCTS)
+        self._packed: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def describe(self, device: torch.device) -> str:
+        """Format and, on a CPU, library: what last digits depend on."""
+        name = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
+        return f"{name} products" + (f" by {library()}" if device.type == "cpu" else "")
+
+    def narrow(self, tensor: Tensor) -> Tensor:
+        """The tensor in the factors' format."""
+        return tensor if self.dtype is None else tensor.to(self.dtype)
+
+    def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """inputs ...I, weight O I, bias O -> inputs @ weight^T + bias, ...O."""
+        if self._packs(inputs, weight):
+            return self._packed_linear(inputs, weight, bias)
+        if self.dtype is None or inputs.dtype == torch.float64:
+            return F.linear(inputs, weight, bias)
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        outputs: Tensor = _NarrowLinear.apply(rows, weight, bias, self.dtype)
+        return outputs.view(*inputs.shape[:-1], -1)
+
+    def _packs(self, inputs: Tensor, weight: Tensor) -> bool:
+        return (
+            self.frozen
+            and isinstance(weight, torch.nn.Parameter)  # a view is another tensor each time
+            and weight.device.type == "cpu"
+            and inputs.dtype == torch.float32
+            and (self.dtype == torch.bfloat16 or (self.dtype is None and library() == "oneDNN"))
+            and not torch.is_grad_enabled()
+            and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        )
+
+    def _packed_linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        known = self._packed.get(id(weight))
+        if known is None:
+            packed = torch.ops.mkldnn._reorder_linear_weight(
+                self.narrow(weight.detach()).contiguous(), _ROWS_TO_PACK_FOR
+            )
+            known = self._packed[id(weight)] = (weight, packed)  # holding the weight keeps its id its own
+        rows = self.narrow(inputs.reshape(-1, inputs.shape[-1])).contiguous()
+        addend = bias if bias is None or self.dtype is None else None
+        outputs = torch.ops.mkldnn._linear_pointwise(rows, known[1], addend, "none", [], "")
+        outputs = outputs.to(inputs.dtype)
+        if bias is not None and addend is None:
+            outputs = outputs.add_(bias)
+        return outputs.view(*inputs.shape[:-1], -1)
+
+
+class Multiplying(torch.nn.Module):
+    """A module with products of its own; a model's parts share one `Products`."""
+
+    products: Products = Products()
+
+
+def multiply_with(module: torch.nn.Module, products: Products) -> None:
+    """Have a module and all its parts compute their products as `products` says."""
+    for part in module.modules():
+        if isinstance(part, Multiplying):
+            part.products = products
