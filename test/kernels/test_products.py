@@ -1,5 +1,7 @@
 """The choice of how products are computed, and what every choice must give."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +13,11 @@ ZEN = ("AuthenticAMD", {"avx512bw", "avx512vl", "avx512dq", "avx512_bf16"})
 
 
 @pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_before() -> Iterator[None]:
     settings = torch.backends.mkldnn.matmul
-    monkeypatch.setattr(settings, "fp32_precision", settings.fp32_precision)
+    before = settings.fp32_precision
+    yield
+    settings.fp32_precision = before
 
 
 @pytest.mark.parametrize(
