@@ -12,6 +12,7 @@ from torch import Tensor
 
 from onmt.constants import BOS
 from onmt.models.base import Step
+from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 
 
@@ -123,27 +124,21 @@ class FusedScorer:
         self._language_model.reorder(rows.flatten())  # its state knows rows only, not sentences
 
 
-class RestrictedScorer:
-    """Only the words `allowed` (ids, ascending) can come; their probabilities sum to one, the others get
-    -inf.
+class RestrictedModel:
+    """A translation model of which only the words `allowed` (ids, ascending) can come: its output layer is
+    cut to them, so their probabilities sum to one; the others get -inf.
     """
 
-    def __init__(self, inner: Scorer, allowed: Tensor) -> None:
-        self._inner = inner
+    def __init__(self, model: Seq2Seq, allowed: Tensor) -> None:
+        self._model = model
         self._allowed = allowed
+        self._size = len(model.generator.weights[0])
+        self._generator = model.generator.cut(allowed)
 
-    def step(self, tokens: Tensor) -> Scores:
-        """See Scorer."""
-        scores = self._inner.step(tokens)
-        among = torch.log_softmax(scores.log_probs[:, self._allowed], dim=1)
-        log_probs = torch.full_like(scores.log_probs, -torch.inf)
-        log_probs[:, self._allowed] = among
-        return Scores(log_probs, scores.features, scores.attention)
-
-    def reorder(self, rows: Tensor) -> None:
-        """See Scorer."""
-        self._inner.reorder(rows)
-
-    def keep(self, sentences: Tensor) -> None:
-        """See Scorer."""
-        self._inner.keep(sentences)
+    def step(self, tokens: Tensor, state: DecoderState) -> Step:
+        """See Stepper."""
+        output = self._model.step(tokens, state, self._generator)
+        among, *features = output.log_probs
+        words = among.new_full((len(among), self._size), -torch.inf)
+        words[:, self._allowed] = among
+        return Step((words, *features), output.attention, output.state)

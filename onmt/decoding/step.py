@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS, UNK
+from onmt.kernels.ranking import best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +209,7 @@ def continuations(
     if settings.eos_norm > 0:
         end = end * (settings.eos_norm * source_lengths[:, None].double() / step)
     log_probs[:, EOS] = -torch.inf
-    values, tokens = log_probs.topk(min(considered, log_probs.shape[1] - 1), dim=1)
+    values, tokens = best(log_probs, min(considered, log_probs.shape[1] - 1))
     values = values.double().view(sentences, slots, -1)
     if settings.finished == "stay":
         values = values.masked_fill(beam.ended[:, :, None], -torch.inf)

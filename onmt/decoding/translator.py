@@ -23,7 +23,7 @@ from onmt.decoding.lexicon import (
     restore_placeholders,
 )
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedScorer, Scorer
+from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedModel, Scorer, Stepper
 from onmt.decoding.sentences import (
     Progress,
     Reference,
@@ -103,6 +103,7 @@ class Translator:
         target = vocabularies.tgt[0]
         if options.target_subdict:
             self.allowed = torch.tensor(read_subdictionary(options.target_subdict, target)).to(self._device)
+        self._stepper: Stepper = model if self.allowed is None else RestrictedModel(model, self.allowed)
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = torch.tensor(reserved, dtype=torch.int64, device=self._device)
         _check_source_words(options, model)
@@ -214,9 +215,7 @@ class Translator:
         return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
 
     def _scorer(self, encoding: Encoding, beam: int) -> Scorer:
-        scorer: Scorer = ModelScorer(self._model, self._model.start(encoding), beam)
-        if self.allowed is not None:
-            scorer = RestrictedScorer(scorer, self.allowed)
+        scorer: Scorer = ModelScorer(self._stepper, self._model.start(encoding), beam)
         if self._language_model is not None:
             scorer = FusedScorer(
                 scorer,

@@ -192,12 +192,9 @@ class Products:
             )
             known = self._packed[id(weight)] = (weight, packed)  # holding the weight keeps its id its own
         rows = self.narrow(inputs.reshape(-1, inputs.shape[-1])).contiguous()
-        addend = bias if bias is None or self.dtype is None else None
+        addend = None if bias is None else self.narrow(bias)
         outputs = torch.ops.mkldnn._linear_pointwise(rows, known[1], addend, "none", [], "")
-        outputs = outputs.to(inputs.dtype)
-        if bias is not None and addend is None:
-            outputs = outputs.add_(bias)
-        return outputs.view(*inputs.shape[:-1], -1)
+        return outputs.to(inputs.dtype).view(*inputs.shape[:-1], -1)
 
 
 class Multiplying(torch.nn.Module):

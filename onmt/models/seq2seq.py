@@ -83,12 +83,12 @@ class Seq2Seq(Model):
         """The state before the first step of a search, one row per sentence."""
         return self.decoder.start(encoding, self.bridge(encoding.states))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> Step:
-        """tokens R F of the previous step -> Step."""
+    def step(self, tokens: Tensor, state: DecoderState, generator: Generator | None = None) -> Step:
+        """tokens R F of the previous step -> Step; `generator` takes the place of the model's own."""
         output, attention, state = self.decoder.step(tokens, state)
         if attention is not None and state.order is not None:
             attention = in_original_order(attention, state.order)
-        return Step(self.generator(output), attention, state)
+        return Step((generator or self.generator)(output), attention, state)
 
     def score(self, batch: Batch) -> Tensor:
         """B float64: summed log-probabilities of the target words and end symbol; features do not count."""

@@ -39,6 +39,18 @@ class Generator(Multiplying):
             torch.log_softmax(self.logits(outputs, index), dim=-1) for index in range(len(self.weights))
         )
 
+    def cut(self, words: Tensor) -> "Generator":
+        """A generator whose first output is for these words (N ids) only, with weights of its own."""
+        sizes = (len(words), *(len(weight) for weight in list(self.weights)[1:]))
+        made = Generator(self.weights[0].shape[1], sizes)
+        made.products = self.products
+        with torch.no_grad():
+            for own, others in ((made.weights, self.weights), (made.biases, self.biases)):
+                own[0] = nn.Parameter(others[0][words])
+                for index in range(1, len(sizes)):
+                    own[index] = others[index]
+        return made
+
     def logits(self, outputs: Tensor, index: int = 0, words: Tensor | None = None) -> Tensor:
         """outputs ...H -> unnormalised scores ...V of one output (0: words).
 

@@ -10,7 +10,7 @@ import torch
 from onmt.constants import BOS, EOS
 from onmt.decoding.beam_search import SearchResult, Sources, beam_search
 from onmt.decoding.hypotheses import histories
-from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedScorer, Scorer
+from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedModel, Scorer
 from onmt.decoding.step import SearchSettings
 from onmt.models.base import Step
 from onmt.modules.decoder import DecoderState
@@ -128,11 +128,32 @@ def test_a_language_model_that_has_read_the_start_twice_adds_its_scores(toy_mode
         assert_same(paths, plain_search(Sum(model, language_model, 0.7), length, settings, ()))
 
 
+class Cuttable:
+    """A toy model whose output layer can be cut, as the real one's."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+        self.generator = self
+        self.weights = list(model.outputs[0].t()[None])
+
+    def cut(self, words):
+        return words
+
+    def step(self, tokens, state, words):
+        output = self.model.step(tokens, state)
+        return Step(
+            (output.log_probs[0][:, words].log_softmax(1), *output.log_probs[1:]),
+            output.attention,
+            output.state,
+        )
+
+
 def test_a_restricted_vocabulary_is_a_model_of_fewer_words(toy_model, plain_search):
     model = toy_model(3)
     allowed = torch.tensor([1, 2, 3, 5, 8])
     settings = SearchSettings(n_best=2, max_length=8)
-    scorer = RestrictedScorer(model_scorer(model, LENGTHS, settings), allowed)
+    state = model.start(model.encode(LENGTHS))
+    scorer = ModelScorer(RestrictedModel(Cuttable(model), allowed), state, settings.beam_size)
     found = beam_search(scorer, sources(LENGTHS), settings).paths
     small = toy_model(3)
     forbidden = [index for index in range(9) if index not in allowed]

@@ -67,7 +67,8 @@ def test_packed_weights_give_the_same(dtype: torch.dtype | None, with_bias: bool
         with torch.no_grad():
             packed, usual = frozen.linear(inputs, weight, bias), Products(dtype).linear(inputs, weight, bias)
         assert packed.shape == (2, rows, 50)
-        torch.testing.assert_close(packed, usual, rtol=1e-5, atol=1e-5 if dtype is None else 1e-1)
+        slack = 1e-5 if dtype is None else 2e-2  # the bias is rounded, too
+        torch.testing.assert_close(packed, usual, rtol=slack, atol=10 * slack)
 
 
 def test_a_row_does_not_depend_on_the_others() -> None:
