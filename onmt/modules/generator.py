@@ -35,9 +35,7 @@ class Generator(Multiplying):
 
     def forward(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """outputs ...H -> log-probabilities ...V, words first, then the features."""
-        return tuple(
-            torch.log_softmax(self.logits(outputs, index), dim=-1) for index in range(len(self.weights))
-        )
+        return tuple(_log_softmax(self.logits(outputs, index)) for index in range(len(self.weights)))
 
     def cut(self, words: Tensor) -> "Generator":
         """A generator whose first output is for these words (N ids) only, with weights of its own."""
@@ -107,3 +105,12 @@ class Generator(Multiplying):
         if words is not None and index == 0:
             return weight.index_select(0, words), bias.index_select(0, words)
         return weight, bias
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Over the last dimension; in place without gradients, since memory that was just written is in the cache
+    and other memory is not.
+    """
+    if torch.is_grad_enabled():
+        return torch.log_softmax(logits, dim=-1)
+    return torch.log_softmax(logits, dim=-1, out=logits)
