@@ -157,7 +157,7 @@ class TranslationRun:
             self._logger.info("")
 
     def _begin(self, one: Input, source: Source, results: Results) -> bool:
-        """Log the next source; False, with an empty line written, if there is nothing in it."""
+        """Log the next source; False, with empty results written, if it has no tokens."""
         self._count += 1
         if len(source) == 0:
             self._logger.warning(f"Line {self._count} is empty.")
