@@ -55,6 +55,11 @@ class Option:
         return self.kind in (Kind.BOOLEAN, Kind.BOOLEAN_OR_STRING) and not self.is_list
 
     @property
+    def is_text(self) -> bool:
+        """Any text is a value, or an element."""
+        return self.kind is Kind.STRING and not self.accepted
+
+    @property
     def shown(self) -> str:
         """How messages name the option."""
         return f"<{self.flag}>" if self.info.positional else f"-{self.flag}"

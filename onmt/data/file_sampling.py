@@ -18,6 +18,8 @@ from onmt.logger import Logger
 from onmt.runtime.random import numpy_generator
 from onmt.text.lines import read_text_lines
 
+_AROUND_COMMA: Final = re.compile(" *, *")
+
 KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
 
 
@@ -106,7 +108,7 @@ def read_rules(path: str) -> list[Rule]:
     """
     rules = []
     for number, line in enumerate(read_text_lines(path), start=1):
-        fields = line.replace("\r", " ").replace("\t", " ").split(" ")
+        fields = _AROUND_COMMA.sub(",", line.replace("\r", " ").replace("\t", " ")).split(" ")
         fields = [field for field in fields if field]
         if not fields:
             continue
