@@ -93,7 +93,7 @@ def execute(parsed: Parsed[LearnBpeOptions], logger: Logger) -> None:
 
 def _count_words(options: LearnBpeOptions, source: IO[bytes], logger: Logger) -> Counter[str]:
     """How often each word of the text occurs, features left out."""
-    hooks = tokenizer_hooks(load_hook_module(options.hook_file), options.tok)
+    hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     tokenizer = Tokenizer(options.tok, hooks=hooks)
     logger.info(f"Counting the words of standard input, tokenized in mode '{options.tok.mode}'")
     frequencies: Counter[str] = Counter()

@@ -26,7 +26,7 @@ def preprocess(options: PreprocessOptions, logger: Logger) -> None:
     folder = Path(options.save_data).parent
     if not folder.is_dir():
         raise DataError(f"-save_data {options.save_data}: there is no folder '{folder}'")
-    hooks = CorpusHooks.of(load_hook_module(options.hook_file), options)
+    hooks = CorpusHooks.of(load_hook_module(options.hook_file, logger), options)
     preparation = CorpusPreparation(options, hooks, options.seed, folder, logger)
     train_files = preparation.training_files()
     if options.dry_run:

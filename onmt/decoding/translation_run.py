@@ -42,7 +42,7 @@ class TranslationRun:
         self._given = given
         self._logger = logger
         self._translator = self._load()
-        self._hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
+        self._hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
         self._tokenizer = Tokenizer.of(options.tok_src, self._hooks)
         self._reference_tokenizer = Tokenizer.of(options.tok_tgt, self._hooks)
         self._detokenizer = Detokenizer.of(options.tok_tgt, self._hooks)
