@@ -113,6 +113,10 @@ def read_rules(path: str) -> list[Rule]:
         if not fields:
             continue
         where = f"{path}, line {number}"
+        if len(fields) > 2 and all("=" in field for field in fields[2:]):
+            raise DataError(
+                f"{where}: '{fields[2]}': options after the weight are not supported, leave them out"
+            )
         if len(fields) != 2:
             raise DataError(f"{where}: expected 'pattern weight', found {len(fields)} fields")
         rules.append(Rule(_patterns(fields[0], where), _weight(fields[1], where)))

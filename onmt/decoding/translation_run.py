@@ -180,8 +180,7 @@ class TranslationRun:
     def _report(self, source: Source, translation: Translation, results: Results) -> None:
         """Write and log the translations of one source."""
         best, several = translation.hypotheses[0], len(translation.hypotheses) > 1
-        if not self._translator.reads_vectors:
-            self._sources.add(len(source), self._translator.unknown_words(source))
+        self._sources.add(len(source), self._translator.unknown_words(source))
         self._targets.add(len(best.words), best.words.count(UNK_WORD))
         self._predicted.add(best.score, len(best.words))
         texts = [self._text(hypothesis) for hypothesis in translation.hypotheses]

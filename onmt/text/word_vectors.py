@@ -127,6 +127,11 @@ class VectorMatcher:
         return np.not_equal(self._quality, _UNMATCHED)
 
     @property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """Whether each word has the vector of exactly this word."""
+        return np.equal(self._quality, 0)
+
+    @property
     def complete(self) -> bool:
         """Whether every word has a vector that no other can beat."""
         return not self._quality.any()

@@ -87,6 +87,7 @@ def test_vectors_with_keys(work, capsys):
     assert (work / "out").read_text().count("\n") == 2
     log = log_of(capsys.readouterr().out)
     assert "INFO] FEATS 1: IDX - u1 - SIZE 2" in log
+    assert any("Translated 3 words, src unk count: 0, coverage: 0%, " in line for line in log)  # 3 frames
     assert "INFO] GOLD 1: y z" in log
     header = (work / "attn").read_text().split("\n")[0].split(" ||| ")
     assert len(header) == 4

@@ -50,7 +50,8 @@ def test_quotas(tmp_path: Path, text: str, size: float, expected: dict[str, int 
     [
         ("", "there are no rules"),
         ("a", "line 1: expected 'pattern weight'"),
-        ("\na 1 x=2", "line 2: expected 'pattern weight', found 3 fields"),
+        ("\na 1 x=2 y=3", "line 2: 'x=2': options after the weight are not supported"),
+        ("a 1 b", "line 1: expected 'pattern weight', found 3 fields"),
         ("a x", "line 1: the weight must be a number"),
         ("a -1", "line 1: the weight must be a number"),
         ("a nan", "line 1: the weight must be a number"),
