@@ -127,18 +127,21 @@ def _number(field: str, where: str) -> float:
 class _Rewound:
     """A file with some bytes put back in front, that never makes room for more than there is.
 
-    missing: what the last read asked for and got, when that was less; a size that an entry announces.
+    shortage: says how much the last read asked for, and what there was, when that was less.
     """
 
     def __init__(self, first: bytes, file: Readable) -> None:
         self._first = first
         self._file = file
-        self.missing: tuple[int, int] | None = None
+        self.shortage = ""
 
     def read(self, size: int) -> bytes:
         rest = _rest(self._file)
-        if size < 0 or (rest is not None and size > len(self._first) + rest):
-            self.missing = size, len(self._first) + (rest or 0)
+        if size < 0:
+            self.shortage = f": it announces {size} bytes"
+            raise EOFError
+        if rest is not None and size > len(self._first) + rest:
+            self.shortage = f": it announces {size} bytes, but the file has {len(self._first) + rest}"
             raise EOFError
         pieces, wanted = [self._first[:size]], size - len(self._first[:size])
         self._first = self._first[size:]
@@ -146,7 +149,7 @@ class _Rewound:
             pieces.append(piece)
             wanted -= len(piece)
         if wanted:
-            self.missing = size, size - wanted
+            self.shortage = f": it announces {size} bytes, but the file has {size - wanted}"
         return b"".join(pieces)
 
 
@@ -175,9 +178,7 @@ def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEnt
             found = read_matrix(content)
             matrix = np.atleast_2d(np.asarray(found, dtype=np.float32))
         except Exception as error:  # kaldiio raises whatever comes of wrong bytes
-            reason = "; is the file complete?"
-            if content.missing is not None:
-                reason = ": it announces {} bytes, but the file has {}".format(*content.missing)
+            reason = content.shortage or "; is the file complete?"
             raise DataError(f"{where}: the matrix of '{key}' cannot be read{reason}") from error
         if not np.isfinite(matrix).all():
             raise DataError(f"{where}: a value of '{key}' is not a finite number of single precision")

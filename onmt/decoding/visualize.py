@@ -79,8 +79,8 @@ def read_attention(path: str) -> list[AttentionTable]:
             row_number, row = next(lines, (line_number, None))
             if row is None:
                 raise DataError(
-                    f"{where}: expected the weights of {header['rows']} words, found {len(rows)} at the end of "
-                    "the file"
+                    f"{where}: expected the weights of {header['rows']} words, but the file ends after "
+                    f"{len(rows)}"
                 )
             rows.append(_weights(row, f"{path}, line {row_number}"))
         end_number, end = next(lines, (line_number, ""))

@@ -69,8 +69,8 @@ class WordVectorFile:
         size = Path(self._path).stat().st_size
         if size < least:
             raise DataError(
-                f"{self._path}, line 1: announces {self._words} vectors of {self.dimension} numbers, at least "
-                f"{least} bytes, but the file has {size}"
+                f"{self._path}, line 1: announces {self._words} vectors of {self.dimension} numbers, that is "
+                f"{least} bytes or more, but the file has {size}"
             )
 
     def _check_words(self, found: int) -> None:
@@ -139,6 +139,11 @@ class WordVectorFile:
             if blank < 0 or end > len(content):
                 raise DataError(
                     f"{self._path}: the file breaks off at word {number} of {self._words} (byte {start})"
+                )
+            if content.find(b"\n", start, blank) >= 0:
+                raise DataError(
+                    f"{self._path}: word {number} of {self._words} has a line break (byte {start}); do all "
+                    f"vectors have {self.dimension} numbers?"
                 )
             yield start, blank, end
 
