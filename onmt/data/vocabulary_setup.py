@@ -141,13 +141,13 @@ class VocabularySetup:
         counter = counts.features[feature] if counts.features else Counter()
         if side.tokenizer is not None and side.tokenizer.case_feature and feature == 0:
             # Complete from the start: a text may lack words of some case that another text has.
-            vocabulary = with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
-        else:
-            size, frequency = (
-                limit(side.vocab_size, feature + 1),
-                limit(side.words_min_frequency, feature + 1),
-            )
-            vocabulary = build_vocabulary(counter, size, frequency)
+            self._logger.info(" * Building default case feature vocabularies...")
+            return with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
+        size, frequency = (
+            limit(side.vocab_size, feature + 1),
+            limit(side.words_min_frequency, feature + 1),
+        )
+        vocabulary = build_vocabulary(counter, size, frequency)
         self._log_created(f"feature {feature + 1}", vocabulary, counter.keys())
         return vocabulary
 
