@@ -33,7 +33,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _BLANKS: Final = " \t\r"
 _COMMENT: Final = re.compile(r"[ \t]#")
-_PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r,]+")
+_PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r\v\f,]+")
 _JSON: Final = json.JSONDecoder()
 
 

@@ -38,7 +38,7 @@ def test_there_are_lists_of_names_scripts_and_numbers():
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(row=st.sampled_from(LISTS), data=st.data())
 def test_white_space_is_not_part_of_an_element(row, data):
     _, flag, option = row
