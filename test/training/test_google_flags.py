@@ -8,7 +8,7 @@ import yaml
 from onmt.commandline.parser import parse
 from onmt.commands import train
 from onmt.errors import OptionError
-from onmt.models.google_settings import from_text
+from onmt.models.google_settings import SETTING_FLAGS, from_text
 from onmt.training.google_flags import describing_flags, implied_flags
 
 
@@ -156,6 +156,13 @@ def test_nothing_is_passed_over_silently(tmp_path: Path, config: str, named: str
     path.write_text(config, encoding="utf-8")
     (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
     assert warning.endswith(named)
+
+
+@pytest.mark.parametrize(("setting", "flag"), SETTING_FLAGS.items())
+@pytest.mark.parametrize("value", ["1e1", "10.0", "10"])
+def test_whole_numbers_of_settings(tmp_path: Path, setting: str, flag: str, value: str) -> None:
+    found = implied(f"{setting}: {value}", tmp_path)[flag]
+    assert (found, type(found)) == (10, int)
 
 
 @pytest.mark.parametrize("name", ["source_delimiter", "target_delimiter"])
