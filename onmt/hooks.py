@@ -1,5 +1,6 @@
 """Hooks: a Python module of the user's that takes over steps of the text processing."""
 
+import dataclasses
 import importlib
 import importlib.util
 import os
@@ -8,13 +9,29 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from types import ModuleType
-from typing import TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from onmt.commandline.declare import option
-from onmt.commandline.schema import declared_options
+from onmt.commandline.declare import GROUP_KEY, GroupInfo, group, option
+from onmt.commandline.schema import declared_options, heading_of
 from onmt.errors import OptionError
+from onmt.logger import Logger
 
 Options = TypeVar("Options")
+Declare = Callable[[type], object]
+
+HOOKS: Final = (
+    "declareOpts",
+    "declareTokenizerOpts",
+    "mpreprocess",
+    "bpreprocess",
+    "tokenize",
+    "post_tokenize",
+    "detokenize",
+)
+"""The functions that a module may define."""
+
+_TOKENIZERS: Final = ("Tokenizer", "Detokenizer")
+"""Headings of the options that say how text is cut, and put together again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,40 +39,86 @@ class HookOptions:
     """Hook"""
 
     hook_file: str = option(
-        "", "Python module whose functions replace steps of the text processing: a file, or a module's name."
+        "",
+        "Python module whose functions replace steps of the text processing: a file, with or without .py, "
+        "or a module's name.",
     )
 
 
-def load_hook_module(hook_file: str) -> ModuleType | None:
-    """Import the module that `-hook_file` names, by path (`hooks/chinese.py`) or by name (`hooks.chinese`).
+def load_hook_module(hook_file: str, logger: Logger | None = None) -> ModuleType | None:
+    """Import the module that `-hook_file` names, by path (`hooks/chinese`, with or without `.py`) or by name
+    (`hooks.chinese`).
 
-    A name is looked up in the current folder first; an empty name is no module. Raises OptionError, naming
-    the line at fault, when there is no such module or when importing it fails.
+    A name is looked up in the current folder first; an empty name is no module. The functions found are
+    logged. Raises OptionError, naming the line at fault, when there is no such module or when importing it
+    fails.
     """
     if not hook_file:
         return None
     try:
-        if hook_file.endswith(".py") or os.sep in hook_file:
-            return _import_file(hook_file)
-        return _import_name(hook_file)
+        is_path = hook_file.endswith(".py") or os.sep in hook_file
+        module = _import_file(hook_file) if is_path else _import_name(hook_file)
     except OptionError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's module may do
         raise OptionError(f"-hook_file {hook_file}: {_place(error)}{_summary(error)}") from error
+    if logger is not None:
+        for name in HOOKS:
+            if callable(vars(module).get(name)):
+                logger.info(f"Register hook '{name}' from {hook_file}")
+    return module
 
 
 def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Options]:
     """The options of a script, given the words of its command line: what `-hook_file` declares is added.
 
     The module's `declareOpts(options)` gets the dataclass of the usual options and returns a subclass of it,
-    whose fields are more options (see `onmt.commandline.declare`), or the usual ones with another default;
-    None changes nothing. Raises OptionError when the module fails or returns something else.
+    whose fields are more options (see `onmt.commandline.declare`), the usual ones with another default, or
+    `removed` ones; None changes nothing. `declareTokenizerOpts(options)` does the same to the options that
+    cut text, wherever the script has them (`-mode`, `-tok_src_mode`). Raises OptionError when the module
+    fails or returns something else.
     """
     hook_file = words.get("hook_file", "")
     module = load_hook_module(hook_file)
-    declare: Callable[[type], object] | None = None if module is None else vars(module).get("declareOpts")
-    if declare is None:
+    if module is None:
         return options
+    declare: Declare | None = vars(module).get("declareTokenizerOpts")
+    if declare is not None:
+        options = _with_tokenizer_options(options, declare, hook_file)
+    declare = vars(module).get("declareOpts")
+    return options if declare is None else _declared(options, declare, "declareOpts", hook_file)
+
+
+def _with_tokenizer_options(options: type[Options], declare: Declare, hook_file: str) -> type[Options]:
+    """The options with those of their tokenizers declared anew: groups of them, or else their own."""
+    name = "declareTokenizerOpts"
+    groups = []
+    for field in dataclasses.fields(cast(Any, options)):
+        info: GroupInfo | None = field.metadata.get(GROUP_KEY)
+        if info is not None and heading_of(info.options) in _TOKENIZERS:
+            hooked: type = _declared(info.options, declare, name, hook_file)
+            assert callable(field.default_factory)
+            defaults = _defaults_of_group(info.options(), hooked(), field.default_factory())
+            groups.append((field.name, hooked, group(hooked, info.prefix, defaults)))
+    if groups:
+        made = dataclasses.make_dataclass(
+            options.__name__, groups, bases=(options,), frozen=True, kw_only=True
+        )
+        return cast(type[Options], made)
+    has_own = any(is_dataclass(owner) and heading_of(owner) in _TOKENIZERS for owner in options.__mro__)
+    return _declared(options, declare, name, hook_file) if has_own else options
+
+
+def _defaults_of_group(usual: Any, hooked: Any, here: Any) -> dict[str, object]:
+    """Those defaults of the group as the script has it (`here`) that the hook leaves as they usually are."""
+    names = [field.name for field in dataclasses.fields(usual)]
+    return {
+        name: getattr(here, name) for name in names if getattr(hooked, name) == getattr(usual, name, None)
+    }
+
+
+def _declared(options: type[Options], declare: Declare, name: str, hook_file: str) -> type[Options]:
+    """What the hook `name` makes of a class of options."""
     try:
         declared = declare(options)
     except Exception as error:  # whatever the user's module may do
@@ -64,7 +127,7 @@ def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Opt
         return options
     if not (isinstance(declared, type) and issubclass(declared, options) and is_dataclass(declared)):
         raise OptionError(
-            f"-hook_file {hook_file}: `declareOpts` must return a dataclass derived from its argument"
+            f"-hook_file {hook_file}: `{name}` must return a dataclass derived from its argument"
         )
     try:
         declared_options(declared)
@@ -75,7 +138,9 @@ def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Opt
 
 def _import_file(path: str) -> ModuleType:
     if not os.path.isfile(path):
-        raise OptionError(f"-hook_file {path}: there is no such file")
+        if not os.path.isfile(f"{path}.py"):
+            raise OptionError(f"-hook_file {path}: there is no such file")
+        path = f"{path}.py"
     name = os.path.basename(path).removesuffix(".py")
     spec = importlib.util.spec_from_file_location(f"onmt_hook_{name}", path)
     if spec is None or spec.loader is None:

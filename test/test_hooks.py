@@ -3,8 +3,12 @@ import sys
 
 import pytest
 
+from onmt.commandline.parser import parse
+from onmt.commandline.schema import declared_options
+from onmt.commands import detokenize, learn_bpe, preprocess, tokenize, train, translate
 from onmt.errors import OptionError
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
+from onmt.logger import Logger, LoggerOptions
 
 
 def refusal(hook_file):
@@ -21,7 +25,8 @@ def test_by_path_and_by_name(tmp_path, monkeypatch):
     (tmp_path / "my_test_hook.py").write_text("def tokenize(line):\n    return line.split()\n")
     monkeypatch.chdir(tmp_path)
     before = list(sys.path)
-    for hook_file in ("my_test_hook.py", str(tmp_path / "my_test_hook.py"), "my_test_hook"):
+    names = ("my_test_hook.py", str(tmp_path / "my_test_hook.py"), str(tmp_path / "my_test_hook"))
+    for hook_file in (*names, "./my_test_hook", "my_test_hook"):
         assert load_hook_module(hook_file).tokenize("a b") == ["a", "b"]
     assert sys.path == before
     monkeypatch.delitem(sys.modules, "my_test_hook")
@@ -87,6 +92,82 @@ def test_without_declareopts_the_options_are_the_usual_ones(tmp_path):
     assert hooked_options(HookOptions, declaring(tmp_path, "None")) is HookOptions
     (tmp_path / "hook.py").write_text("")
     assert hooked_options(HookOptions, {"hook_file": str(tmp_path / "hook.py")}) is HookOptions
+
+
+def test_functions_are_logged(tmp_path, capsys):
+    (tmp_path / "hook.py").write_text("def tokenize(o, l): ...\ndef declareOpts(o): ...\ndef helper(): ...\n")
+    load_hook_module(f"{tmp_path}/hook", Logger(LoggerOptions(), sys.stdout))
+    lines = [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [f"Register hook '{name}' from {tmp_path}/hook" for name in ("declareOpts", "tokenize")]
+
+
+TAKING_AWAY = """
+from dataclasses import dataclass
+from typing import Literal
+from onmt.commandline.declare import option, removed
+
+def declareOpts(options):
+    @dataclass(frozen=True, kw_only=True)
+    class Changed(options):
+        "Jean's"
+        profiler: bool = removed(False)
+        sample_vocab: bool = option(True, "Now the default.")
+        sample_vocab_type: Literal["beet", "carrot"] = option("beet", "Type of sample vocabulary.")
+        happy: bool = option(False, "Are you happy?")
+    return Changed
+"""
+
+
+def test_a_module_may_change_and_remove_options_of_train(tmp_path):
+    (tmp_path / "hook.py").write_text(TAKING_AWAY)
+    usual = {option.flag for option in declared_options(train.SCRIPT.choose({}))}
+    changed = train.SCRIPT.choose({"hook_file": f"{tmp_path}/hook"})
+    declared = {option.flag: option for option in declared_options(changed)}
+    assert usual - declared.keys() == {"profiler"}
+    assert declared.keys() - usual == {"sample_vocab_type", "happy"}
+    assert declared["sample_vocab"].default is True
+    assert changed().profiler is False
+    argv = ["-save_model", "m", "-data", "d", "-hook_file", f"{tmp_path}/hook"]
+    with pytest.raises(OptionError, match="unknown option -profiler"):
+        parse(train.SCRIPT, [*argv, "-profiler"])
+
+
+MODE = """
+from dataclasses import dataclass
+from typing import Literal
+from onmt.commandline.declare import option
+
+def declareTokenizerOpts(options):
+    @dataclass(frozen=True, kw_only=True)
+    class More(options):
+        "More"
+        mode: Literal["space", "conservative", "char"] = option({default}, "Where tokens end.")
+        joiner: str = option("@", "Mark.")
+        depth: int = option(3, "Depth.")
+    return More
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "default", "modes"),
+    [
+        (tokenize.SCRIPT, "conservative", {"mode": "conservative"}),
+        (tokenize.SCRIPT, "char", {"mode": "char"}),
+        (detokenize.SCRIPT, "char", {"mode": "char"}),
+        (learn_bpe.SCRIPT, "conservative", {"tok_mode": "space"}),
+        (preprocess.SCRIPT, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
+        (train.SCRIPT, "char", {"tok_src_mode": "char", "tok_tgt_mode": "char"}),
+        (translate.SCRIPT, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
+    ],
+)
+def test_options_of_tokenizers_come_wherever_text_is_cut(tmp_path, script, default, modes):
+    (tmp_path / "hook.py").write_text(MODE.replace("{default}", repr(default)))
+    hooked = {one.flag: one for one in declared_options(script.choose({"hook_file": f"{tmp_path}/hook"}))}
+    assert {flag: hooked[flag].default for flag in modes} == modes
+    for flag in modes:
+        prefix = flag.removesuffix("mode")
+        assert "char" in hooked[flag].accepted
+        assert (hooked[f"{prefix}joiner"].default, hooked[f"{prefix}depth"].default) == ("@", 3)
 
 
 @pytest.mark.parametrize(

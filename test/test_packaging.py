@@ -1,5 +1,6 @@
 """Scripts, console commands and versions agree."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,34 @@ def test_the_package_has_the_version_and_a_console_command_per_script(tmp_path: 
     assert f"\nVersion: {VERSION}\n" in (info / "PKG-INFO").read_text(encoding="utf-8")
     scripts = (info / "entry_points.txt").read_text(encoding="utf-8").strip().split("\n")[1:]
     assert scripts == [f"onmt_{name} = onmt.commands.{name}:main" for name in COMMANDS]
+
+
+def requirements(folder: Path) -> dict[str, list[str]]:
+    """What setup.py asks for, by the name of the extra; "" without one."""
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    [info] = folder.glob("*.egg-info")
+    sections: dict[str, list[str]] = {"": []}
+    for line in (info / "requires.txt").read_text(encoding="utf-8").split("\n"):
+        if line.startswith("["):
+            name = line.strip("[]")
+            sections[name] = []
+        elif line:
+            sections[list(sections)[-1]].append(re.split("[<>=]", line)[0])
+    return sections
+
+
+def test_the_readme_names_every_extra_and_all_that_is_needed_is_pinned(tmp_path: Path) -> None:
+    sections = requirements(tmp_path)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [told] = re.findall(r"Extras: (.*?); as\s+in", readme, re.DOTALL)
+    assert sorted(re.findall("`([a-z]+)`", told)) == sorted(sections.keys() - {""})
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().split("\n")}
+    assert {name.lower() for names in sections.values() for name in names} <= pinned
 
 
 def test_every_dependency_is_pinned() -> None:

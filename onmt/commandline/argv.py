@@ -2,18 +2,21 @@
 
 A word that starts with one or two hyphens and an ASCII letter is a flag, any other word is a value: `-1.5`
 and `-1e-3` are values. Flags are written in full and given once. A list option takes all words up to the next
-flag, each of which may hold several elements separated by commas; a boolean may stand alone; any other option
-takes exactly one word. What remains are the positional arguments.
+flag, each of which may hold several elements separated by commas, with white space around them; a boolean may
+stand alone; any other option takes exactly one word. What remains are the positional arguments.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from onmt.commandline.schema import Option
 from onmt.commandline.suggestions import did_you_mean
 from onmt.commandline.values import is_boolean
 from onmt.errors import OptionError
+
+WHITE_SPACE: Final = " \t\n\r\v\f"
 
 _FLAG = re.compile(r"--?([A-Za-z].*)", re.DOTALL)
 
@@ -102,8 +105,14 @@ def _own_words(
 
 
 def split_list(words: Sequence[str]) -> tuple[str, ...]:
-    """The elements of a list given as words with commas."""
-    return tuple(element for word in words for element in word.split(",") if element)
+    """The elements of a list given as words with commas, as `list_elements` returns them."""
+    return list_elements(element for word in words for element in word.split(","))
+
+
+def list_elements(texts: Iterable[str]) -> tuple[str, ...]:
+    """The elements of a list without the white space around them (ASCII's); empty ones are left out."""
+    stripped = (text.strip(WHITE_SPACE) for text in texts)
+    return tuple(text for text in stripped if text)
 
 
 def _left_over(word: str, option: Option | None) -> str:

@@ -5,6 +5,7 @@
     src_vocab_size = 50000 1000  # the elements of a list stand between blanks or commas
     log_tag = " # quoted "       # JSON quotes keep blanks at the ends, '#', commas, control characters
 
+White space around an element of a list is never part of it, quoted or not.
 A key may carry the hyphen of its flag. The last of repeated keys counts.
 """
 
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO, Final
 
 import configargparse
 
-from onmt.commandline.argv import UnknownOptionError
+from onmt.commandline.argv import UnknownOptionError, list_elements, split_list
 from onmt.commandline.schema import Kind, Option
 from onmt.commandline.suggestions import did_you_mean
 from onmt.commandline.values import show
@@ -32,7 +33,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _BLANKS: Final = " \t\r"
 _COMMENT: Final = re.compile(r"[ \t]#")
-_PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r,]+")
+_PLAIN_ELEMENT: Final = re.compile(r"[^ \t\r\v\f,]+")
 _JSON: Final = json.JSONDecoder()
 
 
@@ -85,7 +86,9 @@ def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
     Raises OptionError, with file and line, for a number or boolean without a value.
     """
     if option.is_list:
-        return _list_words(entry)
+        words = _list_words(entry)
+        # Only texts can hold a comma: `"Han, Latin"` in quotes, as on a command line, is two scripts.
+        return list_elements(words) if option.is_text else split_list(words)
     word, rest = _scalar_and_rest(entry)
     if rest:
         raise OptionError(f"{entry.place}: more text after the quoted value of {entry.key}")

@@ -20,6 +20,7 @@ from onmt.commandline.validators import Validator
 
 OPTION_KEY: Final = "option"
 GROUP_KEY: Final = "group"
+REMOVED_KEY: Final = "removed"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,14 @@ def option(
         dry=dry,
     )
     return field(default=default, metadata={OPTION_KEY: info})
+
+
+def removed(value: object) -> Any:
+    """Declare, in a derived class, that an option of a base is none any more; it always has this value.
+
+    For the user's `-hook_file`, whose `declareOpts` may take options away.
+    """
+    return field(default=value, metadata={REMOVED_KEY: True})
 
 
 def group(options: type, prefix: str, defaults: Mapping[str, object] | None = None) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from onmt.commandline.declare import GROUP_KEY, OPTION_KEY, GroupInfo, OptionInfo
+from onmt.commandline.declare import GROUP_KEY, OPTION_KEY, REMOVED_KEY, GroupInfo, OptionInfo
 
 
 class Kind(Enum):
@@ -55,6 +55,11 @@ class Option:
         return self.kind in (Kind.BOOLEAN, Kind.BOOLEAN_OR_STRING) and not self.is_list
 
     @property
+    def is_text(self) -> bool:
+        """Any text is a value, or an element."""
+        return self.kind is Kind.STRING and not self.accepted
+
+    @property
     def shown(self) -> str:
         """How messages name the option."""
         return f"<{self.flag}>" if self.info.positional else f"-{self.flag}"
@@ -97,7 +102,7 @@ def _walk(options: type, path: tuple[str, ...], prefix: str, default_of: Any) ->
         elif OPTION_KEY in field.metadata:
             default = field.default if default_of is None else getattr(default_of, name)
             yield _option(owner, name, hints[name], default, path, prefix, field.metadata[OPTION_KEY])
-        else:
+        elif REMOVED_KEY not in field.metadata:
             raise TypeError(f"{options.__name__}.{name} is neither an option() nor a group()")
 
 

@@ -68,15 +68,17 @@ def execute(parsed: Parsed[AverageModelsOptions], logger: Logger) -> None:
         if not first:
             first = content
             sums = {name: weight.double() for name, weight in content["weights"].items()}
-            continue
-        check_alike(content, path, first, paths[0])
-        for name, weight in content["weights"].items():
-            sums[name] += weight
+        else:
+            check_alike(content, path, first, paths[0])
+            for name, weight in content["weights"].items():
+                sums[name] += weight
+        logger.info("... done.")
     first["weights"] = {
         name: (total / len(paths)).to(first["weights"][name].dtype) for name, total in sums.items()
     }
-    logger.info(f"Saving the average of {len(paths)} models to '{options.output_model}'...")
+    logger.info(f"Saving model '{options.output_model}'...")
     save_checkpoint(options.output_model, {key: value for key, value in first.items() if key != "training"})
+    logger.info("... done.")
 
 
 def check_alike(content: Mapping[str, Any], path: str, first: Mapping[str, Any], first_path: str) -> None:

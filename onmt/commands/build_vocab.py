@@ -9,6 +9,7 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, existing_file, not_empty
+from onmt.constants import SPECIAL_WORDS
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 
@@ -64,19 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(parsed: Parsed[BuildVocabOptions], logger: Logger) -> None:
     """Count, select, write."""
     options = parsed.options
-    logger.info("Building vocabularies...")
-    words, *features = build(options)
-    logger.info(f" * Created word dictionary of size {len(words)}")
-    for number, vocabulary in enumerate(features, start=1):
-        logger.info(f" * Created feature {number} dictionary of size {len(vocabulary)}")
-    paths = [f"{options.save_vocab}.dict"]
-    paths += [f"{options.save_vocab}_feature_{number}.dict" for number in range(1, len(features) + 1)]
-    for path, vocabulary in zip(paths, [words, *features], strict=True):
-        logger.info(f"Saving vocabulary to '{path}'...")
+    logger.info(" * Building source vocabularies...")
+    vocabularies = build(options, logger)
+    logger.info("")
+    for number, vocabulary in enumerate(vocabularies):
+        path = f"{options.save_vocab}_feature_{number}.dict" if number else f"{options.save_vocab}.dict"
+        logger.info(f"Saving data{f' feature {number}' if number else ''} vocabulary to '{path}'...")
         vocabulary.write(path)
 
 
-def build(options: BuildVocabOptions) -> "list[Vocabulary]":
+def build(options: BuildVocabOptions, logger: Logger) -> "list[Vocabulary]":
     """The vocabulary of the words, then that of each feature.
 
     Raises DataError, naming the line, for text that is malformed, and for text without any word.
@@ -100,6 +98,12 @@ def build(options: BuildVocabOptions) -> "list[Vocabulary]":
         build_vocabulary(counter, limit(options.vocab_size, index), limit(options.words_min_frequency, index))
         for index, counter in enumerate([counts.words, *counts.features])
     ]
+    for number, (vocabulary, counter) in enumerate(
+        zip(vocabularies, [counts.words, *counts.features], strict=True)
+    ):
+        what = f"feature {number}" if number else "word"
+        found = len({*SPECIAL_WORDS, *counter})
+        logger.info(f" * Created {what} dictionary of size {len(vocabulary)} (pruned from {found})")
     vocabularies[0] = with_sentence_marks(vocabularies[0], counts.lines)
     return vocabularies if options.keep_frequency else [without_frequencies(one) for one in vocabularies]
 

@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[DetokenizeOptions], logger: Logger) -> None:
     """Write one line for every line read."""
-    filter_lines(line_function(parsed.options), parsed.options, "Detokenization", logger)
+    filter_lines(line_function(parsed.options, logger), parsed.options, "Detokenization", logger)
 
 
-def line_function(options: DetokenizeOptions) -> LineFunction:
+def line_function(options: DetokenizeOptions, logger: Logger) -> LineFunction:
     """The function that detokenizes lines."""
-    hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
+    hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     detokenizer = Detokenizer(options.joiner, options.case_feature, options.moses_language, hooks)
 
     def detokenize(lines: list[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`tools/embeddings.py`: picks the vectors of a vocabulary's words out of a file of pretrained vectors."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -8,11 +9,14 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, existing_file, existing_file_or_empty, not_empty
-from onmt.constants import JOINER
+from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from onmt.data.vocabulary import Vocabulary
     from onmt.text.word_vectors import VectorMatcher
 
@@ -93,7 +97,7 @@ def execute(parsed: Parsed[EmbeddingsOptions], logger: Logger) -> None:
     from onmt.data.files import replacing
     from onmt.data.vocabulary import Vocabulary
 
-    options = parsed.options
+    options, start = parsed.options, time.perf_counter()
     vocabulary = Vocabulary.read(options.dict_file)
     matcher = match(options, vocabulary, logger)
     _fill_gaps(matcher, options.normalize)
@@ -104,9 +108,11 @@ def execute(parsed: Parsed[EmbeddingsOptions], logger: Logger) -> None:
     logger.info(f"Saving embeddings to '{path}'...")
     with replacing(path) as file:
         torch.save(torch.from_numpy(matcher.vectors), file)
-    for side, flag in (("source", "-pre_word_vecs_enc"), ("target", "-pre_word_vecs_dec")):
-        size = "-src_word_vec_size" if side == "source" else "-tgt_word_vec_size"
-        logger.info(f"For {side} words, give train.py: {flag} {path} {size} {dimension}")
+    logger.info(f"Completed in {time.perf_counter() - start:.3f} seconds. ")
+    logger.info("")
+    for side, flag, size in (("source", "enc", "src"), ("target", "dec", "tgt")):
+        flags = f"-pre_word_vecs_{flag} {path} -{size}_word_vec_size {dimension}"
+        logger.info(f"For {side} embeddings, set the options '{flags}' with train.py")
 
 
 def match(options: EmbeddingsOptions, vocabulary: "Vocabulary", logger: Logger) -> "VectorMatcher":
@@ -124,10 +130,22 @@ def match(options: EmbeddingsOptions, vocabulary: "Vocabulary", logger: Logger) 
         if number % options.report_every == 0:
             logger.info(
                 f"... {number} embeddings processed "
-                f"({matcher.matched.sum()}/{len(vocabulary)} matched with the dictionary)"
+                f"({_count(matcher.exact)}/{len(vocabulary)} matched with the dictionary)"
             )
-    logger.info(f" * {matcher.matched.sum()}/{len(vocabulary)} embeddings matched with dictionary tokens")
+    logger.info("... done.")
+    exact, found = _count(matcher.exact), _count(matcher.matched)
+    logger.info(f" * {exact}/{len(vocabulary)} embeddings matched with dictionary tokens")
+    if options.approximate:
+        logger.info(f" * {found - exact} approximate lookup")
+    if found < len(vocabulary):
+        drawn = f"{len(vocabulary) - found}/{len(vocabulary)}"
+        logger.info(f" * {drawn} vocabs randomly assigned with a normal distribution")
     return matcher
+
+
+def _count(words: "npt.NDArray[np.bool_]") -> int:
+    """How many of a vocabulary's words these are; as in the original, special words count in any case."""
+    return len(SPECIAL_WORDS) + int(words[len(SPECIAL_WORDS) :].sum())
 
 
 def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
@@ -146,7 +164,6 @@ def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
 
 def _save_unmatched(path: str, vocabulary: "Vocabulary", matcher: "VectorMatcher") -> None:
     """Write `word index` lines, indices from 1, without the special words."""
-    from onmt.constants import SPECIAL_WORDS
     from onmt.data.files import replacing
 
     with replacing(path) as file:

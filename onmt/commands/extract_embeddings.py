@@ -58,18 +58,21 @@ def execute(parsed: Parsed[ExtractEmbeddingsOptions], logger: Logger) -> None:
     content = read_content(options.model)
     vocabularies = Vocabularies.from_state(content["vocabularies"])
     tables = (
-        ("src", "source.words", vocabularies.src),
-        ("tgt", "decoder.embeddings.words", vocabularies.tgt),
+        ("source", "source.words", vocabularies.src),
+        ("target", "decoder.embeddings.words", vocabularies.tgt),
     )
-    written = 0
-    for side, name, side_vocabularies in tables:
-        if name in content["weights"]:
-            path = Path(options.output_dir) / f"{side}_embeddings.txt"
-            _write(path, side_vocabularies[0], content["weights"][name])
-            logger.info(f"Wrote {len(side_vocabularies[0])} vectors to '{path}'")
-            written += 1
-    if not written:
+    found = [
+        (side, content["weights"][name], words) for side, name, words in tables if name in content["weights"]
+    ]
+    if not found:
         raise DataError(f"{options.model}: this model has no word vectors")
+    for side, table, _ in found:
+        logger.info(f"Found {side} embeddings of size {len(table)}")
+    for side, table, words in found:
+        logger.info(f"Writing {side} embeddings")
+        prefix = "src" if side == "source" else "tgt"
+        _write(Path(options.output_dir) / f"{prefix}_embeddings.txt", words[0], table)
+    logger.info("... done.")
 
 
 def _write(path: Path, vocabulary: "Vocabulary", table: "Tensor") -> None:

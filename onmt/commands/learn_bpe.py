@@ -84,18 +84,19 @@ def execute(parsed: Parsed[LearnBpeOptions], logger: Logger) -> None:
         frequencies = _count_words(options, sys.stdin.buffer, logger)
         if not frequencies:
             raise DataError("standard input has no words to learn from")
-        logger.info(f"Learning merges from {len(frequencies)} different words")
+        logger.info("Getting pair statistics from vocabulary")
         merges = _write_model(file, frequencies, settings, options.size, logger)
     if merges < options.size:
-        logger.info(f"No pair occurs more than once any more: {merges} merges are all there are")
+        logger.warning("No pair has frequency > 1. Stopping")
     logger.info(f"Wrote {merges} merges to {options.save_bpe}")
 
 
 def _count_words(options: LearnBpeOptions, source: IO[bytes], logger: Logger) -> Counter[str]:
     """How often each word of the text occurs, features left out."""
-    hooks = tokenizer_hooks(load_hook_module(options.hook_file), options.tok)
+    hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     tokenizer = Tokenizer(options.tok, hooks=hooks)
-    logger.info(f"Counting the words of standard input, tokenized in mode '{options.tok.mode}'")
+    logger.info(f"Using on-the-fly '{options.tok.mode}' tokenization for input")
+    logger.info("Building vocabulary from STDIN")
     frequencies: Counter[str] = Counter()
     for number, line in enumerate(decode_lines(source, "standard input"), start=1):
         try:
@@ -112,13 +113,14 @@ def _write_model(
     file: IO[bytes], frequencies: Counter[str], settings: BpeSettings, size: int, logger: Logger
 ) -> int:
     """Write header and merges, and return the number of merges."""
+    logger.info("Generating merge operations to output")
     file.write(f"{settings.header()}\n".encode())
     written = 0
     for left, right in _progress(learn_merges(frequencies, settings, size), size):
         file.write(f"{left} {right}\n".encode())
         written += 1
         if written % _MERGES_PER_REPORT == 0:
-            logger.info(f"... {written} merges learnt")
+            logger.info(f"... {written} merge operations generated")
     return written
 
 

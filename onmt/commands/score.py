@@ -12,7 +12,7 @@ from typing import Final, Literal
 from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, not_empty
+from onmt.commandline.validators import at_least, between, not_empty
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 from onmt.scorers import BLEU_ORDER, MULTI_REFERENCE, SCORERS, CorpusScorer, Sentence, corpus_bleu
@@ -55,9 +55,12 @@ class ScorerOptions:
     )
     sample: int = option(
         1,
-        "Above 1: print the mean score of so many random halves of the text, and 1.96 standard deviations "
+        "Above 1: print the mean score of this many random halves of the text, and 1.96 standard deviations "
         "as its margin.",
         valid=at_least(0),
+    )
+    decimals: int = option(
+        2, "Decimals of the score and of its margin, which are percentages.", valid=between(0, 15)
     )
     order: int = option(BLEU_ORDER, "The longest n-grams that BLEU counts, in words.", valid=at_least(1))
     tokenizer: Literal["space", "max"] = option(
@@ -86,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
-    """Print score, margin and detail, separated by tabs."""
+    """Print score, margin (empty without samples) and detail, separated by tabs."""
     options = parsed.options
     tokenizer = Tokenizer(_TOKENIZERS[options.tokenizer])
     references = [
@@ -98,10 +101,11 @@ def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
         partial(corpus_bleu, order=options.order) if options.scorer == "bleu" else SCORERS[options.scorer]
     )
     score = scorer(hypotheses, references)
-    value, margin = score.value, 0.0
+    value, margin = score.value, ""
     if options.sample > 1:
-        value, margin = sampled(scorer, hypotheses, references, options.sample)
-    print(f"{value:.14g}\t+/-{margin:.14g}\t{score.detail}")
+        value, half_width = sampled(scorer, hypotheses, references, options.sample)
+        margin = f"+/-{100 * half_width:.{options.decimals}f}"
+    print(f"{100 * value:.{options.decimals}f}\t{margin}\t{score.detail}")
 
 
 def reference_files(stem: str, scorer: str) -> list[str]:

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[TokenizeOptions], logger: Logger) -> None:
     """Write one line for every line read."""
-    filter_lines(line_function(parsed.options), parsed.options, "Tokenization", logger)
+    filter_lines(line_function(parsed.options, logger), parsed.options, "Tokenization", logger)
 
 
 def filter_lines(function: LineFunction, options: ParallelOptions, what: str, logger: Logger) -> None:
@@ -65,9 +65,9 @@ def filter_lines(function: LineFunction, options: ParallelOptions, what: str, lo
     logger.info(f"{what} completed in {seconds:.3f} seconds - {lines} sentences")
 
 
-def line_function(options: TokenizeOptions) -> LineFunction:
+def line_function(options: TokenizeOptions, logger: Logger) -> LineFunction:
     """The function that tokenizes lines."""
-    hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
+    hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     tokenizer = Tokenizer.of(options, hooks)
 
     def tokenize(lines: list[str]) -> Iterator[str]:

@@ -33,8 +33,8 @@ class PageOptions:
     )
     sentences: tuple[int, ...] = option(
         (),
-        "Numbers of the sentences to show, from 1; all by default. In a -beam file of JSON, empty lines of "
-        "the source do not count; in an -attention file of arrays, the lines of the output do.",
+        "Numbers of the sentences to show, from 1; all by default. In an -attention file of arrays, "
+        "numbers of the lines of the output.",
         valid=at_least(1),
     )
     images: str = option(

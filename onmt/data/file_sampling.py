@@ -18,6 +18,8 @@ from onmt.logger import Logger
 from onmt.runtime.random import numpy_generator
 from onmt.text.lines import read_text_lines
 
+_AROUND_COMMA: Final = re.compile(" *, *")
+
 KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
 
 
@@ -106,11 +108,15 @@ def read_rules(path: str) -> list[Rule]:
     """
     rules = []
     for number, line in enumerate(read_text_lines(path), start=1):
-        fields = line.replace("\r", " ").replace("\t", " ").split(" ")
+        fields = _AROUND_COMMA.sub(",", line.replace("\r", " ").replace("\t", " ")).split(" ")
         fields = [field for field in fields if field]
         if not fields:
             continue
         where = f"{path}, line {number}"
+        if len(fields) > 2 and all("=" in field for field in fields[2:]):
+            raise DataError(
+                f"{where}: '{fields[2]}': options after the weight are not supported, leave them out"
+            )
         if len(fields) != 2:
             raise DataError(f"{where}: expected 'pattern weight', found {len(fields)} fields")
         rules.append(Rule(_patterns(fields[0], where), _weight(fields[1], where)))

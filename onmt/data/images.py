@@ -3,14 +3,15 @@
 import os
 import warnings
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from onmt.data.corpus import ImageBlock, LineBlock, Progress, read_parallel
+from onmt.data.image_colours import UnreadableColoursError, require_pillow, shown_colours
 from onmt.data.vocabulary import ImageSize
-from onmt.errors import DataError, OptionError
+from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
 _IMAGES_AT_A_TIME: Final = 16  # so that a block of large ones fits in memory
@@ -45,49 +46,30 @@ def beside(path: str, name: str) -> str:
 
 
 def read_image(path: str, size: ImageSize, where: str) -> npt.NDArray[np.uint8]:
-    """An image, resized: 3 colours (red, green, blue) x height x width, from 0 to 255.
+    """An image as viewers show it, resized: 3 colours (red, green, blue) x height x width, from 0 to 255.
 
-    Resized bilinearly, over all the pixels that become one where it shrinks; the proportions are not kept.
-    Transparency is lost. `where`: the place that names the image, for messages. Raises DataError for what is
-    no image, or has grey levels whose range nobody knows (32 bits, floats), OptionError without Pillow.
+    Transparent parts are composed onto white and EXIF's orientation is applied, see `shown_colours`. Resized
+    bilinearly, over all the pixels that become one where it shrinks; the proportions are not kept. `where`:
+    the place that names the image, for messages. Raises DataError for what is no image, or has colours
+    whose meaning is unknown (grey levels of 32 bits or floats), OptionError without Pillow.
     """
     pillow = require_pillow()
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata
             # More than some 90 million pixels are taken for an attack that would fill the memory.
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
-            with pillow.open(path) as image:
-                colours = _of_8_bits(image, where, path).convert("RGB")
+            # Opened here, not by Pillow, which would map it into memory, and map turned TIFF files wrongly.
+            with open(path, "rb") as file, pillow.open(file) as image:
+                colours = shown_colours(image)
                 resized = colours.resize((size.width, size.height), pillow.Resampling.BILINEAR)
-    except DataError:
-        raise
+    except UnreadableColoursError as error:
+        raise DataError(f"{where}: the image '{path}' {error}") from error
     except Exception as error:  # Pillow raises whatever comes of wrong bytes
         missing = error.strerror if isinstance(error, OSError) else None
         reason = missing or "it is damaged, too large, or no image"
         raise DataError(f"{where}: the image '{path}' cannot be read: {reason}") from error
     return np.ascontiguousarray(np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1))
-
-
-def _of_8_bits(image: Any, where: str, path: str) -> Any:
-    """The image, with 16 bits of grey as 8: Pillow's own conversion makes white of all that is above 255."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        levels = np.asarray(image)
-        return require_pillow().fromarray((levels >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise DataError(
-            f"{where}: the image '{path}' has grey levels of unknown range (mode {image.mode}): save it with "
-            "8 or 16 bits"
-        )
-    return image
-
-
-def require_pillow() -> Any:
-    """Pillow's module of images. Raises OptionError where it is not installed."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise OptionError("reading images needs Pillow: install it with the extra [image]") from error
-    return Image
 
 
 def _split(entry: bytes, path: str, number: int) -> tuple[str, bytes]:

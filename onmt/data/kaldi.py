@@ -4,6 +4,8 @@ Text: `key [`, a row of numbers per line, the last one closed by `]`. Binary: re
 """
 
 import io
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +19,7 @@ from onmt.text.lines import decode_line
 
 _BINARY_MARK: Final = b"\0B"
 _LONGEST_KEY: Final = 1000
+_PIECE: Final = 1 << 20  # bytes
 
 
 class Readable(Protocol):
@@ -122,15 +125,40 @@ def _number(field: str, where: str) -> float:
 
 
 class _Rewound:
-    """A file with some bytes put back in front."""
+    """A file with some bytes put back in front, that never makes room for more than there is.
+
+    shortage: says how much the last read asked for, and what there was, when that was less.
+    """
 
     def __init__(self, first: bytes, file: Readable) -> None:
         self._first = first
         self._file = file
+        self.shortage = ""
 
     def read(self, size: int) -> bytes:
-        taken, self._first = self._first[:size], self._first[size:]
-        return taken + self._file.read(size - len(taken)) if len(taken) < size else taken
+        rest = _rest(self._file)
+        if size < 0:
+            self.shortage = f": it announces {size} bytes"
+            raise EOFError
+        if rest is not None and size > len(self._first) + rest:
+            self.shortage = f": it announces {size} bytes, but the file has {len(self._first) + rest}"
+            raise EOFError
+        pieces, wanted = [self._first[:size]], size - len(self._first[:size])
+        self._first = self._first[size:]
+        while wanted > 0 and (piece := self._file.read(min(wanted, _PIECE))):
+            pieces.append(piece)
+            wanted -= len(piece)
+        if wanted:
+            self.shortage = f": it announces {size} bytes, but the file has {size - wanted}"
+        return b"".join(pieces)
+
+
+def _rest(file: Readable) -> int | None:
+    """The bytes of a file on disk that have not been read; None for what has no size."""
+    if not isinstance(file, io.BufferedReader):
+        return None
+    status = os.fstat(file.fileno())
+    return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else None
 
 
 def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEntry]:
@@ -145,13 +173,13 @@ def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEnt
         key = decode_line(start.removesuffix(b" " + _BINARY_MARK), path, number)
         if not start.endswith(b" " + _BINARY_MARK) or not key:
             raise DataError(f"{where}: expected a key and a binary matrix")
+        content = _Rewound(_BINARY_MARK, file)
         try:
-            found = read_matrix(_Rewound(_BINARY_MARK, file))
+            found = read_matrix(content)
             matrix = np.atleast_2d(np.asarray(found, dtype=np.float32))
         except Exception as error:  # kaldiio raises whatever comes of wrong bytes
-            raise DataError(
-                f"{where}: the matrix of '{key}' cannot be read; is the file complete?"
-            ) from error
+            reason = content.shortage or "; is the file complete?"
+            raise DataError(f"{where}: the matrix of '{key}' cannot be read{reason}") from error
         if not np.isfinite(matrix).all():
             raise DataError(f"{where}: a value of '{key}' is not a finite number of single precision")
         if matrix.size:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from onmt.data.corpus import Block, Progress, VectorBlock, grouped, has_byte_order_mark
 from onmt.data.encoding import BlockEncoder, SideRules, SideTally, Tally
 from onmt.data.file_sampling import FileSample, training_files
-from onmt.data.images import require_pillow
+from onmt.data.image_colours import require_pillow
 from onmt.data.options import DataOptions, Side
 from onmt.data.reading import CorpusHooks, Reading, make_tokenizer
 from onmt.data.report import describe_file, describe_tally, worth_a_warning

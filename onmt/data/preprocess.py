@@ -26,7 +26,7 @@ def preprocess(options: PreprocessOptions, logger: Logger) -> None:
     folder = Path(options.save_data).parent
     if not folder.is_dir():
         raise DataError(f"-save_data {options.save_data}: there is no folder '{folder}'")
-    hooks = CorpusHooks.of(load_hook_module(options.hook_file), options)
+    hooks = CorpusHooks.of(load_hook_module(options.hook_file, logger), options)
     preparation = CorpusPreparation(options, hooks, options.seed, folder, logger)
     train_files = preparation.training_files()
     if options.dry_run:
@@ -94,9 +94,11 @@ class _Saving:
         ending = f".{side.prefix.removesuffix('_')}.dict" if side.prefix else ".dict"
         paths = [prefix + ending]
         paths += [f"{feature_start}_{j}.dict" for j in range(1, len(found.vocabularies))]
-        for path, vocabulary, built in zip(paths, found.vocabularies, found.built, strict=True):
+        entries = zip(paths, found.vocabularies, found.built, strict=True)
+        for feature, (path, vocabulary, built) in enumerate(entries):
             if built:
-                self._logger.info(f"Saving {side.name} vocabulary to '{path}'...")
+                what = f"{side.name} feature {feature}" if feature else side.name
+                self._logger.info(f"Saving {what} vocabulary to '{path}'...")
                 with staged.open(path) as file:
                     file.write(vocabulary.to_bytes())
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from onmt.data.images import require_pillow
+from onmt.data.image_colours import require_pillow
 from onmt.errors import OptionError
 
 COUNTS: Final = ("a", "two", "three")

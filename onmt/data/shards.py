@@ -56,7 +56,13 @@ def _open_dataset(
     if vocabularies.tgt:
         widths.append(len(vocabularies.tgt))
     for shard, entry in zip(shards, entries, strict=True):
-        sentences = {len(side.lengths) for side in shard}
-        if [side.width for side in shard] != widths or sentences != {entry.sentences}:
-            raise DataError(f"{manifest.parent / entry.file}: does not belong to {manifest}")
+        path, sentences = manifest.parent / entry.file, {len(side.lengths) for side in shard}
+        if sentences != {entry.sentences}:
+            held = " and ".join(map(str, sorted(sentences)))
+            raise DataError(f"{path}: holds {held} sentences, but {manifest} announces {entry.sentences}")
+        found = [side.width for side in shard]
+        if found != widths:
+            raise DataError(
+                f"{path}: does not belong to {manifest}: rows of {found} numbers, not of {widths}"
+            )
     return Dataset(shards, image_size) if shards else None

@@ -241,7 +241,8 @@ def _in_order(
         if index not in entries:
             missing = f" ({SPECIAL_WORDS[index - 1]})" if index <= len(SPECIAL_WORDS) else ""
             raise DataError(
-                f"{path}: no line has index {index}{missing}; the indices must be 1..{len(entries)}"
+                f"{path}: no line has index {index}{missing}; the indices must be 1..{len(entries)}, the "
+                f"largest is {max(entries, default=0)}"
             )
     ordered = [entries[index] for index in range(1, len(entries) + 1)]
     counts = [count for _, count in ordered if count is not None]

@@ -96,7 +96,7 @@ class VocabularySetup:
     def _given_words(self) -> Vocabulary | None:
         if not self._side.vocab:
             return None
-        self._logger.info(f"Reading {self._side.name} vocabulary from '{self._side.vocab}'...")
+        self._logger.info(f" * Reading {self._side.name} vocabulary from '{self._side.vocab}'...")
         vocabulary = read_vocabulary(self._side.vocab)
         self._logger.info(f" * Loaded {len(vocabulary)} {self._side.name} words")
         return vocabulary
@@ -122,9 +122,12 @@ class VocabularySetup:
                 f"-features_vocabs_prefix {prefix}: there are {len(paths)} vocabularies of {self._side.name} "
                 f"features ('{candidates[0]}' is missing), but the data has {expected} features"
             )
-        for path in paths:
-            self._logger.info(f"Reading {self._side.name} feature vocabulary from '{path}'...")
-        return [Vocabulary.read(path) for path in paths]
+        vocabularies = []
+        for feature, path in enumerate(paths, start=1):
+            self._logger.info(f" * Reading {self._side.name} feature {feature} vocabulary from '{path}'...")
+            vocabularies.append(Vocabulary.read(path))
+            self._logger.info(f" * Loaded {len(vocabularies[-1])} labels")
+        return vocabularies
 
     def _build_words(self, counts: Counts) -> Vocabulary:
         side = self._side
@@ -138,13 +141,13 @@ class VocabularySetup:
         counter = counts.features[feature] if counts.features else Counter()
         if side.tokenizer is not None and side.tokenizer.case_feature and feature == 0:
             # Complete from the start: a text may lack words of some case that another text has.
-            vocabulary = with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
-        else:
-            size, frequency = (
-                limit(side.vocab_size, feature + 1),
-                limit(side.words_min_frequency, feature + 1),
-            )
-            vocabulary = build_vocabulary(counter, size, frequency)
+            self._logger.info(" * Building default case feature vocabularies...")
+            return with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
+        size, frequency = (
+            limit(side.vocab_size, feature + 1),
+            limit(side.words_min_frequency, feature + 1),
+        )
+        vocabulary = build_vocabulary(counter, size, frequency)
         self._log_created(f"feature {feature + 1}", vocabulary, counter.keys())
         return vocabulary
 

@@ -4,6 +4,7 @@ No torch here.
 
 import errno
 import lzma
+import math
 import tokenize
 import zipfile
 import zlib
@@ -151,6 +152,7 @@ class ArrayReader:
 
         Raises KeyError when there is none of that name, ValueError for another kind of array.
         """
+        self._check_size(f"{name}.npy")
         with self._archive.open(f"{name}.npy") as file:
             array = npy.read_array(file, allow_pickle=False)
             if file.read(1):
@@ -158,3 +160,14 @@ class ArrayReader:
         if array.dtype.kind not in kinds or array.ndim != dimensions:
             raise ValueError(f"{name}: {array.dtype}, {array.ndim} axes")
         return array
+
+    def _check_size(self, entry: str) -> None:
+        """Raise ValueError unless an array has the size that its header announces, before room is made."""
+        size = self._archive.getinfo(entry).file_size
+        with self._archive.open(entry) as file:
+            version = npy.read_magic(file)
+            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read_header(file)
+            announced = file.tell() + math.prod(shape) * dtype.itemsize
+        if announced != size:
+            raise ValueError(f"{entry}: announces {announced} bytes, but has {size}")

@@ -98,12 +98,14 @@ class TranslatorOptions:
         valid=at_least(0),
     )
     dump_input_encoding: bool = option(
-        False, "Write a vector per sentence, the encoder's last state, instead of translating."
+        False,
+        "Write a vector per sentence, the encoder's last state, instead of translating; an empty line for an "
+        "empty sentence, whatever -n_best says.",
     )
     save_beam_to: str = option(
         "",
-        "File for all hypotheses that the search looked at, as JSON; a name ending in .npz gets numpy "
-        "arrays.",
+        "File for all hypotheses that the search looked at, as JSON, with an entry per sentence (no steps "
+        "for an empty one); a name ending in .npz gets numpy arrays.",
     )
 
     def check(self) -> None:
@@ -141,13 +143,14 @@ class TranslateDataOptions:
     tgt: str = option("", "File of reference translations to score.", valid=existing_file_or_empty)
     output: str = option(
         "pred.txt",
-        "File for the translations, -n_best lines per sentence; `-` writes standard output.",
+        "File for the translations: -n_best lines per sentence, empty ones for a sentence without tokens and "
+        "for translations that the search could not find; `-` writes standard output.",
         valid=not_empty,
     )
     save_attention: str = option(
         "",
-        "File for the attention weights of every translation; a name ending in .npz gets a numpy array for "
-        "each of them instead of text.",
+        "File for the attention weights of every translation, under the number of its sentence (an empty "
+        "sentence has none); a name ending in .npz gets a numpy array for each line of -output instead.",
     )
     plot_attention: str = option(
         "",
@@ -229,7 +232,9 @@ class TagDataOptions:
         "", "File to tag, a sentence per line; `-` reads standard input.", valid=existing_file, required=True
     )
     tgt: str = option("", "File of reference tags to score.", valid=existing_file_or_empty)
-    output: str = option("pred.txt", "File for the tags; `-` writes standard output.", valid=not_empty)
+    output: str = option(
+        "pred.txt", "File for the tags, a line per sentence; `-` writes standard output.", valid=not_empty
+    )
     idx_files: bool = option(
         False,
         "Each line starts with a key and a blank, and source and reference belong together by their keys. "
@@ -273,7 +278,11 @@ class LmDataOptions:
         valid=existing_file,
         required=True,
     )
-    output: str = option("output.txt", "File for the results; `-` writes standard output.", valid=not_empty)
+    output: str = option(
+        "output.txt",
+        "File for the results, a line per sentence; `-` writes standard output.",
+        valid=not_empty,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

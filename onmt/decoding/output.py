@@ -69,15 +69,18 @@ def attention_array(hypothesis: Hypothesis, source: Source) -> npt.NDArray[np.fl
     return hypothesis.attention
 
 
-def beam_json(past: Sequence[History], vocabulary: Vocabulary) -> str:
+def beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
     """`-save_beam_to` in Lua's format: words, parents (from 0) and sums of log-probabilities, each
-    [sentence][step][slot], without each sentence's last step; null where a slot is empty.
+    [sentence][step][slot], without each sentence's last step; null where a slot is empty, no step for a
+    sentence (None) that was not searched.
     """
-    content: dict[str, list[Any]] = {
-        "predicted_ids": [[[vocabulary.word(i) for i in step] for step in one.tokens[:-1]] for one in past],
-        "beam_parent_ids": [one.parents[:-1].tolist() for one in past],
-        "scores": [[list(_finite(step)) for step in one.scores[:-1].tolist()] for one in past],
-    }
+    content: dict[str, list[Any]] = {"predicted_ids": [], "beam_parent_ids": [], "scores": []}
+    for one in past:
+        steps = [] if one is None else [[vocabulary.word(i) for i in step] for step in one.tokens[:-1]]
+        content["predicted_ids"].append(steps)
+        content["beam_parent_ids"].append([] if one is None else one.parents[:-1].tolist())
+        scores = [] if one is None else one.scores[:-1].tolist()
+        content["scores"].append([list(_finite(step)) for step in scores])
     return json.dumps(content, ensure_ascii=False)
 
 

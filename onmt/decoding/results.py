@@ -60,12 +60,16 @@ class Results:
         self._stack.__exit__(kind, error, traceback)
 
     def empty(self) -> None:
-        """Write the result of a source in which there is nothing."""
-        self._output.write("\n")
+        """Write the results of a source without tokens, so that files without numbers of sentences stay in
+        step with the input: -n_best empty translations, or one empty line instead of an encoding.
+        """
         if self._options.dump_input_encoding:
+            self._output.write("\n")
             return
-        if holds_arrays(self._options.save_attention):
-            self._add_attention(np.zeros((0, 0), dtype=np.float32))
+        for _ in range(self._options.n_best):
+            self._output.write("\n")
+            if holds_arrays(self._options.save_attention):
+                self._add_attention(np.zeros((0, 0), dtype=np.float32))
         if self._options.save_beam_to:
             self._past.append(None)
 
@@ -99,10 +103,10 @@ class Results:
         if holds_arrays(path):
             write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
         elif path:
-            self._beam_text.write(beam_json([one for one in self._past if one is not None], words))
+            self._beam_text.write(beam_json(self._past, words))
 
     def _add_attention(self, weights: npt.NDArray[np.float32]) -> None:
-        """The attention of the next line of the output; the names are those that numpy.savez gives."""
+        """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""
         self._attention_arrays.add(f"arr_{self._attention_count}", weights)
         self._attention_count += 1
 

@@ -42,7 +42,7 @@ class TranslationRun:
         self._given = given
         self._logger = logger
         self._translator = self._load()
-        self._hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
+        self._hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
         self._tokenizer = Tokenizer.of(options.tok_src, self._hooks)
         self._reference_tokenizer = Tokenizer.of(options.tok_tgt, self._hooks)
         self._detokenizer = Detokenizer.of(options.tok_tgt, self._hooks)
@@ -158,7 +158,7 @@ class TranslationRun:
             self._logger.info("")
 
     def _begin(self, one: Input, source: Source, results: Results) -> bool:
-        """Log the next source; False, with an empty line written, if there is nothing in it."""
+        """Log the next source; False, with empty results written, if it has no tokens."""
         self._count += 1
         if len(source) == 0:
             self._logger.warning(f"Line {self._count} is empty.")
@@ -181,8 +181,7 @@ class TranslationRun:
     def _report(self, source: Source, translation: Translation, results: Results) -> None:
         """Write and log the translations of one source."""
         best, several = translation.hypotheses[0], len(translation.hypotheses) > 1
-        if not self._translator.reads_vectors:
-            self._sources.add(len(source), self._translator.unknown_words(source))
+        self._sources.add(len(source), self._translator.unknown_words(source))
         self._targets.add(len(best.words), best.words.count(UNK_WORD))
         self._predicted.add(best.score, len(best.words))
         texts = [self._text(hypothesis) for hypothesis in translation.hypotheses]

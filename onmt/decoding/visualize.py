@@ -74,13 +74,20 @@ def read_attention(path: str) -> list[AttentionTable]:
         header = _WORDS.fullmatch(line) or _VECTORS.fullmatch(line)
         if header is None:
             raise DataError(f"{where}: not the header of a hypothesis, as -save_attention writes it")
-        rows = []
+        rows: list[list[float]] = []
         for _ in range(int(header["rows"])):
-            row_number, row = next(lines, (line_number, "the file ends"))
+            row_number, row = next(lines, (line_number, None))
+            if row is None:
+                raise DataError(
+                    f"{where}: expected the weights of {header['rows']} words, but the file ends after "
+                    f"{len(rows)}"
+                )
             rows.append(_weights(row, f"{path}, line {row_number}"))
         end_number, end = next(lines, (line_number, ""))
         if end:
-            raise DataError(f"{path}, line {end_number}: expected an empty line after a hypothesis")
+            raise DataError(
+                f"{path}, line {end_number}: expected an empty line after the {len(rows)} lines of weights"
+            )
         source = header.groupdict().get("source", "")
         tables.append(
             AttentionTable(

@@ -8,7 +8,7 @@ from onmt.commandline.suggestions import did_you_mean
 from onmt.constants import SPECIAL_WORDS
 from onmt.errors import OptionError
 from onmt.models.google_cells import activation_of, check_passed_on, stack_of
-from onmt.models.google_encoders import encoder_of, positions_of
+from onmt.models.google_encoders import encoder_of, positions_of, used_parameters
 from onmt.models.google_parameters import (
     ATTENTIONS,
     BRIDGES,
@@ -45,7 +45,6 @@ _LEAST_OF_MODELS: Final = {
     "embedding.dim": 1,
     "embedding.init_scale": 0,
     "inference.max_decode_length": 1,
-    "inference.beam_search.beam_width": 0,
     "inference.beam_search.length_penalty_weight": 0,
 }
 _LEAST_OF_PARTS: Final = {
@@ -231,7 +230,7 @@ def _check(model: GoogleModel) -> None:
             "position, the decoder starts from one per sentence"
         )
     check_least(p, _LEAST_OF_MODELS, "model_params")
-    check_least(encoder.params, _LEAST_OF_PARTS, "encoder.params")
+    check_least(used_parameters(encoder.params), _LEAST_OF_PARTS, "encoder.params")
     check_least(model.decoder.params, _LEAST_OF_PARTS, "decoder.params")
     if model.attention is not None:
         check_least(model.attention.params, {"num_units": 1}, "attention.params")

@@ -16,7 +16,7 @@ from onmt.models.encoder_spec import (
     TwinConvolutionalEncoderSpec,
 )
 from onmt.models.google_cells import stack_of
-from onmt.models.google_parameters import Parameters, Part, check_kept
+from onmt.models.google_parameters import POSITIONS, Parameters, Part, check_kept
 
 _PARAMS: Final = "encoder.params"
 
@@ -56,6 +56,13 @@ def encoder_of(part: Part) -> EncoderSpec:
     if name == "PoolingEncoder":
         return _pooling(params)
     return InceptionEncoderSpec(endpoint=params["final_endpoint"])
+
+
+def used_parameters(params: Parameters) -> Parameters:
+    """The parameters without those of position codes that are switched off."""
+    if params.get("position_embeddings.enable", True):
+        return params
+    return {name: value for name, value in params.items() if name not in POSITIONS}
 
 
 def positions_of(params: Parameters) -> PositionSpec | None:

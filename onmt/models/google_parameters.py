@@ -188,8 +188,8 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
     """`given` over `defaults`; `where` names the level in messages. Raises OptionError for unknown keys and
     wrong types.
 
-    Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not an integer (3 is a number). A
-    default of {} takes any mapping; whoever receives it checks it.
+    Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not a whole number (3 is a
+    number, 1e9 a whole one). A default of {} takes any mapping; whoever receives it checks it.
     """
     result = dict(defaults)
     for name, value in names_and_values(given, where).items():
@@ -204,8 +204,9 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
 
 
 def typed(default: Any, value: Any, where: str) -> Any:
-    """`value` if it has the type of `default`; where that is a float, whole numbers become one. Raises
-    OptionError for another type, and for numbers beyond what any parameter can be.
+    """`value` if it has the type of `default`; a whole number may be written either way, `1000` or `1e3`, and
+    gets the default's type. Raises OptionError for another type, and for numbers beyond what any parameter
+    can be.
     """
     if isinstance(default, Mapping):
         return names_and_values(value, where)
@@ -213,7 +214,7 @@ def typed(default: Any, value: Any, where: str) -> Any:
     if isinstance(default, bool):
         fits, kind = isinstance(value, bool), "true or false"
     elif isinstance(default, int):
-        fits, kind = is_number and isinstance(value, int), "a whole number"
+        fits, kind = is_number and value == value // 1, "a whole number"
     elif isinstance(default, float):
         fits, kind = is_number, "a number"
     else:
@@ -223,7 +224,7 @@ def typed(default: Any, value: Any, where: str) -> Any:
     largest = _LARGEST if isinstance(default, float) else _LARGEST_WHOLE
     if is_number and not -largest <= value <= largest:
         raise OptionError(f"{where} must be {kind} between {-largest} and {largest}, not {value!r}")
-    return float(value) if isinstance(default, float) else value
+    return type(default)(value) if is_number else value
 
 
 def names_and_values(content: object, where: str) -> dict[str, Any]:

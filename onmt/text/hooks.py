@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Final, TypeGuard
 
@@ -17,12 +17,20 @@ class TokenizerHooks:
     tokenize: line -> tokens, in place of everything the tokenizer does, BPE and case included.
     post_tokenize: tokens -> tokens, after everything.
     detokenize: words and, per feature, the values of all words -> line.
+    bind: the options of one side's tokenizer -> the same hooks, which get them, see `of_side`.
     """
 
     preprocess: Callable[[list[str]], list[str] | None] | None = None
     tokenize: Callable[[str], list[str] | None] | None = None
     post_tokenize: Callable[[list[str]], list[str] | None] | None = None
     detokenize: Callable[[list[str], list[list[str]]], str | None] | None = None
+    bind: "Callable[[object], TokenizerHooks] | None" = None
+
+    def of_side(self, options: object) -> "TokenizerHooks":
+        """The hooks for text that is cut as `options` say: they get these, without prefixes (`options.mode`),
+        and for other names the options of the script.
+        """
+        return self if self.bind is None else self.bind(options)
 
     def preprocessed(self, lines: list[str]) -> list[str]:
         """The lines after the hook `preprocess`."""
@@ -43,6 +51,27 @@ def tokenizer_hooks(module: ModuleType | None, options: object) -> TokenizerHook
     """
     if module is None:
         return NO_HOOKS
+
+    def of_side(side: object) -> TokenizerHooks:
+        return _hooks_of(module, options if side is options else _SideOptions(side, options))
+
+    return replace(_hooks_of(module, options), bind=of_side)
+
+
+class _SideOptions:
+    """The options of one side's tokenizer, and for other names those of the script."""
+
+    def __init__(self, side: object, script: object) -> None:
+        self._parts = (side, script)
+
+    def __getattr__(self, name: str) -> object:
+        for part in vars(self).get("_parts", ()):
+            if hasattr(part, name):
+                return getattr(part, name)
+        raise AttributeError(f"there is no option '{name}'")
+
+
+def _hooks_of(module: ModuleType, options: object) -> TokenizerHooks:
     preprocess = _Hook.find(module, "mpreprocess", options)
     tokenize = _Hook.find(module, "tokenize", options)
     post_tokenize = _Hook.find(module, "post_tokenize", options)

@@ -33,7 +33,7 @@ class Tokenizer:
         self, options: SegmentationOptions, bpe: Bpe | None = None, hooks: TokenizerHooks = NO_HOOKS
     ) -> None:
         self._options = options
-        self._hooks = hooks
+        self._hooks = hooks.of_side(options)
         self._joiner = options.joiner if options.joiner_annotate else ""
         self._glues_joiners = options.joiner_annotate and not options.joiner_new
         self._words = WordSegmenter(options) if options.mode in ("conservative", "aggressive") else None
@@ -141,7 +141,7 @@ class Detokenizer:
     def of(cls, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> "Detokenizer":
         """The detokenizer that undoes what a tokenizer with these options does."""
         language = options.moses_language if options.mode == "moses" else ""
-        return cls(options.joiner, options.case_feature, language, hooks)
+        return cls(options.joiner, options.case_feature, language, hooks.of_side(options))
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         """The line that the tokens make; DataError for a token without the case feature it should have."""

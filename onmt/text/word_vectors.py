@@ -6,7 +6,9 @@ first line.
 """
 
 import mmap
+import re
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,6 +19,8 @@ from onmt.errors import DataError
 
 Format = Literal["word2vec-bin", "word2vec-txt", "glove"]
 Vector = npt.NDArray[np.float32]
+
+_COUNT: Final = re.compile(rb"[0-9]{1,18}")
 
 # What is longer is no word but a file of another format.
 _LONGEST_WORD: Final = 10_000
@@ -31,7 +35,8 @@ class WordVectorFile:
     def __init__(self, path: str, format: Format) -> None:
         self._path = path
         self._format = format
-        self.dimension = self._first_line()[1]
+        self._words, self.dimension = self._first_line()
+        self._check_size()
 
     def read(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
         """Every word with its vector (`dimension` numbers), or with None where it is not `wanted`."""
@@ -53,22 +58,48 @@ class WordVectorFile:
                     "number of words and the dimension is of -embed_type word2vec-txt or word2vec-bin"
                 )
             return 0, len(fields) - 1
-        if len(fields) != 2 or not (fields[0].isdigit() and fields[1].isdigit()) or int(fields[1]) == 0:
+        if len(fields) != 2 or not all(map(_COUNT.fullmatch, fields)) or int(fields[1]) == 0:
             raise DataError(f"{self._path}, line 1: expected the number of words and the dimension")
         return int(fields[0]), int(fields[1])
 
+    def _check_size(self) -> None:
+        """Refuse a file too small for what its first line announces, before any room is made for that."""
+        number, end = (4, 0) if self._format == "word2vec-bin" else (len(" 0"), 1)
+        least = self._words * (len("a ") + number * self.dimension) - end
+        size = Path(self._path).stat().st_size
+        if size < least:
+            raise DataError(
+                f"{self._path}, line 1: announces {self._words} vectors of {self.dimension} numbers, that is "
+                f"{least} bytes or more, but the file has {size}"
+            )
+
+    def _check_words(self, found: int) -> None:
+        """Refuse a file with another number of words than its first line announces."""
+        if self._format != "glove" and found != self._words:
+            raise DataError(f"{self._path}, line 1: announces {self._words} words, but the file has {found}")
+
     def _read_text(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
         with Path(self._path).open("rb") as file:
+            number = 0
             for number, line in enumerate(file, start=1):
                 if number == 1 and self._format == "word2vec-txt":
                     continue
                 fields = line.rstrip(b" \r\n").split(b" ")
-                if len(fields) <= self.dimension:
-                    raise DataError(
-                        f"{self._path}, line {number}: expected a word and {self.dimension} numbers"
-                    )
+                self._check_fields(fields, number)
                 word = b" ".join(fields[: -self.dimension]).decode("utf-8", "surrogateescape")
                 yield word, self._parse(fields, number) if wanted(word) else None
+            self._check_words(number - 1)
+
+    def _check_fields(self, fields: list[bytes], number: int) -> None:
+        """Refuse a line with another number of numbers; what stands before these is the word, blanks in it
+        included, but no word of word2vec ends in numbers.
+        """
+        found = len(fields) - 1
+        more = found > self.dimension and self._format == "word2vec-txt"
+        if found < self.dimension or (more and all(map(_is_number, fields[1 : -self.dimension]))):
+            raise DataError(
+                f"{self._path}, line {number}: expected a word and {self.dimension} numbers, found {found}"
+            )
 
     def _parse(self, fields: list[bytes], number: int) -> Vector:
         try:
@@ -78,31 +109,56 @@ class WordVectorFile:
         return self._finite(vector, f"line {number}")
 
     def _read_binary(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
-        words, _ = self._first_line()
-        size = 4 * self.dimension
+        number = 0
         with (
             Path(self._path).open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            position = content.find(b"\n") + 1
-            for number in range(1, words + 1):
-                blank = content.find(b" ", position, position + _LONGEST_WORD)
-                if blank < 0 or blank + 1 + size > len(content):
-                    raise DataError(
-                        f"{self._path}: the file breaks off at word {number} of {words} (byte {position})"
-                    )
-                word = content[position:blank].lstrip(b"\n").decode("utf-8", "surrogateescape")
-                position = blank + 1 + size
+            for number, (start, blank, end) in enumerate(self._places(content), start=1):
+                if number > self._words:
+                    continue  # only to tell how many there are
+                word = content[start:blank].decode("utf-8", "surrogateescape")
                 if wanted(word):
-                    vector = np.frombuffer(content[blank + 1 : position], dtype="<f4").astype(np.float32)
+                    vector = np.frombuffer(content[blank + 1 : end], dtype="<f4").astype(np.float32)
                     yield word, self._finite(vector, f"word {number}")
                 else:
                     yield word, None
+        self._check_words(number)
+
+    def _places(self, content: mmap.mmap) -> Iterator[tuple[int, int, int]]:
+        """Where each word, the blank behind it, and the end of its vector are."""
+        end = content.find(b"\n") + 1
+        for number in count(1):
+            start = end
+            while content[start : start + 1] == b"\n":
+                start += 1
+            if start == len(content):
+                return
+            blank = content.find(b" ", start, start + _LONGEST_WORD)
+            end = blank + 1 + 4 * self.dimension
+            if blank < 0 or end > len(content):
+                raise DataError(
+                    f"{self._path}: the file breaks off at word {number} of {self._words} (byte {start})"
+                )
+            if content.find(b"\n", start, blank) >= 0:
+                raise DataError(
+                    f"{self._path}: word {number} of {self._words} has a line break (byte {start}); do all "
+                    f"vectors have {self.dimension} numbers?"
+                )
+            yield start, blank, end
 
     def _finite(self, vector: Vector, where: str) -> Vector:
         if not np.isfinite(vector).all():
             raise DataError(f"{self._path}, {where}: the vector has a number that is not finite")
         return vector
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 class VectorMatcher:
@@ -125,6 +181,11 @@ class VectorMatcher:
     def matched(self) -> npt.NDArray[np.bool_]:
         """Whether each word has a vector."""
         return np.not_equal(self._quality, _UNMATCHED)
+
+    @property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """Whether each word has the vector of exactly this word."""
+        return np.equal(self._quality, 0)
 
     @property
     def complete(self) -> bool:

@@ -66,8 +66,9 @@ class _Base:
         """The number of bytes in `count` items of `size` bytes each, none of which may lie behind the end."""
         if count < 0:
             raise self.error(f"negative number of {what} ({count})")
-        if count * size > len(self._data) - self._position:
-            raise self.error(f"the file ends inside {what} ({count} needed)")
+        left = len(self._data) - self._position
+        if count * size > left:
+            raise self.error(f"the file ends inside {what} ({count} needed, {left // size} left)")
         return count * size
 
 

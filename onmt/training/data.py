@@ -86,7 +86,7 @@ def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
             )
         _compare_vocabulary_files(options, known, logger)
     folder = Path(options.save_model).parent  # where models find room, encoded sentences will
-    raw = RawData(options, load_hook_module(options.hook_file), options.seed, folder, logger, known)
+    raw = RawData(options, load_hook_module(options.hook_file, logger), options.seed, folder, logger, known)
     return TrainingData(
         data_type="monotext" if options.model_type == "lm" else "bitext",
         vocabularies=raw.vocabularies,

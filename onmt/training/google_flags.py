@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from onmt.commandline.argv import list_elements
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
 from onmt.commandline.suggestions import did_you_mean
@@ -40,6 +41,8 @@ _PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
     "target_delimiter": " ",
 }
 """Parameters of ParallelTextInputPipeline and their defaults."""
+
+_DELIMITERS: Final = ("source_delimiter", "target_delimiter")
 
 ANY_LENGTH: Final = 2**31 - 1
 """What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
@@ -143,6 +146,7 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
     for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
         if config.get(setting) is None:
             continue
+        _check_delimiters(config[setting], setting, given)
         name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
         if any(given.get(flag) for flag in _TEXT_FLAGS):
             ignored.append(setting)
@@ -155,6 +159,19 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
         else:
             ignored.append(setting)
     return flags, ignored
+
+
+def _check_delimiters(pipeline: Any, where: str, given: Mapping[str, Any]) -> None:
+    """Raise OptionError where tokens do not stand between blanks, unless the data is prepared already."""
+    params = pipeline.get("params") if isinstance(pipeline, Mapping) else None
+    if given.get("data") or not isinstance(params, Mapping):
+        return
+    for name in _DELIMITERS:
+        if params.get(name, " ") not in (" ", None):
+            raise OptionError(
+                f"{where}: {name} {params[name]!r}: texts are cut at blanks here. Leave it out; for "
+                "characters give -hook_file examples/hooks/characters.py, otherwise put blanks between tokens"
+            )
 
 
 def _metric(metrics: Any) -> tuple[str | None, list[str]]:
@@ -183,11 +200,13 @@ def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, s
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
         named = params.get(name, [])
-        if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
+        is_list = isinstance(named, list) and all(isinstance(file, str) for file in named)
+        elements = list_elements(named) if is_list else ()
+        if len(elements) != 1:
             raise OptionError(
                 f"{where}: {name} must be a list of one file, not {named!r}; join several into one"
             )
-        files[side] = named[0]
+        files[side] = elements[0]
     odd = [f"{where}: {name}" for name in setting if name not in ("class", "params")]
     odd += [
         f"{where}: {name}"

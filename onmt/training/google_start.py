@@ -6,7 +6,7 @@ from typing import Any
 
 from onmt.commandline import instances
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.data.word_lists import read_word_list
+from onmt.data.word_lists import read_vocabulary
 from onmt.decoding.model_search import SEARCH_FLAGS
 from onmt.errors import CheckpointError, OptionError
 from onmt.models.google import spec_of
@@ -98,7 +98,7 @@ def _kept_flags(stored: Mapping[str, Any], options: AnyTrainOptions) -> dict[str
 
 def _check_words(name: str, path: str, vocabulary: Vocabulary) -> None:
     """Raise OptionError if the file of a parameter does not hold the data's words."""
-    words = read_word_list(path).words
+    words = read_vocabulary(path).words
     if words == vocabulary.words:
         return
     of_data, of_file = _first_difference(vocabulary.words, words)

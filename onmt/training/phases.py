@@ -3,11 +3,14 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 
 Item = TypeVar("Item")
+
+_TRAINING: Final = ("data", "forward", "backward", "update")
+"""Phases of which training consists; the others are beside it."""
 
 
 class Phases:
@@ -33,16 +36,19 @@ class Phases:
             yield item
 
     def summary(self) -> str | None:
-        """One line on the time since the last summary, longest phase first; None if nothing was measured."""
-        total = sum(self._seconds.values())
+        """One line on the seconds since the last summary, in OpenNMT Lua's form, longest phase first; None if
+        nothing was measured.
+        """
         longest_first = sorted(self._seconds.items(), key=lambda phase: -phase[1])
         self._seconds = {}
         if not longest_first:
             return None
-        parts = (
-            f"{name} = {seconds:.1f} s ({100 * seconds / total:.0f}%)" for name, seconds in longest_first
+        steps = [(name, seconds) for name, seconds in longest_first if name in _TRAINING]
+        parts = [f"total:{sum(seconds for _, seconds in steps):g}", *_shown(steps)]
+        others = [(name, seconds) for name, seconds in longest_first if name not in _TRAINING]
+        return "profile: " + ",".join(
+            [*(["train:{" + ",".join(parts) + "}"] if steps else []), *_shown(others)]
         )
-        return "Profile: " + " ; ".join(parts)
 
     @contextmanager
     def _measured(self, name: str) -> Iterator[None]:
@@ -51,6 +57,10 @@ class Phases:
             yield
         finally:
             self._seconds[name] = self._seconds.get(name, 0.0) + _now() - start
+
+
+def _shown(phases: Iterable[tuple[str, float]]) -> list[str]:
+    return [f"{name}:{seconds:g}" for name, seconds in phases]
 
 
 def _now() -> float:

@@ -175,7 +175,8 @@ class TestSaveConfig:
         argv += ["-sizes", "", *map(str, sizes), "-train_src", f"+{raw_name}"]
         first = options(script, *argv, "-save_config", saved)
         assert first.log_tag == f" {text}"
-        assert first.words == tuple(f" {word}" for word in words)
+        stripped = (word.strip(" \t\n\r\v\f") for word in words)
+        assert first.words == tuple(word for word in stripped if word)
         assert (first.threshold, first.sizes) == (number, tuple(sizes))
         assert parse(script, ["-config", saved]).options == first
 

@@ -25,13 +25,31 @@ def test_words_and_features(tmp_path: Path) -> None:
     assert Vocabulary.read(tmp_path / "v_feature_1.dict").words == (*SPECIAL, "1", "2")
 
 
-def test_limits(tmp_path: Path) -> None:
+def test_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = write(tmp_path, "a￨1 b￨2 c￨3\nb￨2 c￨3\nb￨3 x￨3\n")
     assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-vocab_size", "2", "1"]) == 0
+    assert [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        " * Building source vocabularies...",
+        " * Created word dictionary of size 6 (pruned from 8)",
+        " * Created feature 1 dictionary of size 5 (pruned from 7)",
+        "",
+        f"Saving data vocabulary to '{tmp_path}/v.dict'...",
+        f"Saving data feature 1 vocabulary to '{tmp_path}/v_feature_1.dict'...",
+    ]
     assert (tmp_path / "v.dict").read_text() == "<blank> 1\n<unk> 2\n<s> 3\n</s> 4\nb 5\nc 6\n"
     assert Vocabulary.read(tmp_path / "v_feature_1.dict").words == (*SPECIAL, "3")
     assert main(["-data", text, "-save_vocab", str(tmp_path / "v"), "-words_min_frequency", "3"]) == 0
     assert Vocabulary.read(tmp_path / "v.dict").words == (*SPECIAL, "b")
+
+
+@pytest.mark.parametrize("lines", [("a￨1", "b"), ("b", "a￨1")])
+def test_sentences_with_and_without_features_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lines: tuple[str, str]
+) -> None:
+    text = write(tmp_path, "\n".join(lines))
+    assert main(["-data", text, "-save_vocab", str(tmp_path / "v")]) == 1
+    assert f"{text}, line 2: " in capsys.readouterr().err
+    assert not (tmp_path / "v.dict").exists()
 
 
 def test_keys_are_no_words(tmp_path: Path) -> None:

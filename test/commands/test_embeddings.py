@@ -1,5 +1,6 @@
 """tools/embeddings.py, tools/apply_embeddings.py and tools/extract_embeddings.py."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -50,6 +51,31 @@ def test_exact_words(tmp_path: Path, vocabulary: Vocabulary, kind: str) -> None:
     again = torch.load(tmp_path / "out-embeddings-2.pt", weights_only=True)
     assert again[vocabulary.id("house")].tolist() == [3, 4]
     assert torch.equal(again[vocabulary.id("unseen")], table[vocabulary.id("unseen")])
+
+
+@pytest.mark.parametrize("flags", [[], ["-approximate"]])
+def test_log_lines_are_the_original_s(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    vectors, out = write_vectors(tmp_path, "glove"), tmp_path / "out"
+    arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", vectors, "-embed_type", "glove"]
+    assert embeddings.main([*arguments, "-save_data", str(out), "-report_every", "4", *flags]) == 0
+    lines = [line.split("INFO] ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert re.fullmatch(r"Completed in \d+\.\d{3} seconds\. ", lines.pop(-4))
+    assert lines == [
+        f"Processing embeddings file '{vectors}'...",
+        "... 4 embeddings processed (6/10 matched with the dictionary)",
+        "... done.",
+        " * 6/10 embeddings matched with dictionary tokens",
+        *([" * 3 approximate lookup"] if flags else []),
+        f" * {1 if flags else 4}/10 vocabs randomly assigned with a normal distribution",
+        f"Saving embeddings to '{out}-embeddings-2.pt'...",
+        "",
+        f"For source embeddings, set the options '-pre_word_vecs_enc {out}-embeddings-2.pt "
+        "-src_word_vec_size 2' with train.py",
+        f"For target embeddings, set the options '-pre_word_vecs_dec {out}-embeddings-2.pt "
+        "-tgt_word_vec_size 2' with train.py",
+    ]
 
 
 def test_approximate_words(tmp_path: Path, vocabulary: Vocabulary) -> None:
@@ -167,7 +193,12 @@ def test_what_does_not_fit_leaves_no_file(
     assert not list(tmp_path.glob("out*"))
 
 
-def test_vectors_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vocabulary: Vocabulary) -> None:
+def test_vectors_of_a_model(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    vocabulary: Vocabulary,
+) -> None:
     target = Vocabulary(["<blank>", "<unk>", "<s>", "</s>", "Haus"])
     content = {
         "vocabularies": Vocabularies(src=(vocabulary,), tgt=(target,)).to_state(),
@@ -180,6 +211,14 @@ def test_vectors_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, voc
     (tmp_path / "model.pt").touch()
     arguments = ["-model", str(tmp_path / "model.pt"), "-output_dir", str(tmp_path)]
     assert extract_embeddings.main(arguments) == 0
+    assert [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        f"Loading model '{tmp_path}/model.pt'...",
+        "Found source embeddings of size 10",
+        "Found target embeddings of size 5",
+        "Writing source embeddings",
+        "Writing target embeddings",
+        "... done.",
+    ]
     lines = (tmp_path / "src_embeddings.txt").read_text(encoding="utf-8").split("\n")
     assert lines[4] == "house 2.666667 3.000000"
     assert len(lines) == 11

@@ -112,6 +112,28 @@ def test_damaged_data_is_refused_in_one_line_naming_the_file(tmp_path: Path, dam
         open_prepared(f"{tmp_path}/d")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("sentences", 6, "d-train-0001.bin: holds 5 sentences, but {folder}/d-train.json announces 6"),
+        ("sentences", 10**15, "holds 5 sentences, but {folder}/d-train.json announces 1000000000000000"),
+        ("size", 10**15, "d-train-0001.bin: damaged, {size} bytes instead of 1000000000000000"),
+    ],
+)
+def test_counts_of_the_manifest_are_held_against_the_shards(
+    tmp_path: Path, name: str, value: int, told: str
+) -> None:
+    assert main([*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d", "-disable_logs"]) == 0
+    path = tmp_path / "d-train.json"
+    content = json.loads(path.read_bytes())
+    size = content["train"][0]["size"]
+    content["train"][0][name] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        open_prepared(f"{tmp_path}/d")
+    assert told.format(folder=tmp_path, size=size) in str(refused.value)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_damaged_manifest_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

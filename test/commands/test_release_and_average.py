@@ -38,9 +38,16 @@ def test_a_released_model_has_no_training_state(models: list[str], tmp_path: Pat
     assert torch.equal(released["weights"]["w"], original["weights"]["w"])
 
 
-def test_the_average_is_the_mean_of_all(models: list[str], tmp_path: Path) -> None:
+def test_the_average_is_the_mean_of_all(
+    models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "mean.pt"
-    assert average_models.main(["-models", *models, "-output_model", str(output)]) == 0
+    assert average_models.main(["-models", ", ".join(models), "-output_model", str(output)]) == 0
+    assert [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        *(line for model in models for line in (f"Loading model '{model}'...", "... done.")),
+        f"Saving model '{output}'...",
+        "... done.",
+    ]
     averaged = load_checkpoint(output)
     assert torch.equal(averaged["weights"]["w"], torch.full((2, 2), 3.0))
     assert averaged["weights"]["w"].dtype == torch.float32

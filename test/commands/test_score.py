@@ -1,6 +1,7 @@
 """tools/score.py."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ def test_printed_form(
     (tmp_path / "ref").write_bytes(b"a b c d e\nf g h i\n")
     give(monkeypatch, "a b c d x\nf g h i\n")
     assert main([str(tmp_path / "ref")]) == 0
-    score, margin, detail = capsys.readouterr().out.rstrip("\n").split("\t")
-    assert float(score) == pytest.approx((8 / 9 * 6 / 7 * 4 / 5 * 2 / 3) ** 0.25)
-    assert margin == "+/-0"
-    assert detail == "BLEU = 79.84, 88.9/85.7/80.0/66.7 (BP=1.000, ratio=1.000, hyp_len=9, ref_len=9)"
+    detail = "BLEU = 79.84, 88.9/85.7/80.0/66.7 (BP=1.000, ratio=1.000, hyp_len=9, ref_len=9)"
+    assert capsys.readouterr().out == f"79.84\t\t{detail}\n"
+    give(monkeypatch, "a b c d x\nf g h i\n")
+    assert main([str(tmp_path / "ref"), "-decimals", "12"]) == 0
+    score, margin, same = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert float(score) == pytest.approx(100 * (8 / 9 * 6 / 7 * 4 / 5 * 2 / 3) ** 0.25, abs=1e-12)
+    assert (margin, same) == ("", detail)
 
 
 def test_numbered_references(
@@ -32,10 +36,10 @@ def test_numbered_references(
     (tmp_path / "ref3").write_bytes(b"not read: there is no ref2\n")
     give(monkeypatch, "a b\n")
     assert main(["-scorer", "ter", str(tmp_path / "ref")]) == 0
-    assert capsys.readouterr().out == "0\t+/-0\tTER = 0.00 (Ins 0.0, Del 0.0, Sub 0.0, Shft 0.0, WdSh 0.0)\n"
+    assert capsys.readouterr().out == "0.00\t\tTER = 0.00 (Ins 0.0, Del 0.0, Sub 0.0, Shft 0.0, WdSh 0.0)\n"
     give(monkeypatch, "a b\n")
     assert main(["-scorer", "dlratio", str(tmp_path / "ref")]) == 0
-    assert capsys.readouterr().out.startswith("0.66666666666667\t+/-0\tDLratio = 0.6667")
+    assert capsys.readouterr().out.startswith("66.67\t\tDLratio = 0.6667")
 
 
 def test_samples_have_a_margin_that_is_the_same_again(
@@ -49,8 +53,9 @@ def test_samples_have_a_margin_that_is_the_same_again(
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     mean, margin, _ = printed[0].split("\t")
-    assert 0 < float(mean) < 0.5
-    assert float(margin.removeprefix("+/-")) > 0
+    assert 0 < float(mean) < 50
+    assert re.fullmatch(r"\+/-\d+\.\d\d", margin)
+    assert float(margin.removeprefix("+/-")) > 0.1
 
 
 def test_detokenized_text(
@@ -59,7 +64,7 @@ def test_detokenized_text(
     (tmp_path / "ref").write_text("中文 text, here.\n", encoding="utf-8")
     give(monkeypatch, "中文text, here.\n")
     assert main(["-tokenizer", "max", str(tmp_path / "ref")]) == 0
-    assert capsys.readouterr().out.startswith("1\t+/-0\tBLEU = 100.00")
+    assert capsys.readouterr().out.startswith("100.00\t\tBLEU = 100.00")
 
 
 @pytest.mark.parametrize(

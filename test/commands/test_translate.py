@@ -38,7 +38,8 @@ def test_translations_scores_and_summary(work, capsys):
 def test_n_best_lists(work, capsys):
     assert translate.main([*TRANSLATE, "-n_best", "3", "-output", "out"]) == 0
     lines = (work / "out").read_text().split("\n")[:-1]
-    assert len(lines) == 7  # one for the empty line
+    assert len(lines) == 9
+    assert lines[3:6] == ["", "", ""]  # the empty line
     log = log_of(capsys.readouterr().out)
     start = log.index("INFO] BEST HYP:")
     assert log[start - 1] == "INFO] "
@@ -58,7 +59,7 @@ def test_attention_encoding_and_beams(work, capsys):
         assert all(sum(row) == pytest.approx(1, abs=1e-5) for row in rows)
     beams = json.loads((work / "beam.json").read_text())
     assert [len(steps) for steps in beams["scores"]] == [len(steps) for steps in beams["predicted_ids"]]
-    assert len(beams["beam_parent_ids"]) == 2
+    assert [bool(steps) for steps in beams["beam_parent_ids"]] == [True, False, True]
     assert translate.main([*TRANSLATE, "-output", "enc", "-dump_input_encoding"]) == 0
     rows = [row.split() for row in (work / "enc").read_text().split("\n")]
     assert [row[:1] for row in rows] == [["1"], [], ["3"], []]
@@ -86,6 +87,7 @@ def test_vectors_with_keys(work, capsys):
     assert (work / "out").read_text().count("\n") == 2
     log = log_of(capsys.readouterr().out)
     assert "INFO] FEATS 1: IDX - u1 - SIZE 2" in log
+    assert any("Translated 3 words, src unk count: 0, coverage: 0%, " in line for line in log)  # 3 frames
     assert "INFO] GOLD 1: y z" in log
     header = (work / "attn").read_text().split("\n")[0].split(" ||| ")
     assert len(header) == 4

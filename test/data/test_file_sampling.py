@@ -36,7 +36,7 @@ def plan(folder: Path, files: list[CorpusFile], text: str, size: float) -> dict[
         ("news1 *\n* 1", 400, {"news1": None, "news2": 100, "web": 200}),
         ("news1 *\n* 1", 0.5, {"news1": None, "news2": 150, "web": 300}),
         ("news *", 400, {"news1": None, "news2": None}),
-        ("news1,web *\nnothing 7\n* 1", 900, {"news1": None, "news2": 200, "web": None}),
+        ("news1 , web *\nnothing,\tx 7\n* 1", 900, {"news1": None, "news2": 200, "web": None}),
         ("web 0\n* 1", 4, {"news1": 1, "news2": 3}),
         ("web *\n* 1", 100, {"news1": 0, "news2": 0, "web": None}),
     ],
@@ -50,7 +50,8 @@ def test_quotas(tmp_path: Path, text: str, size: float, expected: dict[str, int 
     [
         ("", "there are no rules"),
         ("a", "line 1: expected 'pattern weight'"),
-        ("\na 1 x=2", "line 2: expected 'pattern weight', found 3 fields"),
+        ("\na 1 x=2 y=3", "line 2: 'x=2': options after the weight are not supported"),
+        ("a 1 b", "line 1: expected 'pattern weight', found 3 fields"),
         ("a x", "line 1: the weight must be a number"),
         ("a -1", "line 1: the weight must be a number"),
         ("a nan", "line 1: the weight must be a number"),

@@ -130,6 +130,53 @@ def test_damaged_binary_archives_are_refused_by_entry(content: bytes, message: s
     assert message in str(error.value)
 
 
+class Counting(io.BytesIO):
+    """Counts what is asked for at a time, as a file that would make room for it."""
+
+    most = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.most = max(self.most, len(self.getvalue()) if size is None or size < 0 else size)
+        return super().read(size)
+
+
+@needs_kaldiio
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from([b"FM", b"DM"]),
+    rows=st.sampled_from([1, 2, 3, 2**20, 2**31 - 1, 2**32 - 1, 2**32 - 2]),  # the last two are negative
+    columns=st.sampled_from([1, 3, 2**31 - 1, 2**32 - 1]),
+    on_disk=st.booleans(),
+)
+def test_sizes_that_the_file_does_not_have_are_told(
+    tmp_path_factory: pytest.TempPathFactory, kind: bytes, rows: int, columns: int, on_disk: bool
+) -> None:
+    """An entry announces other sizes than the 2 x 3 numbers that are there."""
+    size = 4 if kind == b"FM" else 8
+    values = np.zeros(6, dtype=np.float32 if size == 4 else np.float64)
+    content = binary_entry(b"k", kind, rows, columns, values)
+    signed = [number - 2**32 if number >= 2**31 else number for number in (rows, columns)]
+    announced = signed[0] * signed[1] * size
+    try:
+        if on_disk:
+            path = tmp_path_factory.mktemp("archive") / "f.ark"
+            path.write_bytes(content)
+            with path.open("rb") as file:
+                entries = list(read_archive(file, "f.ark"))
+        else:
+            stream = Counting(content)
+            entries = list(read_archive(stream, "f.ark"))
+            assert stream.most <= 1 << 20
+    except DataError as error:
+        told = f"it announces {announced} bytes"
+        if announced > 6 * size:
+            told += f", but the file has {6 * size}"
+        assert announced in range(6 * size + 1) or told in str(error)  # noqa: PT017
+        return
+    assert announced == 6 * size
+    assert entries[0].matrix.shape == (rows, columns)
+
+
 @needs_kaldiio
 @settings(max_examples=100, deadline=None)
 @given(content=st.binary(max_size=40))

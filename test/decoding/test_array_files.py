@@ -122,8 +122,16 @@ def test_another_compression_than_the_bytes_have_is_damage(method: int, tmp_path
         arrays.read("first", "f", 3)
 
 
-@pytest.mark.parametrize("shape", ["(9999999999999,)", f"(1{30 * '0'},)", "(True,)", "(3,)", "(-1,)", "(1,"])
-def test_a_size_that_is_a_lie_is_refused(shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "shape", ["(9999999999999,)", f"(1{30 * '0'},)", "(True,)", "(1,)", "(3,)", "(-1,)", "(1,"]
+)
+def test_a_size_that_is_a_lie_is_refused_before_room_is_made(
+    shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_array(*arguments: object, **named: object) -> None:
+        raise AssertionError("too late")
+
+    monkeypatch.setattr("onmt.decoding.array_files.npy.read_array", read_array)
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")

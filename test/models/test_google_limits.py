@@ -21,7 +21,7 @@ def cell(**params: Any) -> dict[str, Any]:
         ({"embedding.dim": 2**31}, "embedding.dim must be a whole number between -2147483647 and 2147483647"),
         ({"optimizer.learning_rate": 2**62 * 1e20}, "must be a number between -1e\\+30 and 1e\\+30"),
         ({"embedding.init_scale": 1e38}, "must be a number between -1e\\+30 and 1e\\+30, not 1e\\+38"),
-        ({"inference.beam_search.beam_width": -1}, "beam_width must be at least 0, not -1"),
+        ({"optimizer.lr_stop_decay_at": 1e10}, "must be a whole number between .*, not 10000000000.0"),
         ({"inference.beam_search.length_penalty_weight": -0.5}, "length_penalty_weight must be at least 0"),
         (cell(num_layers=1001), "rnn_cell: num_layers must be at most 1000, not 1001"),
         (
@@ -59,6 +59,17 @@ def test_images_are_checked_before_they_are_read() -> None:
     check_parts(read_model("Image2Seq", {}))
     with pytest.raises(OptionError, match="images of 20 x 299 are too small"):
         check_parts(read_model("Image2Seq", {"encoder.params": {"resize_height": 20}}))
+
+
+@pytest.mark.parametrize("encoder", ["PoolingEncoder", "ConvEncoder"])
+def test_parameters_of_positions_that_are_off_mean_nothing(encoder: str) -> None:
+    params = {"position_embeddings.enable": False, "position_embeddings.num_positions": 0}
+    check_parts(read_model("AttentionSeq2Seq", {"encoder.class": encoder, "encoder.params": params}))
+    with pytest.raises(OptionError, match="num_positions must be at least 1, not 0"):
+        read_model(
+            "AttentionSeq2Seq",
+            {"encoder.class": encoder, "encoder.params": params | {"position_embeddings.enable": True}},
+        )
 
 
 @pytest.mark.parametrize(("enabled", "limit"), [(True, 7), (False, 50)])

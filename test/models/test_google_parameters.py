@@ -1,5 +1,8 @@
 """onmt/models/google_parameters.py: names, types, merging. What the parameters do: test_google_table.py."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from onmt.errors import OptionError
@@ -10,6 +13,7 @@ from onmt.models.google_parameters import (
     DECODERS,
     ENCODERS,
     MODELS,
+    RNN_CELL,
     class_name,
     deep_merged,
     merged,
@@ -36,9 +40,25 @@ def test_every_class_may_be_qualified(package: str, known: list[str]) -> None:
 
 def test_nothing_is_cast() -> None:
     assert merged({"a": 1.0}, {"a": 3}, "x") == {"a": 3.0}
-    for default, value in ((False, "false"), (False, 1), (1, True), (1, 2.0), (1.0, "2"), ("a", 1), ({}, [])):
+    for default, value in ((False, "false"), (False, 1), (1, True), (1, 2.5), (1.0, "2"), ("a", 1), ({}, [])):
         with pytest.raises(OptionError, match="must"):
             merged({"a": default}, {"a": value}, "x")
+
+
+def whole_numbers(params: Mapping[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in params.items() if type(value) is int}
+
+
+@pytest.mark.parametrize(
+    "defaults", [*MODELS.values(), *ENCODERS.values(), *DECODERS.values(), *CELLS.values(), RNN_CELL]
+)
+def test_whole_numbers_may_be_written_as_floats(defaults: Mapping[str, Any]) -> None:
+    for name, default in whole_numbers(defaults).items():
+        for value in (1e3, float(default), 7.0):
+            found = merged(defaults, {name: value}, "x")[name]
+            assert (found, type(found)) == (value, int)
+        with pytest.raises(OptionError, match=r"must be a whole number, not 2\.5"):
+            merged(defaults, {name: 2.5}, "x")
 
 
 def test_nested_mappings_merge_and_all_else_is_replaced() -> None:

@@ -1,5 +1,6 @@
 """Functions of the user in the tokenizer."""
 
+from dataclasses import dataclass
 from types import ModuleType
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from onmt.errors import DataError, OptionError
 from onmt.text.hooks import NO_HOOKS, tokenizer_hooks
 from onmt.text.options import TokenizerOptions
+from onmt.text.tokenizer import Tokenizer
 
 OPTIONS = TokenizerOptions(joiner="@")
 
@@ -70,6 +72,21 @@ def test_a_line_must_be_a_line(result: str) -> None:
     assert hooks.detokenize is not None
     with pytest.raises(DataError, match="a text without line breaks"):
         hooks.detokenize(["x"], [])
+
+
+def test_a_side_s_options_come_first() -> None:
+    @dataclass
+    class Script:
+        joiner: str = "of the script"
+        batch_size: int = 7
+
+    code = "def tokenize(options, line): return [options.joiner, str(options.batch_size)]\n"
+    hooks = tokenizer_hooks(module(code), Script())
+    assert Tokenizer(OPTIONS, hooks=hooks).tokenize("x") == ["@", "7"]
+    with pytest.raises(DataError, match="AttributeError: there is no option 'nothing'"):
+        Tokenizer(
+            OPTIONS, hooks=tokenizer_hooks(module(code.replace("batch_size", "nothing")), Script())
+        ).tokenize("x")
 
 
 def test_a_hook_must_be_a_function() -> None:

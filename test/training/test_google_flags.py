@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from onmt.commandline.parser import parse
 from onmt.commands import train
 from onmt.errors import OptionError
-from onmt.models.google_settings import from_text
+from onmt.models.google_settings import SETTING_FLAGS, from_text
 from onmt.training.google_flags import describing_flags, implied_flags
 
 
@@ -147,7 +148,6 @@ def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
             "metrics: BleuMetricSpec",
         ),
         (TEXTS + "  name: x", "input_pipeline_dev: name"),
-        (TEXTS.replace("[a.tgt]", "[a.tgt], target_delimiter: ''"), "input_pipeline_train: target_delimiter"),
         ("input_pipeline_dev: {class: TFRecordInputPipeline, params: {files: [x]}}", "input_pipeline_dev"),
     ],
 )
@@ -156,6 +156,43 @@ def test_nothing_is_passed_over_silently(tmp_path: Path, config: str, named: str
     path.write_text(config, encoding="utf-8")
     (warning,) = implied_flags({"config_paths": (str(path),)}).warnings
     assert warning.endswith(named)
+
+
+@pytest.mark.parametrize(("setting", "flag"), SETTING_FLAGS.items())
+@pytest.mark.parametrize("value", ["1e1", "10.0", "10"])
+def test_whole_numbers_of_settings(tmp_path: Path, setting: str, flag: str, value: str) -> None:
+    found = implied(f"{setting}: {value}", tmp_path)[flag]
+    assert (found, type(found)) == (10, int)
+
+
+@pytest.mark.parametrize("name", ["source_delimiter", "target_delimiter"])
+@pytest.mark.parametrize("delimiter", ["''", "'|'", "'  '", "5"])
+@pytest.mark.parametrize("split", ["train", "dev"])
+@pytest.mark.parametrize("given", [{}, {"train_src": "x"}])
+def test_texts_that_are_not_cut_at_blanks_are_refused(
+    tmp_path: Path, name: str, delimiter: str, split: str, given: dict[str, str]
+) -> None:
+    config = yaml.safe_load(TEXTS)
+    config[f"input_pipeline_{split}"]["params"][name] = yaml.safe_load(delimiter)
+    with pytest.raises(OptionError, match=f"input_pipeline_{split}: {name} .*: texts are cut at blanks here"):
+        implied(yaml.safe_dump(config), tmp_path, **given)
+    assert implied(yaml.safe_dump(config), tmp_path, data="demo") == {}  # has been cut before
+
+
+def test_the_usual_delimiter_may_be_given(tmp_path: Path) -> None:
+    config = TEXTS.replace("[a.src]", "[a.src], source_delimiter: ' ', target_delimiter: null")
+    assert implied(config, tmp_path)["train_src"] == "a.src"
+
+
+def test_names_of_files_are_taken_without_white_space(tmp_path: Path) -> None:
+    config = TEXTS.replace("[a.src]", '[" a.src\\n", ""]')
+    assert implied(config, tmp_path)["train_src"] == "a.src"
+
+
+@pytest.mark.parametrize("width", ["-1", "0", "1", "-1.0"])
+def test_a_beam_of_less_than_two_is_greedy_search(width: str) -> None:
+    params = f"inference.beam_search.beam_width: {width}"
+    assert implied(model="AttentionSeq2Seq", model_params=params)["beam_size"] == 1
 
 
 @pytest.mark.parametrize("name", ["TFRecordInputPipeline", "ImageCaptioningInputPipeline"])

@@ -41,7 +41,7 @@ def run_google(
         usual = {"-max_batch_size": "10", "-report_every": "5", "-save_model": str(tmp_path / "m")}
         for flag, value in usual.items():
             given += [] if flag in given else [flag, value]
-        if "-data" not in given and "-config_paths" not in given:
+        if not {"-data", "-config_paths", "-train_src"} & {*given}:
             given += ["-data", tiny_data]
         if model and "-train_from" not in given:
             given += ["-model", model]
@@ -244,6 +244,17 @@ def test_vocabularies_must_be_the_data_s(run_google: RunTrain, tiny_data: str, t
     data = str(tmp_path / "d")
     assert preprocess.main([*argv, "-save_data", data, "-src_vocab", str(words)]) == 0
     assert run_google(*chosen, "-data", data, "-train_steps", "2")[0] == 0
+
+
+def test_vocabularies_may_be_in_our_own_format(run_google: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    own = {"vocab_source": f"{tiny_data}.src.dict", "vocab_target": f"{tiny_data}.tgt.dict"}
+    chosen = ["-model_params", json.dumps(PARAMS | own), "-train_steps", "2"]
+    code, _, errors = run_google(*chosen, "-data", tiny_data)
+    assert (code, errors) == (0, "")
+    folder = Path(tiny_data).parent
+    texts = [word for side in ("src", "tgt") for word in (f"-train_{side}", str(folder / f"train.{side}"))]
+    code, _, errors = run_google(*chosen, *texts)
+    assert (code, errors) == (0, "")
 
 
 @pytest.mark.parametrize(
