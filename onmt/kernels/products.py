@@ -173,6 +173,12 @@ class Products:
         outputs: Tensor = _NarrowLinear.apply(rows, weight, bias, self.dtype)
         return outputs.view(*inputs.shape[:-1], -1)
 
+    def conv1d(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """As F.conv1d: inputs B I S, weight O I K, bias O -> B O S-K+1."""
+        if self.dtype is None or inputs.dtype == torch.float64:
+            return F.conv1d(inputs, weight, bias)
+        return F.conv1d(self.narrow(inputs), self.narrow(weight)).to(inputs.dtype) + bias[:, None]
+
     def _packs(self, inputs: Tensor, weight: Tensor) -> bool:
         return (
             self.frozen

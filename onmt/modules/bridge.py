@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from onmt.kernels.products import Multiplying
 from onmt.models.spec import BridgeSpec
 from onmt.modules.cells import ACTIVATIONS
 
 
-class Bridge(nn.Module):
+class Bridge(Multiplying):
     """`copy` hands the states on, `none` starts the decoder at zero, `dense` maps all states together by one
     linear layer.
 
@@ -38,5 +39,6 @@ class Bridge(nn.Module):
         if self.spec.kind == "none":
             batch = states[0].shape[0]
             return tuple(states[0].new_zeros(batch, width) for width in self.decoder_widths)
-        mapped = nn.functional.linear(torch.cat(states, dim=-1), self.weight, self.bias)
-        return ACTIVATIONS[self.spec.activation](mapped).split(self.decoder_widths, dim=-1)
+        mapped = self.products.linear(torch.cat(states, dim=-1), self.weight, self.bias)
+        parts = ACTIVATIONS[self.spec.activation](mapped).split(self.decoder_widths, dim=-1)
+        return tuple(part.contiguous() for part in parts)  # cuDNN takes no others

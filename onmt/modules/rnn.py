@@ -205,7 +205,7 @@ def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...
     return tuple(mask_at(mask, step) for mask in masks)
 
 
-class RecurrentStack(nn.Module):
+class RecurrentStack(Multiplying):
     """Layers on top of each other with dropout around them and residual connections.
 
     Residual `lower` as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its
@@ -285,7 +285,8 @@ class RecurrentStack(nn.Module):
     ) -> tuple[Tensor, States]:
         """What `compute` makes of every layer, with dropout around it and joined with inputs."""
         following: list[Tensor] = []
-        passed = [inputs if self.entry is None else self.entry(inputs)]
+        entry = self.entry
+        passed = [inputs if entry is None else self.products.linear(inputs, entry.weight, entry.bias)]
         for index, layer in enumerate(self._layers()):
             layer_inputs = dropped(passed[-1], masks.inputs[index] if masks else None)
             recurrent_mask = masks.recurrent[index] if masks else None

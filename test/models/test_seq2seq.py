@@ -10,6 +10,7 @@ import torch
 
 from onmt.constants import BOS, PAD
 from onmt.data.batch import Batch
+from onmt.kernels.products import Products, multiply_with
 from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
@@ -183,3 +184,19 @@ def test_score_counts_words_only() -> None:
     words[..., 1] = PAD
     expected = -model.loss(replace(data, tgt_output=words), None).per_sentence
     torch.testing.assert_close(model.score(data).float(), expected)
+
+
+@pytest.mark.parametrize(("encoder", "cell"), list(itertools.product(ENCODERS, CELLS)))
+def test_narrow_products_change_little_and_keep_the_types(encoder: str, cell: str) -> None:
+    model = model_of(options(encoder, rnn_type=cell, dropout=0.3))
+    results = []
+    for dtype in (None, torch.bfloat16):
+        multiply_with(model, Products(dtype))
+        model.zero_grad()
+        loss = model.loss(batch(), TrainingStep(Noise(torch.Generator().manual_seed(4))))
+        loss.total.backward()
+        results.append([loss.total.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert not torch.equal(results[0][0], results[1][0])
+    for exact, narrow in zip(*results, strict=True):
+        assert narrow.dtype == torch.float32
+        assert (exact - narrow).norm() < 0.05 * exact.norm() + 1e-6

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
+from onmt.kernels.products import multiplies_bfloat16
 
 ROOT = Path(__file__).parents[2]
 RUN = ["-dropout", "0.4", "-end_epoch", "3", "-report_every", "5"]
@@ -92,6 +93,21 @@ def test_a_killed_run_continues_bit_for_bit(
     assert "Resuming training from epoch" in log
     assert "WARNING" not in log
     assert_identical(final_weights(tmp_path), uninterrupted)
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor falls back to fp32")
+def test_bfloat16_products_continue_bit_for_bit(start: Start, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for folder in (whole, stopped):
+        folder.mkdir()
+    finish(start(whole, "-precision", "bf16"))
+    process = start(stopped, "-precision", "bf16")
+    signal_at(process, "Saving checkpoint", 3, signal.SIGKILL)
+    process.communicate()
+    again = ["-train_from", str(stopped / "m_checkpoint.pt"), "-continue", "-precision", "bf16"]
+    log = finish(start(stopped, *again))
+    assert "WARNING" not in log
+    assert_identical(final_weights(stopped), final_weights(whole))
 
 
 @pytest.mark.slow

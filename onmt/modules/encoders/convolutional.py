@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from onmt.kernels.products import Multiplying
 from onmt.models.encoder_spec import ConvolutionalEncoderSpec
 from onmt.modules.encoding import Encoding, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 
 
-class ConvolutionalEncoder(nn.Module):
+class ConvolutionalEncoder(Multiplying):
     """Each layer: tanh of a convolution over the positions t to t + kernel - 1, from layer 2 on with its
     input added.
 
@@ -44,7 +45,7 @@ class ConvolutionalEncoder(nn.Module):
                 drop = noise.dropout_mask(tuple(layer_inputs.shape), probability, layer_inputs)
                 layer_inputs = dropped(layer_inputs, drop)
             ahead = F.pad(layer_inputs.transpose(1, 2), (0, self.spec.kernel - 1))
-            outputs = F.conv1d(ahead, weight, bias).transpose(1, 2)
+            outputs = self.products.conv1d(ahead, weight, bias).transpose(1, 2)
             outputs = torch.tanh(outputs + layer_inputs if index else outputs)
             layer_inputs = without_padding(outputs, mask)
         return Encoding(layer_inputs, lengths, mask, (layer_inputs.sum(1),))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.errors import DataError
+from onmt.kernels.products import Multiplying
 from onmt.models.encoder_spec import (
     ConvolutionsSpec,
     PoolingEncoderSpec,
@@ -57,7 +58,7 @@ class PositionedInputs(nn.Module):
         return without_padding(inputs, mask)
 
 
-class Convolutions(nn.Module):
+class Convolutions(Multiplying):
     """tanh(conv_1 x), then tanh(conv_l y + y): linear convolutions that see as far behind as ahead."""
 
     def __init__(self, spec: ConvolutionsSpec, input_size: int) -> None:
@@ -74,7 +75,7 @@ class Convolutions(nn.Module):
         before = (self.kernel - 1) // 2
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             around = F.pad(inputs.transpose(1, 2), (before, self.kernel - 1 - before))
-            outputs = F.conv1d(around, weight, bias).transpose(1, 2)
+            outputs = self.products.conv1d(around, weight, bias).transpose(1, 2)
             inputs = without_padding(torch.tanh(outputs + inputs if index else outputs), mask)
         return inputs
 
