@@ -13,7 +13,8 @@ from onmt.commandline.validators import existing_file, existing_file_or_empty, e
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.features import split_features
-from onmt.text.lines import read_text_lines
+from onmt.text.lines import read_text_lines, split_words
+from onmt.text.placeholders import named
 
 if TYPE_CHECKING:
     from onmt.data.vocabulary import Vocabulary
@@ -110,11 +111,11 @@ def _pairs(options: ApplyEmbeddingsOptions) -> Iterator[tuple[str, str]]:
         if source is None or target is None:
             shorter = options.txt_src if source is None else options.txt_tgt
             raise DataError(f"{shorter}: this file has {number - 1} lines, the other side has more")
-        yield source, " ".join(token for token in target.split(" ") if token)
+        yield source, " ".join(split_words(target))
 
 
 def _ids(line: str, number: int, vocabulary: "Vocabulary", options: ApplyEmbeddingsOptions) -> list[int]:
-    words, features = split_features([token for token in line.split(" ") if token])
+    words, features = split_features(list(map(named, split_words(line))))
     if features:
         raise DataError(f"{options.txt_src}, line {number}: words with features have no vectors")
     return vocabulary.ids(words)

@@ -12,6 +12,7 @@ from onmt.constants import JOINER
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
+from onmt.text.lines import split_words
 from onmt.text.streaming import LineFunction
 from onmt.text.tokenizer import Detokenizer
 
@@ -59,6 +60,6 @@ def line_function(options: DetokenizeOptions, logger: Logger) -> LineFunction:
 
     def detokenize(lines: list[str]) -> Iterator[str]:
         for line in lines:
-            yield detokenizer.detokenize([token for token in line.split(" ") if token])
+            yield detokenizer.detokenize(split_words(line))
 
     return detokenize

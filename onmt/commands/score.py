@@ -3,7 +3,7 @@
 import random
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from onmt.commandline.validators import at_least, between, not_empty
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 from onmt.scorers import BLEU_ORDER, MULTI_REFERENCE, SCORERS, CorpusScorer, Sentence, corpus_bleu
-from onmt.text.lines import decode_lines, read_text_lines
+from onmt.text.lines import decode_lines, read_text_lines, split_at_white_space
 from onmt.text.options import SegmentationOptions
 from onmt.text.tokenizer import Tokenizer
 
@@ -26,14 +26,11 @@ _SAMPLE_SEED: Final = 3435
 # Half the width of the interval in which a normal variable lies 95 times in 100, in standard deviations.
 _CONFIDENCE: Final = 1.96
 
-_TOKENIZERS: Final = {
-    "space": SegmentationOptions(mode="space"),
-    "max": SegmentationOptions(
-        mode="aggressive",
-        segment_alphabet=("Han", "Kanbun", "Katakana", "Hiragana"),
-        segment_alphabet_change=True,
-    ),
-}
+_MAX: Final = SegmentationOptions(
+    mode="aggressive",
+    segment_alphabet=("Han", "Kanbun", "Katakana", "Hiragana"),
+    segment_alphabet_change=True,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +62,8 @@ class ScorerOptions:
     order: int = option(BLEU_ORDER, "The longest n-grams that BLEU counts, in words.", valid=at_least(1))
     tokenizer: Literal["space", "max"] = option(
         "space",
-        "How lines are cut before scoring. `space`: at blanks, for tokenized text. `max`: aggressively, East "
-        "Asian text into characters, for detokenized text.",
+        "How lines are cut before scoring. `space`: at white space, for tokenized text. `max`: aggressively, "
+        "East Asian text into characters, for detokenized text.",
     )
 
 
@@ -91,12 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
     """Print score, margin (empty without samples) and detail, separated by tabs."""
     options = parsed.options
-    tokenizer = Tokenizer(_TOKENIZERS[options.tokenizer])
+    cut = split_at_white_space if options.tokenizer == "space" else Tokenizer(_MAX).tokenize
     references = [
-        _tokenize(tokenizer, read_text_lines(path))
-        for path in reference_files(options.rfilestem, options.scorer)
+        list(map(cut, read_text_lines(path))) for path in reference_files(options.rfilestem, options.scorer)
     ]
-    hypotheses = _tokenize(tokenizer, decode_lines(sys.stdin.buffer, "standard input"))
+    hypotheses = list(map(cut, decode_lines(sys.stdin.buffer, "standard input")))
     scorer = (
         partial(corpus_bleu, order=options.order) if options.scorer == "bleu" else SCORERS[options.scorer]
     )
@@ -138,7 +134,3 @@ def sampled(
         half = [[reference[index] for index in chosen] for reference in references]
         values.append(scorer([hypotheses[index] for index in chosen], half).value)
     return statistics.fmean(values), _CONFIDENCE * statistics.stdev(values)
-
-
-def _tokenize(tokenizer: Tokenizer, lines: Iterable[str]) -> list[list[str]]:
-    return [tokenizer.tokenize(line) for line in lines]

@@ -107,12 +107,6 @@ class ImageBlock:
 Block = LineBlock | VectorBlock | ImageBlock
 
 
-def split_blanks(line: str) -> list[str]:
-    """What stands between blanks; only U+0020 is one."""
-    tokens = line.split(" ")
-    return [token for token in tokens if token] if "" in tokens else tokens
-
-
 @contextmanager
 def open_corpus_file(path: str) -> Iterator[BinaryIO]:
     """A corpus file, opened behind its byte order mark if it has one.

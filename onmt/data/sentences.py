@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.constants import BOS, EOS, FEATURE_MARKER, PLACEHOLDER_OPEN
-from onmt.data.corpus import LineBlock, split_blanks
+from onmt.data.corpus import LineBlock
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.features import split_features
-from onmt.text.placeholders import name_and_value
+from onmt.text.lines import split_words
+from onmt.text.placeholders import named
 from onmt.text.tokenizer import Tokenizer
 
 _BLANK: Final = ord(" ")
@@ -103,7 +104,7 @@ def read_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences:
     """
     lines = block.lines()
     if tokenizer is None:
-        tokens = [split_blanks(line) for line in lines]
+        tokens = [split_words(line) for line in lines]
         texts = lines
     else:
         tokens = [tokenizer.tokenize(line) for line in lines]
@@ -114,7 +115,7 @@ def read_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences:
         if FEATURE_MARKER in text:
             tokens[index], features[index] = _split(tokens[index], block, index)
         if PLACEHOLDER_OPEN in text:
-            tokens[index] = [name_and_value(token)[0] for token in tokens[index]]
+            tokens[index] = [named(token) for token in tokens[index]]
     return Sentences(tokens, features)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
-from onmt.data.corpus import split_blanks
 from onmt.decoding.inference import LanguageModelUser, SamplingSettings, TaggerUser
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import LmOptions, TagOptions
@@ -17,6 +16,7 @@ from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel, load_model
 from onmt.models.tagger import Tagger
 from onmt.runtime.device import products_of, select_device
+from onmt.text.lines import split_words
 
 WINDOW = 20  # batches read at a time from a file
 
@@ -123,7 +123,7 @@ class TagRun:
 
     def _reference(self, one: Input, length: int) -> Reference:
         assert one.gold is not None
-        tokens = split_blanks(one.gold)
+        tokens = split_words(one.gold)
         reference = placed(one.gold_where, lambda: make_reference(tokens, self._loaded.vocabularies.tgt))
         if len(reference.words) != length:
             raise DataError(
@@ -134,7 +134,7 @@ class TagRun:
 
 def _word_source(one: Input, loaded: LoadedModel) -> Source:
     assert one.text is not None
-    tokens = split_blanks(one.text)
+    tokens = split_words(one.text)
     return placed(one.where, lambda: make_source(tokens, loaded.vocabularies.src))
 
 

@@ -11,13 +11,15 @@ from onmt.constants import (
     EOS,
     PLACEHOLDER_CLOSE,
     PLACEHOLDER_OPEN,
+    SPECIAL_WORDS,
     UNK,
     UNK_WORD,
 )
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.inputs import opened, text_lines
 from onmt.errors import DataError
-from onmt.text.placeholders import is_placeholder
+from onmt.text.case import CASE_FEATURES
+from onmt.text.placeholders import PLACEHOLDER, has_placeholder, with_values
 
 SEPARATOR: Final = "|||"
 
@@ -54,8 +56,8 @@ def _lines(path: str) -> list[str]:
 
 
 def placeholder_ids(vocabulary: Vocabulary) -> list[int]:
-    """Ids of all placeholders of a vocabulary, ascending."""
-    return [index for index, word in enumerate(vocabulary.words) if is_placeholder(word)]
+    """Ids of all words of a vocabulary with a placeholder in them, ascending."""
+    return [index for index, word in enumerate(vocabulary.words) if has_placeholder(word)]
 
 
 def required_words(
@@ -63,15 +65,30 @@ def required_words(
 ) -> list[int]:
     """Target ids that the translation of `words` must contain.
 
-    `placeholders`: each of the source's placeholders, once. `table`: the translation of every occurrence of a
-    word in it. Only words of the target vocabulary count.
+    `placeholders`: each of the source's placeholders, once; where other joiners or letters stand around it in
+    the target, the most frequent such word. `table`: the translation of every occurrence of a word in it.
+    Only words of the target vocabulary count.
     """
-    required = []
+    required: list[str] = []
     if placeholders:
-        required += list(dict.fromkeys(word for word in words if is_placeholder(word)))
+        wanted = dict.fromkeys(word for word in words if has_placeholder(word))
+        required += [_in_target(word, target) for word in wanted]
     if table is not None:
         required += [table[word] for word in words if word in table]
     return [target.id(word) for word in required if word in target]
+
+
+def _in_target(word: str, target: Vocabulary) -> str:
+    """The target's word for a source word with placeholders."""
+    if word in target:
+        return word
+    names = PLACEHOLDER.findall(word)
+    return next((other for other in target.words if PLACEHOLDER.findall(other) == names), word)
+
+
+def has_case_labels(vocabulary: Vocabulary) -> bool:
+    """Whether a feature's labels are those of `-case_feature`."""
+    return set(vocabulary.words) - set(SPECIAL_WORDS) <= set(CASE_FEATURES)
 
 
 def replace_unknown(
@@ -97,4 +114,4 @@ def replace_unknown(
 
 def restore_placeholders(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """`words` with the names of placeholders replaced by the values that the source had for them."""
-    return [values.get(word, word) for word in words]
+    return [with_values(word, values) for word in words]

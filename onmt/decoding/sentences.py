@@ -12,7 +12,7 @@ from onmt.data.sentences import SentenceEncoder, Sentences
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
 from onmt.text.features import split_features
-from onmt.text.placeholders import is_placeholder, name_and_value
+from onmt.text.placeholders import named, unprotect, values_of
 
 Parsed = TypeVar("Parsed")
 Vectors = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ class Picture:
 class Source:
     """One input: words and, per feature, the label of every word; vectors, frames x dimension; or an image.
 
-    placeholders: the values of the placeholders among the words, by the names the words have.
+    placeholders: the values of the placeholders in the words, by `｟name｠`.
     """
 
     words: tuple[str, ...] = ()
@@ -64,12 +64,8 @@ def make_source(tokens: Sequence[str], vocabularies: Sequence[Vocabulary]) -> So
     vocabularies.
     """
     words, features = _parse(tokens, vocabularies, "source")
-    named = [name_and_value(word) for word in words]
-    return Source(
-        tuple(name for name, _ in named),
-        features,
-        {name: value for name, value in named if is_placeholder(name)},
-    )
+    values = {name: unprotect(value) for word in words for name, value in values_of(word)}
+    return Source(tuple(map(named, words)), features, values)
 
 
 def make_vector_source(vectors: Vectors, size: int) -> Source:
@@ -125,7 +121,10 @@ def batch_of(
     tgt = tgt_lengths = None
     if references is not None:
         encoder = SentenceEncoder(vocabularies.tgt, marked=True, shifted=shifted)
-        targets = [ids_of(encoder, reference.words, reference.features) for reference in references]
+        targets = [
+            ids_of(encoder, tuple(map(named, reference.words)), reference.features)
+            for reference in references
+        ]
         tgt = pad_sequences(targets)
         tgt_lengths = np.array([len(target) for target in targets], dtype=np.int64)
     return make_batch(src, lengths, tgt, tgt_lengths, np.arange(len(sources)))

@@ -15,6 +15,7 @@ from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
 from onmt.decoding.grid import Constraints
 from onmt.decoding.hypotheses import History, Path, histories
 from onmt.decoding.lexicon import (
+    has_case_labels,
     placeholder_ids,
     read_phrase_table,
     read_subdictionary,
@@ -44,6 +45,8 @@ from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.encoders.inception_layout import grid_at
 from onmt.modules.encoding import Encoding, padding_mask
+from onmt.text.case import NONE as NO_CASE
+from onmt.text.placeholders import has_placeholder
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,7 @@ class Translator:
         if self._options.replaces_unknown_words and path.attention is not None:
             tagged = not self._options.replace_unk
             words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
+        untouched = [has_placeholder(word) for word in words]
         words = restore_placeholders(words, source.placeholders)
         delay = 1 if self._model.spec.policies.features_shifted else 0
         labels = path.features[delay : delay + len(words)]
@@ -253,6 +257,10 @@ class Translator:
             [vocabulary.word(row[column]) for row in labels]
             for column, vocabulary in enumerate(self._vocabularies.tgt[1:])
         ]
+        if features and has_case_labels(self._vocabularies.tgt[1]):
+            # A value comes back as it was, whatever case the model gives it.
+            pairs = zip(features[0], untouched, strict=False)
+            features[0] = [NO_CASE if kept else label for label, kept in pairs]
         return Hypothesis(words, features, path.score, path.attention)
 
 

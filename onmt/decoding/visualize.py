@@ -16,7 +16,7 @@ import numpy as np
 
 from onmt.decoding.array_files import holds_arrays, reading_arrays
 from onmt.errors import DataError
-from onmt.text.lines import read_text_lines
+from onmt.text.lines import read_text_lines, split_words
 
 _SCORE: Final = r"(?P<score>-?(?:\d+\.\d+|inf)|-?nan)"
 _TARGET: Final = rf"(?P<number>\d{{1,9}}) \|\|\| (?P<target>.*) \|\|\| {_SCORE}"
@@ -91,7 +91,11 @@ def read_attention(path: str) -> list[AttentionTable]:
         source = header.groupdict().get("source", "")
         tables.append(
             AttentionTable(
-                int(header["number"]), header["target"].split(), source.split(), float(header["score"]), rows
+                int(header["number"]),
+                split_words(header["target"]),
+                split_words(source),
+                float(header["score"]),
+                rows,
             )
         )
     return tables

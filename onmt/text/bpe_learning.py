@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from onmt.constants import PLACEHOLDER_OPEN
 from onmt.text.options import BpeMode
+from onmt.text.placeholders import has_placeholder
 
 Pair = tuple[str, str]
 
@@ -42,11 +42,10 @@ class BpeSettings:
         return ";".join(["v3", *flags, self.begin_marker, self.end_marker])
 
     def symbols(self, word: str) -> list[str]:
-        """What a word is before any merge: its characters and markers; a placeholder is one symbol."""
-        inner = [word] if word.startswith(PLACEHOLDER_OPEN) else list(word)
+        """What a word is before any merge: its characters and markers."""
         return [
             *([self.begin_marker] if self.prefix else []),
-            *inner,
+            *word,
             *([self.end_marker] if self.suffix else []),
         ]
 
@@ -54,9 +53,14 @@ class BpeSettings:
 def learn_merges(frequencies: Mapping[str, int], settings: BpeSettings, size: int) -> Iterator[Pair]:
     """Yield up to `size` merges, best first; ends early when no pair occurs twice.
 
-    frequencies: how often each word occurs.
+    frequencies: how often each word occurs. Words with placeholders are never cut, so nothing is learnt from
+    them.
     """
-    table = _PairTable(_Entry(settings.symbols(word), count) for word, count in frequencies.items())
+    table = _PairTable(
+        _Entry(settings.symbols(word), count)
+        for word, count in frequencies.items()
+        if not has_placeholder(word)
+    )
     for step in range(1, size + 1):
         pair = table.most_frequent(step)
         if pair is None:

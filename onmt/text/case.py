@@ -1,13 +1,14 @@
 """Upper and lower case as a feature of the word: what a word's case is, taking it away, giving it back.
 
 The feature is one letter: L lower, U upper (two letters or more), C first letter upper, M mixed, N no cased
-letter. Source of the rules: tools/utils/case.lua.
+letter. The first letter is the first character that has a case: `3D` is capitalized. Source of the rules:
+tools/utils/case.lua.
 """
 
 from typing import Final
 
-from onmt.constants import PLACEHOLDER_OPEN
 from onmt.text.characters import CharacterClass, character_class, to_lower, to_upper
+from onmt.text.placeholders import has_placeholder
 
 LOWER: Final = "L"
 UPPER: Final = "U"
@@ -16,6 +17,8 @@ MIXED: Final = "M"
 NONE: Final = "N"
 
 CASE_FEATURES: Final = (CAPITALIZED, LOWER, NONE, UPPER, MIXED)
+
+_CASED: Final = (CharacterClass.LOWERCASE, CharacterClass.UPPERCASE)
 
 # One upper case letter begins a capitalized or an upper case word: a state of its own until the next letter.
 _ONE_UPPER: Final = "C1"
@@ -49,7 +52,7 @@ def _next_state(state: str, character: str) -> str:
 
 def case_of(word: str) -> str:
     """The case feature of a word, one of `CASE_FEATURES`; a word with a placeholder in it has none."""
-    if PLACEHOLDER_OPEN in word:
+    if has_placeholder(word):
         return NONE
     state = NONE
     for character in word:
@@ -59,23 +62,32 @@ def case_of(word: str) -> str:
 
 def lower(word: str) -> str:
     """The word in lower case, character by character; a word with a placeholder in it is left alone."""
-    if PLACEHOLDER_OPEN in word:
+    if has_placeholder(word):
         return word
     return "".join(map(to_lower, word))
 
 
 def restore_case(word: str, feature: str) -> str:
-    """Undo `lower`, as far as the feature tells: a mixed word only gets its first letter back."""
+    """Undo `lower`, as far as the feature tells: a mixed word only gets its first character back.
+
+    Of a capitalized word, characters without case before the first letter stay as they are. A word with a
+    placeholder in it stays, whatever feature a model gave it.
+    """
+    if feature in (LOWER, NONE) or has_placeholder(word):
+        return word
     if feature == UPPER:
         return "".join(map(to_upper, word))
-    if feature in (LOWER, NONE):
-        return word
-    return to_upper(word[0]) + word[1:] if word else word
+    if feature == MIXED:
+        return to_upper(word[:1]) + word[1:]
+    for index, character in enumerate(word):
+        if character_class(character) in _CASED:
+            return word[:index] + to_upper(character) + word[index + 1 :]
+    return word
 
 
 def segment_case(token: str) -> list[str]:
     """Split a token so that no part is of mixed case: `WiFi` gives `Wi` and `Fi`."""
-    if PLACEHOLDER_OPEN in token:
+    if has_placeholder(token):
         return [token]
     parts: list[str] = []
     start = 0

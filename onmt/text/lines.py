@@ -1,9 +1,24 @@
 """Lines of text: UTF-8 whatever the locale, ended by `\\n` and by nothing else."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from onmt.errors import DataError
+
+_WHITE_SPACE: Final = re.compile("[ \\t\\n\\r\\f\\v]+")
+
+
+def split_words(line: str) -> list[str]:
+    """What stands between blanks: U+0020, and the carriage return that ends lines of files from Windows."""
+    tokens = line.replace("\r", " ").split(" ")
+    return [token for token in tokens if token] if "" in tokens else tokens
+
+
+def split_at_white_space(line: str) -> list[str]:
+    """What stands between white space of ASCII, as multi-bleu.perl splits what it scores."""
+    return [token for token in _WHITE_SPACE.split(line) if token]
 
 
 def decode_line(line: bytes, source: str, number: int) -> str:

@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from onmt.constants import FEATURE_MARKER, JOINER, PLACEHOLDER_CLOSE, PLACEHOLDER_OPEN
-from onmt.text.placeholders import protect, unprotect
+from onmt.constants import FEATURE_MARKER, JOINER
+from onmt.text.placeholders import PLACEHOLDER, protect, unprotect_placeholders
 
-_PLACEHOLDER: Final = f"{PLACEHOLDER_OPEN}[^{PLACEHOLDER_CLOSE}]*{PLACEHOLDER_CLOSE}"
 _MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})
 
 
@@ -25,15 +24,15 @@ class Moses:
 
     def tokenize(self, line: str) -> list[str]:
         """The words of a line. Placeholders stay whole; elsewhere, lookalikes replace the marks of tokens."""
-        parts = re.split(f"({_PLACEHOLDER})", line)
+        parts = re.split(f"({PLACEHOLDER.pattern})", line)
         parts[::2] = [part.translate(_MARKERS) for part in parts[::2]]
         parts[1::2] = [protect(part) for part in parts[1::2]]
         words: list[str] = self._tokenizer.tokenize(
-            "".join(parts), escape=False, protected_patterns=[_PLACEHOLDER]
+            "".join(parts), escape=False, protected_patterns=[PLACEHOLDER.pattern]
         )
         return words
 
     def detokenize(self, words: Sequence[str]) -> str:
         """The line that these words are the words of, as far as the rules tell."""
         line: str = self._detokenizer.detokenize(list(words), unescape=False)
-        return re.sub(_PLACEHOLDER, lambda match: unprotect(match[0]), line)
+        return unprotect_placeholders(line)

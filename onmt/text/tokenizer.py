@@ -4,16 +4,17 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from onmt.constants import FEATURE_MARKER, JOINER, PLACEHOLDER_CLOSE, PLACEHOLDER_OPEN
+from onmt.constants import FEATURE_MARKER, JOINER
 from onmt.errors import DataError
 from onmt.text import case
 from onmt.text.bpe import Bpe, read_bpe_model
 from onmt.text.characters import separators
 from onmt.text.features import split_features
 from onmt.text.hooks import NO_HOOKS, TokenizerHooks
+from onmt.text.lines import split_words
 from onmt.text.moses import Moses
 from onmt.text.options import SegmentationOptions, TokenizerOptions
-from onmt.text.placeholders import is_placeholder, unprotect
+from onmt.text.placeholders import has_placeholder, unprotect_placeholders
 from onmt.text.words import WordSegmenter
 
 _NOT_SEPARATORS: Final = re.compile(f"[^{re.escape(separators())}]+")
@@ -55,8 +56,8 @@ class Tokenizer:
         if self._moses is not None:
             words = self._moses.tokenize(line)
         elif self._words is None:
-            words = [word for word in line.split(" ") if word]
-        elif PLACEHOLDER_OPEN in line:  # what stands inside a placeholder separates nothing
+            words = split_words(line)
+        elif has_placeholder(line):  # what stands inside a placeholder separates nothing
             return self._finish(self._process(self._words.segment(line)))
         else:
             words = _NOT_SEPARATORS.findall(line)
@@ -95,7 +96,7 @@ class Tokenizer:
         return [*(part + self._joiner for part in parts), last]
 
     def _segment_subwords(self, token: str, bpe: Bpe) -> list[str]:
-        if PLACEHOLDER_OPEN in token:
+        if has_placeholder(token):
             return [token]
         before, word, after = self._split_joiners(token)
         parts = bpe.segment(word)
@@ -171,10 +172,8 @@ class Detokenizer:
 
     def _text(self, word: str, features: list[str]) -> str:
         """What a word looked like in the text."""
-        if is_placeholder(word):
-            content, closing, _ = word.partition(PLACEHOLDER_CLOSE)
-            # Moses must not see the blanks inside a placeholder: it is given the protected form.
-            word = content + closing if self._moses is not None else unprotect(content) + closing
+        if self._moses is None:  # Moses must not see the blanks inside a placeholder
+            word = unprotect_placeholders(word)
         if not self._case_feature:
             return word
         if not features:

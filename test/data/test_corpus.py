@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.data import corpus
-from onmt.data.corpus import count_lines, grouped, has_byte_order_mark, read_parallel, split_blanks
+from onmt.data.corpus import count_lines, grouped, has_byte_order_mark, read_parallel
 from onmt.errors import DataError
+from onmt.text.lines import split_words
 
 
 def write(folder: Path, *contents: bytes) -> list[str]:
@@ -35,7 +36,7 @@ def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
 
 def test_carriage_returns_are_blanks(tmp_path: Path) -> None:
     [lines] = read(write(tmp_path, b"a b\r\nc\rd\n"))
-    assert [split_blanks(line) for line in lines] == [["a", "b"], ["c", "d"]]
+    assert [split_words(line) for line in lines] == [["a", "b"], ["c", "d"]]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_carriage_returns_are_blanks(tmp_path: Path) -> None:
     [("", []), ("  ", []), (" a  b ", ["a", "b"]), ("a\tb\u00a0c\u3000d e", ["a\tb\u00a0c\u3000d", "e"])],
 )
 def test_only_blanks_separate_tokens(line: str, tokens: list[str]) -> None:
-    assert split_blanks(line) == tokens
+    assert split_words(line) == tokens
 
 
 def test_a_byte_order_mark_is_left_out_at_the_beginning_only(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_any_bytes_are_as_many_lines_as_they_have_or_refused(
         return
     assert len(lines) == number
     assert "\n".join(lines) == expected.decode().removesuffix("\n").replace("\r", " ")
-    assert not any("\r" in token for line in lines for token in split_blanks(line))
+    assert not any("\r" in token for line in lines for token in split_words(line))
 
 
 @given(sizes=st.lists(st.integers(0, 5)), enough=st.integers(1, 9))

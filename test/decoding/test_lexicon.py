@@ -69,3 +69,22 @@ def test_unknown_words_are_replaced_after_the_source_word_attended_to(table, tag
 
 def test_placeholders_get_their_values_back():
     assert lexicon.restore_placeholders(["x", "｟name｠"], {"｟name｠": "Ann Lee"}) == ["x", "Ann Lee"]
+
+
+def test_values_come_back_between_joiners() -> None:
+    values = {"｟num｠": "4711", "｟url｠": "a b"}
+    words = ["￭｟num｠￭", "｟num｠kg", "x", "｟url｠￭", "｟other｠"]
+    assert lexicon.restore_placeholders(words, values) == ["￭4711￭", "4711kg", "x", "a b￭", "｟other｠"]
+
+
+def test_a_placeholder_is_required_whatever_joiners_the_target_has() -> None:
+    target = Vocabulary([*SPECIAL_WORDS, "x", "｟num｠￭", "￭｟num｠", "｟date｠"])
+    wanted = ["￭｟num｠", "x", "￭｟num｠￭", "｟date｠￭", "｟url｠"]
+    required = lexicon.required_words(wanted, target, placeholders=True, table=None)
+    assert [target.word(index) for index in required] == ["￭｟num｠", "｟num｠￭", "｟date｠"]
+    assert lexicon.placeholder_ids(target) == [5, 6, 7]
+
+
+def test_labels_of_case() -> None:
+    assert lexicon.has_case_labels(Vocabulary([*SPECIAL_WORDS, "C", "L", "N"]))
+    assert not lexicon.has_case_labels(Vocabulary([*SPECIAL_WORDS, "C", "NOUN"]))

@@ -279,3 +279,11 @@ def test_words_without_weights_are_shown(tmp_path) -> None:
     (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 0 1\n\n\n")
     given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
     assert visualize.main([*given, "-images", str(tmp_path)]) == 0
+
+
+def test_words_are_cut_at_blanks_only(tmp_path) -> None:
+    path = tmp_path / "attention"
+    path.write_text("1 ||| x\u00a0y ||| -1.0 ||| a\u2003b c ||| 2 1\n0.5 0.5\n\n", encoding="utf-8")
+    (table,) = read_attention(str(path))
+    assert table.target == ["x\u00a0y"]
+    assert table.source == ["a\u2003b", "c"]

@@ -70,9 +70,13 @@ def test_stops_when_nothing_occurs_twice() -> None:
     assert list(learn_merges({}, settings(), 10)) == []
 
 
-def test_a_placeholder_is_one_symbol() -> None:
-    assert settings("both").symbols("｟a：b｠") == ["<w>", "｟a：b｠", "</w>"]
+def test_symbols_of_a_word() -> None:
     assert settings("both").symbols("ab") == ["<w>", "a", "b", "</w>"]
+
+
+def test_nothing_is_learnt_from_words_with_placeholders() -> None:
+    frequencies = {"｟a：b｠": 9, "￭｟a：b｠￭": 9, "x｟a：b｠": 9, "ab": 2}
+    assert list(learn_merges(frequencies, settings("suffix"), 5)) == [("a", "b"), ("ab", "</w>")]
 
 
 @pytest.mark.parametrize(

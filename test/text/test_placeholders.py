@@ -1,10 +1,20 @@
 """Placeholders and their escapes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.text.characters import separators
-from onmt.text.placeholders import is_placeholder, name_and_value, protect, unprotect
+from onmt.text.placeholders import (
+    PLACEHOLDER,
+    has_placeholder,
+    named,
+    protect,
+    unprotect,
+    unprotect_placeholders,
+    values_of,
+    with_values,
+)
 
 
 @given(st.text(st.characters(exclude_characters="％\n", exclude_categories=["Cs"])))
@@ -18,14 +28,50 @@ def test_what_is_no_code_stays() -> None:
     assert unprotect("％00e9％00E9％xyz％12％d800％000a％") == "éé％xyz％12％d800％000a％"
 
 
-def test_lookup_form_and_value() -> None:
-    assert name_and_value("｟num：1％00202｠") == ("｟num｠", "1 2")
-    assert name_and_value("｟date：a：b｠") == ("｟date｠", "a：b")
-    assert name_and_value("｟num｠") == ("｟num｠", "｟num｠")
-    assert name_and_value("word：x") == ("word：x", "word：x")
-    assert name_and_value("｟open：x") == ("｟open：x", "｟open：x")
+@pytest.mark.parametrize(
+    ("token", "name", "values"),
+    [
+        ("｟num：1％00202｠", "｟num｠", {"｟num｠": "1％00202"}),
+        ("｟date：a：b｠", "｟date｠", {"｟date｠": "a：b"}),
+        ("￭｟num：12｠￭", "￭｟num｠￭", {"｟num｠": "12"}),
+        ("｟num：5｠kg", "｟num｠kg", {"｟num｠": "5"}),
+        ("a｟b：1｠c｟d：｠", "a｟b｠c｟d｠", {"｟b｠": "1", "｟d｠": ""}),
+        ("｟num｠", "｟num｠", {}),
+        ("word：x", "word：x", {}),
+        ("｟open：x", "｟open：x", {}),
+        ("x：y｠", "x：y｠", {}),
+    ],
+)
+def test_the_name_stays_and_the_value_goes(token: str, name: str, values: dict[str, str]) -> None:
+    assert named(token) == name
+    assert dict(values_of(token)) == values
+    assert with_values(name, values) == PLACEHOLDER.sub(
+        lambda match: values.get(named(match[0]), match[0]), token
+    )
 
 
-def test_is_placeholder() -> None:
-    assert is_placeholder("｟a｠")
-    assert not is_placeholder("a｟b｠")
+AROUND = st.text(st.characters(blacklist_characters="｟｠：％", blacklist_categories=["Cs"]), max_size=4)
+NAME = st.text("abc-1", max_size=3)
+
+
+@given(st.lists(st.tuples(AROUND, NAME, AROUND), max_size=3), AROUND)
+def test_every_value_comes_back_where_its_name_stands(parts: list[tuple[str, str, str]], last: str) -> None:
+    token = "".join(f"{before}｟{name}：{value}｠" for before, name, value in parts) + last
+    names = "".join(f"{before}｟{name}｠" for before, name, _ in parts) + last
+    assert named(token) == names
+    values = {f"｟{name}｠": value for _, name, value in parts}
+    assert dict(values_of(token)) == values
+    assert (
+        with_values(names, values)
+        == "".join(f"{before}{values[f'｟{name}｠']}" for before, name, _ in parts) + last
+    )
+
+
+def test_a_placeholder_is_one_wherever_it_stands() -> None:
+    assert has_placeholder("｟a｠")
+    assert has_placeholder("a｟b｠")
+    assert not has_placeholder("a b｠")
+
+
+def test_unprotecting_text_leaves_the_rest_alone() -> None:
+    assert unprotect_placeholders("％0020｟a：％0020｠％0020｟b％0020") == "％0020｟a： ｠％0020｟b "

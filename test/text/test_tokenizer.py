@@ -29,7 +29,22 @@ def check_equal(measurements: list[Any]) -> None:
         assert list(zip(one.lines, tokens, strict=True)) == list(zip(one.lines, one.tokens, strict=True))
         if one.detokenized is not None:
             detokenizer = Detokenizer.of(one.options)
-            assert [detokenizer.detokenize(split(line)) for line in one.tokens] == one.detokenized
+            for line, measured in zip(one.tokens, one.detokenized, strict=True):
+                check_detokenized(detokenizer.detokenize(list(map(lua_keeps, split(line)))), measured)
+
+
+def lua_keeps(token: str) -> str:
+    """What the original's detokenizer sees of a token: it drops what follows a placeholder within it."""
+    return re.sub("^((?:￭|@@)?｟[^｠]*｠)[^￨￭@]*", r"\1", token)
+
+
+def check_detokenized(text: str, measured: str) -> None:
+    """As the original's, which loses a capital behind characters without case (`3D`)."""
+    assert len(text) == len(measured)
+    for place, (ours, theirs) in enumerate(zip(text, measured, strict=True)):
+        if ours != theirs:
+            assert ours.lower() == theirs
+            assert text[place - 1].upper() == text[place - 1].lower() != " "
 
 
 def test_lines_under_all_options(measured: list[Any]) -> None:
@@ -51,7 +66,8 @@ def test_single_cases(golden: Path) -> None:
             settings["segment_alphabet"] = tuple(settings["segment_alphabet"])
         options = TokenizerOptions(**settings)
         tokens = Tokenizer.of(options).tokenize(case["in"])
-        assert (" ".join(tokens), Detokenizer.of(options).detokenize(tokens)) == (case["tok"], case["detok"])
+        assert " ".join(tokens) == case["tok"]
+        check_detokenized(Detokenizer.of(options).detokenize(tokens), case["detok"])
 
 
 def test_a_placeholder_after_a_number_and_another_one() -> None:
