@@ -1,6 +1,7 @@
 # make demo      a model that learns to read dates, from nothing to its answers, in a few minutes
 # make test      the test suite          make test-all  slow tests and coverage too
 # make lint      ruff and mypy           make bench     throughput, as JSON
+# make bench-peers  the same work by OpenNMT-py and by us, in turn; PEERS='-train_src ...' for another corpus
 # make docs      the option pages under docs/options
 # Each target makes .venv first, with the versions of constraints.txt. Another Python: make test PYTHON=python3.12
 
@@ -12,7 +13,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint co
 # Threads that spin long while they wait make everything many times slower when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 2000
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test test-all lint bench bench-peers docs clean
 .DEFAULT_GOAL := test
 
 $(RUN):
@@ -43,6 +44,9 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed
 	$(RUN) -m benchmarks
+
+bench-peers: $(VENV)/installed
+	$(RUN) -m benchmarks.peers $(PEERS)
 
 docs: $(VENV)/installed
 	$(RUN) -m onmt.commandline.document docs/options

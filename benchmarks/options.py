@@ -27,6 +27,7 @@ class WorkloadOptions:
     translate_batch: int = option(30, "Sentences translated at once.", valid=at_least(1))
     beam_size: int = option(5, "Hypotheses followed per sentence.", valid=at_least(1))
     source_length: int = option(25, "Words of every source sentence.", valid=at_least(1))
+    precision: Literal["fp32", "bf16"] = option("fp32", "Number format of the factors of products.")
     target_length: int = option(25, "Words of every target sentence, end symbol included.", valid=at_least(2))
 
 
@@ -38,7 +39,10 @@ class MeasurementOptions:
         3, "Measurements of each kind, taken in turn; the fastest counts.", valid=at_least(1)
     )
     matrix_size: int = option(
-        4096, "The machine's rate is that of multiplying two square matrices of this size.", valid=at_least(1)
+        4096,
+        "The machine's rate is the best of multiplying two square matrices of this size and of the model's "
+        "own products, by every library that is exact in the format.",
+        valid=at_least(1),
     )
     threads: int = option(0, "Threads of PyTorch; 0: as many as it takes by itself.", valid=at_least(0))
     seed: int = option(1, "Start of every random draw.", valid=at_least(0))

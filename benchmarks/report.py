@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.matrix_rate import MatrixRates, shapes_of
 from benchmarks.options import BenchmarkOptions, EncoderName, WorkloadOptions
-from benchmarks.workload import MatrixProduct, Measured, Workload, spec_for
+from benchmarks.workload import Measured, Workload, spec_for
+from onmt.kernels.products import choose_library, compute_float32_exactly, library
 from onmt.logger import Logger
+from onmt.runtime.memory import keep_freed_memory
 from onmt.version import VERSION
 
 Json = dict[str, Any]
@@ -21,39 +24,36 @@ def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
     """The whole report: the machine, the workload, and a row per encoder."""
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    product = MatrixProduct(options.matrix_size, options.seed)
-    product.rate()  # the first product pays for the start of the threads
-    matrix_rates: list[float] = []
+    compute_float32_exactly()
+    choose_library()
+    keep_freed_memory()
+    matrix = MatrixRates(options.precision, shapes_of(options, options.matrix_size), options.seed)
     rows = []
     for encoder in options.encoders:
         logger.info(f"Measuring -encoder_type {encoder}")
-        rows.append(_measure(encoder, options, product, matrix_rates))
-    best = max(matrix_rates)
+        rows.append(_measure(encoder, options, matrix))
     report: Json = {
         "version": VERSION,
         "machine": machine(),
         "workload": _workload(options),
         "rounds": options.rounds,
-        "matrix": {"size": options.matrix_size, "flops_per_second": best},
-        "rows": [row_with_share(row, best) for row in rows],
+        "matrix": {"size": options.matrix_size, **matrix.to_json()},
+        "rows": [row_with_share(row, matrix.best) for row in rows],
     }
     for row in report["rows"]:
         logger.info(in_words(row))
     return report
 
 
-def _measure(
-    encoder: EncoderName, options: BenchmarkOptions, product: MatrixProduct, matrix_rates: list[float]
-) -> Json:
+def _measure(encoder: EncoderName, options: BenchmarkOptions, matrix: MatrixRates) -> Json:
     """One row without its share of the matrix rate, which is known when all rows are."""
     workload = Workload(spec_for(encoder, options), options, options.seed)
     workload.train()
     workload.translate()
     trained, translated = [], []
     for _ in range(options.rounds):
-        matrix_rates.append(product.rate())
+        matrix.measure()
         trained.append(workload.train())
-        matrix_rates.append(product.rate())
         translated.append(workload.translate())
     return {
         "encoder": encoder,
@@ -105,6 +105,7 @@ def machine() -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "float32_products": library(),
     }
 
 

@@ -54,15 +54,22 @@ class Stepper(Protocol):
 
 
 class ModelScorer:
-    """Scores of one model. `state` has one row per sentence, `beam` rows are made of each."""
+    """Scores of one model. `state` has one row per sentence, of which `beam` rows are made after the first
+    step: before it they are all alike.
+    """
 
     def __init__(self, model: Stepper, state: DecoderState, beam: int) -> None:
         self._model = model
-        self._state = state.expand(beam)
+        self._state = state
+        self._beam = beam
+        self._expanded = False
 
     def step(self, tokens: Tensor) -> Scores:
         """See Scorer."""
-        output = self._model.step(tokens, self._state)
+        output = self._model.step(tokens if self._expanded else tokens[:: self._beam], self._state)
+        if not self._expanded:
+            output = output.expand(self._beam)
+            self._expanded = True
         self._state = output.state
         words, *features = output.log_probs
         labels = [scores.argmax(dim=1) for scores in features]

@@ -23,7 +23,7 @@ class _Sizes(NamedTuple):
     piece: int
 
 
-_SIZES: Final = {"cpu": _Sizes(16 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 << 20)}
+_SIZES: Final = {"cpu": _Sizes(8 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 << 20)}
 
 
 class LinearCrossEntropy(torch.autograd.Function):

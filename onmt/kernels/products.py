@@ -31,17 +31,25 @@ def choose_library(environment: Mapping[str, str] = os.environ) -> str:
 
     Both are exact to float32's precision. Their last digits differ.
     """
+    if environment.get(PLAIN_PRODUCTS) or not _mkl_is_slow():
+        use_library("MKL")
+    else:
+        use_library("oneDNN")
+    return library()
+
+
+def use_library(name: str) -> bool:
+    """Compute float32 products by `oneDNN` or `MKL` from now on, in this process.
+
+    Returns whether that is so: where oneDNN is missing or would round the factors, MKL stays.
+    """
     settings = getattr(torch.backends.mkldnn, "matmul", None)
     if settings is None:  # torch before 2.9
-        return "MKL"
-    settings.fp32_precision = "ieee"
-    if environment.get(PLAIN_PRODUCTS) or not _mkl_is_slow():
-        return "MKL"
-    settings.fp32_precision = "bf16"
-    if _rounds_factors():
+        return name == "MKL"
+    settings.fp32_precision = "bf16" if name == "oneDNN" else "ieee"
+    if name == "oneDNN" and _rounds_factors():
         settings.fp32_precision = "ieee"
-        return "MKL"
-    return "oneDNN"
+    return library() == name
 
 
 def compute_float32_exactly() -> None:

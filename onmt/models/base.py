@@ -29,6 +29,15 @@ class Step(NamedTuple):
     attention: Tensor | None
     state: DecoderState
 
+    def expand(self, beam: int) -> "Step":
+        """From R to R x beam rows, every row repeated."""
+        attention = self.attention
+        return Step(
+            tuple(scores.repeat_interleave(beam, dim=0) for scores in self.log_probs),
+            None if attention is None else attention.repeat_interleave(beam, dim=0),
+            self.state.expand(beam),
+        )
+
 
 class Model(nn.Module):
     """A model that can be trained."""

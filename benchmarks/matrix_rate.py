@@ -1,0 +1,96 @@
+"""The machine's yardstick: how fast it multiplies matrices, by every library and format that it has."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.options import WorkloadOptions
+from onmt.kernels.products import library, use_library
+from onmt.runtime.random import torch_generator
+
+Format = Literal["fp32", "bf16"]
+Shape = tuple[int, int, int]
+"""Rows, inner dimension, columns."""
+
+_PASSES: Final = 3
+"""Products timed at once, so that small ones are long enough to time."""
+
+
+def shapes_of(options: WorkloadOptions, size: int) -> tuple[Shape, ...]:
+    """A square product of `size`, and the largest products of the model itself: a decoder layer in training,
+    the output layer in training and in translation.
+    """
+    width, rows = options.rnn_size, options.translate_batch * options.beam_size
+    return (
+        (size, size, size),
+        (options.train_batch, 2 * width, 4 * width),
+        (options.train_batch * options.target_length, width, options.vocabulary),
+        (rows, width, options.vocabulary),
+    )
+
+
+@dataclass
+class MatrixRates:
+    """The best rate so far of each library and shape, in FLOP/s. `format`: that of the factors."""
+
+    format: Format
+    shapes: tuple[Shape, ...]
+    seed: int
+    found: dict[tuple[str, Shape], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        generator = torch_generator(self.seed, "matrices")
+        dtype = torch.float32 if self.format == "fp32" else torch.bfloat16
+        self._factors = [
+            (
+                torch.rand(rows, inner, generator=generator).to(dtype),
+                torch.rand(columns, inner, generator=generator).to(dtype),
+            )
+            for rows, inner, columns in self.shapes
+        ]
+
+    def measure(self) -> None:
+        """Time every shape once in every library; bfloat16 has one only."""
+        for name in ("MKL", "oneDNN") if self.format == "fp32" else ("oneDNN",):
+            with _multiplying_by(name, self.format) as there:
+                for shape, (left, right) in zip(self.shapes, self._factors, strict=True):
+                    if there:
+                        rate = _rate(left, right)
+                        self.found[name, shape] = max(rate, self.found.get((name, shape), 0.0))
+
+    @property
+    def best(self) -> float:
+        """The best of all, the rate that shares are of."""
+        return max(self.found.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Every rate, and the best one."""
+        rows = [
+            {"library": name, "shape": list(shape), "flops_per_second": rate}
+            for (name, shape), rate in self.found.items()
+        ]
+        return {"format": self.format, "flops_per_second": self.best, "rates": rows}
+
+
+@contextmanager
+def _multiplying_by(name: str, wanted: Format) -> Iterator[bool]:
+    """Within it products are computed by this library; False where that would not be exact float32."""
+    before = library()
+    try:
+        yield wanted == "bf16" or use_library(name)
+    finally:
+        use_library(before)
+
+
+def _rate(left: torch.Tensor, right: torch.Tensor) -> float:
+    F.linear(left, right)  # memory, threads and packing are ready from here on
+    started = time.perf_counter()
+    for _ in range(_PASSES):
+        F.linear(left, right)
+    seconds = time.perf_counter() - started
+    return _PASSES * 2 * left.shape[0] * left.shape[1] * right.shape[0] / seconds

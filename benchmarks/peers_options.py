@@ -1,0 +1,33 @@
+"""What the comparison with another toolkit runs on."""
+
+from dataclasses import dataclass
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import at_least, not_empty
+from onmt.logger import LoggerOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions:
+    """Comparison"""
+
+    train_src: str = option("data/dates/train.src", "Source side of the corpus to train on.", valid=not_empty)
+    train_tgt: str = option("data/dates/train.tgt", "Target side of that corpus.", valid=not_empty)
+    test_src: str = option("data/dates/test.src", "Sentences to translate.", valid=not_empty)
+    size: int = option(500, "Units of a layer and width of a word vector.", valid=at_least(2))
+    rounds: int = option(3, "Runs of each toolkit, in turn; medians count.", valid=at_least(1))
+    steps: int = option(80, "Training steps of a run.", valid=at_least(4))
+    report_every: int = option(
+        20, "Steps between two logged rates; the first is left out.", valid=at_least(1)
+    )
+    batch_size: int = option(30, "Sentences translated at once.", valid=at_least(1))
+    lines: int = option(600, "Sentences translated in the longer of two runs.", valid=at_least(2))
+    words: int = option(13, "Words that every translation is forced to have.", valid=at_least(1))
+    threads: int = option(2, "Threads of both toolkits.", valid=at_least(1))
+    folder: str = option("build/peers", "Where everything is installed and written.", valid=not_empty)
+    output: str = option("-", "File for the JSON; `-`: standard output.", valid=not_empty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeersOptions(ComparisonOptions, LoggerOptions):
+    """Benchmark"""
