@@ -43,7 +43,7 @@ lint: $(VENV)/installed-dev
 	$(RUN) -m mypy
 
 bench: $(VENV)/installed
-	$(RUN) -m benchmarks
+	$(RUN) -m benchmarks $(BENCH)
 
 bench-peers: $(VENV)/installed
 	$(RUN) -m benchmarks.peers $(PEERS)

@@ -6,7 +6,6 @@ a file that lost or changed a byte is refused instead of giving a slightly diffe
 into a checkpoint is training's business.
 """
 
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from typing import Any, Final
 
 import torch
 
-from onmt.errors import CheckpointError
+from onmt.errors import CheckpointError, DataError
+from onmt.files import replacing
 
 FORMAT: Final = 1
 """The number this version writes; a file with a greater one was written by a newer version."""
@@ -34,29 +34,19 @@ _FOLDER_ATTRIBUTE: Final = 0x10  # torch reads a member so marked as if it were 
 
 
 def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` so that the file is the old one or the complete new one, whatever happens.
-
-    The archive is written under `<path>.tmp`, flushed to the disk and renamed; the folder is flushed too,
-    so a finished save survives a power cut. Raises CheckpointError if the file cannot be written.
+    """Write `content` to `path` so that the file is the old one or the complete new one, whatever happens
+    (see `onmt.files`). Raises CheckpointError if the file cannot be written.
     """
     _check_content(content, str(path))
     _check_plain(content)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as file:
+        with replacing(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{path}: cannot write: ")
         raise CheckpointError(f"cannot write the checkpoint '{path}': {reason}") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except RuntimeError as error:  # torch reports a full disk so
+        raise CheckpointError(f"cannot write the checkpoint '{path}': {_first_line(error)}") from error
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -125,14 +115,6 @@ def _check_plain(value: object) -> None:
     else:
         plain = (str, int, float, bool, type(None), torch.Tensor)
         assert type(value) in plain, f"a checkpoint cannot hold a {type(value).__name__}"
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

@@ -42,13 +42,27 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
-def test_saving_replaces_the_file_and_a_stale_temporary(tmp_path: Path) -> None:
+def test_saving_replaces_the_file_and_leaves_the_others(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    (tmp_path / "model.pt.tmp").write_bytes(b"left by a killed run" * 10_000)
+    (tmp_path / "model.pt.tmp").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine").write_bytes(b"kept")
     save_checkpoint(path, example_content())
     save_checkpoint(path, example_content() | {"version": "0.2"})
     assert load_checkpoint(path)["version"] == "0.2"
-    assert os.listdir(tmp_path) == ["model.pt"]
+    assert sorted(os.listdir(tmp_path)) == ["mine", "model.pt", "model.pt.tmp"]
+    assert (tmp_path / "mine").read_bytes() == b"kept"
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "link.pt").symlink_to(tmp_path / "model.pt")
+    save_checkpoint(tmp_path / "link.pt", example_content())
+    assert (tmp_path / "link.pt").is_symlink()
+    assert same(load_checkpoint(tmp_path / "model.pt"), example_content())
+
+
+def test_a_device_is_written_to() -> None:
+    save_checkpoint(os.devnull, example_content())
+    assert Path(os.devnull).is_char_device()
 
 
 def test_a_failed_save_keeps_the_old_file(tmp_path: Path) -> None:

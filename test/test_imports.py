@@ -18,6 +18,7 @@ ROWS = {
     "onmt.version": 0,
     "onmt.commandline": 1,
     "onmt.logger": 1,
+    "onmt.files": 1,
     "onmt.hooks": 1,
     "onmt.text": 2,
     "onmt.scorers": 2,

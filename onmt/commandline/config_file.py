@@ -10,12 +10,10 @@ A key may carry the hyphen of its flag. The last of repeated keys counts.
 """
 
 import json
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import configargparse
@@ -24,7 +22,8 @@ from onmt.commandline.argv import UnknownOptionError, list_elements, split_list
 from onmt.commandline.schema import Kind, Option
 from onmt.commandline.suggestions import did_you_mean
 from onmt.commandline.values import show
-from onmt.errors import OnmtError, OptionError
+from onmt.errors import DataError, OnmtError, OptionError
+from onmt.files import replacing
 
 COMMAND_LINE_ONLY: Final = frozenset({"h", "help", "md", "version", "config", "save_config"})
 """Keys that the original's `-save_config` writes too; they mean nothing in a file and are passed over."""
@@ -107,20 +106,12 @@ def write_config(path: str, values: Sequence[tuple[Option, Any]]) -> None:
 
     The file appears whole or not at all. Raises OnmtError when it cannot be written.
     """
-    content = config_text(values).encode("utf-8")
-    target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():  # a pipe or a device
-            target.write_bytes(content)
-            return
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OnmtError(f"cannot write -save_config {path}: {error.strerror}") from error
+        with replacing(path) as file:
+            file.write(config_text(values).encode("utf-8"))
+    except DataError as error:
+        reason = str(error).removeprefix(f"{path}: cannot write: ")
+        raise OnmtError(f"cannot write -save_config {path}: {reason}") from error
 
 
 def config_text(values: Sequence[tuple[Option, Any]]) -> str:

@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[ApplyEmbeddingsOptions], logger: Logger) -> None:
     """Write a Kaldi text archive, `KEY [`, rows, `]`, and an indexed target, `KEY words`."""
-    from onmt.data.files import replacing
     from onmt.data.vocabulary import Vocabulary
+    from onmt.files import replacing
     from onmt.models.pretrained import read_tensor
 
     options = parsed.options

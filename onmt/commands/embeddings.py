@@ -94,8 +94,8 @@ def execute(parsed: Parsed[EmbeddingsOptions], logger: Logger) -> None:
     """Match, fill the gaps, write."""
     import torch
 
-    from onmt.data.files import replacing
     from onmt.data.vocabulary import Vocabulary
+    from onmt.files import replacing
 
     options, start = parsed.options, time.perf_counter()
     vocabulary = Vocabulary.read(options.dict_file)
@@ -164,7 +164,7 @@ def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
 
 def _save_unmatched(path: str, vocabulary: "Vocabulary", matcher: "VectorMatcher") -> None:
     """Write `word index` lines, indices from 1, without the special words."""
-    from onmt.data.files import replacing
+    from onmt.files import replacing
 
     with replacing(path) as file:
         for index, (word, matched) in enumerate(zip(vocabulary.words, matcher.matched, strict=True)):

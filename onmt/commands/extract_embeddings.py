@@ -76,7 +76,7 @@ def execute(parsed: Parsed[ExtractEmbeddingsOptions], logger: Logger) -> None:
 
 
 def _write(path: Path, vocabulary: "Vocabulary", table: "Tensor") -> None:
-    from onmt.data.files import replacing
+    from onmt.files import replacing
 
     if table.shape[0] != len(vocabulary):
         raise DataError(f"{path}: the model has {table.shape[0]} vectors for {len(vocabulary)} words")

@@ -10,7 +10,7 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, not_empty
 from onmt.data.dates import Pair, generate, spell
-from onmt.data.files import replacing
+from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
 
 

@@ -12,9 +12,9 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least
-from onmt.data.files import replacing
 from onmt.data.shapes import SMALLEST, Scene, draw, scenes
 from onmt.errors import DataError
+from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
 
 

@@ -10,8 +10,8 @@ from onmt.commandline.declare import group, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, not_empty
-from onmt.data.files import replacing
 from onmt.errors import DataError, OptionError
+from onmt.files import replacing
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.bpe_learning import BpeSettings, learn_merges

@@ -13,11 +13,11 @@ from onmt.commandline.validators import (
     existing_folder_or_empty,
     not_empty,
 )
-from onmt.data.files import replacing
 from onmt.decoding.array_files import holds_arrays
 from onmt.decoding.image_page import STYLE, image_section
 from onmt.decoding.visualize import page, read_attention, read_beams
 from onmt.errors import DataError, OptionError
+from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
 
 

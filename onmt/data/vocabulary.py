@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from onmt.constants import PAD_WORD, SPECIAL_WORDS, UNK
-from onmt.data.files import replacing
 from onmt.errors import DataError
+from onmt.files import replacing
 
 Item = TypeVar("Item")
 Word = TypeVar("Word", str, bytes)

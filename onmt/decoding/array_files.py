@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from onmt.data.files import StagedFiles
 from onmt.errors import DataError
+from onmt.files import StagedFiles
 
 _DAMAGED: Final = (
     zipfile.BadZipFile,

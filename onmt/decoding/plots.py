@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from onmt.data.files import replacing
 from onmt.errors import DataError, OptionError
+from onmt.files import replacing
 
 _DPI: Final = 100
 _CELL: Final = 0.28  # inches

@@ -10,11 +10,11 @@ import torch
 
 from onmt.constants import PAD
 from onmt.data.batch import Batch
-from onmt.data.files import replacing
 from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.sentences import Picture, Source
 from onmt.decoding.translator import Translator
+from onmt.files import replacing
 from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq

@@ -182,7 +182,7 @@ def test_nothing_is_left_when_the_run_is_killed_while_saving(tmp_path: Path) -> 
     program = (
         "import os, signal\n"
         "from onmt.commands.preprocess import main\n"
-        "from onmt.data.files import StagedFiles\n"
+        "from onmt.files import StagedFiles\n"
         "StagedFiles.commit = lambda self, outdated: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"main({flags!r})\n"
     )

@@ -1,13 +1,13 @@
-"""onmt/data/files.py"""
+"""onmt/files.py"""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from onmt.data import files
-from onmt.data.files import StagedFiles, replacing
+from onmt import files
 from onmt.errors import DataError
+from onmt.files import StagedFiles, replacing
 
 
 @pytest.fixture(params=["nameless", "named"])
@@ -46,11 +46,29 @@ def test_nothing_is_left_of_what_was_not_committed(folder: Path) -> None:
     assert content(folder) == {"a": b"old"}
 
 
-def test_a_temporary_file_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
-    (folder / "a.tmp").write_bytes(b"half")
+def test_a_file_that_looks_temporary_is_left_alone(folder: Path) -> None:
+    (folder / "other").write_bytes(b"mine")
+    (folder / "a.tmp").symlink_to(folder / "other")
     with replacing(folder / "a") as file:
         file.write(b"new")
-    assert content(folder) == {"a": b"new"}
+    assert content(folder) == {"a": b"new", "a.tmp": b"mine", "other": b"mine"}
+
+
+def test_two_writers_of_one_file_do_not_mix(folder: Path) -> None:
+    with replacing(folder / "a") as first:
+        first.write(b"1" * 10)
+        with replacing(folder / "a") as second:
+            second.write(b"22")
+        assert (folder / "a").read_bytes() == b"22"
+        first.write(b"1" * 10)
+    assert content(folder) == {"a": b"1" * 20}
+
+
+def test_the_longest_name_a_folder_takes(folder: Path) -> None:
+    longest = "n" * os.pathconf(folder, "PC_NAME_MAX")
+    with replacing(folder / longest) as file:
+        file.write(b"new")
+    assert content(folder) == {longest: b"new"}
 
 
 def test_what_cannot_be_written_is_said(folder: Path) -> None:
