@@ -42,6 +42,7 @@ class HookOptions:
         "",
         "Python module whose functions replace steps of the text processing: a file, with or without .py, "
         "or a module's name.",
+        reads=("{}", "{}.py"),
     )
 
 

@@ -26,6 +26,7 @@ class LoggerOptions:
         "",
         "Append the log to this file instead of printing it. A name ending in .json gets an array of "
         "[level, time, message] entries, whatever the -log_level.",
+        writes=("{}",),
     )
     disable_logs: bool = option(False, "Write no log at all.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "NONE"] = option(

@@ -19,7 +19,10 @@ class BuiltInOptions:
         "",
         "Read options from this file, one `key = value` per line, without the hyphen. What the command line "
         "sets as well is taken from the command line.",
+        reads=("{}",),
     )
     save_config: str = option(
-        "", "Write all options with the values of this run into this file, for -config to read."
+        "",
+        "Write all options with the values of this run into this file, for -config to read.",
+        writes=("{}",),
     )

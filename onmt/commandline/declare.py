@@ -37,6 +37,9 @@ class OptionInfo:
     positional: bool
     deprecated: tuple[str, object] | None
     dry: bool
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    replaces: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ def option(
     positional: bool = False,
     deprecated: tuple[str, object] | None = None,
     dry: bool = False,
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    replaces: tuple[str, ...] = (),
 ) -> Any:
     """Declare one option; the value is a dataclass field whose type comes from the annotation beside it.
 
@@ -73,6 +79,9 @@ def option(
     positional: given by place, without a flag.
     deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
     dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
+    reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
+        value: see `onmt.commandline.file_safety`. An option whose `valid` wants existing files reads these.
+    replaces: flags whose files it may write over, on purpose.
     """
     info = OptionInfo(
         help=help,
@@ -85,6 +94,9 @@ def option(
         positional=positional,
         deprecated=deprecated,
         dry=dry,
+        reads=reads,
+        writes=writes,
+        replaces=replaces,
     )
     return field(default=default, metadata={OPTION_KEY: info})
 

@@ -17,6 +17,7 @@ from onmt.commandline.config_file import (
     leading_word,
     write_config,
 )
+from onmt.commandline.file_safety import refuse_overwriting
 from onmt.commandline.given import Given, check_required, replace_deprecated, validate
 from onmt.commandline.help import help_text, markdown_text
 from onmt.commandline.merge import ConfigFile, merge, read_config
@@ -56,6 +57,12 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
         validate(table[flag], entry)
     options = instances.replace(chosen(), {flag: entry.value for flag, entry in given.items()})
     instances.check(options)
+    file_options = [
+        *((option, instances.value_of(options, option)) for option in declared),
+        (table["config"], on_command_line.get("config", "")),
+        (table["save_config"], save_config),
+    ]
+    refuse_overwriting(file_options)
     if save_config:
         current = [
             option

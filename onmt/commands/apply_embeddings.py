@@ -40,6 +40,7 @@ class ApplyDataOptions:
         "Beginning of the names of the files to write: `PREFIX.src`, `PREFIX.tgt`.",
         required=True,
         valid=not_empty,
+        writes=("{}.src", "{}.tgt"),
     )
 
 

@@ -24,7 +24,7 @@ class AverageOptions:
     models: tuple[str, ...] = option(
         (), "Models to average, checkpoints of one training as a rule.", valid=existing_model
     )
-    output_model: str = option("final_averaged.pt", "File to write.", valid=not_empty)
+    output_model: str = option("final_averaged.pt", "File to write.", valid=not_empty, writes=("{}",))
     force: bool = option(False, "Replace the file if it is there already.")
 
     def check(self) -> None:

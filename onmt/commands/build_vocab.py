@@ -28,6 +28,7 @@ class VocabularyOptions:
         "Beginning of the names of the files to write: `PREFIX.dict`, `PREFIX_feature_1.dict` and so on.",
         required=True,
         valid=not_empty,
+        writes=("{}.dict", "{}_feature_*.dict"),
     )
     vocab_size: tuple[int, ...] = option(
         (50000,),

@@ -38,9 +38,10 @@ class EmbeddingDataOptions:
         "Beginning of the name of the file to write: `NAME-embeddings-DIMENSION.pt`.",
         required=True,
         valid=not_empty,
+        writes=("{}-embeddings-*.pt",),
     )
     save_unknown_dict: str = option(
-        "", "File for the words that have no vector, with their indices; empty: none."
+        "", "File for the words that have no vector, with their indices; empty: none.", writes=("{}",)
     )
 
 

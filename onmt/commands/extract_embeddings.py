@@ -32,6 +32,7 @@ class ExtractEmbeddingsOptions:
         ".",
         "Folder for `src_embeddings.txt` and, if the model has target words, `tgt_embeddings.txt`.",
         valid=existing_folder_or_empty,
+        writes=("{}/*_embeddings.txt",),
     )
     gpuid: int = option(0, "Has no effect: vectors are read without a GPU, from models of GPUs too.")
 

@@ -23,7 +23,7 @@ class LuaModelOptions:
         valid=existing_file,
     )
     output: str = option(
-        "", "Where to write the converted model; `-model` with the ending `.pt` if not given."
+        "", "Where to write the converted model; `-model` with the ending `.pt` if not given.", writes=("{}",)
     )
     force: bool = option(False, "Replace `-output` if it exists.")
 

@@ -41,7 +41,7 @@ class BpeOptions:
     bpe_bot_marker: str = option(
         BEGIN_OF_TOKEN, "Marks the beginning of a word.", valid=not_empty, flag="bpe_BOT_marker"
     )
-    save_bpe: str = option("", "The model file to write.", required=True, valid=not_empty)
+    save_bpe: str = option("", "The model file to write.", required=True, valid=not_empty, writes=("{}",))
 
     def check(self) -> None:
         """Refuse markers that the model file cannot hold."""

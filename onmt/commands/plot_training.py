@@ -19,7 +19,9 @@ class PlotOptions:
     """Plot"""
 
     logs: tuple[str, ...] = option((), "Logs of train.py, one curve each.", valid=existing_file)
-    output: str = option("training.png", "Picture to write; its ending says its format.", valid=not_empty)
+    output: str = option(
+        "training.png", "Picture to write; its ending says its format.", valid=not_empty, writes=("{}",)
+    )
 
     def check(self) -> None:
         """There must be something to draw."""

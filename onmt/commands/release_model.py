@@ -21,7 +21,7 @@ class ReleaseOptions:
         "", "Model to release (`.pt`, or `.t7` of OpenNMT Lua).", valid=existing_model, required=True
     )
     output_model: str = option(
-        "", "File to write; by default that of `-model` with `_release.pt` at its end."
+        "", "File to write; by default that of `-model` with `_release.pt` at its end.", writes=("{}",)
     )
     force: bool = option(False, "Replace the file if it is there already.")
 

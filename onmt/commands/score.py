@@ -44,6 +44,7 @@ class ScorerOptions:
         required=True,
         positional=True,
         valid=not_empty,
+        reads=("{}", "{}[0-9]*"),
     )
     scorer: Literal["bleu", "dlratio", "ter"] = option(
         "bleu",

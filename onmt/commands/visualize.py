@@ -49,7 +49,7 @@ class PageOptions:
         "many rows as columns.",
         valid=at_least(1),
     )
-    output: str = option("translations.html", "Page to write.", valid=not_empty)
+    output: str = option("translations.html", "Page to write.", valid=not_empty, writes=("{}",))
 
     def check(self) -> None:
         """There must be something to show."""

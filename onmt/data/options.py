@@ -73,6 +73,7 @@ class DataOptions:
         "",
         "Take the vocabularies of the word features from files that start so, instead of building them: "
         "`PREFIX.source_feature_1.dict`, `PREFIX.target_feature_1.dict` and so on.",
+        reads=("{}*.dict",),
     )
     time_shift_feature: bool = option(
         True,
@@ -318,7 +319,13 @@ class PreprocessOptions(DataOptions, HookOptions, LoggerOptions):
     dry_run: bool = option(
         False, "Only look for the training files and say what would be taken from each.", dry=True
     )
-    save_data: str = option("", "Start of the names of all files to write.", required=True)
+    save_data: str = option(
+        "",
+        "Start of the names of all files to write.",
+        required=True,
+        writes=("{}-train.json", "{}-*.bin", "{}.dict", "{}.*.dict", "{}_feature_*.dict"),
+        replaces=("src_vocab", "tgt_vocab", "vocab", "features_vocabs_prefix"),
+    )
     seed: int = option(3425, "Seed of all random choices.", valid=at_least(0))
     shard_size: int = option(0, "Sentences per binary file; 0: all in one file.", valid=at_least(0))
 

@@ -1,8 +1,6 @@
 """What translation can be asked. No torch here."""
 
 import math
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,6 +104,7 @@ class TranslatorOptions:
         "",
         "File for all hypotheses that the search looked at, as JSON, with an entry per sentence (no steps "
         "for an empty one); a name ending in .npz gets numpy arrays.",
+        writes=("{}",),
     )
 
     def check(self) -> None:
@@ -146,16 +145,19 @@ class TranslateDataOptions:
         "File for the translations: -n_best lines per sentence, empty ones for a sentence without tokens and "
         "for translations that the search could not find; `-` writes standard output.",
         valid=not_empty,
+        writes=("{}",),
     )
     save_attention: str = option(
         "",
         "File for the attention weights of every translation, under the number of its sentence (an empty "
         "sentence has none); a name ending in .npz gets a numpy array for each line of -output instead.",
+        writes=("{}",),
     )
     plot_attention: str = option(
         "",
         "Folder for a picture of each sentence's attention in its best translation, 00000.png the first. "
         "Needs matplotlib.",
+        writes=("{}",),
     )
     batch_size: int = option(30, "Sentences to translate at a time.", valid=at_least(1))
     idx_files: bool = option(
@@ -218,10 +220,6 @@ class TranslateOptions(
             raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
         if self.plot_attention == "-":
             raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
-        refuse_overwriting(
-            (self.output, self.save_attention, self.save_beam_to, self.plot_attention),
-            (self.src, self.tgt, self.model, self.lm_model, self.phrase_table, self.target_subdict),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +231,10 @@ class TagDataOptions:
     )
     tgt: str = option("", "File of reference tags to score.", valid=existing_file_or_empty)
     output: str = option(
-        "pred.txt", "File for the tags, a line per sentence; `-` writes standard output.", valid=not_empty
+        "pred.txt",
+        "File for the tags, a line per sentence; `-` writes standard output.",
+        valid=not_empty,
+        writes=("{}",),
     )
     idx_files: bool = option(
         False,
@@ -258,7 +259,6 @@ class TagOptions(TagDataOptions, TaggerOptions, DeviceOptions, LoggerOptions, Ti
         """Refuse what does not go together."""
         if self.src == "-" and self.tgt == "-":
             raise OptionError("-src and -tgt cannot both be standard input")
-        refuse_overwriting((self.output,), (self.src, self.tgt, self.model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +282,7 @@ class LmDataOptions:
         "output.txt",
         "File for the results, a line per sentence; `-` writes standard output.",
         valid=not_empty,
+        writes=("{}",),
     )
 
 
@@ -305,20 +306,3 @@ class LmModelOptions:
 @dataclass(frozen=True, kw_only=True)
 class LmOptions(LmDataOptions, LmModelOptions, DeviceOptions, LoggerOptions, TimeOptions):
     """Language model"""
-
-    def check(self) -> None:
-        """Results must not destroy what is read."""
-        refuse_overwriting((self.output,), (self.src, self.model))
-
-
-def refuse_overwriting(results: Sequence[str], read: Sequence[str]) -> None:
-    """Raise OptionError where a result would go to a file that is read, or to another result's file."""
-    for place, path in enumerate(results):
-        if path and path in results[:place]:
-            raise OptionError(f"'{path}' cannot be the file of two results")
-        if path not in ("", "-") and any(_same_file(path, other) for other in read if other):
-            raise OptionError(f"'{path}' is read by this run: writing results to it would destroy it")
-
-
-def _same_file(path: str, other: str) -> bool:
-    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)

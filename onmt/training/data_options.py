@@ -19,6 +19,7 @@ class PreparedDataOptions:
         "Prepared data: what preprocess.py wrote for its `-save_data`, by that name, or the manifest's "
         "file name. Without it the text files themselves are trained on: name them as for preprocess.py.",
         valid=prepared_data_or_empty,
+        reads=("{}", "{}-train.json", "{}-*.bin"),
     )
 
 

@@ -145,6 +145,8 @@ class SaverOptions:
         "Models are named `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
         valid=not_empty,
         required=True,
+        writes=("{}_checkpoint.pt", "{}_epoch*"),
+        replaces=("train_from",),
     )
     train_from: str = option(
         "",
