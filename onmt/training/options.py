@@ -136,6 +136,10 @@ class OptimOptions:
     )
 
 
+_NAME_MAX: Final = 255
+_LONGEST_ENDING: Final = len("_epoch123456_validation_translation.txt")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SaverOptions:
     """Saver"""
@@ -161,13 +165,20 @@ class SaverOptions:
     )
 
     def check(self) -> None:
-        """The first model is written after hours, perhaps; whether it can be is known now."""
+        """Fail early if no model can be written: the first one may come hours later."""
         folder = os.path.dirname(self.save_model) or "."
         if not os.path.isdir(folder):
             raise OptionError(f"-save_model {self.save_model}: there is no folder '{folder}'")
         if not os.access(folder, os.W_OK):
             raise OptionError(
                 f"-save_model {self.save_model}: nothing can be written to the folder '{folder}'"
+            )
+        longest = os.pathconf(folder, "PC_NAME_MAX") if hasattr(os, "pathconf") else _NAME_MAX
+        name = os.path.basename(self.save_model).encode("utf-8", "surrogateescape")
+        if len(name) + _LONGEST_ENDING > longest:
+            raise OptionError(
+                f"-save_model: the name is {len(name)} bytes long; since models' names go on after it, it may "
+                f"have {longest - _LONGEST_ENDING}"
             )
 
 

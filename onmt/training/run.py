@@ -18,6 +18,7 @@ from onmt.errors import CheckpointError
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
+from onmt.runtime.claims import claimed
 from onmt.runtime.device import products_of, select_devices
 from onmt.training.batches import EpochBatches, StoredBatches
 from onmt.training.data import TrainingData, open_data
@@ -55,6 +56,15 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
 
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
+    torchrun = torchrun_rank(os.environ)
+    if torchrun is not None and torchrun[0] > 0:
+        _train(options, given, logger)
+        return
+    with claimed(options.save_model, "-save_model"):
+        _train(options, given, logger)
+
+
+def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
     devices = tuple(select_devices(options, logger))
     words = {"model_type": options.model_type, "hook_file": options.hook_file}
     work = partial(_train_in_process, words, instances.to_dict(options), given)
