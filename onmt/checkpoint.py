@@ -52,7 +52,7 @@ def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint to the CPU; raises CheckpointError if it is missing, damaged, or not ours."""
     path = Path(path)
-    _verify(path)
+    verify(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a foreign file may raise anything at all
@@ -63,10 +63,29 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _verify(path: Path) -> None:
+def load_tensors(path: str | Path) -> Any:
+    """What a file of `torch.save` holds, tensors and plain values only, on the CPU.
+
+    Archives are verified as models are; the older format, which has no checksums, is read as it is. Raises
+    CheckpointError for a damaged archive, and whatever torch raises for other files.
+    """
+    path = Path(path)
+    if _starts_like_zip(path):
+        verify(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def verify(path: Path) -> None:
+    """Read an archive of `torch.save` through, so that its checksums are compared.
+
+    Raises CheckpointError if it is damaged, or if its members are compressed: torch never does that, and a
+    small file could fill the memory.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+                    raise zipfile.BadZipFile(f"'{member.filename}' is compressed, as torch never does")
                 if member.external_attr & _FOLDER_ATTRIBUTE:
                     raise zipfile.BadZipFile(f"'{member.filename}' is marked as a folder")
                 with archive.open(member) as file:

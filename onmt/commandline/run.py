@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from onmt.commandline.parser import parse
 from onmt.commandline.script import HelpRequested, Options, Parsed, Script
@@ -17,11 +17,39 @@ EXIT_FAILURE: Final = 1
 EXIT_INTERRUPTED: Final = 130  # as a shell reports a process that SIGINT ended
 EXIT_BROKEN_PIPE: Final = 141  # and SIGPIPE
 
-_TORCH_OUT_OF_MEMORY: Final = (
+_OUT_OF_MEMORY: Final = (
     "can't allocate memory",
+    "Cannot allocate memory",
     "Storage size calculation overflowed",
     "Overflow when unpacking long",  # a size above 64 bits, told by a TypeError
+    "Maximum allowed dimension exceeded",  # numpy's, by a ValueError
+    "failed to map segment",  # a library that finds no room, by an ImportError
+    "out of memory",  # of a GPU, by CUDA's own calls
+    "_ALLOC_FAILED",  # and by its libraries
 )
+
+
+class _ClosedStream(io.TextIOBase):
+    """Stands for a standard stream that the caller closed: whoever needs it ends the run in one line."""
+
+    def __init__(self, name: str) -> None:
+        self._error = OnmtError(f"{name} is closed")
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """There is none."""
+        raise self._error
+
+    def read(self, size: int | None = -1, /) -> str:
+        """Nothing can be read."""
+        raise self._error
+
+    def write(self, text: str, /) -> int:
+        """Nothing can be written."""
+        raise self._error
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +74,7 @@ def run(
     _let_waiting_threads_sleep()
     try:
         code = _parse_and_execute(script, execute, sys.argv[1:] if argv is None else argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
@@ -113,11 +140,22 @@ def _parse_and_execute(
 
 def _logger_for(script: Script[Options], options: Options) -> Logger:
     stream = sys.stderr if script.data_on_stdout(options) else sys.stdout
+    if isinstance(stream, _ClosedStream):
+        stream = None
     return Logger(options if isinstance(options, LoggerOptions) else LoggerOptions(), stream)
 
 
 def _use_utf8() -> None:
-    """Text is UTF-8 whatever the locale; what cannot be encoded (odd bytes in a name) is shown escaped."""
+    """Text is UTF-8 whatever the locale; what cannot be encoded (odd bytes in a name) is shown escaped.
+
+    Streams that the caller closed are replaced: nobody else has to expect None.
+    """
+    if sys.stdin is None:
+        sys.stdin = _ClosedStream("standard input")
+    if sys.stdout is None:
+        sys.stdout = _ClosedStream("standard output")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             errors = "strict" if stream is sys.stdin else "backslashreplace"
@@ -131,8 +169,6 @@ def _complain(script: Script[Any], message: str) -> None:
 
 def _flush_or_discard_output() -> None:
     """Write what is left for standard output, or drop it, lest the interpreter complain when it ends."""
-    if sys.stdout is None:
-        return
     try:
         sys.stdout.flush()
     except OSError:
@@ -145,6 +181,5 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     told = str(error)
-    return isinstance(error, RuntimeError | TypeError) and any(
-        words in told for words in _TORCH_OUT_OF_MEMORY
-    )
+    kinds = (RuntimeError, TypeError, ValueError, ImportError)
+    return isinstance(error, kinds) and any(words in told for words in _OUT_OF_MEMORY)

@@ -75,19 +75,28 @@ def read_history(path: str) -> History:
     """The figures in a log of train.py. Raises DataError if there are none."""
     history = History()
     place = 0.0
-    for line in Path(path).read_bytes().decode("utf-8", "replace").split("\n"):
-        report, validation = _REPORT.search(line), _VALIDATION.search(line)
-        if report is not None:
-            place = int(report["epoch"]) - 1 + int(report["iteration"]) / int(report["iterations"])
-            history.perplexities.append((place, float(report["perplexity"])))
-            if report["rate"] is not None:
-                history.rates.append((place, float(report["rate"])))
-        elif validation is not None:
-            history.metric = validation["name"]
-            history.scores.append((place, float(validation["score"])))
+    for number, line in enumerate(Path(path).read_bytes().decode("utf-8", "replace").split("\n"), start=1):
+        try:
+            place = _read_line(line, history, place)
+        except (ValueError, ZeroDivisionError) as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
     if not history.perplexities:
         raise DataError(f"{path}: no line of this file reports a training")
     return history
+
+
+def _read_line(line: str, history: History, place: float) -> float:
+    """Add what a line reports, at the place in epochs that is known so far; returns the place after it."""
+    report, validation = _REPORT.search(line), _VALIDATION.search(line)
+    if report is not None:
+        place = int(report["epoch"]) - 1 + int(report["iteration"]) / int(report["iterations"])
+        history.perplexities.append((place, float(report["perplexity"])))
+        if report["rate"] is not None:
+            history.rates.append((place, float(report["rate"])))
+    elif validation is not None:
+        history.metric = validation["name"]
+        history.scores.append((place, float(validation["score"])))
+    return place
 
 
 def draw(histories: dict[str, History], output: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least
+from onmt.commandline.validators import at_least, between
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
@@ -21,7 +21,7 @@ from onmt.text.tokenizer import Tokenizer
 class ParallelOptions:
     """Parallel"""
 
-    nparallel: int = option(1, "Processes that share the work.", valid=at_least(1))
+    nparallel: int = option(1, "Processes that share the work.", valid=between(1, 1024))
     batchsize: int = option(1000, "Lines that a process works on at a time.", valid=at_least(1))
 
 

@@ -1,5 +1,6 @@
 """`<save_data>-train.json`: what a prepared data set consists of, with checksums. Torch-free."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,6 +13,11 @@ from onmt.version import VERSION
 
 _FORMAT: Final = 1
 _ENDING: Final = "-train.json"
+_CHECKSUM: Final = "checksum"
+_KEYS: Final = {
+    *("format", "version", "data_type", "train", "valid", "options", "vocabularies"),
+    _CHECKSUM,
+}
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,17 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared data set consists of. `options` are those of the run that made it, for the record."""
+    """What a prepared data set consists of. `options` are those of the run that made it, for the record.
+
+    `intact`: the file's own checksum is right, or it is an older one, which has none.
+    """
 
     data_type: str
     options: Mapping[str, Any]
     vocabularies: Vocabularies
     train: tuple[ShardEntry, ...]
     valid: tuple[ShardEntry, ...]
+    intact: bool = True
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -45,7 +55,7 @@ class Manifest:
             "options": self.options,
             "vocabularies": self.vocabularies.to_state(),
         }
-        return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+        return _as_text(content | {_CHECKSUM: _checksum(content)}).encode("utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -58,6 +68,7 @@ class Manifest:
             raise DataError(f"{path}: damaged, not a JSON file of prepared data") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise DataError(f"{path}: not prepared data, or of another version; run preprocess.py again")
+        intact = _is_intact(content)
         try:
             return cls(
                 data_type=str(content["data_type"]),
@@ -65,11 +76,28 @@ class Manifest:
                 vocabularies=Vocabularies.from_state(content["vocabularies"]),
                 train=_entries(content["train"]),
                 valid=_entries(content["valid"]),
+                intact=intact,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(f"{path}: damaged, entries are missing; run preprocess.py again") from error
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
+
+
+def _as_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Of everything but the checksum itself."""
+    return hashlib.sha256(_as_text(content).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_intact(content: dict[str, Any]) -> bool:
+    """Take the checksum out of the content; whether it is the content's own. Older manifests have none."""
+    unknown = content.keys() - _KEYS
+    checksum = content.pop(_CHECKSUM, None)
+    return not unknown and checksum in (None, _checksum(content))
 
 
 def manifest_path(save_data: str) -> Path:

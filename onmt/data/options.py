@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file_or_empty, existing_folder_or_empty, not_empty
+from onmt.commandline.validators import (
+    at_least,
+    between,
+    existing_file_or_empty,
+    existing_folder_or_empty,
+    not_empty,
+)
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import OptionError
 from onmt.hooks import HookOptions
@@ -96,7 +102,9 @@ class DataOptions:
         100000, "Sentences between two log lines about the progress.", valid=at_least(1)
     )
     preprocess_pthreads: int = option(
-        4, "Worker processes that read long files; the result does not depend on it.", valid=at_least(1)
+        4,
+        "Worker processes that read long files; the result does not depend on it.",
+        valid=between(1, 1024),
     )
 
     def check(self) -> None:

@@ -37,13 +37,16 @@ def open_prepared(data: str) -> PreparedData:
     train = _open_dataset(path, manifest.train, manifest.vocabularies)
     if train is None:
         raise DataError(f"{path}: damaged, it names no training data; run preprocess.py again")
+    valid = _open_dataset(path, manifest.valid, manifest.vocabularies)
+    if not manifest.intact:  # what is wrong in detail has been told before
+        raise DataError(f"{path}: damaged, or changed by hand; run preprocess.py again")
     return PreparedData(
         path=path,
         data_type=manifest.data_type,
         vocabularies=manifest.vocabularies,
         options=dict(manifest.options),
         train=train,
-        valid=_open_dataset(path, manifest.valid, manifest.vocabularies),
+        valid=valid,
     )
 
 

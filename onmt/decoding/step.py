@@ -4,6 +4,7 @@ K counts the slots of a sentence's beam, N its candidates. A hypothesis is dead,
 filled, when its score is -inf.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -182,7 +183,11 @@ class Ranking:
     def _per_length(self, totals: Tensor, lengths: Tensor | float) -> Tensor:
         if self._settings.length_norm == 0:
             return totals
-        return totals / ((5.0 + lengths) / 6.0) ** self._settings.length_norm
+        base, exponent = (5.0 + lengths) / 6.0, self._settings.length_norm
+        try:
+            return totals / base**exponent
+        except OverflowError:  # a float's, where a tensor would have become infinite
+            return totals / math.inf
 
     def _uncovered(self, beam: Beam) -> Tensor | None:
         if beam.coverage is None:

@@ -6,6 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from onmt.checkpoint import load_tensors
 from onmt.errors import CheckpointError, OptionError
 from onmt.models.base import Model, stored_tensors
 from onmt.modules.encoders.inception import InceptionEncoder, InceptionV3
@@ -41,7 +42,9 @@ def load_image_weights(model: Model, path: str) -> None:
 
 def _read(path: str) -> Mapping[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
+    except CheckpointError:
+        raise
     except Exception as error:  # torch raises whatever comes of wrong bytes
         raise CheckpointError(f"{path}: this is no file of weights that PyTorch can read") from error
     if not isinstance(content, dict) or not all(

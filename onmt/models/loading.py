@@ -1,9 +1,9 @@
 """Reading a model file, ours or Lua's, into a model that can be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -30,6 +30,10 @@ class LoadedModel:
     def spec(self) -> ModelSpec:
         """What the model is."""
         return self.model.spec
+
+
+_SLACK: Final = 1 << 20
+"""Weights for which memory may be taken before it is known that they are there."""
 
 
 def find_model(path: str) -> str:
@@ -78,6 +82,7 @@ def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: st
     """A model with these weights, on the CPU. Raises CheckpointError, naming `path`, if they are not the
     model's.
     """
+    _check_size(spec, weights, path)
     model = build_model(spec)
     wanted = stored_tensors(model)
     if wanted.keys() != weights.keys():
@@ -90,3 +95,33 @@ def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: st
                 raise CheckpointError(f"{path}: the weight '{name}' has shape {shapes}")
             tensor.copy_(weights[name])
     return model
+
+
+def _check_size(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str) -> None:
+    """Raise CheckpointError where a model as described would be larger than the weights that are there.
+
+    Only then is memory taken by the description's sizes. Every layer has a weight of its own.
+    """
+    layers = max(_numbers_called("layers", spec.to_state()), default=0)
+    if layers > len(weights):
+        raise CheckpointError(f"{path}: the model described has {layers} layers, but {len(weights)} weights")
+    for name, weight in weights.items():
+        if weight.untyped_storage().nbytes() < weight.numel() * weight.element_size():
+            raise CheckpointError(f"{path}: the weight '{name}' is larger than its data")
+    with torch.device("meta"):
+        wanted = sum(tensor.numel() for tensor in stored_tensors(build_model(spec)).values())
+    found = sum(weight.numel() for weight in weights.values())
+    if wanted > 2 * found + _SLACK:  # what is missing in detail is told by name, later
+        raise CheckpointError(f"{path}: the model described has {wanted} weights, but the file {found}")
+
+
+def _numbers_called(name: str, state: object) -> Iterator[int]:
+    """All whole numbers under a key of nested dicts and lists."""
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            if key == name and isinstance(value, int):
+                yield value
+            yield from _numbers_called(name, value)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            yield from _numbers_called(name, value)

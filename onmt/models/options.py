@@ -21,7 +21,7 @@ class ModelTypeOptions:
         0.1,
         "Parameters start uniformly between minus and plus this number; 0: as Torch7 starts each module.",
         init_only=True,
-        valid=at_least(0),
+        valid=between(0, 1e37),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from onmt.checkpoint import load_tensors
 from onmt.errors import CheckpointError, DataError
 from onmt.models.spec import EmbeddingSpec
 from onmt.modules.embeddings import Embeddings
@@ -43,7 +44,9 @@ def read_tensor(path: str) -> Tensor:
 
         return read_tensor(path)
     try:
-        tensor = torch.load(path, map_location="cpu", weights_only=True)
+        tensor = load_tensors(path)
+    except CheckpointError:
+        raise
     except Exception:
         raise CheckpointError(f"{path}: this is not a tensor saved by torch (or a .t7 tensor)") from None
     if not isinstance(tensor, Tensor):

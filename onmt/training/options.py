@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_model_or_empty, not_empty
+from onmt.commandline.validators import at_least, between, existing_model_or_empty, not_empty
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
@@ -100,6 +100,7 @@ class OptimOptions:
         "Learning rate at the start; `adadelta` takes none. Usual: 1 for `sgd`, 0.1 for `adagrad`, 0.0002 "
         "for `adam`.",
         train_state=True,
+        valid=between(-1e37, 1e37),
     )
     min_learning_rate: float = option(
         0.0,
@@ -177,7 +178,7 @@ class SaverOptions:
         name = os.path.basename(self.save_model).encode("utf-8", "surrogateescape")
         if len(name) + _LONGEST_ENDING > longest:
             raise OptionError(
-                f"-save_model: the name is {len(name)} bytes long; since models' names go on after it, it may "
+                f"-save_model: the name is {len(name)} bytes long; as models' names go on after it, it may "
                 f"have {longest - _LONGEST_ENDING}"
             )
 
