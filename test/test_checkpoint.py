@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from onmt.checkpoint import FORMAT, load_checkpoint, load_tensors, save_checkpoint
 from onmt.errors import CheckpointError
 
 
@@ -177,3 +177,17 @@ def test_a_member_marked_as_folder_is_refused(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(CheckpointError, match="marked as a folder"):
         load_checkpoint(path)
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "m.pt", example_content())
+    with (
+        zipfile.ZipFile(tmp_path / "m.pt") as stored,
+        zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as compressed,
+    ):
+        for member in stored.infolist():
+            compressed.writestr(member.filename, stored.read(member))
+    with pytest.raises(CheckpointError, match="is compressed, as torch never does"):
+        load_checkpoint(tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match="is compressed"):
+        load_tensors(tmp_path / "c.pt")

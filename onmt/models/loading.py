@@ -108,8 +108,11 @@ def _check_size(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str)
     for name, weight in weights.items():
         if weight.untyped_storage().nbytes() < weight.numel() * weight.element_size():
             raise CheckpointError(f"{path}: the weight '{name}' is larger than its data")
-    with torch.device("meta"):
-        wanted = sum(tensor.numel() for tensor in stored_tensors(build_model(spec)).values())
+    try:
+        with torch.device("meta"):
+            wanted = sum(tensor.numel() for tensor in stored_tensors(build_model(spec)).values())
+    except Exception as error:  # parts that do not fit together fail in many ways
+        raise CheckpointError(f"{path}: no model can be built as the file describes it") from error
     found = sum(weight.numel() for weight in weights.values())
     if wanted > 2 * found + _SLACK:  # what is missing in detail is told by name, later
         raise CheckpointError(f"{path}: the model described has {wanted} weights, but the file {found}")
