@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -68,14 +69,15 @@ class Progress:
         self.logger.info("")
         self._epoch, self._iterations = epoch, iterations
         hidden = None if self._replicas.is_first else True  # None: shown on a terminal only
-        self._bar = tqdm(
-            total=iterations,
-            initial=first - 1,
-            desc=f"Epoch {epoch}",
-            unit="batch",
-            leave=False,
-            disable=hidden,
-        )
+        with suppress(OSError):  # a terminal may be closed while a training goes on
+            self._bar = tqdm(
+                total=iterations,
+                initial=first - 1,
+                desc=f"Epoch {epoch}",
+                unit="batch",
+                leave=False,
+                disable=hidden,
+            )
         self._counts = _Counts()
 
     def add(self, loss: Tensor, words: int, src_words: int) -> None:
@@ -85,7 +87,8 @@ class Progress:
         counts.words += words
         counts.src_words += src_words
         if self._bar is not None:
-            self._bar.update()
+            with suppress(OSError):
+                self._bar.update()
 
     def report(self, iteration: int, learning_rate: float) -> None:
         """Log the line of the steps since the last report, if there were any."""
@@ -130,7 +133,8 @@ class Progress:
     def end_epoch(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
             self._bar = None
 
     def close(self) -> None:

@@ -54,6 +54,7 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
 
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
+    logger.outlives_stream()
     devices = tuple(select_devices(options, logger))
     words = {"model_type": options.model_type, "hook_file": options.hook_file}
     work = partial(_train_in_process, words, instances.to_dict(options), given)
@@ -107,6 +108,7 @@ def _train_one_of_several(
     """One replica's part; only the first one logs."""
     silent = replace(LoggerOptions(), disable_logs=True)
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
+        logger.outlives_stream()
         select_devices(options, logger)  # -precision is a setting of each process
         train_replica(options, given, replicas, device, logger)
 

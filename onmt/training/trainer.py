@@ -1,6 +1,7 @@
 """The training loop (OpenNMT Lua's onmt/train/Trainer.lua)."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,9 +11,10 @@ from onmt.data.batch import Batch
 from onmt.models.base import Model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
+from onmt.signals import SignalHandler, handling_signals
 from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
-from onmt.training.interruption import Interrupted, Interruption
+from onmt.training.interruption import Interrupted
 from onmt.training.optim import Optimizer, scale_and_clip
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
@@ -34,6 +36,10 @@ class StepResult:
     grad_norm: Tensor
     words: int
     src_words: int
+
+
+class _ValidationStopped(Exception):  # noqa: N818 - no error: a signal asks the training to stop
+    pass
 
 
 class Trainer:
@@ -66,13 +72,13 @@ class Trainer:
         self._device = optimizer.parameters[0].device
         self._clip_tables = TableClip(model, optimizer.names)
         self._output_words: Tensor | None = None
-        self._interruption = Interruption()
+        self._signals = SignalHandler(held=True)
         self._started = time.monotonic() - 60 * state.minutes
 
     def train(self) -> None:
-        """Train. Raises Interrupted, with a checkpoint written, after SIGINT or SIGTERM."""
+        """Train. Raises Interrupted, with a checkpoint written, after a signal that asks to end."""
         last = self.options.end_epoch or None
-        with self._interruption:
+        with handling_signals() as self._signals, self._signals.holding():
             while last is None or self.state.epoch <= last:
                 epoch = self.state.epoch
                 iterations = self._train_epoch(epoch)
@@ -159,12 +165,15 @@ class Trainer:
         score = None
         if self.replicas.is_first:
             self.progress.logger.info("Evaluating on the validation dataset...")
-            # The other replicas wait for the score, so this one can only stop when it has it.
-            between_batches = self._stop_if_asked if self.replicas.size == 1 else lambda: None
-            with self.progress.phases.during("validation"):
-                score = self.evaluator.score(self.model, epoch, between_batches)
+            with self.progress.phases.during("validation"), suppress(_ValidationStopped):
+                score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
+        # The other replicas wait here for the score, or to hear that there is none.
+        score = self.replicas.same_for_all(score)
+        if score is None:
+            self._stop_if_asked()
+        if score is not None and self.replicas.is_first:
             self.progress.validated(self.evaluator.name, score)
-        return self.replicas.same_for_all(score)
+        return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:
         """Apply the decay rules; says whether the learning rate became too small to go on."""
@@ -197,12 +206,17 @@ class Trainer:
         self.state.optimizer = self.optimizer.to_state()
         self.state.sampler = self.epochs.sampler_state()
 
+    def _stop_validation_if_asked(self) -> None:
+        if self._signals.received is not None:
+            raise _ValidationStopped
+
     def _stop_if_asked(self) -> None:
-        number = self.replicas.largest(self._interruption.signal_number or 0)
+        number = self.replicas.largest(self._signals.received or 0)
         if number == 0:
             return
         self.progress.end_epoch()
         self._save_checkpoint()
+        self.replicas.largest(0)  # nobody leaves, and nobody is ended, before the first one has saved
         raise Interrupted(
             f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; "
             f"-train_from {self.saver.checkpoint_path} -continue goes on from there",
