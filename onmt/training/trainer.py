@@ -1,5 +1,6 @@
 """The training loop (OpenNMT Lua's onmt/train/Trainer.lua)."""
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -8,14 +9,15 @@ import torch
 from torch import Tensor
 
 from onmt.data.batch import Batch
-from onmt.models.base import Model
+from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
 from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
+from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
 from onmt.training.interruption import Interrupted
-from onmt.training.optim import Optimizer, scale_and_clip
+from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
 from onmt.training.replicas import Replicas
@@ -27,9 +29,9 @@ from onmt.training.state import TrainingState
 class StepResult:
     """What one step measured, as tensors that nobody has waited for.
 
-    loss: this replica's summed loss; grad_norm: L2 norm of all gradients after the division by the
-    sentences and before the clipping; words: what a perplexity divides the loss by; src_words: source words
-    read.
+    loss: this replica's summed loss, 0 if the step was skipped because something was not finite; grad_norm:
+    L2 norm of all gradients after the division by the sentences and before the clipping; words: what a
+    perplexity divides the loss by; src_words: source words read.
     """
 
     loss: Tensor
@@ -72,6 +74,8 @@ class Trainer:
         self._device = optimizer.parameters[0].device
         self._clip_tables = TableClip(model, optimizer.names)
         self._output_words: Tensor | None = None
+        self._skipped = SkippedSteps(replicas, progress.logger, self._device)
+        self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
         self._signals = SignalHandler(held=True)
         self._started = time.monotonic() - 60 * state.minutes
 
@@ -87,7 +91,7 @@ class Trainer:
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
                 if epoch == last or too_slow or self._keeps(epoch):
-                    self._save_epoch(epoch, score)
+                    self._save_epoch(epoch, score, is_last=epoch == last or too_slow)
                 self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
@@ -113,19 +117,24 @@ class Trainer:
             state.iteration += 1
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
-                self.progress.report(done, state.rate.value)
+                self._report(done)
             if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
-                self._save_checkpoint()
+                self._save_checkpoint_unless_skipped()
             self._stop_if_asked()
-        self.progress.report(state.iteration - 1, state.rate.value)
+        self._report(state.iteration - 1)
         self.progress.end_epoch()
         return iterations
+
+    def _report(self, iteration: int) -> None:
+        self._skipped.read()
+        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words())
 
     def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
         """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
         parameters, phases = self.optimizer.parameters, self.progress.phases
         for parameter in parameters:
             parameter.grad = None
+        statistics = [values.clone() for values in self._statistics]
         loss = torch.zeros((), device=self._device)
         words = count = src_words = 0
         if batch is not None:
@@ -138,13 +147,18 @@ class Trainer:
             words, count, src_words = measured.words, measured.divisor, batch.src_words
         with phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            divisor = self.replicas.sum_gradients(gradients, count)
+            divisor = self.replicas.sum_gradients(gradients, count, loss)
             grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
             self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
-            self.optimizer.step(gradients, self.state.rate.value)
-        return StepResult(loss, grad_norm, words, src_words)
+            rate = self.state.rate.value
+            finite = torch.isfinite(grad_norm + 0 * loss) & usable_rate(rate)
+            self.optimizer.step(gradients, rate, finite)
+            for values, before in zip(self._statistics, statistics, strict=True):
+                values.copy_(torch.where(finite, values, before))
+        self._skipped.record(Attempt(epoch, iteration, batch, rate, grad_norm, finite, words))
+        return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
         generator = torch_generator(
@@ -187,19 +201,48 @@ class Trainer:
     def _keeps(self, epoch: int) -> bool:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
-    def _save_epoch(self, epoch: int, score: float | None) -> None:
+    def _save_epoch(self, epoch: int, score: float | None, is_last: bool) -> None:
+        self._require_finite()
+        if self._skipped.in_a_row and score is not None and not math.isfinite(score):
+            told = f"The model after epoch {epoch} is not saved: it scores {score}, the last step was skipped"
+            if is_last:
+                raise NotFiniteError(told + self._last_saved())
+            self.progress.logger.warning(told)
+            return
         self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
                 self.saver.save_epoch(epoch, score, self.state)
 
+    def _save_checkpoint_unless_skipped(self) -> None:
+        """What was saved before the numbers went wrong must not be replaced while they may be wrong."""
+        self._skipped.read()
+        if self._skipped.in_a_row:
+            self.progress.logger.warning("No checkpoint is saved now: the last step was skipped")
+        else:
+            self._save_checkpoint()
+
     def _save_checkpoint(self) -> None:
+        self._require_finite()
         self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
                 self.saver.save_checkpoint(self.state)
+
+    def _require_finite(self) -> None:
+        """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
+        self._skipped.read()
+        tensors = stored_tensors(self.model)
+        for slot, gathered in self.optimizer.gathered.items():
+            names = (f"{name} ({slot})" for name in self.optimizer.names)
+            tensors |= dict(zip(names, gathered, strict=True))
+        require_finite(tensors, self.replicas, self._last_saved())
+
+    def _last_saved(self) -> str:
+        path = self.saver.last_saved
+        return "" if path is None else f"; the last model saved is '{path}'"
 
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60
