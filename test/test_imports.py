@@ -15,6 +15,7 @@ PACKAGE = REPOSITORY / "onmt"
 ROWS = {
     "onmt.constants": 0,
     "onmt.errors": 0,
+    "onmt.saved_models": 0,
     "onmt.signals": 0,
     "onmt.version": 0,
     "onmt.commandline": 1,

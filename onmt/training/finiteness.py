@@ -13,6 +13,7 @@ from torch import Tensor
 from onmt.data.batch import Batch
 from onmt.errors import OnmtError
 from onmt.logger import Logger
+from onmt.models.loading import first_not_finite
 from onmt.training.replicas import Replicas
 
 MOST_IN_A_ROW: Final = 10
@@ -35,13 +36,15 @@ class NotFiniteError(OnmtError):
 class Attempt:
     """A step that was taken unless something was not finite.
 
-    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; words: of this replica's batch.
+    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; loss, words: of this replica's
+    batch.
     """
 
     epoch: int
     iteration: int
     batch: Batch | None
     learning_rate: float
+    loss: Tensor
     norm: Tensor
     finite: Tensor
     words: int
@@ -103,7 +106,8 @@ class SkippedSteps:
         lines = sorted(index + 1 for indices in self._replicas.gather(mine) for index in indices)
         return (
             f"epoch {attempt.epoch}, iteration {attempt.iteration} (lines {_ranges(lines)} of the data as it "
-            f"is stored, learning rate {attempt.learning_rate:g}, gradient norm {float(attempt.norm):g})"
+            f"is stored, learning rate {attempt.learning_rate:g}, loss {float(attempt.loss):g}, "
+            f"gradient norm {float(attempt.norm):g})"
         )
 
 
@@ -113,15 +117,6 @@ def require_finite(tensors: Mapping[str, Tensor], replicas: Replicas, last_saved
     if replicas.largest(int(name is not None)):
         where = f"'{name}'" if name is not None else "the model of another replica"
         raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
-
-
-def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor with a number that is not finite; waits for the device once."""
-    checked = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
-    if not checked:
-        return None
-    flags = torch.stack([tensor.isfinite().all() for _, tensor in checked]).tolist()
-    return next((name for (name, _), finite in zip(checked, flags, strict=True) if not finite), None)
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -2,13 +2,16 @@
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from onmt.data.batch import Batch
+from onmt.errors import DataError
 from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
@@ -38,6 +41,10 @@ class StepResult:
     grad_norm: Tensor
     words: int
     src_words: int
+
+
+_NO_DATA: Final = 1 << 10
+"""Above all numbers of signals."""
 
 
 class _ValidationStopped(Exception):  # noqa: N818 - no error: a signal asks the training to stop
@@ -111,7 +118,9 @@ class Trainer:
         self._set_gold_probability(epoch)
         batches = started.batches.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for batch in self.progress.phases.waiting("data", batches):
+        for batch in self.progress.phases.waiting("data", _or_failure(batches)):
+            self._stop_if_asked(batch)
+            assert not isinstance(batch, DataError)
             done = state.iteration
             result = self.step(batch, epoch, done)
             state.iteration += 1
@@ -120,7 +129,7 @@ class Trainer:
                 self._report(done)
             if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
                 self._save_checkpoint_unless_skipped()
-            self._stop_if_asked()
+        self._stop_if_asked()
         self._report(state.iteration - 1)
         self.progress.end_epoch()
         return iterations
@@ -157,7 +166,7 @@ class Trainer:
             self.optimizer.step(gradients, rate, finite)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        self._skipped.record(Attempt(epoch, iteration, batch, rate, grad_norm, finite, words))
+        self._skipped.record(Attempt(epoch, iteration, batch, rate, loss, grad_norm, finite, words))
         return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
@@ -176,15 +185,18 @@ class Trainer:
     def _validate(self, epoch: int) -> float | None:
         if self.evaluator is None:
             return None
-        score = None
+        score = failure = None
         if self.replicas.is_first:
             self.progress.logger.info("Evaluating on the validation dataset...")
-            with self.progress.phases.during("validation"), suppress(_ValidationStopped):
-                score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
+            try:
+                with self.progress.phases.during("validation"), suppress(_ValidationStopped):
+                    score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
+            except DataError as error:
+                failure = error
         # The other replicas wait here for the score, or to hear that there is none.
         score = self.replicas.same_for_all(score)
         if score is None:
-            self._stop_if_asked()
+            self._stop_if_asked(failure)
         if score is not None and self.replicas.is_first:
             self.progress.validated(self.evaluator.name, score)
         return score
@@ -253,15 +265,29 @@ class Trainer:
         if self._signals.received is not None:
             raise _ValidationStopped
 
-    def _stop_if_asked(self) -> None:
-        number = self.replicas.largest(self._signals.received or 0)
+    def _stop_if_asked(self, batch: Batch | DataError | None = None) -> None:
+        """Save and stop if one of the replicas had a signal, or failed to read its batch."""
+        failure = batch if isinstance(batch, DataError) else None
+        number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
         if number == 0:
             return
         self.progress.end_epoch()
+        failures = self.replicas.gather(None if failure is None else str(failure))
         self._save_checkpoint()
         self.replicas.largest(0)  # nobody leaves, and nobody is ended, before the first one has saved
+        goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
+        for told in failures:
+            if told is not None:
+                raise DataError(f"{told}; {goes_on}")
         raise Interrupted(
-            f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; "
-            f"-train_from {self.saver.checkpoint_path} -continue goes on from there",
+            f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
+
+
+def _or_failure(batches: Iterator[Batch | None]) -> Iterator[Batch | DataError | None]:
+    """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
+    try:
+        yield from batches
+    except DataError as error:
+        yield error
