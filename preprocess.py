@@ -3,7 +3,10 @@
 
 import sys
 
-from onmt.commands.preprocess import main
+from onmt.signals import hold_signals
 
 if __name__ == "__main__":
+    hold_signals()
+    from onmt.commands.preprocess import main
+
     sys.exit(main())

@@ -2,7 +2,10 @@
 
 import sys
 
-from onmt.commands.train import main
+from onmt.signals import hold_signals
 
 if __name__ == "__main__":
+    hold_signals()
+    from onmt.commands.train import main
+
     sys.exit(main())

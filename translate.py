@@ -3,7 +3,10 @@
 
 import sys
 
-from onmt.commands.translate import main
+from onmt.signals import hold_signals
 
 if __name__ == "__main__":
+    hold_signals()
+    from onmt.commands.translate import main
+
     sys.exit(main())

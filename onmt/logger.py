@@ -1,10 +1,12 @@
 """The log of a run: `[date time LEVEL] message` lines, passed around as an object."""
 
 import json
+import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TextIO
@@ -38,7 +40,9 @@ class LoggerOptions:
 class Logger:
     """Writes log lines to a stream, or to `-log_file` instead; use as a context manager.
 
-    Each line is on its way when the call returns. Raises OSError when the log cannot be written.
+    Each line is on its way when the call returns. A log file that cannot be written is no reason to end a
+    run: one warning on standard error says so, and every further line is tried again. The same holds for the
+    stream once `outlives_stream` was called; before, OSError is raised.
     """
 
     def __init__(self, options: LoggerOptions, stream: TextIO | None) -> None:
@@ -46,6 +50,8 @@ class Logger:
         self._threshold = _SEVERITY["NONE" if options.disable_logs else options.log_level]
         self._tag = f"{options.log_tag} " if options.log_tag else ""
         self._stream = stream
+        self._outlives_stream = False
+        self._warned = False
         self._file: _TextLog | _JsonLog | None = None
         if options.log_file and not options.disable_logs:
             self._file = (_JsonLog if options.log_file.endswith(".json") else _TextLog)(options.log_file)
@@ -71,10 +77,17 @@ class Logger:
         """Why the run cannot go on."""
         self._log("ERROR", message)
 
+    def outlives_stream(self) -> None:
+        """From now on, what cannot be written to the stream is dropped."""
+        self._outlives_stream = True
+
     def close(self) -> None:
         """Close the log file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
+        if self._stream is not None and self._outlives_stream and self._warned:
+            discard_output(self._stream)
 
     def __enter__(self) -> Self:
         return self
@@ -90,33 +103,53 @@ class Logger:
     def _log(self, level: Level, message: str) -> None:
         time = datetime.now().strftime("%m/%d/%y %H:%M:%S")
         message = message.replace("\n", "\\n")
-        if isinstance(self._file, _JsonLog):
-            self._file.append(level, time, self._tag + message)
-        elif _SEVERITY[level] >= self._threshold:
-            line = f"{self._tag}[{time} {level}] {message}\n"
-            if self._file is not None:
-                self._file.append(line)
-            elif self._stream is not None:
-                with _bars_aside(self._stream):
-                    self._stream.write(line)
-                    self._stream.flush()
+        try:
+            if isinstance(self._file, _JsonLog):
+                self._file.append(level, time, self._tag + message)
+            elif _SEVERITY[level] >= self._threshold:
+                self._write(f"{self._tag}[{time} {level}] {message}\n")
+        except OSError as error:
+            if self._file is None and not self._outlives_stream:
+                raise
+            self._warn(error)
+
+    def _write(self, line: str) -> None:
+        if isinstance(self._file, _TextLog):
+            self._file.append(line)
+        elif self._stream is not None:
+            with _bars_aside(self._stream):
+                self._stream.write(line)
+                self._stream.flush()
+
+    def _warn(self, error: OSError) -> None:
+        if isinstance(error, BrokenPipeError) and self._stream is not None:
+            discard_output(self._stream)  # else what it holds back is tried again and again
+        if self._warned or sys.stderr is None:
+            return
+        self._warned = True
+        with suppress(OSError):
+            where = "" if self._file is None else f" to '{self._file.path}'"
+            reason = error.strerror or error
+            print(f"warning: cannot write the log{where} ({reason}); going on", file=sys.stderr, flush=True)
 
 
 class _TextLog:
     def __init__(self, path: str) -> None:
+        self.path = path
         self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed by Logger.close
 
     def append(self, line: str) -> None:
-        self._file.write(line.encode("utf-8", "backslashreplace"))
+        _write_all(self._file, line.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         self._file.close()
 
 
 class _JsonLog:
-    """A file that holds a complete JSON array after every entry."""
+    """A file that holds a complete JSON array after every entry, and after a failure to write one."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         self._empty = _is_new_or_empty_array(path)
         if self._empty:
             Path(path).write_bytes(b"[" + _JSON_END)
@@ -125,12 +158,34 @@ class _JsonLog:
     def append(self, level: Level, time: str, message: str) -> None:
         entry = json.dumps([level, time, message], ensure_ascii=False).encode("utf-8", "backslashreplace")
         separator = b"\n" if self._empty else b",\n"
-        self._file.seek(-len(_JSON_END), 2)
-        self._file.write(separator + entry + _JSON_END)
+        end = self._file.seek(-len(_JSON_END), 2)
+        try:
+            _write_all(self._file, separator + entry + _JSON_END)
+        except OSError:
+            # The room of the old end is still there.
+            self._file.seek(end)
+            _write_all(self._file, _JSON_END)
+            self._file.truncate()
+            raise
         self._empty = False
 
     def close(self) -> None:
         self._file.close()
+
+
+def discard_output(stream: TextIO) -> None:
+    """Let what the stream holds back, and all that is still written to it, go nowhere."""
+    with suppress(OSError, ValueError):  # a replaced stream has no descriptor
+        descriptor = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    """Write all of `data`; a disk that fills up may take a part of it without an error."""
+    while data:
+        data = data[file.write(data) :]
 
 
 def _is_new_or_empty_array(path: str) -> bool:
@@ -139,13 +194,35 @@ def _is_new_or_empty_array(path: str) -> bool:
     if not file.exists() or file.stat().st_size == 0:
         return True
     content = file.read_bytes()
-    try:
-        entries = json.loads(content)
-    except (ValueError, RecursionError):
-        entries = None
+    entries = _parsed(content)
     if not isinstance(entries, list) or not content.endswith(_JSON_END):
-        raise OptionError(f"-log_file {path}: the file is there, but it is not a log of this toolkit")
+        content = _without_torn_end(content)
+        entries = _parsed(content)
+        if not isinstance(entries, list):
+            raise OptionError(f"-log_file {path}: the file is there, but it is not a log of this toolkit")
+        file.write_bytes(content)
     return not entries
+
+
+def _parsed(content: bytes) -> Any:
+    """The JSON value, or None."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_torn_end(content: bytes) -> bytes:
+    """A log without its last entry, which a kill or a full disk may have cut; b"" if it is no log."""
+    if content in (b"[", b"[\n"):
+        return b"[" + _JSON_END
+    if not content.startswith(b'[\n["'):
+        return b""
+    whole = content.rstrip(b",\n") + _JSON_END
+    if _parsed(whole) is not None:
+        return whole
+    head = content.rpartition(b"\n")[0]
+    return head.removesuffix(b",") + _JSON_END
 
 
 def _bars_aside(stream: TextIO) -> AbstractContextManager[Any]:

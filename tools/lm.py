@@ -6,7 +6,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from onmt.commands.lm import main
+from onmt.signals import hold_signals
 
 if __name__ == "__main__":
+    hold_signals()
+    from onmt.commands.lm import main
+
     sys.exit(main())

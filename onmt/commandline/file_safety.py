@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from onmt.commandline.schema import Option
 from onmt.commandline.validators import (
     Validator,
+    existing_checkpoint_or_empty,
     existing_file,
     existing_file_or_empty,
     existing_model,
@@ -24,6 +25,7 @@ from onmt.errors import OptionError
 _WANT_A_FILE: Final[tuple[Validator, ...]] = (
     existing_file,
     existing_file_or_empty,
+    existing_checkpoint_or_empty,
     existing_model,
     existing_model_or_empty,
 )

@@ -11,11 +11,13 @@ from typing import Any, BinaryIO, Final
 from onmt.commandline.parser import parse
 from onmt.commandline.script import HelpRequested, Options, Parsed, Script
 from onmt.errors import OnmtError
-from onmt.logger import Logger, LoggerOptions
+from onmt.logger import Logger, LoggerOptions, discard_output
+from onmt.signals import Stopped, describe_signal, handling_signals, ignore_signals
 
 EXIT_FAILURE: Final = 1
-EXIT_INTERRUPTED: Final = 130  # as a shell reports a process that SIGINT ended
-EXIT_BROKEN_PIPE: Final = 141  # and SIGPIPE
+EXIT_SIGNAL: Final = 128  # plus the number of the signal, as a shell reports a process that a signal ended
+EXIT_INTERRUPTED: Final = EXIT_SIGNAL + 2  # SIGINT
+EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
 _OUT_OF_MEMORY: Final = (
     "can't allocate memory",
@@ -68,22 +70,28 @@ def run(
     """Read the command line (`argv`, or the process's own), call `execute`, and return the exit code.
 
     The code is what `execute` returns (None counts as 0), 2 after a usage error, 1 after any other failure,
-    130 after Ctrl-C. An exception that only a bug can raise passes through, with its traceback.
+    128 + n after signal n (Ctrl-C: 130). An exception that only a bug can raise passes through, with its
+    traceback.
     """
     _use_utf8()
     _let_waiting_threads_sleep()
-    try:
-        code = _parse_and_execute(script, execute, sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-        return code
-    except (Exception, KeyboardInterrupt) as error:
-        failure = failure_of(error)
-        if failure is None:
-            raise
-        _flush_or_discard_output()
-        if failure.message is not None:
-            _complain(script, failure.message)
-        return failure.exit_code
+    with handling_signals() as handler:
+        try:
+            with handler.holding(False):
+                code = _parse_and_execute(script, execute, sys.argv[1:] if argv is None else argv)
+                sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            with handler.holding():
+                failure = failure_of(error)
+                if failure is None:
+                    raise
+                _flush_or_discard_output()
+                if failure.message is not None:
+                    _complain(script, failure.message)
+                code = failure.exit_code
+        if argv is None:
+            ignore_signals()  # only the interpreter's own cleaning up is left
+    return code
 
 
 def _let_waiting_threads_sleep() -> None:
@@ -101,6 +109,8 @@ def failure_of(error: BaseException) -> Failure | None:
     """How an exception ends a run, or None when it is a bug."""
     if isinstance(error, OnmtError):
         return Failure(str(error), error.exit_code)
+    if isinstance(error, Stopped):
+        return Failure(describe_signal(error.number), EXIT_SIGNAL + error.number)
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", EXIT_INTERRUPTED)
     if isinstance(error, BrokenPipeError):  # the reader of the output has seen enough, as in `... | head`
@@ -164,7 +174,8 @@ def _use_utf8() -> None:
 
 def _complain(script: Script[Any], message: str) -> None:
     line = message.replace("\n", "\\n").replace("\r", "\\r")
-    print(f"{os.path.basename(script.name)}: {line}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # the terminal may be closed
+        print(f"{os.path.basename(script.name)}: {line}", file=sys.stderr, flush=True)
 
 
 def _flush_or_discard_output() -> None:
@@ -172,8 +183,7 @@ def _flush_or_discard_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        with suppress(OSError):  # a replaced stream has no descriptor
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output(sys.stdout)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

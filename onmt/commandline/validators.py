@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from onmt.saved_models import saved_models
+
 Validator = Callable[[Any], str | None]
 
 
@@ -76,6 +78,13 @@ def existing_model(value: Any) -> str | None:
 def existing_model_or_empty(value: Any) -> str | None:
     """As `existing_model`; an empty name means "none"."""
     return None if not value else existing_model(value)
+
+
+def existing_checkpoint_or_empty(value: Any) -> str | None:
+    """As `existing_model_or_empty`; a folder of saved models, or a training's `-save_model`, does too."""
+    if os.path.isdir(value) and not saved_models(value):
+        return f"no training has saved a model in the folder '{value}'"
+    return None if saved_models(value) else existing_model_or_empty(value)
 
 
 def _elements(value: Any) -> tuple[Any, ...]:

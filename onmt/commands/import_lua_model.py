@@ -57,10 +57,12 @@ def execute(parsed: Parsed[ImportLuaModelOptions], logger: Logger) -> None:
         raise OptionError(f"'{target}' exists: choose another -output, or add -force to replace it")
 
     from onmt.checkpoint import save_checkpoint
+    from onmt.models.loading import refuse_weights_not_finite
     from onmt.torch7.convert import convert_model
 
     logger.info(f"Loading '{parsed.options.model}'...")
     content = convert_model(parsed.options.model)
+    refuse_weights_not_finite(content["weights"], parsed.options.model)
     for note in content.pop("notes"):
         logger.warning(note)
     parameters = sum(weight.numel() for weight in content["weights"].values())

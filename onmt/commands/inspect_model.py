@@ -44,10 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[InspectModelOptions], logger: Logger) -> None:
     """Print the sections one after the other, `name: value` or `name = value` per line."""
-    from onmt.models.loading import find_model, read_content
+    from onmt.models.loading import find_model, first_not_finite, read_any_content
 
     path = find_model(parsed.options.model)
-    content = read_content(path)
+    content = read_any_content(path)
+    name = first_not_finite(content["weights"])
+    if name is not None:
+        logger.warning(f"the model is useless: '{name}' has numbers that are not finite")
     for note in content.get("notes", ()):
         logger.warning(note)
     print("\n".join(describe(path, content)))

@@ -228,5 +228,5 @@ def describe_dataset(dataset: SentenceSet, vocabularies: Vocabularies, plan: Bat
 
 
 def _concatenated(arrays: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
-    """One array stays what it is, memory mapped."""
+    """All of them as one; a single array is not copied."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

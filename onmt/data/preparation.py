@@ -5,7 +5,7 @@ No torch here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -165,15 +165,15 @@ class CorpusPreparation:
             # A list of images is short, the images are not.
             enough = 1 if self._reading.source == "images" else _ENCODED_AT_A_TIME
             groups = grouped(blocks, enough, lambda sides: sum(side.size() for side in sides))
-            results = map_in_order(encoder.encode_all, groups, self._workers(file.paths))
-            for encoded in chain.from_iterable(results):
-                spool.append(encoded)
-                before = tally.read // interval
-                tally.add(encoded.tally)
-                if tally.read // interval > before:
-                    self._logger.info(f"... {tally.read} sentences read")
-                for warning in encoded.warnings:
-                    self._logger.warning(warning)
+            with closing(map_in_order(encoder.encode_all, groups, self._workers(file.paths))) as results:
+                for encoded in chain.from_iterable(results):
+                    spool.append(encoded)
+                    before = tally.read // interval
+                    tally.add(encoded.tally)
+                    if tally.read // interval > before:
+                        self._logger.info(f"... {tally.read} sentences read")
+                    for warning in encoded.warnings:
+                        self._logger.warning(warning)
         total = tally.read if file.drawn is None else file.lines
         self._logger.info(describe_file(file.paths[0], total, tally, rules))
         return tally

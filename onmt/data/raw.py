@@ -10,7 +10,7 @@ from onmt.data.file_sampling import FileSample
 from onmt.data.options import DataOptions
 from onmt.data.preparation import CorpusPreparation, SetName, joined_vocabularies
 from onmt.data.reading import CorpusHooks
-from onmt.data.storage import HashingFile, map_shard, write_shard
+from onmt.data.storage import HashingFile, open_shard, write_shard
 from onmt.data.vocabulary import Vocabularies
 from onmt.data.vocabulary_setup import SideVocabularies
 from onmt.errors import DataError
@@ -67,7 +67,7 @@ class RawData:
                 encoded = self._preparation.encode(stack, name, files, self._rules, epoch)
                 write_shard(HashingFile(file), encoded.sides, encoded.order)
                 file.flush()
-                return Dataset([map_shard(file)], self.vocabularies.src_image_size)
+                return Dataset([open_shard(file)], self.vocabularies.src_image_size)
         except OSError as error:
             raise DataError(
                 f"cannot write the encoded text to temporary files in '{self._folder}': {error.strerror}"

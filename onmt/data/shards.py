@@ -27,8 +27,8 @@ class PreparedData:
 def open_prepared(data: str) -> PreparedData:
     """Open what `-data` names: a manifest, its `-save_data` prefix, or Lua's `PREFIX-train.t7`.
 
-    Every file is checked, size and SHA-256, before anything is returned (about a second per gigabyte), then
-    memory mapped. Raises DataError naming the file that is missing or damaged.
+    Every file is checked, size and SHA-256, before anything is returned (about a second per gigabyte);
+    sentences are read when a batch wants them. Raises DataError naming the file that is missing or damaged.
     """
     path = find_manifest(data)
     if path is None:

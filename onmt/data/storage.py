@@ -1,4 +1,4 @@
-"""The binary files of a prepared data set: sentences as flat arrays with offsets, memory mapped when read.
+"""The binary files of a prepared data set: sentences as flat arrays with offsets.
 
 A file holds one or two sides (source, target) of the same number of sentences. Layout, all little-endian,
 each section starting at a multiple of 64 bytes:
@@ -14,9 +14,13 @@ it has numbers: colours, rows and columns. No torch here.
 """
 
 import hashlib
+import math
+import os
 import struct
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -40,9 +44,9 @@ _VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the number that the side's hea
 class SideArrays:
     """One side of N sentences: sentence i is values[offsets[i] : offsets[i] + lengths[i]]."""
 
-    offsets: npt.NDArray[np.int64]  # N
+    offsets: "npt.NDArray[np.int64] | FileArray"  # N
     lengths: npt.NDArray[np.int32]  # N
-    values: npt.NDArray[Any]  # positions x width; int32 ids, float32 vectors or uint8 images
+    values: "npt.NDArray[Any] | FileArray"  # positions x width; int32 ids, float32 vectors or uint8 images
 
     @property
     def kind(self) -> int:
@@ -55,12 +59,62 @@ class SideArrays:
         return int(self.values.shape[1])
 
     def gather(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """The values of the sentences `rows`, one after the other: positions x width."""
+        """The values of the sentences `rows`, one after the other: positions x width.
+
+        Raises DataError if a file does not have them any more.
+        """
         lengths = self.lengths[rows].astype(np.int64)
         ends = np.cumsum(lengths)
         within = np.arange(int(ends[-1]), dtype=np.int64) - np.repeat(ends - lengths, lengths)
-        taken: npt.NDArray[Any] = self.values[np.repeat(self.offsets[rows], lengths) + within]
+        offsets: npt.NDArray[np.int64] = self.offsets[rows]
+        taken: npt.NDArray[Any] = self.values[np.repeat(offsets, lengths) + within]
         return taken
+
+
+class FileArray:
+    """An array in a file, of which parts are read when they are wanted.
+
+    Nothing is mapped into memory: if the file shrinks meanwhile, mapped memory ends the process (SIGBUS).
+    """
+
+    def __init__(self, file: IO[bytes], start: int, dtype: str, shape: tuple[int, ...]) -> None:
+        """`start`: its first byte. The file may be closed."""
+        self._name = file.name
+        self._start = start
+        self.dtype = np.dtype(dtype)
+        self.shape = shape
+        self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.dtype.itemsize
+
+    def __getitem__(self, places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """The elements at these places along the first axis; one read for each run of consecutive places."""
+        taken = np.empty((len(places), *self.shape[1:]), dtype=self.dtype)
+        cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        for first, end in pairwise(cuts):
+            if end > first:
+                taken[first:end] = self.read(int(places[first]), end - first)
+        return taken
+
+    def read(self, first: int, count: int) -> npt.NDArray[Any]:
+        """`count` elements along the first axis from the place `first` on. Raises DataError."""
+        shape = (count, *self.shape[1:])
+        data = bytearray(math.prod(shape) * self.itemsize)
+        position = self._start + first * math.prod(self.shape[1:]) * self.itemsize
+        done = 0
+        while done < len(data):
+            try:
+                read = os.preadv(self._descriptor, [memoryview(data)[done:]], position + done)
+            except OSError as error:
+                raise DataError(f"{self._name}: cannot read the prepared data: {error.strerror}") from error
+            if read == 0:
+                raise DataError(f"{self._name}: was cut while it was being read; prepare the data again")
+            done += read
+        return np.frombuffer(data, dtype=self.dtype).reshape(shape)
 
 
 class HashingFile:
@@ -116,7 +170,7 @@ def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArr
 
 
 def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
-    """Map a file into memory after checking its size, its checksum and its header.
+    """Open a file after checking its size, its checksum and its header; most of it is read later.
 
     Raises DataError naming the file when it is not, byte for byte, what was written.
     """
@@ -129,17 +183,17 @@ def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
         if checksum != sha256:
             raise DataError(f"{path}: damaged, its SHA-256 is not what was written; prepare the data again")
         with path.open("rb") as file:
-            return map_shard(file)
+            return open_shard(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot read the prepared data: {error}") from error
 
 
-def map_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
+def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
     """The sides of an open file; they stay when it is closed. Raises DataError or ValueError."""
-    data = np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
-    path = file.name
+    path, size = file.name, os.fstat(file.fileno()).st_size
     try:
-        header = data[: _HEADER.size + 2 * _SIDE_HEADER.size].tobytes()
+        file.seek(0)
+        header = file.read(_HEADER.size + 2 * _SIDE_HEADER.size)
         magic, version, number_of_sides, sentences = _HEADER.unpack_from(header)
         if magic != _MAGIC or version != _FORMAT or number_of_sides not in (1, 2):
             raise DataError(f"{path}: not a file of prepared data, or of another version")
@@ -152,24 +206,24 @@ def map_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
         for kind, width, positions in headers:
             if kind >= len(_VALUE_TYPES):
                 raise DataError(f"{path}: not a file of prepared data, or of another version")
-            offsets, position = _section(data, position, "<i8", sentences)
-            lengths, position = _section(data, position, "<i4", sentences)
-            values, position = _section(data, position, _VALUE_TYPES[kind], positions * width)
-            sides.append(SideArrays(offsets, lengths, values.reshape(positions, width)))
+            offsets, position = _section(file, size, position, "<i8", (sentences,))
+            lengths, position = _section(file, size, position, "<i4", (sentences,))
+            values, position = _section(file, size, position, _VALUE_TYPES[kind], (positions, width))
+            sides.append(SideArrays(offsets, lengths.read(0, sentences), values))
     except (struct.error, ValueError) as error:
         raise DataError(f"{path}: damaged: {error}") from error
     return tuple(sides)
 
 
 def _section(
-    data: npt.NDArray[np.uint8], position: int, dtype: str, count: int
-) -> tuple[npt.NDArray[Any], int]:
-    """The section at the first aligned place from `position` on, and where it ends."""
+    file: IO[bytes], size: int, position: int, dtype: str, shape: tuple[int, ...]
+) -> tuple[FileArray, int]:
+    """The section at the first aligned place from `position` on, and where it ends; size: of the file."""
     start = position + -position % _ALIGNMENT
-    end = start + count * np.dtype(dtype).itemsize
-    if end > len(data):
-        raise ValueError(f"a section ends at byte {end}, the file at {len(data)}")
-    return data[start:end].view(dtype), end
+    end = start + math.prod(shape) * np.dtype(dtype).itemsize
+    if end > size:
+        raise ValueError(f"a section ends at byte {end}, the file at {size}")
+    return FileArray(file, start, dtype, shape), end
 
 
 def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:

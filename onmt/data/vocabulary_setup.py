@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -76,7 +77,8 @@ class VocabularySetup:
                 hooks=self._hooks,
             )
             groups = grouped(read(), COUNTED_AT_A_TIME, lambda block: block.size())
-            counts = total_counts(map_in_order(count_group, groups, workers))
+            with closing(map_in_order(count_group, groups, workers)) as results:
+                counts = total_counts(results)
         built = [words is None, *([not features] * number_of_features)]
         words = self._build_words(counts) if words is None else self._count_given(words, counts.words)
         features = features or [self._build_feature(counts, j) for j in range(number_of_features)]

@@ -1,6 +1,7 @@
 """Reading a model file, ours or Lua's, into a model that can be used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model, stored_tensors
 from onmt.models.build import build_model
 from onmt.models.spec import ModelSpec
+from onmt.saved_models import saved_beside, saved_models
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,67 @@ def find_model(path: str) -> str:
 
 
 def read_content(path: str) -> dict[str, Any]:
-    """What a model file holds, in the layout of our checkpoints; a `.t7` is converted on the way."""
+    """What a model file holds, in the layout of our checkpoints; a `.t7` is converted on the way.
+
+    Raises CheckpointError for a file that is damaged or not a model, and for weights that are not finite.
+    """
+    content = read_any_content(path)
+    refuse_weights_not_finite(content["weights"], path)
+    return content
+
+
+def find_newest(path: str) -> str:
+    """As `find_model`; a folder, or the `-save_model` of a training, is its newest model that is whole."""
+    if not Path(path).is_dir():
+        with suppress(CheckpointError):
+            return find_model(path)
+    newest = next(whole_models(saved_models(path)), None)
+    if newest is None:
+        raise CheckpointError(f"{path}: no model of that name, or in that folder, is whole")
+    return str(newest)
+
+
+def read_any_content(path: str) -> dict[str, Any]:
+    """As `read_content`, of a model with any numbers."""
     path = find_model(path)
     if Path(path).suffix == ".t7":
         from onmt.torch7.convert import convert_model
 
         return convert_model(path)
-    return load_checkpoint(path)
+    try:
+        return load_checkpoint(path)
+    except CheckpointError as error:
+        whole = next(whole_models(saved_beside(path)), None)
+        if whole is None:
+            raise
+        raise CheckpointError(f"{error}; the newest whole model of that training is '{whole}'") from error
+
+
+def whole_models(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those of the files that can be used: complete models with finite weights."""
+    for path in paths:
+        with suppress(CheckpointError):
+            refuse_weights_not_finite(load_checkpoint(path)["weights"], str(path))
+            yield path
+
+
+def refuse_weights_not_finite(weights: Mapping[str, torch.Tensor], path: str) -> None:
+    """Raise CheckpointError for a model that computes nothing but NaN."""
+    name = first_not_finite(weights)
+    if name is not None:
+        raise CheckpointError(
+            f"{path}: the model is useless, '{name}' has numbers that are not finite: its training went "
+            "wrong; take a model that was saved before"
+        )
+
+
+def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor with a number that is not finite; waits for the device once."""
+    checked = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
+    if not checked:
+        return None
+    flags = torch.stack([tensor.isfinite().all() for _, tensor in checked]).tolist()
+    return next((name for (name, _), finite in zip(checked, flags, strict=True) if not finite), None)
 
 
 def load_model(path: str, device: torch.device, products: Products | None = None) -> LoadedModel:

@@ -1,6 +1,7 @@
 """Turns lines into lines, in batches, over several processes, in order."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Final
@@ -38,10 +39,11 @@ def process_lines(
     """
     lines = 0
     work = partial(_process, function, name)
-    for result in map_in_order(work, _batches(source, batch_size), processes):
-        target.write(result)
-        target.flush()
-        lines += result.count(b"\n")
+    with closing(map_in_order(work, _batches(source, batch_size), processes)) as results:
+        for result in results:
+            target.write(result)
+            target.flush()
+            lines += result.count(b"\n")
     return lines
 
 

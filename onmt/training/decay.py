@@ -1,5 +1,6 @@
 """When the learning rate shrinks (onmt/train/Optim.lua)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -33,7 +34,8 @@ class LearningRate:
             self.last_score, self.metric = None, metric
         by_epoch = epoch >= options.start_decay_at
         by_score = self._disappointing(score, metric, options.start_decay_score_delta)
-        self.last_score = score
+        if score is None or not math.isnan(score):  # nothing can be compared with it
+            self.last_score = score
         if options.decay == "score_only":
             decay = by_score
         elif options.decay == "epoch_only":
@@ -46,6 +48,8 @@ class LearningRate:
         return decay
 
     def _disappointing(self, score: float | None, metric: Metric, delta: float) -> bool:
+        if score is not None and not math.isfinite(score):
+            return True
         if score is None or self.last_score is None:
             return False
         if metric in _HIGHER_IS_BETTER:

@@ -18,6 +18,9 @@ _DECAYED: Final = ("sgd", "adam")
 """The optimisers whose learning rate the decay rules touch; the others adapt their steps themselves."""
 
 
+_LARGEST_RATE: Final = torch.finfo(torch.float32).max
+
+
 def scale_and_clip(gradients: list[Tensor], divisor: float | Tensor, max_norm: float) -> Tensor:
     """Divide the gradients by `divisor`, scale them to `max_norm` if longer (0: never), in place.
 
@@ -36,6 +39,19 @@ def clip_each(gradients: list[Tensor], max_norm: float) -> None:
         torch._foreach_mul_(gradients, factors)
 
 
+def usable_rate(learning_rate: float) -> bool:
+    """Whether parameters can be changed by the rate: it is a finite float32."""
+    return abs(learning_rate) <= _LARGEST_RATE
+
+
+def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
+    """Make the gradients zero, in place, if there is a flag and it is false."""
+    if finite is not None:
+        spoilt = finite.logical_not()
+        for gradient in gradients:
+            gradient.masked_fill_(spoilt, 0)
+
+
 class Optimizer(ABC):
     """Updates named parameters; what it gathers has the parameters' names and shapes."""
 
@@ -51,13 +67,25 @@ class Optimizer(ABC):
         }
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], learning_rate: float) -> None:
-        """Change the parameters by gradients in the same order; the gradients may be overwritten."""
+    def step(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None = None) -> None:
+        """Change the parameters by gradients in the same order; the gradients may be overwritten.
+
+        finite: 0-dim, on the parameters' device; where it is false only `steps` changes. A GPU is not waited
+        for, so the update itself must know; on the CPU the flag is read. A learning rate that `usable_rate`
+        refuses changes nothing either.
+        """
         self.steps += 1
-        self._update(gradients, learning_rate)
+        if not usable_rate(learning_rate):
+            return
+        if finite is not None and finite.device.type == "cpu":
+            if not finite:
+                return
+            finite = None
+        self._update(gradients, learning_rate, finite)
 
     @abstractmethod
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None: ...
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
+        """Update everything, unless `finite` is given and false. Gradients are not finite then."""
 
     @property
     def decays(self) -> bool:
@@ -112,7 +140,8 @@ class Sgd(Optimizer):
 
     name = "sgd"
 
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
+        _zero_unless(finite, gradients)
         torch._foreach_add_(self.parameters, gradients, alpha=-learning_rate)
 
 
@@ -123,7 +152,8 @@ class Adagrad(Optimizer):
     slots = ("squares",)
     epsilon: Final = 1e-10
 
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
+        _zero_unless(finite, gradients)
         squares = self.gathered["squares"]
         torch._foreach_addcmul_(squares, gradients, gradients)
         roots = torch._foreach_sqrt(squares)
@@ -139,9 +169,13 @@ class Adadelta(Optimizer):
     rho: Final = 0.9
     epsilon: Final = 1e-6
 
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
+        _zero_unless(finite, gradients)
+        rho: float | Tensor = self.rho
+        if finite is not None:
+            rho = torch.where(finite, self.rho, 1.0).to(gradients[0].dtype)
         squares, deltas = self.gathered["squares"], self.gathered["deltas"]
-        torch._foreach_mul_(squares, self.rho)
+        torch._foreach_mul_(squares, rho)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.rho)
         steps = torch._foreach_add(deltas, self.epsilon)
         torch._foreach_sqrt_(steps)
@@ -150,7 +184,7 @@ class Adadelta(Optimizer):
         torch._foreach_div_(steps, roots)
         torch._foreach_mul_(steps, gradients)
         torch._foreach_sub_(self.parameters, steps)
-        torch._foreach_mul_(deltas, self.rho)
+        torch._foreach_mul_(deltas, rho)
         torch._foreach_addcmul_(deltas, steps, steps, value=1 - self.rho)
 
 
@@ -178,7 +212,7 @@ class Adam(Optimizer):
             torch.zeros((), dtype=torch.float32, device=parameter.device) for parameter in self.parameters
         ]
 
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
         for counter in self._counters:
             counter.fill_(self.steps - 1)  # the kernel counts the step itself
         fused_adam(
@@ -189,6 +223,7 @@ class Adam(Optimizer):
             [],
             self._counters,
             fused=True,
+            found_inf=None if finite is None else finite.logical_not().float(),
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, between, existing_model_or_empty, not_empty
+from onmt.commandline.validators import at_least, between, existing_checkpoint_or_empty, not_empty
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
@@ -155,8 +155,9 @@ class SaverOptions:
     )
     train_from: str = option(
         "",
-        "Start from this model (`.pt`, or `.t7` of OpenNMT Lua) instead of random parameters.",
-        valid=existing_model_or_empty,
+        "Start from this model (`.pt`, or `.t7` of OpenNMT Lua) instead of random parameters. A folder, or "
+        "the `-save_model` of a training, stands for the newest model there that is whole.",
+        valid=existing_checkpoint_or_empty,
     )
     continue_: bool = option(
         False,

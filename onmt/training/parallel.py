@@ -1,6 +1,7 @@
 """Training in several processes, one per device: started here, or by torchrun."""
 
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -8,8 +9,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import Any, Final
+from multiprocessing.process import BaseProcess
+from typing import Final
 
 import torch
 from torch import distributed
@@ -17,14 +21,34 @@ from torch import multiprocessing as processes
 from tqdm import tqdm
 
 from onmt.errors import OnmtError
-from onmt.training.interruption import Interruption
+from onmt.runtime.orphans import end_with_parent
+from onmt.signals import (
+    SignalHandler,
+    Stopped,
+    blocked_signals,
+    describe_signal,
+    handling_signals,
+    ignore_signals,
+    unblock_signals,
+)
+from onmt.training.interruption import Interrupted
 from onmt.training.replicas import DistributedReplicas
 
 _PATIENCE: Final = timedelta(days=1)  # the first replica validates and saves while the others wait
 _POLL: Final = 0.2  # seconds between two looks at the user's wish to stop
+_LAST_WORDS: Final = 60.0  # seconds that a replica has to save once the process that started it is gone
 
 Work = Callable[[DistributedReplicas, torch.device], None]
 """What each process does with its replica and its device; it is pickled on its way there."""
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What ended a replica. others_follow: all replicas have agreed to end, so that none must be killed."""
+
+    message: str
+    exit_code: int
+    others_follow: bool = False
 
 
 class ReplicaError(OnmtError):
@@ -37,11 +61,12 @@ class ReplicaError(OnmtError):
 
 @dataclass(frozen=True)
 class Meeting:
-    """How the processes find each other."""
+    """How the processes find each other, and the one that started them (0: nobody that they must follow)."""
 
     devices: tuple[torch.device, ...]
     place: str
     use_nccl: bool
+    parent: int = 0
 
     def join(self, rank: int, size: int) -> DistributedReplicas:
         """Become one of them; returns when all have."""
@@ -84,20 +109,18 @@ def join_torchrun(
 def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
     """Do the work in one process per device, and wait for all of them.
 
-    SIGINT and SIGTERM are passed on. Raises ReplicaError for what a replica raised, and ends the others.
+    Signals are passed on. Raises ReplicaError for what a replica raised, and ends the others.
     """
-    with tempfile.TemporaryDirectory(prefix="onmt-") as folder, Interruption() as interruption:
-        meeting = Meeting(devices, f"file://{folder}/meeting", use_nccl)
-        context = processes.get_context("spawn")
-        running: dict[Connection, Any] = {}
-        for rank in range(len(devices)):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_replica, args=(work, meeting, rank, sender), daemon=True)
-            process.start()
-            sender.close()
-            running[receiver] = process
+    with (
+        tempfile.TemporaryDirectory(prefix="onmt-") as folder,
+        handling_signals() as handler,
+        handler.holding(),
+    ):
+        meeting = Meeting(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
+        running: dict[Connection, BaseProcess] = {}
         try:
-            _watch(running, interruption)
+            _start(work, meeting, running)
+            _watch(running, handler)
         except BaseException:
             for process in running.values():
                 process.kill()  # they may be waiting for the one that failed
@@ -107,41 +130,78 @@ def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bo
                 process.join()
 
 
-def _watch(running: dict[Connection, Any], interruption: Interruption) -> None:
+def _start(work: Work, meeting: Meeting, running: dict[Connection, BaseProcess]) -> None:
+    """Start a process per device; signals wait for them until `_replica` can handle them."""
+    context = processes.get_context("spawn")
+    with blocked_signals():
+        resource_tracker.ensure_running()  # starting it unblocks signals
+    with blocked_signals():
+        for rank in range(len(meeting.devices)):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_replica, args=(work, meeting, rank, sender))
+            process.start()
+            sender.close()
+            running[receiver] = process
+
+
+def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> None:
     """Wait for the end of all processes, or for the first failure."""
     told = False
     waiting = set(running)
+    stopped: _Report | None = None
     while waiting:
-        if interruption.signal_number is not None and not told:
+        if handler.received is not None and not told:
             told = True
             for process in running.values():
+                assert process.pid is not None
                 with suppress(ProcessLookupError):
-                    os.kill(process.pid, interruption.signal_number)
+                    os.kill(process.pid, handler.received)
         for connection in wait(waiting, timeout=_POLL):
             assert isinstance(connection, Connection)
             waiting.discard(connection)
             try:
-                failure = connection.recv()
+                report: _Report | None = connection.recv()
             except EOFError:
-                failure = ("a training process died: see its last words above", 1)
-            if failure is not None:
-                raise ReplicaError(*failure)
+                report = _Report("a training process died: see its last words above", 1)
+            if report is None:
+                continue
+            if not report.others_follow:
+                raise ReplicaError(report.message, report.exit_code)
+            stopped = report
+    if stopped is not None:
+        raise ReplicaError(stopped.message, stopped.exit_code)
 
 
 def _replica(work: Work, meeting: Meeting, rank: int, sender: Connection) -> None:
-    """A process's life; it reports None, or the message and exit code of what a user caused."""
+    """A process's life; it reports None, or what a user caused."""
     # In a group of its own it does not hear the terminal's Ctrl-C, which the parent passes on instead.
     os.setpgrp()
     # The bars' default lock is a semaphore between processes, which would outlive a killed one.
     tqdm.set_lock(threading.RLock())
-    failure: tuple[str, int] | None = None
+    with handling_signals() as handler:
+        report = _work(work, meeting, rank, handler)
+        with handler.holding(), suppress(OSError):  # without a parent nobody listens
+            sender.send(report)
+            if report is not None:
+                # Wait for the parent to stop the other replicas; otherwise each would report its own error.
+                time.sleep(_PATIENCE.total_seconds())
+        ignore_signals()
+
+
+def _work(work: Work, meeting: Meeting, rank: int, handler: SignalHandler) -> _Report | None:
+    """Do the work; returns what ended it before its time, None if nothing did."""
     try:
-        replicas = meeting.join(rank, len(meeting.devices))
-        work(replicas, meeting.devices[rank])
-        distributed.destroy_process_group()
+        with handler.holding(False):
+            unblock_signals()
+            # Without the parent the others do not stop this process; it saves and stops by itself.
+            end_with_parent(meeting.parent, partial(os.kill, os.getpid(), signal.SIGTERM), _LAST_WORDS)
+            replicas = meeting.join(rank, len(meeting.devices))
+            work(replicas, meeting.devices[rank])
+            distributed.destroy_process_group()
+    except Interrupted as error:
+        return _Report(str(error), error.exit_code, others_follow=True)
     except OnmtError as error:
-        failure = (str(error), error.exit_code)
-    sender.send(failure)
-    if failure is not None:
-        # Let the parent end the others first: without this one they would fail, each in its own words.
-        time.sleep(_PATIENCE.total_seconds())
+        return _Report(str(error), error.exit_code)
+    except Stopped as error:
+        return _Report(describe_signal(error.number), 128 + error.number)
+    return None

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,21 +62,21 @@ class Progress:
         self._bar: tqdm[Any] | None = None
         self._counts = _Counts()
         self._epoch = self._iterations = 0
-        self._warned = False
 
     def start_epoch(self, epoch: int, iterations: int, first: int) -> None:
         """Begin an epoch of `iterations` at iteration `first`."""
         self.logger.info("")
         self._epoch, self._iterations = epoch, iterations
         hidden = None if self._replicas.is_first else True  # None: shown on a terminal only
-        self._bar = tqdm(
-            total=iterations,
-            initial=first - 1,
-            desc=f"Epoch {epoch}",
-            unit="batch",
-            leave=False,
-            disable=hidden,
-        )
+        with suppress(OSError):  # a terminal may be closed while a training goes on
+            self._bar = tqdm(
+                total=iterations,
+                initial=first - 1,
+                desc=f"Epoch {epoch}",
+                unit="batch",
+                leave=False,
+                disable=hidden,
+            )
         self._counts = _Counts()
 
     def add(self, loss: Tensor, words: int, src_words: int) -> None:
@@ -85,14 +86,20 @@ class Progress:
         counts.words += words
         counts.src_words += src_words
         if self._bar is not None:
-            self._bar.update()
+            with suppress(OSError):
+                self._bar.update()
 
-    def report(self, iteration: int, learning_rate: float) -> None:
-        """Log the line of the steps since the last report, if there were any."""
+    def report(self, iteration: int, learning_rate: float, skipped_words: int = 0) -> None:
+        """Log the line of the steps since the last report, if there were any.
+
+        skipped_words: of those added, the words of steps that count for nothing.
+        """
         counts = self._counts
         if counts.loss is None:
             return
-        sums = torch.tensor([counts.words, counts.src_words], dtype=torch.double, device=counts.loss.device)
+        sums = torch.tensor(
+            [counts.words - skipped_words, counts.src_words], dtype=torch.double, device=counts.loss.device
+        )
         loss, words, src_words = self._replicas.sum(torch.cat([counts.loss[None], sums])).tolist()
         speed = src_words / max(time.perf_counter() - counts.since, 1e-9)
         value = perplexity(loss, int(words))
@@ -102,12 +109,6 @@ class Progress:
             f"Optim {self._optimizer_name.upper()}{rate} ; Source tokens/s {int(speed)} ; Perplexity "
             f"{value:.2f}"
         )
-        if math.isnan(loss) and not self._warned:
-            self._warned = True
-            self.logger.warning(
-                "The loss is not a number any more; start again with a smaller -learning_rate or "
-                "-max_grad_norm (with -model, optimizer.learning_rate or optimizer.clip_gradients)"
-            )
         if self._curves is not None:
             step = (self._epoch - 1) * self._iterations + iteration
             self._curves.add("learning_rate", learning_rate, step)
@@ -130,7 +131,8 @@ class Progress:
     def end_epoch(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
             self._bar = None
 
     def close(self) -> None:

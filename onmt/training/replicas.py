@@ -23,8 +23,11 @@ class Replicas:
         """Whether this process is the one that logs and saves."""
         return self.rank == 0
 
-    def sum_gradients(self, gradients: list[Tensor], sentences: int) -> float | Tensor:
-        """Sum the gradients of all replicas in place; returns the number of sentences they come from."""
+    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
+        """Sum the gradients of all replicas in place; returns the number of sentences they come from.
+
+        loss: 0-dim, of this replica; where that of another one is not finite, the returned number is NaN.
+        """
         return float(sentences)
 
     def sum(self, values: Tensor) -> Tensor:
@@ -54,9 +57,10 @@ class DistributedReplicas(Replicas):
         # Numbers that the host needs travel apart from the gradients, so that no GPU has to be waited for.
         self._control = distributed.new_group(backend="gloo")
 
-    def sum_gradients(self, gradients: list[Tensor], sentences: int) -> float | Tensor:
+    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
         """See `Replicas.sum_gradients`; one message for all of them."""
         count = torch.full((1,), float(sentences), dtype=gradients[0].dtype, device=self._device)
+        count += 0 * loss.to(count.dtype)
         message = torch.cat([count, *(gradient.reshape(-1) for gradient in gradients)])
         distributed.all_reduce(message)
         parts = message[1:].split([gradient.numel() for gradient in gradients])

@@ -56,6 +56,7 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
 
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
+    logger.outlives_stream()
     torchrun = torchrun_rank(os.environ)
     if torchrun is not None and torchrun[0] > 0:
         _train(options, given, logger)
@@ -118,6 +119,7 @@ def _train_one_of_several(
     """One replica's part; only the first one logs."""
     silent = replace(LoggerOptions(), disable_logs=True)
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
+        logger.outlives_stream()
         select_devices(options, logger)  # -precision is a setting of each process
         train_replica(options, given, replicas, device, logger)
 

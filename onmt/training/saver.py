@@ -42,8 +42,8 @@ class ModelDescription:
 class Saver:
     """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`.
 
-    Of the models of epochs only the last `keep` stay (0: all); others than those of this training, as the
-    state knows them, are never touched.
+    Of the models of epochs only the last `keep` stay (0: all), and the last one whose score is a finite
+    number; others than those of this training, as the state knows them, are never touched.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Saver:
         self._description = description
         self._model = model
         self._logger = logger
+        self.last_saved: Path | None = None
 
     @property
     def checkpoint_path(self) -> Path:
@@ -78,10 +79,14 @@ class Saver:
         if self._keep == 0:
             return []
         names = [name for name in state.kept_models if name != path.name] + [path.name]
-        state.kept_models = names[-self._keep :]
+        outdated = names[: -self._keep]
+        if not any(map(_has_finite_score, names[-self._keep :])):
+            best = [name for name in outdated if _has_finite_score(name)]
+            outdated = [name for name in outdated if name not in best[-1:]]
+        state.kept_models = [name for name in names if name not in outdated]
         # A training that goes on under another name leaves what it wrote under the first one.
         own = f"{Path(self._stem).name}_epoch"
-        return [path.with_name(name) for name in names[: -self._keep] if name.startswith(own)]
+        return [path.with_name(name) for name in outdated if name.startswith(own)]
 
     def _remove(self, path: Path) -> None:
         try:
@@ -92,4 +97,10 @@ class Saver:
     def _save(self, path: Path, state: TrainingState) -> Path:
         self._logger.info(f"Saving checkpoint to '{path}'...")
         save_checkpoint(path, self._description.to_content(self._model, state))
+        self.last_saved = path
         return path
+
+
+def _has_finite_score(name: str) -> bool:
+    """Whether the score in the name of a model of an epoch is a number."""
+    return not name.endswith(("_nan.pt", "_inf.pt", "_-inf.pt"))

@@ -13,7 +13,7 @@ from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.build import build_model
 from onmt.models.image_weights import load_image_weights
-from onmt.models.loading import find_model, read_content, restore_model
+from onmt.models.loading import find_newest, read_content, restore_model
 from onmt.models.lua import restructured, spec_from_options, structure_notes, with_frozen_columns
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.models.pretrained import fill, read_word_vectors, with_pretrained_columns
@@ -99,7 +99,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
 
     Raises CheckpointError; OptionError if it is another kind of model than the options say.
     """
-    path = find_model(options.train_from)
+    path = find_newest(options.train_from)
     logger.info(f"Loading checkpoint '{path}'...")
     content = read_content(path)
     for note in content.get("notes", ()):

@@ -42,11 +42,13 @@ class TableOptimizer(Optimizer):
             for tensor in self.gathered[slot]:
                 tensor.fill_(value)
 
-    def _update(self, gradients: list[Tensor], learning_rate: float) -> None:
+    def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
         for index, (name, gradient) in enumerate(zip(self.names, gradients, strict=True)):
             changed = [self.parameters[index], *(self.gathered[slot][index] for slot in self.slots)]
             following = self._next(gradient, learning_rate, *changed)
             touched = (gradient != 0).any(dim=-1, keepdim=True) if name in self._tables else None
+            if finite is not None:
+                touched = finite if touched is None else touched & finite
             for old, new in zip(changed, following, strict=True):
                 old.copy_(new if touched is None else torch.where(touched, new, old))
 

@@ -1,19 +1,26 @@
 """The training loop (OpenNMT Lua's onmt/train/Trainer.lua)."""
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from onmt.data.batch import Batch
-from onmt.models.base import Model
+from onmt.errors import DataError
+from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
+from onmt.signals import SignalHandler, handling_signals
 from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
-from onmt.training.interruption import Interrupted, Interruption
-from onmt.training.optim import Optimizer, scale_and_clip
+from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
+from onmt.training.interruption import Interrupted
+from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
 from onmt.training.replicas import Replicas
@@ -25,15 +32,23 @@ from onmt.training.state import TrainingState
 class StepResult:
     """What one step measured, as tensors that nobody has waited for.
 
-    loss: this replica's summed loss; grad_norm: L2 norm of all gradients after the division by the
-    sentences and before the clipping; words: what a perplexity divides the loss by; src_words: source words
-    read.
+    loss: this replica's summed loss, 0 if the step was skipped because something was not finite; grad_norm:
+    L2 norm of all gradients after the division by the sentences and before the clipping; words: what a
+    perplexity divides the loss by; src_words: source words read.
     """
 
     loss: Tensor
     grad_norm: Tensor
     words: int
     src_words: int
+
+
+_NO_DATA: Final = 1 << 10
+"""Above all numbers of signals."""
+
+
+class _ValidationStopped(Exception):  # noqa: N818 - no error: a signal asks the training to stop
+    pass
 
 
 class Trainer:
@@ -66,13 +81,15 @@ class Trainer:
         self._device = optimizer.parameters[0].device
         self._clip_tables = TableClip(model, optimizer.names)
         self._output_words: Tensor | None = None
-        self._interruption = Interruption()
+        self._skipped = SkippedSteps(replicas, progress.logger, self._device)
+        self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
+        self._signals = SignalHandler(held=True)
         self._started = time.monotonic() - 60 * state.minutes
 
     def train(self) -> None:
-        """Train. Raises Interrupted, with a checkpoint written, after SIGINT or SIGTERM."""
+        """Train. Raises Interrupted, with a checkpoint written, after a signal that asks to end."""
         last = self.options.end_epoch or None
-        with self._interruption:
+        with handling_signals() as self._signals, self._signals.holding():
             while last is None or self.state.epoch <= last:
                 epoch = self.state.epoch
                 iterations = self._train_epoch(epoch)
@@ -81,7 +98,7 @@ class Trainer:
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
                 if epoch == last or too_slow or self._keeps(epoch):
-                    self._save_epoch(epoch, score)
+                    self._save_epoch(epoch, score, is_last=epoch == last or too_slow)
                 self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
@@ -101,25 +118,32 @@ class Trainer:
         self._set_gold_probability(epoch)
         batches = started.batches.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for batch in self.progress.phases.waiting("data", batches):
+        for batch in self.progress.phases.waiting("data", _or_failure(batches)):
+            self._stop_if_asked(batch)
+            assert not isinstance(batch, DataError)
             done = state.iteration
             result = self.step(batch, epoch, done)
             state.iteration += 1
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
-                self.progress.report(done, state.rate.value)
+                self._report(done)
             if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
-                self._save_checkpoint()
-            self._stop_if_asked()
-        self.progress.report(state.iteration - 1, state.rate.value)
+                self._save_checkpoint_unless_skipped()
+        self._stop_if_asked()
+        self._report(state.iteration - 1)
         self.progress.end_epoch()
         return iterations
+
+    def _report(self, iteration: int) -> None:
+        self._skipped.read()
+        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words())
 
     def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
         """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
         parameters, phases = self.optimizer.parameters, self.progress.phases
         for parameter in parameters:
             parameter.grad = None
+        statistics = [values.clone() for values in self._statistics]
         loss = torch.zeros((), device=self._device)
         words = count = src_words = 0
         if batch is not None:
@@ -132,13 +156,18 @@ class Trainer:
             words, count, src_words = measured.words, measured.divisor, batch.src_words
         with phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            divisor = self.replicas.sum_gradients(gradients, count)
+            divisor = self.replicas.sum_gradients(gradients, count, loss)
             grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
             self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
-            self.optimizer.step(gradients, self.state.rate.value)
-        return StepResult(loss, grad_norm, words, src_words)
+            rate = self.state.rate.value
+            finite = torch.isfinite(grad_norm + 0 * loss) & usable_rate(rate)
+            self.optimizer.step(gradients, rate, finite)
+            for values, before in zip(self._statistics, statistics, strict=True):
+                values.copy_(torch.where(finite, values, before))
+        self._skipped.record(Attempt(epoch, iteration, batch, rate, loss, grad_norm, finite, words))
+        return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
         generator = torch_generator(
@@ -156,15 +185,21 @@ class Trainer:
     def _validate(self, epoch: int) -> float | None:
         if self.evaluator is None:
             return None
-        score = None
+        score = failure = None
         if self.replicas.is_first:
             self.progress.logger.info("Evaluating on the validation dataset...")
-            # The other replicas wait for the score, so this one can only stop when it has it.
-            between_batches = self._stop_if_asked if self.replicas.size == 1 else lambda: None
-            with self.progress.phases.during("validation"):
-                score = self.evaluator.score(self.model, epoch, between_batches)
+            try:
+                with self.progress.phases.during("validation"), suppress(_ValidationStopped):
+                    score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
+            except DataError as error:
+                failure = error
+        # The other replicas wait here for the score, or to hear that there is none.
+        score = self.replicas.same_for_all(score)
+        if score is None:
+            self._stop_if_asked(failure)
+        if score is not None and self.replicas.is_first:
             self.progress.validated(self.evaluator.name, score)
-        return self.replicas.same_for_all(score)
+        return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:
         """Apply the decay rules; says whether the learning rate became too small to go on."""
@@ -178,33 +213,81 @@ class Trainer:
     def _keeps(self, epoch: int) -> bool:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
-    def _save_epoch(self, epoch: int, score: float | None) -> None:
+    def _save_epoch(self, epoch: int, score: float | None, is_last: bool) -> None:
+        self._require_finite()
+        if self._skipped.in_a_row and score is not None and not math.isfinite(score):
+            told = f"The model after epoch {epoch} is not saved: it scores {score}, the last step was skipped"
+            if is_last:
+                raise NotFiniteError(told + self._last_saved())
+            self.progress.logger.warning(told)
+            return
         self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
                 self.saver.save_epoch(epoch, score, self.state)
 
+    def _save_checkpoint_unless_skipped(self) -> None:
+        """What was saved before the numbers went wrong must not be replaced while they may be wrong."""
+        self._skipped.read()
+        if self._skipped.in_a_row:
+            self.progress.logger.warning("No checkpoint is saved now: the last step was skipped")
+        else:
+            self._save_checkpoint()
+
     def _save_checkpoint(self) -> None:
+        self._require_finite()
         self.epochs.merge()
         if self.replicas.is_first:
             self._bring_state_up_to_date()
             with self.progress.phases.during("saving"):
                 self.saver.save_checkpoint(self.state)
 
+    def _require_finite(self) -> None:
+        """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
+        self._skipped.read()
+        tensors = stored_tensors(self.model)
+        for slot, gathered in self.optimizer.gathered.items():
+            names = (f"{name} ({slot})" for name in self.optimizer.names)
+            tensors |= dict(zip(names, gathered, strict=True))
+        require_finite(tensors, self.replicas, self._last_saved())
+
+    def _last_saved(self) -> str:
+        path = self.saver.last_saved
+        return "" if path is None else f"; the last model saved is '{path}'"
+
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60
         self.state.optimizer = self.optimizer.to_state()
         self.state.sampler = self.epochs.sampler_state()
 
-    def _stop_if_asked(self) -> None:
-        number = self.replicas.largest(self._interruption.signal_number or 0)
+    def _stop_validation_if_asked(self) -> None:
+        if self._signals.received is not None:
+            raise _ValidationStopped
+
+    def _stop_if_asked(self, batch: Batch | DataError | None = None) -> None:
+        """Save and stop if one of the replicas had a signal, or failed to read its batch."""
+        failure = batch if isinstance(batch, DataError) else None
+        number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
         if number == 0:
             return
         self.progress.end_epoch()
+        failures = self.replicas.gather(None if failure is None else str(failure))
         self._save_checkpoint()
+        self.replicas.largest(0)  # nobody leaves, and nobody is ended, before the first one has saved
+        goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
+        for told in failures:
+            if told is not None:
+                raise DataError(f"{told}; {goes_on}")
         raise Interrupted(
-            f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; "
-            f"-train_from {self.saver.checkpoint_path} -continue goes on from there",
+            f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
+
+
+def _or_failure(batches: Iterator[Batch | None]) -> Iterator[Batch | DataError | None]:
+    """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
+    try:
+        yield from batches
+    except DataError as error:
+        yield error

@@ -1,6 +1,7 @@
 """onmt/data/storage.py and onmt/data/spool.py"""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,7 @@ def side(lengths: list[int], width: int, dtype: type) -> SideArrays:
 
 
 def rows(arrays: SideArrays) -> list[list[list[float]]]:
-    return [
-        arrays.values[offset : offset + length].tolist()
-        for offset, length in zip(arrays.offsets, arrays.lengths, strict=True)
-    ]
+    return [arrays.gather(np.array([row])).tolist() for row in range(len(arrays.lengths))]
 
 
 def save(path: Path, sides: list[SideArrays], order: np.ndarray) -> HashingFile:
@@ -58,6 +56,19 @@ def test_sentences_come_back_in_the_order_asked_for(
     for before, after in zip(sides, read_shard(path, written.size, written.sha256), strict=True):
         assert rows(after) == [rows(before)[index] for index in order]
         assert after.values.dtype == before.values.dtype
+        several = np.array(data.draw(st.lists(st.integers(0, number - 1), min_size=1)))
+        together = [position for row in several for position in rows(after)[row]]
+        assert after.gather(several).tolist() == together
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    written = save(path, [side([2000] * 9, 1, np.int32)], np.arange(9, dtype=np.int32))
+    (stored,) = read_shard(path, written.size, written.sha256)
+    os.truncate(path, written.size // 2)
+    assert len(stored.gather(np.array([0, 1]))) == 4000
+    with pytest.raises(DataError, match=r"x\.bin: was cut while it was being read"):
+        stored.gather(np.array([3, 4]))
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

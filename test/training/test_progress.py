@@ -68,13 +68,13 @@ def test_adadelta_shows_no_learning_rate() -> None:
     assert "; Optim ADADELTA ; Source" in log.getvalue()
 
 
-def test_a_lost_loss_is_told_once() -> None:
+def test_words_of_skipped_steps_do_not_count() -> None:
     progress, log = make()
     progress.start_epoch(1, 2, 1)
-    for iteration in (1, 2):
-        progress.add(torch.tensor(math.nan), 1, 1)
-        progress.report(iteration, 1.0)
-    assert log.getvalue().count("WARNING] The loss is not a number") == 1
+    progress.add(torch.tensor(6.0), 3, 3)
+    progress.add(torch.tensor(0.0), 4, 4)
+    progress.report(2, 1.0, skipped_words=4)
+    assert log.getvalue().endswith(f"Perplexity {math.exp(2):.2f}\n")
 
 
 def test_curves_get_every_figure() -> None:

@@ -219,7 +219,7 @@ def test_a_full_disk_is_one_line(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("onmt.checkpoint.os.fsync", full)
+    monkeypatch.setattr("onmt.files.os.fsync", full)
     code, _, errors = run_train("-end_epoch", "1")
     assert code == 1
     assert errors.startswith(f"train.py: cannot write the checkpoint '{tmp_path}/m_epoch1_")

@@ -105,7 +105,7 @@ class Built:
             recipe,
             TrainingState(rate=LearningRate(recipe.schedule.rate)),  # type: ignore[union-attr]
             None,  # type: ignore[arg-type]
-            SimpleNamespace(phases=Phases(False)),  # type: ignore[arg-type]
+            SimpleNamespace(phases=Phases(False), logger=None),  # type: ignore[arg-type]
             Replicas(),
         )
         for iteration in range(1, steps + 1):

@@ -1,0 +1,138 @@
+"""Losses, gradients and parameters that are not finite: skipped, told, and never saved.
+
+The decision about a step stays on the device, see `Optimizer.step`; it is read with the reports.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from onmt.data.batch import Batch
+from onmt.errors import OnmtError
+from onmt.logger import Logger
+from onmt.models.loading import first_not_finite
+from onmt.training.replicas import Replicas
+
+MOST_IN_A_ROW: Final = 10
+"""So many skipped steps in a row end a training."""
+
+_ADVICE: Final = (
+    "start again with a smaller -learning_rate or -max_grad_norm (with -model, optimizer.learning_rate or "
+    "optimizer.clip_gradients)"
+)
+_UNREAD: Final = {"cpu": 1}  # steps between two looks where looking is free
+_UNREAD_ELSEWHERE: Final = 1000
+_TOLD: Final = 20  # skipped steps that are told one by one between two reports
+
+
+class NotFiniteError(OnmtError):
+    """A training whose numbers are not finite any more; what was saved before is as it was."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A step that was taken unless something was not finite.
+
+    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; loss, words: of this replica's
+    batch.
+    """
+
+    epoch: int
+    iteration: int
+    batch: Batch | None
+    learning_rate: float
+    loss: Tensor
+    norm: Tensor
+    finite: Tensor
+    words: int
+
+
+class SkippedSteps:
+    """Tells which steps were skipped. All replicas must record and read at the same steps."""
+
+    def __init__(self, replicas: Replicas, logger: Logger, device: torch.device) -> None:
+        self.in_a_row = 0
+        """Up to the last step that was read."""
+        self._words = 0
+        self._told = 0
+        self._replicas = replicas
+        self._logger = logger
+        self._unread = _UNREAD.get(device.type, _UNREAD_ELSEWHERE)
+        self._attempts: list[Attempt] = []
+
+    def record(self, attempt: Attempt) -> None:
+        """Take note of a step; waits for the device only where that costs nothing, or after very many."""
+        self._attempts.append(attempt)
+        if len(self._attempts) >= self._unread:
+            self.read()
+
+    def read(self) -> None:
+        """Log the steps skipped since the last call. Raises NotFiniteError after MOST_IN_A_ROW."""
+        attempts, self._attempts = self._attempts, []
+        if not attempts:
+            return
+        flags = torch.stack([attempt.finite for attempt in attempts]).tolist()
+        for attempt, finite in zip(attempts, flags, strict=True):
+            if finite:
+                self.in_a_row = 0
+                continue
+            self.in_a_row += 1
+            self._words += attempt.words
+            told = self._describe(attempt)
+            if self.in_a_row == MOST_IN_A_ROW:
+                raise NotFiniteError(
+                    f"{MOST_IN_A_ROW} steps in a row had a loss or a gradient that is not finite, the last "
+                    f"one was {told}; {_ADVICE}"
+                )
+            self._tell(told)
+
+    def take_words(self) -> int:
+        """How many words of this replica's losses were skipped since the last call."""
+        words, self._words, self._told = self._words, 0, 0
+        return words
+
+    def _tell(self, told: str) -> None:
+        self._told += 1
+        if self._told <= _TOLD:
+            self._logger.warning(f"Skipped a step, its loss or gradient is not finite: {told}")
+        if self._told == _TOLD:
+            self._logger.warning("More skipped steps up to the next report are not told")
+
+    def _describe(self, attempt: Attempt) -> str:
+        mine = [] if attempt.batch is None else attempt.batch.indices.tolist()
+        lines = sorted(index + 1 for indices in self._replicas.gather(mine) for index in indices)
+        return (
+            f"epoch {attempt.epoch}, iteration {attempt.iteration} (lines {_ranges(lines)} of the data as it "
+            f"is stored, learning rate {attempt.learning_rate:g}, loss {float(attempt.loss):g}, "
+            f"gradient norm {float(attempt.norm):g})"
+        )
+
+
+def require_finite(tensors: Mapping[str, Tensor], replicas: Replicas, last_saved: str) -> None:
+    """Raise NotFiniteError, on all replicas, if a tensor of one of them has a number that is not finite."""
+    name = first_not_finite(tensors)
+    if replicas.largest(int(name is not None)):
+        where = f"'{name}'" if name is not None else "the model of another replica"
+        raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Ascending numbers as `3-7, 9`; the first few ranges only."""
+    parts = [f"{first}-{last}" if last > first else str(first) for first, last in _runs(numbers)]
+    return ", ".join(parts if len(parts) <= 8 else [*parts[:7], "..."])
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    first = last = None
+    for number in numbers:
+        if last is not None and number <= last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last
