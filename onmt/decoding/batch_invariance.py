@@ -1,8 +1,9 @@
 """Results that are the same to the last bit in whatever batch a sentence is translated.
 
-The order of summation inside a matrix product, and which elements of a tensor take a kernel's scalar path, depend
-on the shapes: products of one to three rows, softmaxes narrower than a vector register, layers without padding
-and the last elements of a tensor differ in their last bits from the same rows inside a large, padded batch.
+The order of summation inside a matrix product, and which elements of a tensor take a kernel's scalar path,
+depend on the shapes: products of one to three rows, softmaxes narrower than a vector register, layers without
+padding and the last elements of a tensor differ in their last bits from the same rows inside a large, padded
+batch.
 Here every batch ends in fillers that take these places; what they yield is dropped. Measured for 32-bit
 products on the CPU; a GPU may choose by the exact shape.
 """

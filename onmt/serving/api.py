@@ -208,8 +208,9 @@ def load_translator(
         hooks = tokenizer_hooks(load_hook_module(hook_file), tokenizer or TOKENS)
         pipeline = TextPipeline(tokenizer or TOKENS, target_tokenizer or tokenizer, hooks)
         device = options_from(DeviceOptions, {"gpuid": (gpuid,), "precision": precision})
-        translator = open_translator(fspath(model), options, frozenset(search), _silent_device(device))
-        return TextTranslator(translator, pipeline, _checked(batch_size))
+        return open_translator(
+            fspath(model), options, frozenset(search), _silent_device(device), pipeline, _checked(batch_size)
+        )
 
 
 def load_tagger(
@@ -235,8 +236,13 @@ def load_language_model(
 
 
 def open_translator(
-    model: str, options: TranslatorOptions, given: frozenset[str], device: torch.device
-) -> Translator:
+    model: str,
+    options: TranslatorOptions,
+    given: frozenset[str],
+    device: torch.device,
+    pipeline: TextPipeline,
+    batch_size: int,
+) -> TextTranslator:
     """The translator of a model file. given: the flags that the user set, which beat the model's own.
 
     Results are the same to the last bit in whatever batch (on the CPU). Errors: see `load_translator`.
@@ -246,9 +252,12 @@ def open_translator(
         raise _wrong_kind(loaded, "a translation model")
     if not loaded.vocabularies.src:
         raise CheckpointError(f"{model}: this model reads no text, but vectors or images")
+    if pipeline.restores_case and len(loaded.vocabularies.tgt) == 1:
+        raise OptionError(f"{model}: -case_feature needs a model whose translations have a word feature")
     language_model = load_model(options.lm_model, device) if options.lm_model else None
     options = with_search_of(loaded, options, given)
-    return Translator(loaded.model, loaded.vocabularies, options, language_model, batch_invariant=True)
+    translator = Translator(loaded.model, loaded.vocabularies, options, language_model, batch_invariant=True)
+    return TextTranslator(translator, pipeline, batch_size)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from onmt.text.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
-_LINE_BREAKS: Final = str.maketrans("\n\r", "  ")
+_WHITE_SPACE: Final = str.maketrans("\t\n\v\f\r", "     ")
 TOKENS: Final = TokenizerOptions(mode="space")
 """How lines are cut that are tokens already."""
 
@@ -31,14 +31,16 @@ class TextPipeline:
         self._hooks = hooks
         self._tokenizer = Tokenizer.of(source, hooks)
         self._target_tokenizer = Tokenizer.of(target or TOKENS, hooks)
+        self.restores_case = target is not None and target.case_feature
+        """Translations must come with their case as a word feature."""
         self._detokenizer = None if target is None else Detokenizer.of(target, hooks)
         self._lock = threading.Lock()  # hooks are the user's code and need not be safe
 
     def source_tokens(self, line: str, labels: Sequence[str] = ()) -> list[str]:
         """The tokens of a line, each with these word features behind those that the tokenizer makes.
 
-        Line breaks count as blanks. Raises DataError for a text that is no valid Unicode, and for labels that
-        are no features.
+        Tabs and line breaks count as blanks. Raises DataError for a text that is no valid Unicode, and for
+        labels that are no features.
         """
         tokens = self._tokens(line, self._tokenizer)
         if any(FEATURE_MARKER in label or " " in label for label in labels):
@@ -60,7 +62,7 @@ class TextPipeline:
     def _tokens(self, line: str, tokenizer: Tokenizer) -> list[str]:
         _check_unicode(line)
         with self._lock:
-            [line] = self._hooks.preprocessed([line.translate(_LINE_BREAKS)])
+            [line] = self._hooks.preprocessed([line.translate(_WHITE_SPACE)])
             return tokenizer.tokenize(line)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_models import SOURCE, TARGET, save
+from small_models import SOURCE, TARGET, save, vocabulary
 
 from onmt.data.vocabulary import Vocabularies
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -18,6 +18,9 @@ def served_models(tmp_path_factory) -> Path:
     save(f"{folder}/vectors.pt", words, Vocabularies((), (TARGET,), 2), "feattext")
     other = Seq2SeqModelOptions(layers=1, rnn_size=20, word_vec_size=8, encoder_type="brnn")
     save(f"{folder}/other.pt", other, Vocabularies((SOURCE,), (TARGET,)), "bitext")
+    case = vocabulary("L", "U", "C", "M", "N")
+    featured = Vocabularies((SOURCE, case, vocabulary("news")), (TARGET, case))
+    save(f"{folder}/featured.pt", other, featured, "bitext")
     language_model = LanguageModelOptions(layers=1, rnn_size=6, word_vec_size=(5,))
     save(f"{folder}/lm.pt", language_model, Vocabularies((TARGET,), ()), "monotext")
     tagger = TaggerOptions(layers=1, rnn_size=6, word_vec_size=(5,))
