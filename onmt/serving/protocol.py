@@ -32,11 +32,15 @@ class RequestError(OnmtError):
 
 @dataclass(frozen=True)
 class Item:
-    """One sentence of a request. labels: word features for each of its tokens."""
+    """One sentence of a request. labels: word features for each of its tokens.
+
+    with_tokens: answer with the tokens that attention is between, even where attention is not asked for.
+    """
 
     text: str
     labels: tuple[str, ...] = ()
     with_attention: bool = False
+    with_tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,16 +95,16 @@ def to_json(answer: object) -> bytes:
 def rest_hypotheses(line: "TranslatedLine", with_attention: bool, with_tokens: bool) -> list[dict[str, Any]]:
     """The hypotheses of one item for the REST servers: text is detokenized.
 
-    with_tokens: tokens come along with attention. An empty source has one empty translation.
+    An empty source has one empty translation.
     """
     answers = []
     for rank, found in _ranked(line):
         answer = {**_common(line, rank, found), "tgt": "" if found is None else found.text}
         if with_attention:
             answer["attn"] = attention_rows(found)
-            if with_tokens:
-                answer["src_tokens"] = line.source_tokens
-                answer["tgt_tokens"] = [] if found is None else found.tokens
+        if with_tokens:
+            answer["src_tokens"] = line.source_tokens
+            answer["tgt_tokens"] = [] if found is None else found.tokens
         answers.append(answer)
     return answers
 
@@ -163,7 +167,9 @@ def _item(number: int, item: Any) -> Item:
         refuse(f"{where} has no 'src'")
     if not isinstance(item["src"], str):
         refuse(f"{where}: 'src' must be a text, not {_kind(item['src'])}")
-    return Item(item["src"], _labels(where, item), _flag(where, item))
+    return Item(
+        item["src"], _labels(where, item), _flag(where, item, "withAttn"), _flag(where, item, "withTokens")
+    )
 
 
 def _labels(where: str, item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -175,10 +181,10 @@ def _labels(where: str, item: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(label for label in labels if label)
 
 
-def _flag(where: str, item: Mapping[str, Any]) -> bool:
-    value = item.get("withAttn")
+def _flag(where: str, item: Mapping[str, Any], name: str) -> bool:
+    value = item.get(name)
     if not isinstance(value, bool | None):
-        refuse(f"{where}: 'withAttn' must be true or false, not {_kind(value)}")
+        refuse(f"{where}: '{name}' must be true or false, not {_kind(value)}")
     return bool(value)
 
 

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from onmt.decoding.look import LOOK
 from onmt.errors import OnmtError
 from onmt.logger import Logger
 from onmt.serving.api import TranslatedLine
@@ -107,13 +108,12 @@ class TranslateEndpoint:
         return await asyncio.to_thread(self._content, lines, model, request)
 
     def _content(self, lines: list[TranslatedLine], model: ServedModel, request: TranslationRequest) -> bytes:
-        always = model.settings.with_attention
-        return to_json(
-            [
-                rest_hypotheses(line, always or item.with_attention, self._with_tokens)
-                for line, item in zip(lines, request.items, strict=True)
-            ]
-        )
+        answers = []
+        for line, item in zip(lines, request.items, strict=True):
+            with_attention = model.settings.with_attention or item.with_attention
+            with_tokens = item.with_tokens or (with_attention and self._with_tokens)
+            answers.append(rest_hypotheses(line, with_attention, with_tokens))
+        return to_json(answers)
 
     async def _in_time(self, answer: Awaitable[Result]) -> Result:
         seconds = self._limits.request_timeout
@@ -151,7 +151,8 @@ class _Service:
 
     def __init__(self, pool: ModelPool) -> None:
         self._pool = pool
-        self._page = files("onmt.serving").joinpath("page.html").read_text(encoding="utf-8")
+        page = files("onmt.serving").joinpath("page.html").read_text(encoding="utf-8")
+        self._page = page.replace("/* look */", LOOK)
 
     async def page(self, request: Request) -> Response:
         """The page for people."""

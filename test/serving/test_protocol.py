@@ -100,7 +100,7 @@ LINE = TranslatedLine(
 def test_answers_of_the_rest_servers() -> None:
     first = {"src": "a￨A b￨B", "n_best": 1, "pred_score": -1.234568, "tgt": "X Y"}
     second = {"src": "a￨A b￨B", "n_best": 2, "pred_score": None, "tgt": "Z"}
-    assert rest_hypotheses(LINE, False, True) == [first, second]
+    assert rest_hypotheses(LINE, False, False) == [first, second]
     attention = {"attn": [[0.333333, 0.0], [0.0, 0.333333]]}
     tokens = {"src_tokens": ["a", "b"], "tgt_tokens": ["x", "y"]}
     assert rest_hypotheses(LINE, True, True)[0] == {**first, **attention, **tokens}
