@@ -16,6 +16,7 @@ from onmt.logger import Logger
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG: Final = 2048
+_GRACE: Final = 0.25  # seconds for requests on their way when the end begins
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -67,20 +68,40 @@ async def serve(application: Starlette, listening: socket.socket, logger: Logger
 class _Server(uvicorn.Server):
     """uvicorn's server without its own signal handlers, which end with the signal instead of with 0."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = False
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """See `_signals_to`."""
         yield
 
+    def stop(self) -> None:
+        """End gracefully; when called again, at once.
+
+        No more connections are accepted. Requests that are on their way on open ones have a moment to
+        arrive: uvicorn by itself would close connections between two requests without reading.
+        """
+        if self._stopping:
+            self.should_exit = self.force_exit = True
+            return
+        self._stopping = True
+        for listening in self.servers:
+            listening.close()
+        self.config.encoded_headers.append((b"connection", b"close"))
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        asyncio.get_running_loop().call_later(_GRACE, self._exit)
+
+    def _exit(self) -> None:
+        self.should_exit = True
+
 
 @contextlib.contextmanager
-def _signals_to(server: uvicorn.Server, logger: Logger) -> Iterator[None]:
+def _signals_to(server: "_Server", logger: Logger) -> Iterator[None]:
     def stop() -> None:
-        if server.should_exit:
-            server.force_exit = True
-        else:
-            logger.info("Finishing the running requests")
-        server.should_exit = True
+        logger.info("Finishing the running requests")
+        server.stop()
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
