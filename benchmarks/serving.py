@@ -222,6 +222,7 @@ class LoadTest:
                 if request is None:
                     await self._good(client, number, tally)
                 else:
+                    client.close()  # slow requests outlast the time for which idle connections stay open
                     status = await send(server.port, request)
                     tally.statuses[status] += 1
                     if status not in request.statuses:
