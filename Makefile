@@ -1,5 +1,6 @@
 # make demo      a model that learns to read dates, from nothing to its answers, in a few minutes
 # make test      the test suite          make test-all  slow tests and coverage too
+# make test-browser   tests of the servers' page in a headless Chromium
 # make lint      ruff and mypy           make bench     throughput, as JSON
 # make bench-peers  the same work by OpenNMT-py and by us, in turn; PEERS='-train_src ...' for another corpus
 # make docs      the option pages under docs/options
@@ -13,7 +14,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint co
 # Threads that spin long while they wait make everything many times slower when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 2000
 
-.PHONY: demo test test-all lint bench bench-peers docs clean
+.PHONY: demo test test-all test-browser lint bench bench-peers docs clean
 .DEFAULT_GOAL := test
 
 $(RUN):
@@ -35,7 +36,13 @@ test: $(VENV)/installed-dev
 	$(RUN) -m pytest -q
 
 test-all: $(VENV)/installed-dev
-	$(RUN) -m pytest -q -m '' --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(RUN) -m pytest -q -m 'not browser' --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-browser: $(VENV)/installed-dev
+	@command -v chromium chromedriver >/dev/null || \
+		{ echo 'Chromium is needed; on Debian: apt-get update && apt-get install -y chromium chromium-driver'; exit 1; }
+	$(PIP) --editable '.[browser]'
+	$(RUN) -m pytest -q -m browser
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

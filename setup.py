@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 
+SERVE = ["prometheus-client>=0.20", "pyzmq>=25", "starlette>=0.40", "uvicorn>=0.30"]
+
 COMMANDS = sorted(path.stem for path in (ROOT / "onmt" / "commands").glob("[!_]*.py"))
 
 setup(
@@ -18,6 +20,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["onmt", "onmt.*"]),
+    package_data={"onmt.serving": ["*.html"]},
     install_requires=[
         "torch>=2.6",
         "configargparse>=1.7",
@@ -29,12 +32,14 @@ setup(
         "pyyaml>=6.0",
     ],
     extras_require={
-        "serve": ["pyzmq>=25"],
+        "serve": SERVE,
         "plot": ["matplotlib>=3.8", "tensorboard>=2.15"],
         "image": ["pillow>=10"],
         "audio": ["kaldiio>=2.18"],
         "pieces": ["sentencepiece>=0.2"],
+        "browser": ["selenium>=4.20"],
         "dev": [
+            *SERVE,
             "hypothesis>=6.100",
             "matplotlib>=3.8",
             "mypy>=1.13",

@@ -37,6 +37,8 @@ DIFFERENT_DEFAULTS = {
 REQUIRED_HERE = {
     "tools/average_models -models": "the original declares it optional and fails without",
     "tools/extract_embeddings -model": "the original declares it optional and fails without",
+    "tools/rest_translation_server -model": "the original declares it optional and fails without",
+    "tools/translation_server -model": "the original declares it optional and fails without",
     "translate -model": "the original declares it optional and fails without",
 }
 DIFFERENT_TYPES = {

@@ -57,13 +57,19 @@ def requirements(folder: Path) -> dict[str, list[str]]:
     return sections
 
 
+def normalised(name: str) -> str:
+    """A package's name as registries compare it."""
+    return name.lower().replace("_", "-")
+
+
 def test_the_readme_names_every_extra_and_all_that_is_needed_is_pinned(tmp_path: Path) -> None:
     sections = requirements(tmp_path)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     [told] = re.findall(r"Extras: (.*?); as\s+in", readme, re.DOTALL)
     assert sorted(re.findall("`([a-z]+)`", told)) == sorted(sections.keys() - {""})
-    pinned = {line.partition("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().split("\n")}
-    assert {name.lower() for names in sections.values() for name in names} <= pinned
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split("\n")
+    pinned = {normalised(line.partition("==")[0]) for line in lines}
+    assert {normalised(name) for names in sections.values() for name in names} <= pinned
 
 
 def test_every_dependency_is_pinned() -> None:

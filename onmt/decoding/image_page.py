@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from onmt.decoding.visualize import AttentionTable, row_names, section_title
+from onmt.decoding.visualize import AttentionTable, row_names
 from onmt.errors import DataError
 
 STYLE: Final = """
@@ -35,7 +35,7 @@ def image_section(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> 
     names = zip(row_names(table), table.weights, strict=True)
     words = [_word(name, weights, grid, f"sentence {table.number}") for name, weights in names]
     image = f"--image: url(data:{kind};base64,{content})"
-    return "\n".join([section_title(table), f'<div style="{image}">', *words, "</div>"])
+    return "\n".join([f'<div style="{image}">', *words, "</div>"])
 
 
 def _word(name: str, weights: list[float], grid: tuple[int, ...], where: str) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.batch import Batch
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
+from onmt.decoding.batch_invariance import BatchInvariantScorer, fillers_for, with_fillers, with_repeated
 from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
 from onmt.decoding.grid import Constraints
 from onmt.decoding.hypotheses import History, Path, histories
@@ -87,14 +88,19 @@ class Translator:
         vocabularies: Vocabularies,
         options: TranslatorOptions,
         language_model: LoadedModel | None = None,
+        batch_invariant: bool = False,
     ) -> None:
         """Read what the options name. The model computes where its parameters are.
 
+        batch_invariant: scores and attention are the same to the last bit in whatever batch, see
+        `onmt.decoding.batch_invariance`; costs the more the smaller the batch.
         Raises OptionError where model and options do not fit together, DataError for unreadable files.
         """
         self._model = model
         self._vocabularies = vocabularies
         self._options = options
+        self._batch_invariant = batch_invariant
+        self._fillers = fillers_for(model) if batch_invariant else 0
         self._device = next(model.parameters()).device
         self._settings = settings_of(options, model)
         self._table = read_phrase_table(options.phrase_table) if options.phrase_table else None
@@ -173,6 +179,19 @@ class Translator:
             progress(len(batch))
         return results
 
+    def score(
+        self, sources: Sequence[Source], references: Sequence[Reference], batch_size: int
+    ) -> list[float | None]:
+        """Log-probability of each reference's words and `</s>`, None for an empty source."""
+        results: list[float | None] = [None] * len(sources)
+        for places in by_length(sources, batch_size):
+            with torch.inference_mode():
+                gold = [references[place] for place in places]
+                scores = self._model.score(self._batch([sources[place] for place in places], gold))
+            for place, score in zip(places, scores.tolist(), strict=True):
+                results[place] = score
+        return results
+
     def encode(
         self, sources: Sequence[Source], batch_size: int, progress: Progress = ignore
     ) -> list[npt.NDArray[np.float32] | None]:
@@ -192,11 +211,11 @@ class Translator:
         """Translate one batch of sources that are not empty."""
         batch = self._batch(sources, gold)
         gold_scores = None if gold is None else self._model.score(batch).tolist()
-        encoding = self._model.encode(batch.src, batch.src_lengths)
+        encoding = self._encoding(sources, batch)
         first_label = EOS if self._model.spec.policies.features_shifted else BOS
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
         constraints = self._constraints(sources)
-        scorer = self._scorer(encoding, rows_per_sentence(self._settings, constraints))
+        scorer = self._search_scorer(encoding, rows_per_sentence(self._settings, constraints))
         result = beam_search(
             scorer,
             Sources(batch.src_lengths, _attended(encoding, batch.src_lengths), labels),
@@ -213,9 +232,24 @@ class Translator:
             for place, (source, paths) in enumerate(zip(sources, result.paths, strict=True))
         ]
 
+    def _encoding(self, sources: list[Source], batch: Batch) -> Encoding:
+        if not self._batch_invariant:
+            return self._model.encode(batch.src, batch.src_lengths)
+        padded = self._batch(with_fillers(sources, self._fillers), None)
+        return self._model.encode(padded.src, padded.src_lengths).keep(self._indices(len(sources)))
+
+    def _indices(self, count: int) -> Tensor:
+        return torch.arange(count, device=self._device)
+
     def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
         shifted = self._model.spec.policies.features_shifted
         return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
+
+    def _search_scorer(self, encoding: Encoding, beam: int) -> Scorer:
+        if not self._batch_invariant:
+            return self._scorer(encoding, beam)
+        sentences = with_repeated(self._indices(len(encoding.lengths)), self._fillers)
+        return BatchInvariantScorer(self._scorer(encoding.keep(sentences), beam), beam, self._fillers)
 
     def _scorer(self, encoding: Encoding, beam: int) -> Scorer:
         scorer: Scorer = ModelScorer(self._stepper, self._model.start(encoding), beam)

@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from itertools import count
+from itertools import count, groupby
 from typing import Final
 
 import numpy as np
 
 from onmt.decoding.array_files import holds_arrays, reading_arrays
+from onmt.decoding.look import LOOK
 from onmt.errors import DataError
 from onmt.text.lines import read_text_lines, split_words
 
@@ -27,16 +28,12 @@ _VECTORS: Final = re.compile(rf"{_TARGET} \|\|\| {_ROWS}")
 _STEP_WIDTH: Final = 130  # pixels
 _SLOT_HEIGHT: Final = 30
 _STYLE: Final = """
-body { font-family: sans-serif; margin: 2em; color: #222; }
-table { border-collapse: collapse; margin: 0.5em 0 2em; }
-th { font-weight: normal; padding: 2px 6px; }
-th.column { height: 7em; vertical-align: bottom; }
-th.column span { writing-mode: vertical-rl; transform: rotate(180deg); }
-th.row { text-align: right; }
-td { width: 1.6em; height: 1.6em; border: 1px solid #ddd; }
-svg text { font-size: 12px; }
-svg line { stroke: #bbb; }
-svg .kept { stroke: #c33; stroke-width: 2; }
+svg { display: block; max-width: none; }
+.search { overflow-x: auto; }
+svg text { font-size: 13px; fill: var(--ink); }
+svg text.dead { fill: var(--quiet); }
+svg line { stroke: var(--line); }
+svg .kept { stroke: rgb(var(--accent)); stroke-width: 2; }
 """
 
 
@@ -164,12 +161,17 @@ def page(
 
     section: shows a hypothesis instead of a shaded table, with the rules `style`.
     """
-    parts = [(section or _attention)(table) for table in tables]
-    parts += [f"<h2>Search {number}</h2>\n{_tree(tree)}" for number, tree in trees]
+    shown = section or _attention
+    parts = [_sentence(list(group), shown) for _, group in groupby(tables, key=lambda table: table.number)]
+    parts += [
+        f'<h2>Search {number}</h2>\n<div class="search">\n{_tree(tree)}\n</div>' for number, tree in trees
+    ]
     body = "\n".join(parts)
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Translations</title>\n'
-        f"<style>{_STYLE}{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Translations</title>\n'
+        f"<style>{LOOK}{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>Translations</h1>\n{body}\n"
+        "</main>\n</body>\n</html>\n"
     )
 
 
@@ -201,11 +203,26 @@ def _check_tree(tree: BeamTree) -> None:
         before = len(words)
 
 
-def section_title(table: AttentionTable) -> str:
-    """The sentence's number, the hypothesis and its score."""
+def _sentence(tables: list[AttentionTable], shown: Callable[[AttentionTable], str]) -> str:
+    """A sentence's source and its hypotheses, best first."""
+    first = tables[0]
+    title = f"<h2>{'Line' if first.score is None else 'Sentence'} {first.number}</h2>"
+    source = f'<p class="source">{escape(" ".join(first.source))}</p>' if first.source else ""
+    figures = [
+        f'<div class="hypothesis">\n{_caption(rank, table)}\n{shown(table)}\n</div>'
+        for rank, table in enumerate(tables, start=1)
+    ]
+    return "\n".join([title, source, '<div class="hypotheses">', *figures, "</div>"])
+
+
+def _caption(rank: int, table: AttentionTable) -> str:
+    """Rank, score and text of a hypothesis; arrays know neither score nor text."""
     if table.score is None:
-        return f"<h2>Line {table.number}</h2>"
-    return f"<h2>Sentence {table.number}</h2>\n<p>{escape(' '.join(table.target))} ({table.score:.4f})</p>"
+        return ""
+    return (
+        f'<div class="caption"><span class="rank">{rank}</span> <span class="score">{table.score:.4f}</span> '
+        f'<span class="text">{escape(" ".join(table.target))}</span></div>'
+    )
 
 
 def row_names(table: AttentionTable) -> list[str]:
@@ -219,21 +236,23 @@ def _attention(table: AttentionTable) -> str:
     width = max((len(row) for row in table.weights), default=len(table.source))
     positions = [str(place) for place in range(1, width + 1)]
     names = table.source if len(table.source) == width else positions
-    head = "".join(f'<th class="column"><span>{escape(name)}</span></th>' for name in names)
+    head = "".join(
+        f'<th class="column" title="{escape(name)}"><span>{escape(name)}</span></th>' for name in names
+    )
     rows = [
         f'<tr><th class="row">{escape(word)}</th>{"".join(map(_cell, row))}</tr>'
         for word, row in zip(row_names(table), table.weights, strict=True)
     ]
-    return "\n".join([section_title(table), f"<table>\n<tr><th></th>{head}</tr>", *rows, "</table>"])
+    return "\n".join([f'<table class="heat">\n<tr><th></th>{head}</tr>', *rows, "</table>"])
 
 
 def _cell(weight: float) -> str:
     shade = min(max(weight, 0.0), 1.0)
-    return f'<td title="{weight:.4f}" style="background: rgba(30, 80, 160, {shade:.3f})"></td>'
+    return f'<td title="{weight:.4f}" style="--w: {shade:.3f}"></td>'
 
 
 def _tree(tree: BeamTree) -> str:
-    """Steps from left to right, slots downwards; red lines lead to what was alive in the last step."""
+    """Steps from left to right, slots downwards; coloured lines lead to what was alive in the last step."""
     slots = max((len(words) for words in tree.words), default=0)
     size = f'width="{_STEP_WIDTH * len(tree.words) + 20}" height="{_SLOT_HEIGHT * slots + 10}"'
     kept = _ancestors(tree)
@@ -274,8 +293,8 @@ def _place(step: int, slot: int) -> tuple[int, int]:
 def _node(word: str, score: float | None, place: tuple[int, int]) -> str:
     shown = word if len(word) <= 12 else word[:11] + "…"
     title = "ended or empty" if score is None else f"{score:.4f}"
-    colour = "#999" if score is None else "#222"
+    dead = ' class="dead"' if score is None else ""
     return (
-        f'<text x="{place[0]}" y="{place[1] + 4}" fill="{colour}">{escape(shown)}'
+        f'<text x="{place[0]}" y="{place[1] + 4}"{dead}>{escape(shown)}'
         f"<title>{escape(word)}: {title}</title></text>"
     )

@@ -1,5 +1,7 @@
 """From `-gpuid` to devices, and from `-precision` to how they multiply."""
 
+from dataclasses import dataclass
+
 import torch
 
 from onmt.errors import OptionError
@@ -33,6 +35,20 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
 def select_device(options: DeviceOptions, logger: Logger) -> torch.device:
     """The first device that `-gpuid` names, for programs that use one; see `select_devices`."""
     return select_devices(options, logger)[0]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model computes, and how it multiplies."""
+
+    device: torch.device
+    products: Products
+
+
+def place_of(options: DeviceOptions, logger: Logger) -> Place:
+    """The first device that `-gpuid` names, for a model whose weights do not change; see `select_devices`."""
+    device = select_device(options, logger)
+    return Place(device, products_of(options, device, logger, frozen=True))
 
 
 def products_of(

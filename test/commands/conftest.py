@@ -3,43 +3,10 @@
 from pathlib import Path
 
 import pytest
-import torch
+from small_models import SOURCE, TARGET, save
 
-from onmt.checkpoint import save_checkpoint
-from onmt.constants import SPECIAL_WORDS
-from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.models.build import build_model
-from onmt.models.lua import DataSizes, spec_from_options
+from onmt.data.vocabulary import Vocabularies
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
-
-
-def vocabulary(*words: str) -> Vocabulary:
-    return Vocabulary([*SPECIAL_WORDS, *words])
-
-
-SOURCE, TARGET = vocabulary("a", "b", "c"), vocabulary("x", "y", "z")
-
-
-def save(path: str, options, vocabularies: Vocabularies, data_type: str) -> None:
-    """Write a new model of these options."""
-    sizes = DataSizes(
-        src=tuple(map(len, vocabularies.src)),
-        tgt=tuple(map(len, vocabularies.tgt)),
-        src_vector_size=vocabularies.src_vector_size,
-    )
-    spec = spec_from_options(options, sizes)
-    model = build_model(spec)
-    model.initialise(1.0, torch.Generator().manual_seed(5))
-    content = {
-        "format": 1,
-        "version": "0",
-        "data_type": data_type,
-        "spec": spec.to_state(),
-        "options": {},
-        "vocabularies": vocabularies.to_state(),
-        "weights": {name: parameter.detach() for name, parameter in model.named_parameters()},
-    }
-    save_checkpoint(path, content)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Pages of attention and searches, from what translate.py writes."""
 
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_the_page_shows_tables_and_trees(files):
 
 def test_chosen_sentences_only(files, capsys):
     assert visualize.main(["-attention", "attn", "-sentences", "4", "-output", "page"]) == 0
-    assert (files / "page").read_text(encoding="utf-8").count("<table>") == 1
+    assert (files / "page").read_text(encoding="utf-8").count("<table ") == 1
     assert visualize.main(["-attention", "attn", "-sentences", "2"]) == 1
     assert "attn: there is no sentence 2" in capsys.readouterr().err
     assert visualize.main(["-beam", "beam", "-sentences", "3"]) == 1
@@ -227,6 +228,21 @@ def test_an_attention_file_has_tables_only(tmp_path):
         np.savez(path, **arrays)
         with pytest.raises(DataError, match="not a file of -save_attention"):
             read_attention(str(path))
+
+
+def test_hypotheses_of_a_sentence_stand_together_each_with_rank_score_and_text_once():
+    tables = [
+        AttentionTable(7, ["x", "y"], ["a", "longer"], -0.25, [[1.0, 0.0], [0.0, 1.0]]),
+        AttentionTable(7, ["z"], ["a", "longer"], -1.5, [[0.5, 0.5]]),
+        AttentionTable(8, [], ["b"], -2.0, []),
+    ]
+    text = page(tables, [])
+    Elements(text)
+    assert re.findall(r"<h2>(.*?)</h2>", text) == ["Sentence 7", "Sentence 8"]
+    assert re.findall(r'class="source">(.*?)<', text) == ["a longer", "b"]
+    captions = re.findall(r'rank">(.*?)<.*?score">(.*?)<.*?text">(.*?)<', text)
+    assert captions == [("1", "-0.2500", "x y"), ("2", "-1.5000", "z"), ("1", "-2.0000", "")]
+    assert text.count('title="longer"') == 2  # what does not fit is shown when pointed at
 
 
 def test_an_empty_page_is_a_page():

@@ -1,0 +1,307 @@
+"""The Python API: load a model, translate lines of text. See docs/python.md.
+
+Everything here raises the OnmtError family for what a user can cause, prints nothing, never exits, and may be
+called from several threads at once.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike, fspath
+from typing import Literal, TypeVar, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from onmt.commandline import instances
+from onmt.commandline.run import failure_of
+from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.inference import LanguageModelUser, TaggerUser
+from onmt.decoding.model_search import with_search_of
+from onmt.decoding.options import TranslateDataOptions, TranslatorOptions
+from onmt.decoding.sentences import Reference, Source, make_source, placed
+from onmt.decoding.translator import Hypothesis, Translation, Translator
+from onmt.errors import CheckpointError, DataError, OnmtError, OptionError
+from onmt.hooks import load_hook_module
+from onmt.logger import Logger, LoggerOptions
+from onmt.models.language_model import LanguageModel
+from onmt.models.loading import LoadedModel, load_model
+from onmt.models.seq2seq import Seq2Seq
+from onmt.models.tagger import Tagger
+from onmt.runtime.device import Place, place_of
+from onmt.runtime.options import DeviceOptions
+from onmt.serving.keywords import TranslatorKeywords
+from onmt.serving.text_pipeline import TOKENS, TextPipeline
+from onmt.serving.values import options_from
+from onmt.text.features import join_features
+from onmt.text.hooks import tokenizer_hooks
+from onmt.text.options import TokenizerOptions
+
+Parsed = TypeVar("Parsed")
+Path = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class LineHypothesis:
+    """One translation of a line.
+
+    text: what to show. score: log-probability, normalised if norms are on; -inf: nothing was found. tokens:
+    its words before detokenization; features: per target feature the label of every word. attention: tokens x
+    source positions, None without attention.
+    """
+
+    text: str
+    score: float
+    tokens: list[str]
+    features: list[list[str]]
+    attention: npt.NDArray[np.float32] | None
+
+    @property
+    def tokenized(self) -> str:
+        """Tokens with their features, joined by blanks."""
+        return " ".join(join_features(self.tokens, self.features))
+
+
+@dataclass(frozen=True)
+class TranslatedLine:
+    """The translations of a line, best first; none for a line without words.
+
+    source_tokens: the words that the model read; source_features: per feature the label of every word.
+    """
+
+    source_tokens: list[str]
+    source_features: list[list[str]]
+    hypotheses: list[LineHypothesis]
+
+    @property
+    def text(self) -> str:
+        """The best translation, empty if there is none."""
+        return self.hypotheses[0].text if self.hypotheses else ""
+
+    @property
+    def source(self) -> str:
+        """The source's tokens with their features, joined by blanks."""
+        return " ".join(join_features(self.source_tokens, self.source_features))
+
+
+class TextTranslator:
+    """Translates lines with one model. Made by `load_translator`."""
+
+    def __init__(self, translator: Translator, pipeline: TextPipeline, batch_size: int) -> None:
+        self._translator = translator
+        self._pipeline = pipeline
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+
+    def translate(self, lines: Sequence[str]) -> list[TranslatedLine]:
+        """Translate each line. Raises DataError, naming the line, for one that the model cannot read."""
+        return self.translate_sources(self._sources(lines))
+
+    def score(self, lines: Sequence[str], translations: Sequence[str]) -> list[float | None]:
+        """The log-probability of each given translation of a line, its end included; None for an empty line.
+
+        Raises DataError, naming the line, for one that the model cannot read.
+        """
+        if len(lines) != len(translations):
+            raise DataError(f"{len(lines)} lines, but {len(translations)} translations")
+        sources = self._sources(lines)
+        with errors_of_users():
+            references = _each("translation", translations, self._reference)
+            with self._lock:
+                return self._translator.score(sources, references, self._batch_size)
+
+    def source(self, line: str, labels: Sequence[str] = ()) -> Source:
+        """A line as the model reads it; `labels` are word features for each of its tokens."""
+        with errors_of_users():
+            return self._translator.source(self._pipeline.source_tokens(line, labels))
+
+    def translate_sources(self, sources: Sequence[Source]) -> list[TranslatedLine]:
+        """Translate what `source` has made; the results come in the same order."""
+        with errors_of_users():
+            with self._lock:
+                translations = self._translator.translate(sources, self._batch_size)
+            return [
+                self._line(source, translation)
+                for source, translation in zip(sources, translations, strict=True)
+            ]
+
+    def _sources(self, lines: Sequence[str]) -> list[Source]:
+        return _each("line", lines, self.source)
+
+    def _reference(self, line: str) -> Reference:
+        return self._translator.reference(self._pipeline.target_tokens(line))
+
+    def _line(self, source: Source, translation: Translation) -> TranslatedLine:
+        return TranslatedLine(
+            list(source.words),
+            [list(labels) for labels in source.features],
+            [self._hypothesis(hypothesis) for hypothesis in translation.hypotheses],
+        )
+
+    def _hypothesis(self, found: Hypothesis) -> LineHypothesis:
+        text = self._pipeline.text(join_features(found.words, found.features))
+        return LineHypothesis(text, found.score, found.words, found.features, found.attention)
+
+
+class LineTagger:
+    """Tags lines of tokens. Made by `load_tagger`."""
+
+    def __init__(self, loaded: LoadedModel, batch_size: int) -> None:
+        if not isinstance(loaded.model, Tagger):
+            raise _wrong_kind(loaded, "a sequence tagger")
+        self._vocabularies = loaded.vocabularies
+        self._user = TaggerUser(loaded.model, loaded.vocabularies)
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+
+    def tag(self, lines: Sequence[str]) -> list[list[str]]:
+        """A tag for every token of each line; features, if the model has them, are attached."""
+        with errors_of_users(), self._lock:
+            tags = self._user.tag(_token_sources(lines, self._vocabularies.src), self._batch_size)
+        return [join_features(one.words, one.features) for one in tags]
+
+
+class LineScorer:
+    """Scores lines of tokens with a language model. Made by `load_language_model`."""
+
+    def __init__(self, loaded: LoadedModel, batch_size: int) -> None:
+        if not isinstance(loaded.model, LanguageModel):
+            raise _wrong_kind(loaded, "a language model")
+        self._vocabularies = loaded.vocabularies
+        self._user = LanguageModelUser(loaded.model, loaded.vocabularies)
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+
+    def score(self, lines: Sequence[str]) -> list[float]:
+        """What `tools/lm.py score` gives each line: negative log-likelihood over number of tokens + 1."""
+        with errors_of_users(), self._lock:
+            return self._user.score(_token_sources(lines, self._vocabularies.src), self._batch_size)
+
+
+def load_translator(
+    model: Path,
+    *,
+    tokenizer: TokenizerOptions | None = None,
+    target_tokenizer: TokenizerOptions | None = None,
+    hook_file: str = "",
+    gpuid: int = 0,
+    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    batch_size: int = TranslateDataOptions.batch_size,
+    **search: Unpack[TranslatorKeywords],
+) -> TextTranslator:
+    """Load a translation model, ours or Lua's.
+
+    tokenizer: how lines are cut into tokens, and translations put together again, by `target_tokenizer` where
+    the target side differs; without it lines are tokens separated by blanks, and so are translations.
+    gpuid: number of the GPU from 1, 0 for the CPU. search: flags of translate.py, as in `beam_size=5`.
+
+    Raises OptionError for options that do not exist or do not fit the model, CheckpointError for a file that
+    is no translation model, DataError for unreadable files that the options name.
+    """
+    with errors_of_users():
+        options = options_from(TranslatorOptions, dict(search))
+        for side in (tokenizer, target_tokenizer):
+            instances.check(side or TOKENS)
+        hooks = tokenizer_hooks(load_hook_module(hook_file), tokenizer or TOKENS)
+        pipeline = TextPipeline(tokenizer or TOKENS, target_tokenizer or tokenizer, hooks)
+        place = _silent_place(gpuid, precision)
+        return open_translator(
+            fspath(model), options, frozenset(search), place, pipeline, _checked(batch_size)
+        )
+
+
+def load_tagger(
+    model: Path,
+    *,
+    gpuid: int = 0,
+    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    batch_size: int = TranslateDataOptions.batch_size,
+) -> LineTagger:
+    """Load a sequence tagger; arguments and errors as for `load_translator`."""
+    return LineTagger(_load(model, gpuid, precision), _checked(batch_size))
+
+
+def load_language_model(
+    model: Path,
+    *,
+    gpuid: int = 0,
+    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    batch_size: int = TranslateDataOptions.batch_size,
+) -> LineScorer:
+    """Load a language model; arguments and errors as for `load_translator`."""
+    return LineScorer(_load(model, gpuid, precision), _checked(batch_size))
+
+
+def open_translator(
+    model: str,
+    options: TranslatorOptions,
+    given: frozenset[str],
+    place: Place,
+    pipeline: TextPipeline,
+    batch_size: int,
+) -> TextTranslator:
+    """The translator of a model file. given: the flags that the user set, which beat the model's own.
+
+    Results are the same to the last bit in whatever batch (on the CPU). Errors: see `load_translator`.
+    """
+    loaded = load_model(model, place.device, place.products)
+    if not isinstance(loaded.model, Seq2Seq):
+        raise _wrong_kind(loaded, "a translation model")
+    if not loaded.vocabularies.src:
+        raise CheckpointError(f"{model}: this model reads no text, but vectors or images")
+    if pipeline.restores_case and len(loaded.vocabularies.tgt) == 1:
+        raise OptionError(f"{model}: -case_feature needs a model whose translations have a word feature")
+    language_model = load_model(options.lm_model, place.device, place.products) if options.lm_model else None
+    options = with_search_of(loaded, options, given)
+    translator = Translator(loaded.model, loaded.vocabularies, options, language_model, batch_invariant=True)
+    return TextTranslator(translator, pipeline, batch_size)
+
+
+@contextmanager
+def errors_of_users() -> Iterator[None]:
+    """Turn what a user can cause, a full memory or an unreadable file, into an OnmtError."""
+    try:
+        yield
+    except OnmtError:
+        raise
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None or failure.message is None:
+            raise
+        raise OnmtError(failure.message) from error
+
+
+def _load(model: Path, gpuid: int, precision: str) -> LoadedModel:
+    with errors_of_users():
+        place = _silent_place(gpuid, precision)
+        return load_model(fspath(model), place.device, place.products)
+
+
+def _silent_place(gpuid: int, precision: str) -> Place:
+    options = options_from(DeviceOptions, {"gpuid": (gpuid,), "precision": precision})
+    return place_of(options, Logger(LoggerOptions(disable_logs=True), None))
+
+
+def _wrong_kind(loaded: LoadedModel, wanted: str) -> CheckpointError:
+    return CheckpointError(f"{loaded.path}: this is a {loaded.spec.model_type} model, not {wanted}")
+
+
+def _checked(batch_size: int) -> int:
+    if batch_size < 1:
+        raise OptionError("invalid argument for option batch_size: it must be at least 1")
+    return batch_size
+
+
+def _each(what: str, lines: Sequence[str], parse: Callable[[str], Parsed]) -> list[Parsed]:
+    """What `parse` makes of each line; a DataError says which `what` it is about, by number."""
+    if isinstance(lines, str):  # whose characters would be taken for lines
+        raise DataError("expected a list of lines, not one text: put it into a list")
+    return [placed(f"{what} {number}", partial(parse, line)) for number, line in enumerate(lines, start=1)]
+
+
+def _token_sources(lines: Sequence[str], vocabularies: Sequence[Vocabulary]) -> list[Source]:
+    """Lines of tokens as sources; DataError, naming the line, where they do not fit the model."""
+    pipeline = TextPipeline()
+    return _each("line", lines, lambda line: make_source(pipeline.source_tokens(line), vocabularies))

@@ -1,0 +1,129 @@
+"""Shared batches: sentences of different requests are translated together.
+
+A sentence's result does not depend on its neighbours (see `onmt.decoding.batch_invariance`), so an answer
+does not show who shared a batch. No torch here.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """Anything with a length."""
+
+    def __len__(self) -> int: ...
+
+
+Source = TypeVar("Source", bound=Sized)
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Source, Result]):
+    source: Source
+    result: "asyncio.Future[Result]"
+    since: float
+
+
+class Batcher(Generic[Source, Result]):
+    """Gathers sources for up to `wait` seconds or `batch_size` of them; `executor` translates them together.
+
+    observe: is told the size of every batch. All methods belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        translate: Callable[[Sequence[Source]], Sequence[Result]],
+        executor: Executor,
+        batch_size: int,
+        wait: float,
+        observe: Callable[[int], object],
+    ) -> None:
+        self._translate = translate
+        self._executor = executor
+        self._batch_size = batch_size
+        self._wait = wait
+        self._observe = observe
+        self._waiting: list[_Waiting[Source, Result]] = []
+        self._more = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Sources that no batch has taken yet."""
+        return len(self._waiting)
+
+    async def translate(self, sources: Sequence[Source]) -> list[Result]:
+        """The results of the sources, in their order; raises what translating one of them raised.
+
+        When cancelled, sources that are still waiting leave their places to others.
+        """
+        loop = asyncio.get_running_loop()
+        mine = [_Waiting(source, loop.create_future(), loop.time()) for source in sources]
+        self._waiting += mine
+        self._more.set()
+        if self._runner is None or self._runner.done():
+            self._runner = loop.create_task(self._run())
+        try:
+            return list(await asyncio.gather(*(one.result for one in mine)))
+        finally:
+            left = {one for one in mine if not one.result.done() or one.result.cancelled()}
+            if left:
+                self._waiting = [one for one in self._waiting if one not in left]
+
+    async def _run(self) -> None:
+        """Translate batch after batch until nobody waits."""
+        while self._waiting:
+            await self._gather()
+            batch = self._take()
+            if not batch:
+                continue
+            self._observe(len(batch))
+            loop = asyncio.get_running_loop()
+            sources = [one.source for one in batch]
+            for one, result in zip(
+                batch, await loop.run_in_executor(self._executor, self._results, sources), strict=True
+            ):
+                if one.result.done():  # its request has gone
+                    continue
+                if isinstance(result, Exception):
+                    one.result.set_exception(result)
+                else:
+                    one.result.set_result(result)
+
+    async def _gather(self) -> None:
+        """Wait until a batch is full or its first sentence has waited long enough."""
+        loop = asyncio.get_running_loop()
+        while 0 < len(self._waiting) < self._batch_size:
+            left = self._waiting[0].since + self._wait - loop.time()
+            if left <= 0:
+                return
+            self._more.clear()
+            try:
+                await asyncio.wait_for(self._more.wait(), left)
+            except TimeoutError:
+                return
+
+    def _take(self) -> list[_Waiting[Source, Result]]:
+        """The one that has waited longest, and those nearest to it in length."""
+        if not self._waiting:
+            return []
+        length = len(self._waiting[0].source)
+        order = sorted(self._waiting, key=lambda one: abs(len(one.source) - length))
+        first = self._waiting[0]
+        batch = [first, *(one for one in order if one is not first)][: self._batch_size]
+        taken = set(batch)
+        self._waiting = [one for one in self._waiting if one not in taken]
+        return batch
+
+    def _results(self, sources: Sequence[Source]) -> Sequence[Result | Exception]:
+        """Results or errors; when a batch fails, one by one, so that a sentence fails for itself only."""
+        try:
+            return self._translate(sources)
+        except Exception as error:
+            if len(sources) == 1:
+                return [error]
+            return [result for source in sources for result in self._results([source])]

@@ -1,0 +1,138 @@
+"""What the servers can be asked. No torch here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from onmt.commandline.declare import option
+from onmt.commandline.validators import at_least, existing_file, not_empty
+from onmt.decoding.options import TranslationModelOptions, TranslatorOptions
+from onmt.errors import OptionError
+from onmt.hooks import HookOptions
+from onmt.logger import LoggerOptions
+from onmt.runtime.options import DeviceOptions
+from onmt.text.options import TokenizerOptions
+
+
+def _port(value: Any) -> str | None:
+    """A number that a port can have, as text or number."""
+    text = str(value)
+    valid = text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535
+    return None if valid else "the port must be a number from 0 to 65535; 0 takes a free one"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """Limits"""
+
+    max_request_size: int = option(1 << 20, "Largest request, in bytes.", valid=at_least(1))
+    max_sentences: int = option(1000, "Most sentences in one request.", valid=at_least(1))
+    max_src_tokens: int = option(1000, "Longest sentence to translate, in tokens.", valid=at_least(1))
+    max_waiting: int = option(
+        2000, "Sentences that may wait for their turn; requests beyond are refused.", valid=at_least(1)
+    )
+    request_timeout: float = option(
+        60.0, "Seconds for receiving a request, and again for answering it.", valid=at_least(0.001)
+    )
+    batch_wait: float = option(
+        0.005, "Seconds that a sentence waits for others to share its batch.", valid=at_least(0)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestOptions:
+    """REST server"""
+
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
+    port: str = option("7784", "Port to listen on; 0 takes a free one, see the log.", valid=_port)
+    with_attention: bool = option(False, "Return attention with every translation.", flag="withAttn")
+    batch_size: int = option(64, "Most sentences to translate at a time.", valid=at_least(1))
+
+
+def _refuse_useless(options: TranslatorOptions) -> None:
+    """Raise OptionError for results that no answer of a server holds."""
+    for flag, value in (
+        ("dump_input_encoding", options.dump_input_encoding),
+        ("save_beam_to", options.save_beam_to),
+    ):
+        if value:
+            raise OptionError(f"-{flag} is for translate.py: a server's answers have no place for it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestTranslationServerOptions(
+    RestOptions,
+    TranslationModelOptions,
+    TranslatorOptions,
+    TokenizerOptions,
+    LimitOptions,
+    DeviceOptions,
+    HookOptions,
+    LoggerOptions,
+):
+    """REST translation server"""
+
+    def check(self) -> None:
+        """Refuse what has no effect in a server."""
+        _refuse_useless(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiModelOptions:
+    """REST server"""
+
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
+    port: int = option(7784, "Port to listen on; 0 takes a free one, see the log.", valid=_port)
+    with_attention: bool = option(
+        False, "Return attention with every translation of every model.", flag="withAttn"
+    )
+    unload_time: int = option(
+        7, "Seconds without a request after which a model is unloaded.", valid=at_least(0)
+    )
+    model_config: str = option(
+        "test/data/rest_config.yml",
+        "YAML file with the models, see docs/serving.md: a list of mappings from names of options to values.",
+        valid=existing_file,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestMultiModelsOptions(MultiModelOptions, LimitOptions, DeviceOptions, HookOptions, LoggerOptions):
+    """REST server of several models"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryOptions:
+    """Model"""
+
+    model: str = option("", "Model to translate with.", required=True)
+    with_attention: bool = option(False, "Return attention with every translation.", flag="withAttn")
+    batch_size: int = option(1000, "Most sentences to translate at a time.", valid=at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEntryOptions(EntryOptions, TranslatorOptions, TokenizerOptions):
+    """An entry of the file of models"""
+
+    def check(self) -> None:
+        """Refuse what has no effect in a server."""
+        _refuse_useless(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroMqOptions:
+    """ZeroMQ server"""
+
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
+    port: str = option("5556", "Port to listen on; 0 takes a free one, see the log.", valid=_port)
+    batch_size: int = option(64, "Most sentences to translate at a time.", valid=at_least(1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationServerOptions(
+    ZeroMqOptions, TranslationModelOptions, TranslatorOptions, LimitOptions, DeviceOptions, LoggerOptions
+):
+    """Translation server"""
+
+    def check(self) -> None:
+        """Refuse what has no effect in a server."""
+        _refuse_useless(self)

@@ -1,0 +1,229 @@
+"""The REST servers as an ASGI application: /translator/translate and what stands beside it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from onmt.decoding.look import LOOK
+from onmt.errors import OnmtError
+from onmt.logger import Logger
+from onmt.serving.api import TranslatedLine
+from onmt.serving.models import ModelPool, ServedModel
+from onmt.serving.options import LimitOptions
+from onmt.serving.protocol import (
+    RequestError,
+    TranslationRequest,
+    read_request,
+    rest_hypotheses,
+    to_json,
+    too_large,
+    unavailable,
+)
+from onmt.version import VERSION
+
+_CLIENT_GONE: Final = 499  # in the metrics only: nobody is there to read an answer
+_DRAINED: Final = 16  # times the largest request: read before a refusal, so that the client hears of it
+
+Result = TypeVar("Result")
+
+
+class ClientGone(Exception):  # noqa: N818 - not an error: nobody waits for an answer any more
+    """The client closed the connection before its answer."""
+
+
+def rest_application(
+    pool: ModelPool, limits: LimitOptions, logger: Logger, *, with_tokens: bool
+) -> Starlette:
+    """The application. with_tokens: answers with attention hold the tokens, as those of the single server."""
+    service = _Service(pool)
+    return Starlette(
+        routes=[
+            Route("/", service.page),
+            Route("/health", service.health),
+            Route("/metrics", service.metrics),
+            Route("/translator/models", service.models),
+            # The original compares the path's end only.
+            Route("/{prefix:path}translator/translate", TranslateEndpoint(pool, limits, logger, with_tokens)),
+        ],
+        exception_handlers={HTTPException: _plain_error},
+    )
+
+
+class TranslateEndpoint:
+    """POST /translator/translate; see docs/serving.md."""
+
+    def __init__(self, pool: ModelPool, limits: LimitOptions, logger: Logger, with_tokens: bool) -> None:
+        self._pool = pool
+        self._limits = limits
+        self._logger = logger
+        self._with_tokens = with_tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = time.perf_counter()
+        try:
+            status = await self._answer(scope, receive, send)
+        except ClientGone:
+            status = _CLIENT_GONE
+        except RequestError as error:
+            status = error.status.value
+            await _plain(error)(scope, receive, send)
+        self._pool.metrics.answered(status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        if scope["method"] != "POST":
+            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "only POST is answered here")
+        body = await self._body(scope, receive)
+        self._logger.debug("receiving request")
+        request = read_request(body, self._limits.max_sentences)
+        model = self._pool.model(request.model)
+        async with model.in_use():
+            content = await _unless_gone(receive, self._in_time(self._translated(model, request)))
+            self._logger.debug(f"sending response model id {model.number}")
+            await Response(content, media_type="application/json")(scope, receive, send)
+        return HTTPStatus.OK.value
+
+    async def _translated(self, model: ServedModel, request: TranslationRequest) -> bytes:
+        try:
+            lines = await self._pool.translate(model, request.items)
+        except RequestError:
+            raise
+        except OnmtError as error:
+            self._logger.error(str(error))
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
+        except Exception as error:
+            self._logger.error(f"{type(error).__name__}: {error}")
+            reason = "an error of the server, see its log"
+            raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
+        return await asyncio.to_thread(self._content, lines, model, request)
+
+    def _content(self, lines: list[TranslatedLine], model: ServedModel, request: TranslationRequest) -> bytes:
+        answers = []
+        for line, item in zip(lines, request.items, strict=True):
+            with_attention = model.settings.with_attention or item.with_attention
+            with_tokens = item.with_tokens or (with_attention and self._with_tokens)
+            answers.append(rest_hypotheses(line, with_attention, with_tokens))
+        return to_json(answers)
+
+    async def _in_time(self, answer: Awaitable[Result]) -> Result:
+        seconds = self._limits.request_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise unavailable(f"no answer within {seconds:g} seconds") from None
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body. Raises RequestError, 408 or 413, and ClientGone."""
+        seconds, most = self._limits.request_timeout, self._limits.max_request_size
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(seconds):
+                more = True
+                while more and size <= _DRAINED * most:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    size += len(message.get("body", b""))
+                    if size <= most:
+                        parts.append(message.get("body", b""))
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            reason = f"the request did not arrive within {seconds:g} seconds"
+            raise RequestError(HTTPStatus.REQUEST_TIMEOUT, reason) from None
+        if size > most:
+            too_large(f"at most {most} bytes can be sent at once")
+        return b"".join(parts)
+
+
+class _Service:
+    """What a server says about itself."""
+
+    def __init__(self, pool: ModelPool) -> None:
+        self._pool = pool
+        page = files("onmt.serving").joinpath("page.html").read_text(encoding="utf-8")
+        self._page = page.replace("/* look */", LOOK)
+
+    async def page(self, request: Request) -> Response:
+        """The page for people."""
+        # Nothing is fetched from elsewhere, and no other site can frame the page.
+        policy = (
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+        )
+        policy += "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        return HTMLResponse(self._page, headers={"Content-Security-Policy": policy})
+
+    async def health(self, request: Request) -> Response:
+        """Whether the server answers."""
+        loaded = sum(model.is_loaded for model in self._pool.models)
+        return _json({"status": "ok", "version": VERSION, "models": len(self._pool.models), "loaded": loaded})
+
+    async def models(self, request: Request) -> Response:
+        """The models by number; file names without folders."""
+        return _json(
+            [
+                {
+                    "id": model.number,
+                    "model": model.settings.name,
+                    "loaded": model.is_loaded,
+                    "beam_size": model.settings.options.beam_size,
+                    "n_best": model.settings.options.n_best,
+                }
+                for model in self._pool.models
+            ]
+        )
+
+    async def metrics(self, request: Request) -> Response:
+        """The figures, for Prometheus."""
+        text = await asyncio.to_thread(self._pool.metrics.text)
+        return Response(text, headers={"Content-Type": self._pool.metrics.content_type})
+
+
+async def _unless_gone(receive: Receive, answer: Awaitable[Result]) -> Result:
+    """The answer, given up when the client goes away: raises ClientGone."""
+    answering = asyncio.ensure_future(answer)
+    watching = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise ClientGone
+        return answering.result()
+    finally:
+        for task in (answering, watching):
+            task.cancel()
+        await asyncio.gather(answering, watching, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(content: Any) -> Response:
+    return Response(to_json(content), media_type="application/json")
+
+
+def _plain(error: RequestError) -> Response:
+    headers = {}
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = "POST"
+    return PlainTextResponse(error.line, error.status.value, headers)
+
+
+async def _plain_error(request: Request, error: Exception) -> Response:
+    """404 and 405 of the other paths."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return PlainTextResponse(f"{status.value} {status.phrase}", status.value, error.headers)

@@ -1,0 +1,93 @@
+"""A REST server inside the test's own process, and clients for it."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from http.client import HTTPConnection
+from typing import Any
+
+from onmt.decoding.options import TranslatorOptions
+from onmt.logger import Logger, LoggerOptions
+from onmt.serving.http_server import bound_socket, serve
+from onmt.serving.models import ModelPool, ModelSettings
+from onmt.serving.options import LimitOptions
+from onmt.serving.rest import rest_application
+from onmt.text.options import TokenizerOptions
+
+SILENT = Logger(LoggerOptions(disable_logs=True), None)
+SPACE = TokenizerOptions(mode="space")
+
+
+def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any) -> ModelSettings:
+    """A model whose search is short."""
+    hooks = {name: more.pop(name) for name in ("hooks", "with_attention") if name in more}
+    options = TranslatorOptions(**{"max_sent_length": 8, **more})
+    return ModelSettings(
+        path=path, options=options, given=frozenset(), batch_size=batch_size, tokenizer=tokenizer, **hooks
+    )
+
+
+class Client:
+    """Talks to the server; `pool` is its other end."""
+
+    def __init__(self, port: int, pool: ModelPool) -> None:
+        self.port = port
+        self.pool = pool
+
+    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def post(self, body: Any) -> tuple[int, bytes]:
+        """The answer to a request for translation: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.request("POST", "/translator/translate", content)
+
+    def translate(self, body: Any) -> Any:
+        """The content of a good answer."""
+        status, content = self.post(body)
+        assert status == 200, content
+        return json.loads(content)
+
+    def get(self, path: str) -> Any:
+        """The content of an answer in JSON."""
+        status, content = self.request("GET", path)
+        assert status == 200
+        return json.loads(content)
+
+
+def served(
+    settings: Sequence[ModelSettings],
+    use: Callable[[Client], None],
+    *,
+    limits: LimitOptions | None = None,
+    unload_time: float | None = None,
+    with_tokens: bool = True,
+) -> None:
+    """Serve the models while `use` runs in a thread; then end by SIGTERM."""
+
+    async def run() -> None:
+        chosen = limits or LimitOptions()
+        pool = ModelPool(settings, chosen, SILENT, unload_time)
+        try:
+            application = rest_application(pool, chosen, SILENT, with_tokens=with_tokens)
+            with bound_socket("127.0.0.1", 0) as listening:
+                serving = asyncio.create_task(serve(application, listening, SILENT, 10))
+                try:
+                    client = Client(listening.getsockname()[1], pool)
+                    await asyncio.to_thread(use, client)
+                finally:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    await serving
+        finally:
+            pool.close()
+
+    asyncio.run(run())

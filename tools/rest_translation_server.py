@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+"""Serves a model to programs and people over HTTP: `python tools/rest_translation_server.py -h`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from onmt.commands.rest_translation_server import main
+
+if __name__ == "__main__":
+    sys.exit(main())
