@@ -5,7 +5,10 @@ messages of many clients at once, which then share batches.
 """
 
 import asyncio
+import math
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import zmq
