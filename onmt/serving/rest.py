@@ -96,6 +96,7 @@ class TranslateEndpoint:
     async def _translated(self, model: ServedModel, request: TranslationRequest) -> bytes:
         try:
             lines = await self._pool.translate(model, request.items)
+            return await asyncio.to_thread(self._content, lines, model, request)
         except RequestError:
             raise
         except OnmtError as error:
@@ -105,7 +106,6 @@ class TranslateEndpoint:
             self._logger.error(f"{type(error).__name__}: {error}")
             reason = "an error of the server, see its log"
             raise RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
-        return await asyncio.to_thread(self._content, lines, model, request)
 
     def _content(self, lines: list[TranslatedLine], model: ServedModel, request: TranslationRequest) -> bytes:
         answers = []

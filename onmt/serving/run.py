@@ -20,6 +20,7 @@ from onmt.serving.options import (
 )
 from onmt.serving.protocol import RequestError
 from onmt.serving.rest import rest_application
+from onmt.serving.server_log import ServerLog
 from onmt.serving.zeromq import ZeroMqServer
 from onmt.text.hooks import tokenizer_hooks
 
@@ -37,7 +38,7 @@ def run_rest_server(options: RestTranslationServerOptions, given: frozenset[str]
         place=place_of(options, logger),
     )
     with bound_socket(options.host, int(options.port)) as listening:
-        asyncio.run(_serve_rest([settings], options, logger, listening, None))
+        asyncio.run(_serve_rest([settings], options, ServerLog(logger), listening, None))
 
 
 def run_multi_models(options: RestMultiModelsOptions, logger: Logger) -> None:
@@ -64,7 +65,7 @@ def run_multi_models(options: RestMultiModelsOptions, logger: Logger) -> None:
         for entry, given in entries
     ]
     with bound_socket(options.host, options.port) as listening:
-        asyncio.run(_serve_rest(settings, options, logger, listening, options.unload_time))
+        asyncio.run(_serve_rest(settings, options, ServerLog(logger), listening, options.unload_time))
 
 
 def run_zeromq_server(options: TranslationServerOptions, given: frozenset[str], logger: Logger) -> None:
@@ -76,7 +77,7 @@ def run_zeromq_server(options: TranslationServerOptions, given: frozenset[str], 
         batch_size=options.batch_size,
         place=place_of(options, logger),
     )
-    asyncio.run(_serve_zeromq(settings, options, logger))
+    asyncio.run(_serve_zeromq(settings, options, ServerLog(logger)))
 
 
 async def _serve_rest(

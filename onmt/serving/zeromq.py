@@ -5,7 +5,10 @@ messages of many clients at once, which then share batches.
 """
 
 import asyncio
+import math
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import zmq
@@ -18,6 +21,8 @@ from onmt.serving.options import LimitOptions
 from onmt.serving.protocol import RequestError, public, read_request, to_json, too_large, zeromq_hypotheses
 
 _DRAINED: Final = 16  # times the largest request: a message up to this size is answered, by a refusal
+_POLL: Final = 100  # milliseconds between two looks for a signal, where no message comes
+_GRACE: Final = 0.25  # seconds for messages on their way when the signal comes
 _LINGER: Final = 5000  # milliseconds for answers to leave at the end
 
 
@@ -37,22 +42,23 @@ class ZeroMqServer:
             router.setsockopt(zmq.MAXMSGSIZE, _DRAINED * self._limits.max_request_size)
             address = _bind(router, host, port)
             self._logger.info(f"Server initialized at {address}")
-            stopping = asyncio.get_running_loop().create_task(_stop_signal())
-            receiving = asyncio.get_running_loop().create_task(self._receive(router))
-            await asyncio.wait({stopping, receiving}, return_when=asyncio.FIRST_COMPLETED)
-            self._logger.info("Finishing the running requests")
-            for task in (stopping, receiving):
-                task.cancel()
-            await asyncio.gather(stopping, receiving, return_exceptions=True)
+            with _stop_signals() as stopped:
+                await self._receive(router, stopped)
             if self._running:
                 await asyncio.wait(self._running, timeout=self._limits.request_timeout)
 
-    async def _receive(self, router: zmq.asyncio.Socket) -> None:
-        while True:
-            *envelope, message = await router.recv_multipart()
-            task = asyncio.get_running_loop().create_task(self._respond(router, envelope, message))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+    async def _receive(self, router: zmq.asyncio.Socket, stopped: asyncio.Event) -> None:
+        """Take messages until the signal, and for a moment longer those that are on their way."""
+        loop, end = asyncio.get_running_loop(), math.inf
+        while loop.time() < end:
+            if await router.poll(_POLL):
+                *envelope, message = await router.recv_multipart()
+                task = loop.create_task(self._respond(router, envelope, message))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+            if stopped.is_set() and end == math.inf:
+                self._logger.info("Finishing the running requests")
+                end = loop.time() + _GRACE
 
     async def _respond(self, router: zmq.asyncio.Socket, envelope: list[bytes], message: bytes) -> None:
         self._logger.debug(f"Received... {message.decode('utf-8', 'replace')}")
@@ -95,15 +101,16 @@ def _bind(router: zmq.asyncio.Socket, host: str, port: int) -> str:
     return str(router.getsockopt_string(zmq.LAST_ENDPOINT))
 
 
-async def _stop_signal() -> None:
-    """Return when SIGINT or SIGTERM comes."""
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         loop.add_signal_handler(number, stop.set)
     try:
-        await stop.wait()
+        yield stop
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)

@@ -61,6 +61,17 @@ def test_one_model_over_rest(work: Path) -> None:
     assert (code, "Traceback" in log) == (0, False)
 
 
+def test_a_server_outlives_the_reader_of_its_log(work: Path) -> None:
+    (work / "models.yml").write_text("- model: words.pt\n  mode: space\n- model: none.pt\n", encoding="utf-8")
+    with running("rest_multi_models.py", "-model_config", "models.yml") as (process, address):
+        assert process.stdout is not None
+        process.stdout.close()
+        [[answer]] = post(address, [{"src": "a"}])
+        assert answer["src"] == "a"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, 141)
+
+
 def test_several_models_over_rest(work: Path) -> None:
     (work / "models.yml").write_text(
         "- model: words.pt\n  mode: space\n- model: words.pt\n  max_sent_length: 1\n", encoding="utf-8"

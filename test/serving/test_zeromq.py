@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +17,10 @@ from rest_serving import SILENT, model
 
 from onmt.errors import OnmtError
 from onmt.logger import Logger, LoggerOptions
-from onmt.serving.models import ModelPool
+from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import LimitOptions
 from onmt.serving.zeromq import ZeroMqServer
+from onmt.text.hooks import TokenizerHooks
 
 
 def ask(address: str, *messages: Any) -> list[Any]:
@@ -33,10 +36,12 @@ def ask(address: str, *messages: Any) -> list[Any]:
     return answers
 
 
-def served(use: Callable[[str], None], limits: LimitOptions | None = None) -> None:
+def served(
+    use: Callable[[str], None], limits: LimitOptions | None = None, settings: ModelSettings | None = None
+) -> None:
     async def run() -> None:
         chosen = limits or LimitOptions()
-        pool = ModelPool([model(tokenizer=None, n_best=2)], chosen, SILENT)
+        pool = ModelPool([settings or model(tokenizer=None, n_best=2)], chosen, SILENT)
         addresses: list[str] = []
 
         class Log(Logger):
@@ -101,6 +106,24 @@ def test_limits(folder: Path) -> None:
         assert many == {"error": "3 sentences, but at most 2 can be sent at once"}
 
     served(use, LimitOptions(max_request_size=100, max_sentences=2))
+
+
+def test_messages_that_have_arrived_are_answered_before_the_end(folder: Path) -> None:
+    answers: list[Any] = []
+    threads: list[threading.Thread] = []
+
+    def use(address: str) -> None:
+        for _ in range(4):
+            work = threading.Thread(target=lambda: answers.extend(ask(address, [{"src": "a"}])))
+            threads.append(work)
+            work.start()
+        time.sleep(0.1)  # and then comes SIGTERM
+
+    hooks = TokenizerHooks(tokenize=lambda line: time.sleep(0.1))
+    served(use, settings=model(tokenizer=None, hooks=hooks))
+    for thread in threads:
+        thread.join()
+    assert [answer[0][0]["src"] for answer in answers] == ["a"] * 4
 
 
 def test_an_address_that_cannot_be_bound(folder: Path) -> None:
