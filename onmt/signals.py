@@ -104,11 +104,6 @@ def handling_signals() -> Iterator[SignalHandler]:
         handler.uninstall()
 
 
-def hold_signals() -> None:
-    """Remember signals from now on; `onmt.commandline.run` acts on them. For the beginning of a program."""
-    SignalHandler(held=True).install()
-
-
 def ignore_signals() -> None:
     """For the end of a program, when all is done but the interpreter's own cleaning up, and for workers."""
     for number in (*ENDING_SIGNALS, signal.SIGALRM):

@@ -27,7 +27,7 @@ KINDS = {
 }
 TWO_REPLICAS = """
 import sys
-from onmt.signals import hold_signals
+from onmt.starting import hold_signals
 if __name__ == "__main__":
     hold_signals()
     import torch
