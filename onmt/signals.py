@@ -112,7 +112,10 @@ def ignore_signals() -> None:
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Signals wait until the end of the block; a process started in it begins with them waiting."""
+    """A process started in the block begins with its signals waiting, see `unblock_signals`.
+
+    They wait in this thread, too; another thread of this process may take them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield

@@ -98,7 +98,7 @@ def test_blocked_signals_come_later() -> None:
 
     def block() -> None:
         with blocked_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             received.append(handler.received)
 
     with handling_signals() as handler, pytest.raises(Stopped):
