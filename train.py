@@ -2,7 +2,7 @@
 
 import sys
 
-from onmt.signals import hold_signals
+from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()

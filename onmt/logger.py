@@ -214,7 +214,7 @@ def _parsed(content: bytes) -> Any:
 
 def _without_torn_end(content: bytes) -> bytes:
     """A log without its last entry, which a kill or a full disk may have cut; b"" if it is no log."""
-    if content in (b"[", b"[\n"):
+    if b'[\n["'.startswith(content):
         return b"[" + _JSON_END
     if not content.startswith(b'[\n["'):
         return b""

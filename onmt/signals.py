@@ -104,11 +104,6 @@ def handling_signals() -> Iterator[SignalHandler]:
         handler.uninstall()
 
 
-def hold_signals() -> None:
-    """Remember signals from now on; `onmt.commandline.run` acts on them. For the beginning of a program."""
-    SignalHandler(held=True).install()
-
-
 def ignore_signals() -> None:
     """For the end of a program, when all is done but the interpreter's own cleaning up, and for workers."""
     for number in (*ENDING_SIGNALS, signal.SIGALRM):
@@ -117,7 +112,10 @@ def ignore_signals() -> None:
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Signals wait until the end of the block; a process started in it begins with them waiting."""
+    """A process started in the block begins with its signals waiting, see `unblock_signals`.
+
+    They wait in this thread, too; another thread of this process may take them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         yield

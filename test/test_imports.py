@@ -17,6 +17,7 @@ ROWS = {
     "onmt.errors": 0,
     "onmt.saved_models": 0,
     "onmt.signals": 0,
+    "onmt.starting": 0,
     "onmt.version": 0,
     "onmt.commandline": 1,
     "onmt.logger": 1,

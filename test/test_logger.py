@@ -1,12 +1,19 @@
+import errno
 import io
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions
 
+REPOSITORY = Path(__file__).parents[1]
 LINE = r"\[\d\d/\d\d/\d\d \d\d:\d\d:\d\d INFO\] "
 
 
@@ -101,3 +108,83 @@ def test_a_progress_bar_steps_aside():
     with tqdm.tqdm(total=3, file=stream), Logger(LoggerOptions(), stream) as logger:
         logger.info("x")
     assert re.search(LINE + "x\n", stream.getvalue())
+
+
+class Full(io.StringIO):
+    """A stream that takes no line while it is `full`."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+        self.full = False
+
+    def flush(self):
+        if self.full:
+            raise self.error
+
+
+class TestLogThatCannotBeWritten:
+    @pytest.mark.parametrize(
+        "error", [OSError(errno.ENOSPC, "No space left"), BrokenPipeError(32, "Broken pipe")]
+    )
+    def test_a_stream_is_outlived_by_who_says_so(self, error, capsys):
+        stream = Full(error)
+        with Logger(LoggerOptions(), stream) as logger:
+            stream.full = True
+            with pytest.raises(OSError, match=error.strerror):
+                logger.info("1")
+            logger.outlives_stream()
+            logger.info("2")
+            logger.info("3")
+            stream.full = False
+            logger.info("4")
+        assert capsys.readouterr().err == f"warning: cannot write the log ({error.strerror}); going on\n"
+        assert stream.getvalue().endswith("4\n")
+
+    # A limit on the size of files is like a disk that fills up, partial writes included.
+    PROGRAM = """
+import resource, sys
+from onmt.logger import Logger, LoggerOptions
+path, limit = sys.argv[1], int(sys.argv[2])
+with Logger(LoggerOptions(log_file=path), None) as logger:
+    logger.info("first")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    logger.info("x" * 100)
+    logger.info("y" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    logger.info("last")
+"""
+
+    @pytest.mark.parametrize("name", ["run.log", "run.json"])
+    @pytest.mark.parametrize("limit", [45, 60, 200])
+    def test_a_full_disk(self, tmp_path, name, limit):
+        path = tmp_path / name
+        command = [sys.executable, "-c", self.PROGRAM, str(path), str(limit)]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0
+        assert done.stderr == f"warning: cannot write the log to '{path}' (File too large); going on\n"
+        if name == "run.json":
+            messages = [entry[2] for entry in json.loads(path.read_bytes())]
+            assert messages == ["first", *["x" * 100] * (limit == 200), "last"]
+            with Logger(LoggerOptions(log_file=str(path)), None) as logger:
+                logger.info("next")
+            assert json.loads(path.read_bytes())[-1][2] == "next"
+        else:
+            assert path.read_text().startswith("[")
+            assert path.read_text().endswith("last\n")
+
+    @given(cut=st.integers(0, 140), entries=st.integers(1, 3))
+    def test_a_torn_log_is_taken_up_again(self, tmp_path_factory, cut, entries):
+        log = tmp_path_factory.mktemp("log") / "run.json"
+        options = LoggerOptions(log_file=str(log))
+        with Logger(options, None) as logger:
+            for number in range(entries):
+                logger.info(f"{number} ä")
+        content = log.read_bytes()
+        log.write_bytes(content[: max(1, len(content) - cut)])
+        with Logger(options, None) as logger:
+            logger.info("next")
+        found = [entry[2] for entry in json.loads(log.read_bytes())]
+        whole = [f"{number} ä" for number in range(entries)]
+        assert found == [*whole[: len(found) - 1], "next"]
+        assert len(found) - 1 >= entries - 1 - cut // 30

@@ -2,11 +2,11 @@
 """Shows attention and search on a page: `python tools/visualize.py -h`."""
 
 import sys
-from pathlib import Path
+from os.path import dirname, realpath
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+sys.path[0] = dirname(dirname(realpath(__file__)))
 
-from onmt.signals import hold_signals
+from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()

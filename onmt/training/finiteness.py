@@ -10,7 +10,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from onmt.data.batch import Batch
 from onmt.errors import OnmtError
 from onmt.logger import Logger
 from onmt.models.loading import first_not_finite
@@ -36,13 +35,13 @@ class NotFiniteError(OnmtError):
 class Attempt:
     """A step that was taken unless something was not finite.
 
-    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; loss, words: of this replica's
-    batch.
+    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; indices (B; None without a
+    batch), loss (0-dim), words: of this replica's batch.
     """
 
     epoch: int
     iteration: int
-    batch: Batch | None
+    indices: Tensor | None
     learning_rate: float
     loss: Tensor
     norm: Tensor
@@ -102,7 +101,7 @@ class SkippedSteps:
             self._logger.warning("More skipped steps up to the next report are not told")
 
     def _describe(self, attempt: Attempt) -> str:
-        mine = [] if attempt.batch is None else attempt.batch.indices.tolist()
+        mine = [] if attempt.indices is None else attempt.indices.tolist()
         lines = sorted(index + 1 for indices in self._replicas.gather(mine) for index in indices)
         return (
             f"epoch {attempt.epoch}, iteration {attempt.iteration} (lines {_ranges(lines)} of the data as it "

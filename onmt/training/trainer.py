@@ -162,11 +162,14 @@ class Trainer:
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
             rate = self.state.rate.value
-            finite = torch.isfinite(grad_norm + 0 * loss) & usable_rate(rate)
+            finite = torch.isfinite(grad_norm + 0 * loss)
+            if not usable_rate(rate):
+                finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        self._skipped.record(Attempt(epoch, iteration, batch, rate, loss, grad_norm, finite, words))
+        indices = None if batch is None else batch.indices
+        self._skipped.record(Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words))
         return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:

@@ -2,12 +2,18 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from onmt.errors import DataError, OnmtError
 from onmt.runtime.parallel import map_in_order
+
+ROOT = Path(__file__).parents[2]
 
 
 def square(number: int) -> int:
@@ -48,3 +54,47 @@ def test_only_a_few_items_are_taken_ahead(workers: int) -> None:
 def test_a_process_that_dies_is_an_error() -> None:
     with pytest.raises(OnmtError, match="a worker process ended early"):
         list(map_in_order(square, [1, 2000, 3], 2))
+
+
+ENDLESS = """
+import sys, time
+from onmt.commandline.run import run
+from onmt.commandline.script import Script
+from onmt.logger import LoggerOptions
+from onmt.runtime.parallel import map_in_order
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+def execute(parsed, logger):
+    logger.info("begun")
+    list(map_in_order(sleep, [0.2] * 1000, 2))
+
+sys.exit(run(Script(name="toy.py", summary="", choose=lambda _: LoggerOptions), execute))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
+    """However it ends, by a signal to it alone or, like Ctrl-C, to all of them."""
+    script = tmp_path / "toy.py"
+    script.write_text(ENDLESS)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"begun" in process.stdout.readline()
+        time.sleep(0.1)
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+        # The pipes are closed when the last one has ended.
+        _, errors = process.communicate(timeout=20)
+    if number == signal.SIGKILL:
+        assert (process.returncode, errors) == (-signal.SIGKILL, b"")
+    else:
+        name = "" if number == signal.SIGINT else f" by {number.name}"
+        assert (process.returncode, errors.decode()) == (128 + number, f"toy.py: interrupted{name}\n")

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -93,3 +94,16 @@ def test_scores_of_different_metrics_are_not_compared() -> None:
 def test_a_malformed_state_is_refused() -> None:
     with pytest.raises(CheckpointError):
         LearningRate.from_state({"speed": 1})
+
+
+@pytest.mark.parametrize("metric", ["perplexity", "bleu"])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_always_worse(metric: Metric, wrong: float) -> None:
+    options = replace(BASE, decay="score_only")
+    assert path(options, [wrong, wrong], metric) == [0.5, 0.25]
+
+
+def test_a_score_after_nan_is_compared_with_the_one_before() -> None:
+    options = replace(BASE, decay="score_only")
+    assert path(options, [20.0, math.nan, 19.0, 25.0]) == [1.0, 0.5, 0.5, 0.25]
+    assert path(options, [20.0, math.nan, 21.0]) == [1.0, 0.5, 0.25]

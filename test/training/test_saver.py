@@ -1,11 +1,14 @@
 """Which models of epochs stay."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onmt.checkpoint import load_checkpoint
+from onmt.models.base import Model
+from onmt.training.evaluation import LossEvaluator
 
 RunTrain = Callable[..., tuple[int, str, str]]
 
@@ -68,3 +71,21 @@ def test_a_model_that_cannot_be_removed_is_told(
     assert code == 0
     assert "WARNING] Cannot remove '" in log
     assert epochs(tmp_path) == ["epoch1", "epoch2"]
+
+
+def test_the_last_model_with_a_finite_score_stays(
+    run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A score may be NaN while the model is sound: validation data can be spoilt, too."""
+    score = LossEvaluator.score
+
+    def spoilt(self: LossEvaluator, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
+        return math.nan if 2 <= epoch <= 4 else score(self, model, epoch, between_batches)
+
+    monkeypatch.setattr(LossEvaluator, "score", spoilt)
+    keep = ("-keep_checkpoint_max", "1")
+    assert run_train("-end_epoch", "4", *keep)[0] == 0
+    assert epochs(tmp_path) == ["epoch1", "epoch4"]
+    (last,) = tmp_path.glob("m_epoch4_nan.pt")
+    assert run_train("-train_from", str(last), "-continue", "-end_epoch", "5", *keep)[0] == 0
+    assert epochs(tmp_path) == ["epoch5"]

@@ -1,14 +1,18 @@
 """Restarting from a model file, through the command line."""
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
 from onmt.commands import preprocess
+from onmt.training.trainer import StepResult, Trainer
 
 RunTrain = Callable[..., tuple[int, str, str]]
 
@@ -162,3 +166,83 @@ def test_vocabularies_can_be_updated(
     tables = [content["weights"]["source.words"] for content in (before, after)]
     assert torch.equal(tables[0][old.index("b")], tables[1][new.index("b")])
     assert not tables[1][new.index("z")].any()
+
+
+class TestNewest:
+    """A folder or a `-save_model` stands for the newest model that is whole."""
+
+    @pytest.fixture
+    def folder(self, run_train: RunTrain, tmp_path: Path) -> Path:
+        """Models of three epochs, in that order; the checkpoint is older."""
+        folder = tmp_path / "models"
+        folder.mkdir()
+        assert run_train("-end_epoch", "3", "-save_every", "4", "-save_model", str(folder / "n"))[0] == 0
+        for place, path in enumerate([folder / "n_checkpoint.pt", *sorted(folder.glob("n_epoch*"))]):
+            os.utime(path, (place, place))
+        (folder / "n_epoch9_notes.txt").write_text("no model")
+        (folder / "nn_checkpoint.pt").write_bytes(b"of another training, and damaged")
+        os.utime(folder / "nn_checkpoint.pt", (9, 9))
+        return folder
+
+    @pytest.mark.parametrize("name", ["n", "", "n_epoch3"])
+    @pytest.mark.parametrize("damaged", [0, 1])
+    def test_it_is_found(self, run_train: RunTrain, folder: Path, name: str, damaged: int) -> None:
+        models = sorted(folder.glob("n_epoch*.pt"), reverse=True)
+        for model in models[:damaged]:
+            content = bytearray(model.read_bytes())
+            content[len(content) // 2] ^= 1
+            model.write_bytes(content)
+        os.utime(models[0], (3, 3))
+        where = str(models[0]) if name == "n_epoch3" else str(folder / name)
+        code, log, errors = run_train("-train_from", where, "-continue", "-end_epoch", "4")
+        if name == "n_epoch3" and damaged:
+            assert code == 1
+            assert "is damaged: Bad CRC-32" in errors
+            assert errors.endswith(f"; the newest whole model of that training is '{models[1]}'\n")
+        else:
+            assert code == 0
+            assert f"Loading checkpoint '{models[damaged]}'..." in log
+            assert f"Resuming training from epoch {4 - damaged} at iteration 1..." in log
+
+    @pytest.mark.parametrize(
+        ("where", "code", "told"),
+        [
+            ("nn", 1, "nn: no model of that name, or in that folder, is whole"),
+            ("empty", 2, "no training has saved a model in the folder"),
+            ("nothing", 2, "the file must exist, but there is no"),
+        ],
+    )
+    def test_there_is_none(self, run_train: RunTrain, folder: Path, where: str, code: int, told: str) -> None:
+        (folder / "empty").mkdir()
+        result, _, errors = run_train("-train_from", str(folder / where))
+        assert (result, errors.count("\n")) == (code, 1)
+        assert told in errors
+
+
+def test_data_that_is_cut_ends_a_training_after_saving(
+    run_train: RunTrain, tiny_data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed training goes on as if nothing had happened, once the data is there again."""
+    for path in Path(tiny_data).parent.glob("tiny*"):
+        shutil.copy(path, tmp_path)
+    (shard,) = tmp_path.glob("tiny-train-*.bin")
+    whole, step = shard.read_bytes(), Trainer.step
+
+    def cutting_step(self: Trainer, batch: Any, epoch: int, iteration: int) -> StepResult:
+        if (epoch, iteration) == (1, 5):
+            os.truncate(shard, 100)
+        return step(self, batch, epoch, iteration)
+
+    arguments = ("-data", str(tmp_path / "tiny"), "-end_epoch", "2", "-dropout", "0.2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", cutting_step)
+        code, _, errors = run_train(*arguments)
+    assert code == 1
+    told = f"train.py: {shard}: was cut while it was being read; prepare the data again; -train_from "
+    assert errors == f"{told}{tmp_path}/m_checkpoint.pt -continue goes on from there\n"
+    shard.write_bytes(whole)
+    goes_on = ("-train_from", str(tmp_path / "m"), "-continue", "-max_batch_size", "10")
+    assert run_train(*arguments, *goes_on)[0] == 0
+    assert run_train(*arguments, "-save_model", str(tmp_path / "whole"))[0] == 0
+    finals = [load_checkpoint(next(tmp_path.glob(f"{stem}_epoch2_*")))["weights"] for stem in ("whole", "m")]
+    assert all(torch.equal(finals[0][name], finals[1][name]) for name in finals[0])
