@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from rest_serving import Client, model, served
 
 from onmt.serving.options import LimitOptions
@@ -37,6 +38,27 @@ def test_requests_and_answers(folder: Path) -> None:
         for path in (PATH, f"/v1{PATH}"):
             for kind in ("text/plain", "application/x-www-form-urlencoded"):
                 assert client.request("POST", path, body, **{"Content-Type": kind})[0] == 200
+
+    served([model()], use)
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder: Path) -> None:
+    def use(client: Client) -> None:
+        status, content = client.request("GET", "/")
+        assert status == 200
+        assert b"/* look */" not in content
+        assert b"http://" not in content.replace(b'"http://"', b"")
+        assert b"https://" not in content
+        assert client.request("HEAD", "/")[0] == 200
+
+    served([model()], use)
+
+
+def test_a_request_of_more_sentences_than_a_batch(folder: Path) -> None:
+    def use(client: Client) -> None:
+        answers = client.translate([{"src": "abc"[n % 3]} for n in range(130)])
+        assert [answer[0]["src"] for answer in answers] == ["abc"[n % 3] for n in range(130)]
+        assert batches(client.pool.metrics.text().decode()) == 3
 
     served([model()], use)
 
@@ -206,6 +228,17 @@ def test_several_models(folder: Path) -> None:
         assert client.get("/health")["loaded"] == 2
 
     served(settings, use, unload_time=60, with_tokens=False)
+
+
+def test_too_little_memory_on_a_gpu(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (3_100_000_000, 8_000_000_000))
+
+    def use(client: Client) -> None:
+        status, reason = client.post([{"src": "a"}])
+        assert status == 503
+        assert reason == b"503 Service Unavailable - too little GPU memory is free to load model 1"
+
+    served([model(device=torch.device("cuda", 0))], use, unload_time=60)
 
 
 def test_idle_models_are_unloaded_and_files_read_anew(folder: Path) -> None:
