@@ -255,7 +255,7 @@ class ServedModel:
         return self._batcher
 
     def _unload(self) -> None:
-        if self._users == 0 and self._translator is not None:
+        if self._translator is not None:
             self._logger.info(f"unloading model {self.number}")
             self._translator = self._batcher = None
             self._workers.loading.submit(_free_memory)

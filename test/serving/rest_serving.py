@@ -71,8 +71,9 @@ def served(
     limits: LimitOptions | None = None,
     unload_time: float | None = None,
     with_tokens: bool = True,
+    ends_itself: bool = False,
 ) -> None:
-    """Serve the models while `use` runs in a thread; then end by SIGTERM."""
+    """Serve the models while `use` runs in a thread; then end by SIGTERM, unless `use` has sent it."""
 
     async def run() -> None:
         chosen = limits or LimitOptions()
@@ -85,7 +86,8 @@ def served(
                     client = Client(listening.getsockname()[1], pool)
                     await asyncio.to_thread(use, client)
                 finally:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    if not ends_itself:
+                        os.kill(os.getpid(), signal.SIGTERM)
                     await serving
         finally:
             pool.close()

@@ -1,11 +1,14 @@
 """The REST servers, asked over real connections."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -259,9 +262,35 @@ def test_idle_models_are_unloaded_and_files_read_anew(folder: Path) -> None:
 
 def test_a_model_in_use_is_not_unloaded(folder: Path) -> None:
     def use(client: Client) -> None:
-        assert client.post([{"src": "a"}])[0] == 200  # slower than the time after which idle models go
+        [served_model] = client.pool.models
+        with ThreadPoolExecutor(1) as executor:
+            assert client.post([{"src": "a"}])[0] == 200
+            running = executor.submit(client.post, [{"src": "a"}])
+            while not running.done():
+                assert served_model.is_loaded
+                time.sleep(0.01)
+            assert running.result()[0] == 200
+        wait_until(lambda: not served_model.is_loaded)
 
-    served([model(hooks=slow(0.3))], use, unload_time=0.05)
+    served([model(hooks=slow(0.6))], use, unload_time=0.2)
+
+
+def test_a_request_on_its_way_when_the_end_begins(folder: Path) -> None:
+    def use(client: Client) -> None:
+        connection = HTTPConnection("127.0.0.1", client.port, timeout=10)
+        connection.request("POST", PATH, b'[{"src": "a"}]')
+        assert len(connection.getresponse().read()) > 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        connection.request("POST", PATH, b'[{"src": "a"}]')
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Connection")) == (200, "close")
+        answer.read()
+        connection.close()
+        with pytest.raises(OSError, match="refused"):
+            client.post([{"src": "a"}])
+
+    served([model()], use, ends_itself=True)
 
 
 def test_metrics(folder: Path) -> None:
