@@ -24,8 +24,10 @@ h2 { font-size: 1rem; margin: 1.5rem 0 0.25rem; }
 .source { margin: 0 0 0.5rem; overflow-wrap: anywhere; }
 .hypotheses { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 .hypothesis { margin: 0; padding: 0.6rem 0.8rem; background: var(--panel); border: 1px solid var(--line);
-  border-radius: 8px; max-width: 100%; overflow-x: auto; }
-.caption { display: flex; gap: 0.6rem; align-items: baseline; margin-bottom: 0.4rem; }
+  border-radius: 8px; min-width: min(20rem, 100%); max-width: 100%; overflow-x: auto; }
+/* As wide as the table below, however long the text. */
+.caption { display: flex; gap: 0.6rem; align-items: baseline; margin-bottom: 0.4rem;
+  width: 0; min-width: 100%; }
 .caption .text { overflow-wrap: anywhere; }
 .rank { color: var(--quiet); }
 .score { color: var(--quiet); font-variant-numeric: tabular-nums; }

@@ -143,6 +143,11 @@ class ServedModel:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
+    def is_one_of_several(self) -> bool:
+        """The server loads and unloads its models, and its log says which one a line is about."""
+        return self._unload_time is not None
+
+    @property
     def is_loaded(self) -> bool:
         """The model is in memory."""
         return self._translator is not None
@@ -179,12 +184,15 @@ class ServedModel:
         """The translations of each item. Raises RequestError for items that the model cannot read."""
         translator = await self.load()
         loop = asyncio.get_running_loop()
+        (self._logger.info if self.is_one_of_several else self._logger.debug)("Start Tokenization")
         sources = await loop.run_in_executor(self._workers.preparing, self._prepare, translator, items)
         filled = [place for place, source in enumerate(sources) if len(source) > 0]
         lines = [TranslatedLine([], [], []) for _ in items]
         if filled:
+            self._logger.debug("Start Translation")
             batcher = self._batcher_of(translator)
             found = await batcher.translate([sources[place] for place in filled])
+            self._logger.debug("End Translation")
             for place, line in zip(filled, found, strict=True):
                 lines[place] = line
         for line in lines:
@@ -193,7 +201,7 @@ class ServedModel:
         return lines
 
     async def _load(self) -> TextTranslator:
-        self._logger.info(f"Loading model id {self.number}")
+        self._logger.info(f"Loading model id {self.number}" if self.is_one_of_several else "Loading model")
         loop = asyncio.get_running_loop()
         try:
             self._translator = await loop.run_in_executor(self._workers.loading, self._open)
@@ -209,7 +217,7 @@ class ServedModel:
     def _open(self) -> TextTranslator:
         settings = self.settings
         with errors_of_users():
-            if self._unload_time is not None and settings.place.device.type == "cuda":
+            if self.is_one_of_several and settings.place.device.type == "cuda":
                 free, _ = torch.cuda.mem_get_info(settings.place.device)
                 if free <= _GPU_MEMORY:
                     raise unavailable(f"too little GPU memory is free to load model {self.number}")
@@ -249,7 +257,7 @@ class ServedModel:
         return self._batcher
 
     def _unload(self) -> None:
-        if self._users == 0 and self._translator is not None:
+        if self._translator is not None:
             self._logger.info(f"unloading model {self.number}")
             self._translator = self._batcher = None
             self._workers.loading.submit(_free_memory)

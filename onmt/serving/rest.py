@@ -84,12 +84,18 @@ class TranslateEndpoint:
         if scope["method"] != "POST":
             raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "only POST is answered here")
         body = await self._body(scope, receive)
-        self._logger.debug("receiving request")
         request = read_request(body, self._limits.max_sentences)
         model = self._pool.model(request.model)
+        if model.is_one_of_several:
+            self._logger.info(f"receiving request for model id {model.number}")
+        else:
+            self._logger.debug("receiving request")
         async with model.in_use():
             content = await _unless_gone(receive, self._in_time(self._translated(model, request)))
-            self._logger.debug(f"sending response model id {model.number}")
+            if model.is_one_of_several:
+                self._logger.info(f"sending response model id {model.number}")
+            else:
+                self._logger.debug("sending response")
             await Response(content, media_type="application/json")(scope, receive, send)
         return HTTPStatus.OK.value
 

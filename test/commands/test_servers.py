@@ -61,6 +61,7 @@ def test_one_model_over_rest(work: Path) -> None:
     assert (code, "Traceback" in log) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_server_outlives_the_reader_of_its_log(work: Path) -> None:
     (work / "models.yml").write_text("- model: words.pt\n  mode: space\n- model: none.pt\n", encoding="utf-8")
     with running("rest_multi_models.py", "-model_config", "models.yml") as (process, address):
@@ -87,8 +88,14 @@ def test_several_models_over_rest(work: Path) -> None:
         time.sleep(0.1)
         code, log = ended(process, signal.SIGINT)
     assert code == 0
-    assert "Loading model id 2" in log
-    assert "unloading model 2" in log
+    lines = [line.split("] ")[-1] for line in log.splitlines()]
+    assert lines[:4] == [
+        "receiving request for model id 2",
+        "Loading model id 2",
+        "Start Tokenization",
+        "sending response model id 2",
+    ]
+    assert "unloading model 2" in lines
 
 
 def test_one_model_over_zeromq(work: Path) -> None:

@@ -22,7 +22,7 @@ SPACE = TokenizerOptions(mode="space")
 
 def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any) -> ModelSettings:
     """A model whose search is short."""
-    hooks = {name: more.pop(name) for name in ("hooks", "with_attention") if name in more}
+    hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "device") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
         path=path, options=options, given=frozenset(), batch_size=batch_size, tokenizer=tokenizer, **hooks
@@ -71,8 +71,9 @@ def served(
     limits: LimitOptions | None = None,
     unload_time: float | None = None,
     with_tokens: bool = True,
+    ends_itself: bool = False,
 ) -> None:
-    """Serve the models while `use` runs in a thread; then end by SIGTERM."""
+    """Serve the models while `use` runs in a thread; then end by SIGTERM, unless `use` has sent it."""
 
     async def run() -> None:
         chosen = limits or LimitOptions()
@@ -85,7 +86,8 @@ def served(
                     client = Client(listening.getsockname()[1], pool)
                     await asyncio.to_thread(use, client)
                 finally:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    if not ends_itself:
+                        os.kill(os.getpid(), signal.SIGTERM)
                     await serving
         finally:
             pool.close()

@@ -1,14 +1,18 @@
 """The REST servers, asked over real connections."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import torch
 from rest_serving import Client, model, served
 
 from onmt.serving.options import LimitOptions
@@ -37,6 +41,27 @@ def test_requests_and_answers(folder: Path) -> None:
         for path in (PATH, f"/v1{PATH}"):
             for kind in ("text/plain", "application/x-www-form-urlencoded"):
                 assert client.request("POST", path, body, **{"Content-Type": kind})[0] == 200
+
+    served([model()], use)
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder: Path) -> None:
+    def use(client: Client) -> None:
+        status, content = client.request("GET", "/")
+        assert status == 200
+        assert b"/* look */" not in content
+        assert b"http://" not in content.replace(b'"http://"', b"")
+        assert b"https://" not in content
+        assert client.request("HEAD", "/")[0] == 200
+
+    served([model()], use)
+
+
+def test_a_request_of_more_sentences_than_a_batch(folder: Path) -> None:
+    def use(client: Client) -> None:
+        answers = client.translate([{"src": "abc"[n % 3]} for n in range(130)])
+        assert [answer[0]["src"] for answer in answers] == ["abc"[n % 3] for n in range(130)]
+        assert batches(client.pool.metrics.text().decode()) == 3
 
     served([model()], use)
 
@@ -208,6 +233,17 @@ def test_several_models(folder: Path) -> None:
     served(settings, use, unload_time=60, with_tokens=False)
 
 
+def test_too_little_memory_on_a_gpu(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (3_100_000_000, 8_000_000_000))
+
+    def use(client: Client) -> None:
+        status, reason = client.post([{"src": "a"}])
+        assert status == 503
+        assert reason == b"503 Service Unavailable - too little GPU memory is free to load model 1"
+
+    served([model(device=torch.device("cuda", 0))], use, unload_time=60)
+
+
 def test_idle_models_are_unloaded_and_files_read_anew(folder: Path) -> None:
     shutil.copy("other.pt", "changing.pt")
 
@@ -226,9 +262,35 @@ def test_idle_models_are_unloaded_and_files_read_anew(folder: Path) -> None:
 
 def test_a_model_in_use_is_not_unloaded(folder: Path) -> None:
     def use(client: Client) -> None:
-        assert client.post([{"src": "a"}])[0] == 200  # slower than the time after which idle models go
+        [served_model] = client.pool.models
+        with ThreadPoolExecutor(1) as executor:
+            assert client.post([{"src": "a"}])[0] == 200
+            running = executor.submit(client.post, [{"src": "a"}])
+            while not running.done():
+                assert served_model.is_loaded
+                time.sleep(0.01)
+            assert running.result()[0] == 200
+        wait_until(lambda: not served_model.is_loaded)
 
-    served([model(hooks=slow(0.3))], use, unload_time=0.05)
+    served([model(hooks=slow(0.6))], use, unload_time=0.2)
+
+
+def test_a_request_on_its_way_when_the_end_begins(folder: Path) -> None:
+    def use(client: Client) -> None:
+        connection = HTTPConnection("127.0.0.1", client.port, timeout=10)
+        connection.request("POST", PATH, b'[{"src": "a"}]')
+        assert len(connection.getresponse().read()) > 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        connection.request("POST", PATH, b'[{"src": "a"}]')
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("Connection")) == (200, "close")
+        answer.read()
+        connection.close()
+        with pytest.raises(OSError, match="refused"):
+            client.post([{"src": "a"}])
+
+    served([model()], use, ends_itself=True)
 
 
 def test_metrics(folder: Path) -> None:
