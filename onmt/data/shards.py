@@ -1,15 +1,18 @@
 """Opening a data set that preprocess.py prepared."""
 
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from onmt.data.dataset import Dataset
 from onmt.data.manifest import Manifest, ShardEntry, find_manifest, prepared_data_or_empty
 from onmt.data.storage import read_shard
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import DataError
+
+_MANY_FILES: Final = 100
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def open_prepared(data: str) -> PreparedData:
 def _open_dataset(
     manifest: Path, entries: Sequence[ShardEntry], vocabularies: Vocabularies
 ) -> Dataset | None:
+    _allow_open_files(len(entries))
     shards = [read_shard(manifest.parent / entry.file, entry.size, entry.sha256) for entry in entries]
     image_size = vocabularies.src_image_size
     widths = [image_size.values if image_size else len(vocabularies.src) or vocabularies.src_vector_size]
@@ -69,3 +73,12 @@ def _open_dataset(
                 f"{path}: does not belong to {manifest}: rows of {found} numbers, not of {widths}"
             )
     return Dataset(shards, image_size) if shards else None
+
+
+def _allow_open_files(number: int) -> None:
+    """Ask the system for room to keep this many more files open, which may be above what is usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft + number
+    if number > _MANY_FILES and soft != resource.RLIM_INFINITY:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

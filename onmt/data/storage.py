@@ -77,14 +77,12 @@ class FileArray:
     Nothing is mapped into memory: if the file shrinks meanwhile, mapped memory ends the process (SIGBUS).
     """
 
-    def __init__(self, file: IO[bytes], start: int, dtype: str, shape: tuple[int, ...]) -> None:
-        """`start`: its first byte. The file may be closed."""
-        self._name = file.name
+    def __init__(self, file: "_OpenFile", start: int, dtype: str, shape: tuple[int, ...]) -> None:
+        """`start`: its first byte."""
+        self._file = file
         self._start = start
         self.dtype = np.dtype(dtype)
         self.shape = shape
-        self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
 
     @property
     def itemsize(self) -> int:
@@ -103,10 +101,24 @@ class FileArray:
     def read(self, first: int, count: int) -> npt.NDArray[Any]:
         """`count` elements along the first axis from the place `first` on. Raises DataError."""
         shape = (count, *self.shape[1:])
-        data = bytearray(math.prod(shape) * self.itemsize)
         position = self._start + first * math.prod(self.shape[1:]) * self.itemsize
+        data = self._file.read(position, math.prod(shape) * self.itemsize)
+        return np.frombuffer(data, dtype=self.dtype).reshape(shape)
+
+
+class _OpenFile:
+    """A file that stays open as long as arrays need it, whoever closes the original."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._name = file.name
+        self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, position: int, count: int) -> bytearray:
+        """`count` bytes from `position` on. Raises DataError."""
+        data = bytearray(count)
         done = 0
-        while done < len(data):
+        while done < count:
             try:
                 read = os.preadv(self._descriptor, [memoryview(data)[done:]], position + done)
             except OSError as error:
@@ -114,7 +126,7 @@ class FileArray:
             if read == 0:
                 raise DataError(f"{self._name}: was cut while it was being read; prepare the data again")
             done += read
-        return np.frombuffer(data, dtype=self.dtype).reshape(shape)
+        return data
 
 
 class HashingFile:
@@ -202,13 +214,14 @@ def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
             for i in range(number_of_sides)
         ]
         position = _HEADER.size + number_of_sides * _SIDE_HEADER.size
+        opened = _OpenFile(file)
         sides = []
         for kind, width, positions in headers:
             if kind >= len(_VALUE_TYPES):
                 raise DataError(f"{path}: not a file of prepared data, or of another version")
-            offsets, position = _section(file, size, position, "<i8", (sentences,))
-            lengths, position = _section(file, size, position, "<i4", (sentences,))
-            values, position = _section(file, size, position, _VALUE_TYPES[kind], (positions, width))
+            offsets, position = _section(opened, size, position, "<i8", (sentences,))
+            lengths, position = _section(opened, size, position, "<i4", (sentences,))
+            values, position = _section(opened, size, position, _VALUE_TYPES[kind], (positions, width))
             sides.append(SideArrays(offsets, lengths.read(0, sentences), values))
     except (struct.error, ValueError) as error:
         raise DataError(f"{path}: damaged: {error}") from error
@@ -216,7 +229,7 @@ def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
 
 
 def _section(
-    file: IO[bytes], size: int, position: int, dtype: str, shape: tuple[int, ...]
+    file: _OpenFile, size: int, position: int, dtype: str, shape: tuple[int, ...]
 ) -> tuple[FileArray, int]:
     """The section at the first aligned place from `position` on, and where it ends; size: of the file."""
     start = position + -position % _ALIGNMENT

@@ -1,6 +1,7 @@
 """Training in several processes, one per device: started here, or by torchrun."""
 
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -180,6 +182,8 @@ def _replica(work: Work, meeting: Meeting, rank: int, sender: Connection) -> Non
     tqdm.set_lock(threading.RLock())
     with handling_signals() as handler:
         report = _work(work, meeting, rank, handler)
+        if os.getppid() != meeting.parent:
+            shutil.rmtree(Path(meeting.place.removeprefix("file://")).parent, ignore_errors=True)
         with handler.holding(), suppress(OSError):  # without a parent nobody listens
             sender.send(report)
             if report is not None:

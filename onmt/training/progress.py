@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -109,18 +110,14 @@ class Progress:
             f"Optim {self._optimizer_name.upper()}{rate} ; Source tokens/s {int(speed)} ; Perplexity "
             f"{value:.2f}"
         )
-        if self._curves is not None:
-            step = (self._epoch - 1) * self._iterations + iteration
-            self._curves.add("learning_rate", learning_rate, step)
-            self._curves.add("perplexity", value, step)
-            self._curves.add("token_per_sec", speed, step)
+        step = (self._epoch - 1) * self._iterations + iteration
+        self._draw({"learning_rate": learning_rate, "perplexity": value, "token_per_sec": speed}, step)
         self._counts = _Counts()
 
     def validated(self, name: str, score: float) -> None:
         """Log a validation score; the curve's step is the last iteration of the epoch."""
         self.logger.info(f"Validation {name}: {score:.2f}")
-        if self._curves is not None:
-            self._curves.add(f"validation_{name}", score, self._epoch * self._iterations)
+        self._draw({f"validation_{name}": score}, self._epoch * self._iterations)
 
     def profiled(self) -> None:
         """Log where the time went, if that was measured."""
@@ -139,4 +136,16 @@ class Progress:
         """Take the bar away, write pending curves."""
         self.end_epoch()
         if self._curves is not None:
-            self._curves.close()
+            with suppress(OSError):
+                self._curves.close()
+
+    def _draw(self, points: Mapping[str, float], step: int) -> None:
+        """Add to the curves; like a log, they must not end a training when they cannot be written."""
+        if self._curves is None:
+            return
+        try:
+            for name, value in points.items():
+                self._curves.add(name, value, step)
+        except OSError as error:
+            self._curves = None
+            self.logger.warning(f"Cannot write the curves of -exp any more: {error.strerror or error}")

@@ -65,6 +65,7 @@ class Program:
         self._mark = f"SIGNAL_TRY={uuid.uuid4()}"
         name, _, value = self._mark.partition("=")
         environment = {**os.environ, name: value, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment["TMPDIR"] = str(temporary_folder(folder))
         self._log_path = folder / "stdout"
         with self._log_path.open("wb") as out, (folder / "stderr").open("wb") as err:
             self.process = subprocess.Popen(
@@ -80,7 +81,9 @@ class Program:
         """Return when the log shows the pattern this often, or the program has ended."""
         end = time.monotonic() + WATCHDOG
         while len(re.findall(pattern, self.log)) < times and self.process.poll() is None:
-            assert time.monotonic() < end, f"no '{pattern}' in:\n{self.log}"
+            if time.monotonic() > end:
+                self._kill()
+                raise AssertionError(f"no '{pattern}' in:\n{self.log}")
             time.sleep(0.001)
 
     def send(self, numbers: Sequence[int], to_group: bool, gap: float = 0.0) -> None:
@@ -136,7 +139,19 @@ def judge(outcome: Outcome, numbers: Sequence[int], folder: Path, name: str) -> 
         outcome.faults.append("traceback")
     if outcome.orphans:
         outcome.faults.append(f"{outcome.orphans} orphans")
-    left = [path.name for path in folder.rglob("*tmp*")]
+    judge_temporary_files(outcome, folder)
+
+
+def temporary_folder(folder: Path) -> Path:
+    """Where the programs of a try put temporary files that have no better place."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    return temporary
+
+
+def judge_temporary_files(outcome: Outcome, folder: Path) -> None:
+    """Note what was left behind."""
+    left = [path.name for path in (*folder.rglob("*.tmp*"), *temporary_folder(folder).iterdir())]
     if left:
         outcome.faults.append(f"temporary files: {left}")
 
@@ -190,7 +205,7 @@ def try_program(
     command: Sequence[str], folder: Path, kind: str, to_group: bool, delay: float, name: str
 ) -> Outcome:
     """Start a program that writes its output at its end, signal after a delay, judge the end."""
-    before = set(folder.rglob("*"))
+    before = {temporary_folder(folder), *folder.rglob("*")}
     program = Program(command, folder)
     time.sleep(delay)
     program.send(KINDS[kind], to_group, 0.001)
@@ -212,6 +227,7 @@ def try_killing_the_parent(command: Sequence[str], folder: Path, ready: str | fl
     children = len(program.alive()) - 1
     program.send((number,), to_group=False)
     outcome = program.end()
+    judge_temporary_files(outcome, folder)
     if children < 1:
         outcome.faults.append("no children were there")
     if outcome.orphans:

@@ -132,3 +132,22 @@ def test_torchrun_is_recognised() -> None:
     assert torchrun_rank({"RANK": "0", "WORLD_SIZE": "1"}) is None
     assert torchrun_rank({"WORLD_SIZE": "2"}) is None
     assert torchrun_rank({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+
+
+@pytest.mark.slow
+def test_replicas_agree_that_numbers_are_not_finite(
+    tiny_data: str, tiny_model: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*tiny_model, "-data", tiny_data, "-save_model", str(tmp_path / "m"), "-keep_checkpoint_max", "1"]
+    argv += "-start_decay_at 2 -learning_rate_decay 1e40 -max_grad_norm 0 -decay epoch_only".split()
+    parsed = parse(SCRIPT, argv)
+    work = partial(_train_one_of_several, parsed.options, parsed.given)
+    with pytest.raises(ReplicaError, match="10 steps in a row had a loss or a gradient") as caught:
+        run_in_processes(work, (CPU, CPU), use_nccl=False)
+    assert caught.value.exit_code == 1
+    output = capfd.readouterr()
+    assert output.out.count("Skipped a step") == 9
+    assert output.err == ""
+    (path,) = tmp_path.glob("m_*.pt")
+    assert path.name.startswith("m_epoch2_")
+    assert all(weight.isfinite().all() for weight in load_checkpoint(path)["weights"].values())

@@ -93,6 +93,22 @@ def test_curves_get_every_figure() -> None:
     assert curves.closed
 
 
+class FullDisk(Recorder):
+    """Curves that cannot be written."""
+
+    def add(self, name: str, value: float, step: int) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_curves_that_cannot_be_written_are_told_once() -> None:
+    progress, log = make(curves=FullDisk())
+    progress.validated("BLEU", 12.0)
+    progress.validated("BLEU", 13.0)
+    progress.close()
+    warning = "WARNING Cannot write the curves of -exp any more: No space left on device"
+    assert lines(log) == ["INFO Validation BLEU: 12.00", warning, "INFO Validation BLEU: 13.00"]
+
+
 @pytest.mark.parametrize(
     ("loss", "words", "expected"), [(0.0, 5, 1.0), (1e6, 1, math.inf), (1.0, 0, math.inf)]
 )
