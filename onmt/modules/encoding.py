@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 
+HostLengths = Tensor | None
+"""B, the lengths on the CPU, by which a GPU's sequences are packed; None where no sentence is padded."""
+
+
 @dataclass(frozen=True)
 class Encoding:
     """memory B S H, zero at padding; lengths B; mask B S (True: real), None where nothing is padded; states B

@@ -496,6 +496,7 @@ def pretended_gpu(devices: int = 1) -> Iterator[Session]:
         (torch.cuda, "device_count", lambda: devices),
         (torch.cuda, "get_device_name", lambda device=None: "a pretended GPU"),
         (torch.cuda, "set_device", set_device),
+        (torch.cuda, "device_of", lambda tensor: contextlib.nullcontext()),
         (torch.cuda, "current_device", lambda: session.current_device),
         (torch.cuda, "synchronize", synchronize),
         (torch.backends.cudnn, "is_acceptable", lambda tensor: isinstance(tensor, GpuTensor)),
