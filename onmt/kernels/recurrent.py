@@ -28,7 +28,9 @@ class Readings:
     the backward pass: in new memory only where they differ from the outputs.
     """
 
-    def __init__(self, cells: CellSteps, mask: Tensor | None, like: Tensor, steps: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, cells: CellSteps, mask: Tensor | None, like: Tensor, steps: int, dtype: torch.dtype
+    ) -> None:
         """mask 1 or T, B, H; like B H: an output; dtype: format of the factors."""
         self._cells = cells
         self._mask = mask

@@ -92,8 +92,8 @@ class Progress:
         counts = self._counts
         if counts.loss is None:
             return
-        sums = torch.tensor([counts.words, counts.src_words], dtype=torch.double, device=counts.loss.device)
-        loss, words, src_words = self._replicas.sum(torch.cat([counts.loss[None], sums])).tolist()
+        sums = torch.tensor([float(counts.loss), counts.words, counts.src_words], dtype=torch.double)
+        loss, words, src_words = self._replicas.sum(sums).tolist()
         speed = src_words / max(time.perf_counter() - counts.since, 1e-9)
         value = perplexity(loss, int(words))
         rate = "" if self._optimizer_name == "adadelta" else f" LR {learning_rate:.6f}"

@@ -52,7 +52,9 @@ class Configuration:
         """The same random sentences every time."""
         rng = np.random.default_rng(3)
         size, most = self.batch_size, self.steps
-        lengths = np.full(size, most) if self.even else np.array([most, most, most - 1, max(2, most // 2)])[:size]
+        lengths = (
+            np.full(size, most) if self.even else np.array([most, most, most - 1, max(2, most // 2)])[:size]
+        )
         if self.image:
             source = rng.integers(0, 256, (size, 3, *IMAGE)).astype(np.uint8)
             lengths = np.ones(size, dtype=np.int64)
@@ -63,7 +65,9 @@ class Configuration:
         tgt_lengths = lengths + 2 if self.target == "tags" else np.full(size, most + 1)
         if not self.even and self.target == "sequence":
             tgt_lengths = np.array([most + 1, most, 3, most + 1])[:size]
-        return make_batch(source, lengths, self._ids(rng, tgt_lengths, marked=True), tgt_lengths, np.arange(size))
+        return make_batch(
+            source, lengths, self._ids(rng, tgt_lengths, marked=True), tgt_lengths, np.arange(size)
+        )
 
     def _ids(self, rng: np.random.Generator, lengths: Any, *, marked: bool) -> Any:
         widths = (WORDS, *self.labels)
@@ -75,7 +79,9 @@ class Configuration:
         return ids.astype(np.int64)
 
 
-def lua(name: str, *, sizes: DataSizes = SIZES, flags: dict[str, Any] | None = None, **how: Any) -> Configuration:
+def lua(
+    name: str, *, sizes: DataSizes = SIZES, flags: dict[str, Any] | None = None, **how: Any
+) -> Configuration:
     """A sequence-to-sequence model by OpenNMT's flags: dbrnn of two layers unless they say otherwise."""
     flags = {
         "encoder_type": "dbrnn",
@@ -117,7 +123,9 @@ def _optimisers() -> Iterator[Configuration]:
 def _encoders() -> Iterator[Configuration]:
     for encoder in ("rnn", "brnn", "pdbrnn", "gnmt", "cnn"):
         for even in (True, False):
-            yield lua(f"{encoder}, {'even' if even else 'uneven'}", flags={"encoder_type": encoder}, even=even)
+            yield lua(
+                f"{encoder}, {'even' if even else 'uneven'}", flags={"encoder_type": encoder}, even=even
+            )
         for cell in ("LSTM", "GRU"):
             flags = {
                 "encoder_type": encoder,
@@ -170,7 +178,9 @@ def _taggers_and_language_models() -> Iterator[Configuration]:
                 name=f"tagger {encoder}, {loss} loss", spec=spec_from_options(options, SIZES), target="tags"
             )
     for cell in ("LSTM", "GRU"):
-        options = LanguageModelOptions(layers=2, rnn_size=8, word_vec_size=(8,), model_type="lm", rnn_type=cell)
+        options = LanguageModelOptions(
+            layers=2, rnn_size=8, word_vec_size=(8,), model_type="lm", rnn_type=cell
+        )
         for even in (True, False):
             yield Configuration(
                 name=f"language model {cell}, {'even' if even else 'uneven'}",

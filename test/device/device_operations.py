@@ -22,7 +22,12 @@ def fused_lstm_cell(
 
 
 def fused_lstm_cell_backward(
-    grad_output: Tensor | None, grad_cell: Tensor | None, before: Tensor, after: Tensor, work: Tensor, bias: bool
+    grad_output: Tensor | None,
+    grad_cell: Tensor | None,
+    before: Tensor,
+    after: Tensor,
+    work: Tensor,
+    bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Gradients of output and cell state, the cell states around the step -> of the gates, of `before`."""
     assert not bias
@@ -41,7 +46,11 @@ def fused_lstm_cell_backward(
 
 
 def fused_gru_cell(
-    inputs: Tensor, hidden: Tensor, state: Tensor, input_bias: Tensor | None = None, bias: Tensor | None = None
+    inputs: Tensor,
+    hidden: Tensor,
+    state: Tensor,
+    input_bias: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gates B 3H twice (r, z, n), state B H -> next state, workspace."""
     assert input_bias is None
@@ -115,7 +124,9 @@ def _in_one_chunk(weights: list[Any]) -> bool:
 
 class _Recurrent(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, func: Any, settings: Any, states: int, build: Any, ledger: Ledger, *tensors: Any) -> Any:
+    def forward(
+        ctx: Any, func: Any, settings: Any, states: int, build: Any, ledger: Ledger, *tensors: Any
+    ) -> Any:
         ctx.set_materialize_grads(False)
         batch_sizes, rest = settings
         with _disable_current_modes(), torch.inference_mode(False), torch.enable_grad():

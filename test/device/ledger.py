@@ -45,7 +45,9 @@ class Ledger:
     def count(self, kind: Kind, *phases: str) -> int:
         """Events in these phases; in all of them if none is named."""
         return sum(
-            counts.total() for (k, phase), counts in self._counts.items() if k == kind and phase in (phases or (phase,))
+            counts.total()
+            for (k, phase), counts in self._counts.items()
+            if k == kind and phase in (phases or (phase,))
         )
 
     def operations(self, kind: Kind, *phases: str) -> Counter[str]:

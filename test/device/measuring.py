@@ -40,7 +40,10 @@ class Cost:
     def of(cls, ledger: Ledger) -> "Cost":
         """Everything that the ledger counted."""
         return cls(
-            ledger.count("launch"), ledger.count("sync"), ledger.count("upload"), ledger.count("loose weights")
+            ledger.count("launch"),
+            ledger.count("sync"),
+            ledger.count("upload"),
+            ledger.count("loose weights"),
         )
 
 
@@ -89,7 +92,9 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         options=SimpleNamespace(seed=7, max_grad_norm=5.0),
         sampling=SimpleNamespace(scope="token"),
         schedule=None,
-        state=SimpleNamespace(gold_probability=configuration.gold_probability, rate=SimpleNamespace(value=0.01)),
+        state=SimpleNamespace(
+            gold_probability=configuration.gold_probability, rate=SimpleNamespace(value=0.01)
+        ),
         progress=SimpleNamespace(phases=CountingPhases(ledger)),
         replicas=Replicas(),
         _device=device,

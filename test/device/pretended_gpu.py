@@ -308,7 +308,9 @@ class Dispatch(TorchDispatchMode):
     def _copies(self, name: str, args: Any, kwargs: Any, ours: list[Any], host: list[Tensor]) -> bool:
         """Record a copy between host and device; False: it is a copy within the device."""
         session = self._session
-        non_blocking = bool(kwargs.get("non_blocking") or (name == "aten::copy_" and len(args) > 2 and args[2]))
+        non_blocking = bool(
+            kwargs.get("non_blocking") or (name == "aten::copy_" and len(args) > 2 and args[2])
+        )
         if name == "aten::_to_copy":
             wanted = kwargs.get("device")
             if wanted is None or (ours and torch.device(wanted).type == "cuda"):
@@ -451,9 +453,15 @@ class Calls(TorchFunctionMode):
             return GpuTensor(host, args[0].place)
 
         leaves, _ = tree_flatten(args)
-        packed = isinstance(args[1], Tensor) and func in (torch.lstm, torch.gru) and args[1].dtype == torch.int64
+        packed = (
+            isinstance(args[1], Tensor) and func in (torch.lstm, torch.gru) and args[1].dtype == torch.int64
+        )
         for leaf in leaves:
-            if isinstance(leaf, Tensor) and not isinstance(leaf, GpuTensor) and not (packed and leaf is args[1]):
+            if (
+                isinstance(leaf, Tensor)
+                and not isinstance(leaf, GpuTensor)
+                and not (packed and leaf is args[1])
+            ):
                 self._session.refuse(f"{func.__name__} with a tensor of the CPU")
         return run_recurrent(func, args, build, self._session.ledger)
 

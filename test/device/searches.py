@@ -73,12 +73,16 @@ class SearchCase:
         model.initialise(0.3, torch.Generator().manual_seed(2))
         return LoadedModel("lm", model.to(device), Vocabularies(src=(VOCABULARY,), tgt=()), {}, "monotext")
 
-    def run(self, device: torch.device, folder: Path, ledger: Ledger | None = None) -> tuple[list[Translation], int]:
+    def run(
+        self, device: torch.device, folder: Path, ledger: Ledger | None = None
+    ) -> tuple[list[Translation], int]:
         """Translations of four sentences, and the steps of the search; counts nothing of the preparation."""
         translator = self.translator(device, folder)
         rng = np.random.default_rng(9)
         ending = "￨a" if self.featured else ""
-        tokens = [[WORDS[index] + ending for index in rng.integers(0, len(WORDS), length)] for length in LENGTHS]
+        tokens = [
+            [WORDS[index] + ending for index in rng.integers(0, len(WORDS), length)] for length in LENGTHS
+        ]
         sources = [translator.source(sentence) for sentence in tokens]
         references = [translator.reference(sentence) for sentence in tokens] if self.references else None
         steps = 0
@@ -101,7 +105,9 @@ def search_cases() -> Iterator[SearchCase]:
     base = TranslatorOptions(beam_size=5, max_sent_length=8)
     spec = lua("", sizes=SIZES).spec
 
-    def case(name: str, how: dict[str, Any] | None = None, model: ModelSpec = spec, **beside: Any) -> SearchCase:
+    def case(
+        name: str, how: dict[str, Any] | None = None, model: ModelSpec = spec, **beside: Any
+    ) -> SearchCase:
         return SearchCase(name=name, spec=model, options=replace(base, **(how or {})), **beside)
 
     yield case("beam 5")
