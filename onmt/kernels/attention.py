@@ -106,7 +106,7 @@ class Reader:
             self._grad_score_weight = torch.zeros_like(self._weights.score_weight)
 
     def backward(self, t: int, grad_context: Tensor, grad_query: Tensor) -> Tensor:
-        """Step t: gradient of the context B M, and that of the query B Q from elsewhere -> of the query in all."""
+        """Step t: gradient of the context B M, and what is known of that of the query B Q -> the latter."""
         if self.kind == "none":
             return grad_query
         self._grad_contexts.append(grad_context)

@@ -277,7 +277,7 @@ class _Mix:
             self._grad_outputs = grad_outputs * self._slopes
 
     def backward(self, t: int, grad_fed: Tensor | None) -> tuple[Tensor | None, Tensor]:
-        """Gradient of what step t feeds, B H (None: not its output) -> of context (None: not used) and query."""
+        """Gradient of what step t feeds, B H (None: not its output) -> of context (None: unused), query."""
         if self._slopes is None:
             grad = self._grad_outputs[t] if grad_fed is None else self._grad_outputs[t] + grad_fed
             mask = mask_at(self._mask, t)

@@ -22,7 +22,7 @@ from onmt.kernels.recurrent import Readings, mask_at
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderPlan:
-    """What is computed. cell: see `fused_cells.steps_of`, with `states` state tensors per layer; joins: per layer,
+    """What is computed. cell: key of `cells.STEPS`, with `states` state tensors per layer; joins: per layer,
     whether residual `lower` adds its input to its output, never in the first one; dtype: format of the
     products' factors (None: that of the inputs). The others mean what they mean in DecoderSpec and StackSpec.
     """
@@ -164,7 +164,7 @@ class Layer:
         return below if mask is None else below * mask
 
     def take(self, t: int, below: Tensor) -> Tensor:
-        """Multiply what the layer below passes on, B I, under this layer's mask, for step t; returns it masked."""
+        """Mask what the layer below passes on, B I, and multiply it for step t; returns it masked."""
         assert self._inputs is not None
         if self._inputs.dtype == below.dtype:
             masked = put_masked(self._inputs[t], below, mask_at(self._input_mask, t))

@@ -18,11 +18,27 @@ from onmt.kernels.products import product
 _OPERATIONS: Final[Any] = torch.ops.aten
 
 
+def has_fused_step(kind: str, like: Tensor) -> bool:
+    """Whether torch has a fused operation for this kind of cell where the tensor lies."""
+    return like.device.type == "cuda" and kind in _FUSED and hasattr(_OPERATIONS, f"_thnn_fused_{kind}_cell")
+
+
+def fused_step(kind: str, inputs: Tensor, recurrent: Tensor, states: States) -> States:
+    """One differentiable step from both parts of the gates, B G each with their biases -> the next states.
+
+    states: c and h, or h; h as the cell reads it, dropout included.
+    """
+    if kind == "lstm":
+        output, cell, _ = _OPERATIONS._thnn_fused_lstm_cell(inputs, recurrent, states[0])
+        return cell, output
+    return (_OPERATIONS._thnn_fused_gru_cell(inputs, recurrent, states[0])[0],)
+
+
 def steps_of(
     kind: str, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States
 ) -> CellSteps:
     """All steps of a layer whose cell is `kind`, as fast as the device of its gates allows."""
-    if gates.device.type == "cuda" and kind in _FUSED and hasattr(_OPERATIONS, f"_thnn_fused_{kind}_cell"):
+    if has_fused_step(kind, gates):
         return _FUSED[kind](gates, weight_hh, bias_hh, states)
     return STEPS[kind](gates, weight_hh, bias_hh, states)
 

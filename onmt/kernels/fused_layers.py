@@ -15,7 +15,7 @@ _CUDNN_MODES: Final = {"lstm": 2, "gru": 3}  # of cudnnRNNMode_t
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the positions of sentences of unequal length lie once packed: step by step, longest sentence first.
+    """Where positions of sentences of unequal length lie once packed: step by step, longest sentence first.
 
     batch_sizes: on the CPU, sentences that run in each step; order B: sentences, longest first; ranks B: its
     inverse; places P: step * B + sentence of each packed position.
@@ -76,6 +76,20 @@ class _Unpack(torch.autograd.Function):
         return grad.flatten(0, 1).index_select(0, ctx.places), None, None, None
 
 
+class _Permute(torch.autograd.Function):
+    """Rows in another order; `inverse` undoes it."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.inverse = inverse
+        return rows.index_select(0, order)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad.index_select(0, ctx.inverse), None, None
+
+
 def _spread(packed: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:
     rows = packed.new_zeros(shape[0] * shape[1], shape[2])
     return rows.index_copy_(0, places, packed).view(shape)
@@ -84,8 +98,8 @@ def _spread(packed: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:
 def run_layer(
     kind: str, inputs: Tensor, states: tuple[Tensor, ...], weights: list[Tensor], packing: Packing | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer over inputs S B X; kind `lstm` (states c, h) or `gru` (state h), B H each; weights: of inputs and
-    state, then their biases.
+    """One layer over inputs S B X; kind `lstm` (states c, h) or `gru` (state h), B H each; weights: of inputs
+    and state, then their biases.
 
     Outputs S B H and the states at the end. With `packing` each sentence ends at its own length, and outputs
     after it are zero.
@@ -93,11 +107,12 @@ def run_layer(
     if packing is None:
         outputs, final = _call(kind, (inputs,), states, weights, (False,))
         return outputs, final
-    own = tuple(state.index_select(0, packing.order) for state in states)
+    order, ranks = packing.order, packing.ranks
+    own = tuple(_Permute.apply(state, order, ranks) for state in states)
     packed = _Pack.apply(inputs, packing.places)
     outputs, final = _call(kind, (packed, packing.batch_sizes), own, weights, ())
     padded = _Unpack.apply(outputs, packing.places, *inputs.shape[:2])
-    return padded, tuple(state.index_select(0, packing.ranks) for state in final)
+    return padded, tuple(_Permute.apply(state, ranks, order) for state in final)
 
 
 def _call(
@@ -109,16 +124,17 @@ def _call(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """torch.lstm or torch.gru, which take a padded or a packed sequence."""
     settings: Any = (True, 1, 0.0, torch.is_grad_enabled(), False, *batch_first)
+    layer: Any = torch.lstm if kind == "lstm" else torch.gru
     if kind == "lstm":
         c, h = states
-        outputs, h, c = torch.lstm(*sequence, [h[None], c[None]], weights, *settings)
+        outputs, h, c = layer(*sequence, [h[None], c[None]], weights, *settings)
         return outputs, (c.squeeze(0), h.squeeze(0))
-    outputs, h = torch.gru(*sequence, states[0][None], weights, *settings)
+    outputs, h = layer(*sequence, states[0][None], weights, *settings)
     return outputs, (h.squeeze(0),)
 
 
 def in_one_chunk(weights: list[Tensor]) -> list[Tensor]:
-    """Views of one new tensor, in which cuDNN wants a layer's weights; it would otherwise copy each by itself."""
+    """Views of one new tensor, as cuDNN wants a layer's weights; it would otherwise copy each of them."""
     chunk = torch.cat([weight.reshape(-1) for weight in weights])
     parts = chunk.split([weight.numel() for weight in weights])
     return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

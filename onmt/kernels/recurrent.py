@@ -24,8 +24,8 @@ def mask_at(mask: Tensor | None, step: int) -> Tensor | None:
 
 
 class Readings:
-    """Previous outputs as the cell reads them, under a mask and in the format of the products' factors, kept for
-    the backward pass: in new memory only where they differ from the outputs.
+    """Previous outputs as the cell reads them, under a mask and in the format of the products' factors, kept
+    for the backward pass: in new memory only where they differ from the outputs.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from onmt.kernels.cells import STEPS
 from onmt.kernels.decoder_parts import LayerWeights
+from onmt.kernels.fused_cells import fused_step, has_fused_step
 from onmt.kernels.fused_layers import Packing, in_one_chunk, move_into_one_chunk, run_layer
 from onmt.kernels.products import Multiplying
 from onmt.kernels.recurrent import RecurrentSequence, mask_at
@@ -75,6 +76,8 @@ class RecurrentLayer(Multiplying):
         if self.cell.kind == "gru_reset_before":
             return (self._reset_before(projected, previous),)
         recurrent = self.products.linear(previous, self.weight_hh, self.bias_hh)
+        if self.cell.standard and has_fused_step(self.cell.kind, recurrent):
+            return fused_step(self.cell.kind, projected, recurrent, (*states[:-1], previous))
         if self.cell.kind == "lstm":
             return lstm_step(self.cell, projected + recurrent, states[0], self.peepholes, self.projection)
         activate = ACTIVATIONS[self.cell.activation]

@@ -16,7 +16,7 @@ _CPU: Final = torch.device("cpu")
 
 
 class Phases:
-    """Adds up the seconds spent in named phases on a device; does nothing unless enabled, for it waits for a GPU."""
+    """Adds up the seconds spent in named phases; does nothing unless enabled, for it waits for the device."""
 
     def __init__(self, enabled: bool, device: torch.device = _CPU) -> None:
         self._enabled = enabled
@@ -55,17 +55,18 @@ class Phases:
 
     @contextmanager
     def _measured(self, name: str) -> Iterator[None]:
-        start = self._now()
+        start = _now(self._device)
         try:
             yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - start
-
-    def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+            self._seconds[name] = self._seconds.get(name, 0.0) + _now(self._device) - start
 
 
 def _shown(phases: Iterable[tuple[str, float]]) -> list[str]:
     return [f"{name}:{seconds:g}" for name, seconds in phases]
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

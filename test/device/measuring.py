@@ -1,8 +1,10 @@
 """Training steps on a device: what they cost, and what comes out."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +13,15 @@ import torch
 from configurations import TENSORFLOW_OPTIMISERS, WORDS, Configuration
 from ledger import Ledger
 from pretended_gpu import host_of, pretended_gpu
+from searches import SearchCase
 from torch import Tensor
 
+from onmt.decoding.translator import Translation
 from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model
 from onmt.models.build import build_model
 from onmt.modules.noise import Noise
+from onmt.training.loss_scale import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.recipe import TableClip, table_names, tensorflow_optimizer
 from onmt.training.replicas import Replicas
@@ -100,7 +105,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         _device=device,
         _clip_tables=TableClip(model, optimiser.names),
         _output_words=torch.arange(WORDS, device=device) if configuration.restricted else None,
-        _scaler=None,
+        _loss_scale=LossScale(device, None) if configuration.products is torch.float16 else None,
     )
     return trainer
 
@@ -159,3 +164,38 @@ def on_cpu(configuration: Configuration) -> Outcome:
 def numbers(row: Any) -> tuple[int, ...]:
     """The figures of a cost in the order of the table's columns."""
     return (row.launches, row.syncs, row.uploads, row.loose_weights)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found: for every hypothesis of every sentence its words, labels, score and attention."""
+
+    hypotheses: list[tuple[list[str], list[list[str]], float, Any]]
+    gold_scores: list[float | None]
+    steps: int
+
+    @classmethod
+    def of(cls, translations: list[Translation], steps: int) -> "Found":
+        """Of the translations of a batch."""
+        return cls(
+            [
+                (hypothesis.words, hypothesis.features, hypothesis.score, hypothesis.attention)
+                for translation in translations
+                for hypothesis in translation.hypotheses
+            ],
+            [translation.gold_score for translation in translations],
+            steps,
+        )
+
+
+def search_cost(case: SearchCase) -> tuple[Cost, Found, Ledger]:
+    """What a search costs on the pretended GPU, and what it finds."""
+    with tempfile.TemporaryDirectory() as folder, pretended_gpu() as session:
+        found = Found.of(*case.run(GPU, Path(folder), session.ledger))
+        return Cost.of(session.ledger), found, session.ledger
+
+
+def search_on_cpu(case: SearchCase) -> Found:
+    """What the CPU finds."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Found.of(*case.run(CPU, Path(folder)))

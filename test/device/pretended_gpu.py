@@ -14,7 +14,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from device_operations import STAND_INS, run_recurrent
@@ -117,7 +117,7 @@ class GpuTensor(Tensor):
 class GpuGenerator(torch.Generator):
     """A generator of the CPU that knows the device it was made for."""
 
-    places: dict[int, torch.device] = {}  # by address: operations receive another Python object
+    places: ClassVar[dict[int, torch.device]] = {}  # by address: operations receive another Python object
 
     def __new__(cls, device: Any = "cpu") -> "GpuGenerator":
         made = super().__new__(cls, device="cpu")
@@ -203,13 +203,15 @@ class Session:
 
 _FACTORIES = frozenset(
     f"aten::{name}"
-    for name in "arange zeros ones full empty scalar_tensor eye rand randn randint empty_strided tril_indices".split()
+    for name in (
+        "arange zeros ones full empty scalar_tensor eye rand randn randint empty_strided tril_indices"
+    ).split()
 )
 _WITHOUT_KERNEL = frozenset(
     f"aten::{name}"
     for name in (
-        "empty empty_like new_empty empty_strided new_empty_strided detach lift_fresh _local_scalar_dense resize_ "
-        "set_ _reshape_alias is_same_size sym_size result_type"
+        "empty empty_like new_empty empty_strided new_empty_strided detach lift_fresh _local_scalar_dense "
+        "resize_ set_ _reshape_alias is_same_size sym_size result_type"
     ).split()
 )
 _KERNELS = {  # of operations that start several: lower bounds
@@ -231,7 +233,8 @@ _KERNELS = {  # of operations that start several: lower bounds
 _SYNCING = frozenset(
     f"aten::{name}"
     for name in (
-        "_local_scalar_dense nonzero _unique2 unique_dim unique_consecutive masked_select bincount equal is_nonzero"
+        "_local_scalar_dense nonzero _unique2 unique_dim unique_consecutive masked_select bincount equal "
+        "is_nonzero"
     ).split()
 )
 _INDEXING = frozenset(f"aten::{name}" for name in "index index_put_ _index_put_impl_ index_put".split())
