@@ -12,7 +12,7 @@ import torch
 from benchmarks.matrix_rate import MatrixRates, shapes_of
 from benchmarks.options import BenchmarkOptions, EncoderName, WorkloadOptions
 from benchmarks.workload import Measured, Workload, spec_for
-from onmt.kernels.products import choose_library, compute_float32_exactly, library
+from onmt.kernels.products import choose_library, library, set_tf32
 from onmt.logger import Logger
 from onmt.runtime.memory import keep_freed_memory
 from onmt.version import VERSION
@@ -24,7 +24,7 @@ def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
     """The whole report: the machine, the workload, and a row per encoder."""
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    compute_float32_exactly()
+    set_tf32(False)
     choose_library()
     keep_freed_memory()
     matrix = MatrixRates(options.precision, shapes_of(options, options.matrix_size), options.seed)

@@ -120,7 +120,10 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason, EXIT_FAILURE)
     if _is_out_of_memory(error):
         detail = str(error).partition("\n")[0]
-        advice = "out of memory: smaller batches, shorter sentences or a smaller model need less"
+        advice = (
+            "out of memory: smaller batches (-max_batch_size, -max_tokens; -batch_size to translate), "
+            "shorter sentences or a smaller model need less"
+        )
         return Failure(f"{advice} ({detail})" if detail else advice, EXIT_FAILURE)
     return None
 

@@ -27,17 +27,42 @@ class Batch:
     src_words: int  # true source positions of all sentences together
     tgt_words: int  # perplexity's divisor: true positions of tgt_output; without target: src_words
     indices: Tensor  # B int64, the sentences' positions in the data set
+    host_lengths: Tensor | None = None  # B int64, src_lengths on the CPU once those lie on another device
+    host_tgt_lengths: Tensor | None = None  # B int64 on the CPU, true positions of tgt_output, where known
+
+    @property
+    def lengths_on_host(self) -> Tensor:
+        """src_lengths on the CPU, B int64."""
+        return self.src_lengths.cpu() if self.host_lengths is None else self.host_lengths
+
+    @property
+    def lengths_if_uneven(self) -> Tensor | None:
+        """`lengths_on_host`, or None where no sentence is padded."""
+        return self.lengths_on_host if self.src_words < self.src.shape[0] * self.src.shape[1] else None
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on `device`."""
+        """The same batch with its tensors on `device`; the copies to a GPU are asynchronous."""
+        device = torch.device(device)
         return replace(
             self,
-            src=self.src.to(device, non_blocking=True),
-            src_lengths=self.src_lengths.to(device, non_blocking=True),
-            tgt_input=None if self.tgt_input is None else self.tgt_input.to(device, non_blocking=True),
-            tgt_output=None if self.tgt_output is None else self.tgt_output.to(device, non_blocking=True),
-            indices=self.indices.to(device, non_blocking=True),
+            src=to_device(self.src, device),
+            src_lengths=to_device(self.src_lengths, device),
+            tgt_input=None if self.tgt_input is None else to_device(self.tgt_input, device),
+            tgt_output=None if self.tgt_output is None else to_device(self.tgt_output, device),
+            indices=to_device(self.indices, device),
+            host_lengths=None if device.type == "cpu" else self.lengths_on_host,
         )
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device, without waiting for a copy to a GPU.
+
+    Such a copy is asynchronous only from page-locked memory; from other memory the host waits for it whatever
+    `non_blocking` says.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def make_batch(
@@ -56,6 +81,7 @@ def make_batch(
     src_words = int(src_lengths.sum())
     tgt_input = tgt_output = None
     tgt_words = src_words
+    steps: Tensor | None = None
     if tgt is not None and tgt_lengths is not None:
         target = torch.from_numpy(tgt)
         steps = torch.from_numpy(tgt_lengths - 1)
@@ -73,6 +99,7 @@ def make_batch(
         src_words=src_words,
         tgt_words=tgt_words,
         indices=torch.from_numpy(indices),
+        host_tgt_lengths=steps,
     )
 
 

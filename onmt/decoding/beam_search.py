@@ -36,8 +36,9 @@ class Sources:
 
     def start_tokens(self, rows_per_sentence: int) -> Tensor:
         """R F: `<s>` and the first labels."""
-        start = torch.tensor([BOS, *self.start_labels], device=self.lengths.device)
-        return start.repeat(self.count * rows_per_sentence, 1)
+        rows = self.count * rows_per_sentence
+        columns = [self.lengths.new_full((rows, 1), number) for number in (BOS, *self.start_labels)]
+        return torch.cat(columns, dim=1)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Grid:
 
     def _forbid(self, log_probs: Tensor) -> None:
         """Take from the free continuations what may come as a constraint only, in place."""
-        log_probs[:, self.constraints.reserved] = -torch.inf
+        log_probs.index_fill_(1, self.constraints.reserved, -torch.inf)
         if self.constraints.limited:
             sentences, slots, _ = self.used.shape
             tokens = self.constraints.words[:, None, :].expand(-1, slots, -1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS
+from onmt.data.batch import to_device
 
 
 @dataclass(frozen=True)
@@ -114,52 +115,67 @@ def read_back(traces: list[Trace], endings: Endings, widths: Tensor) -> list[lis
     keep.
     """
     count = endings.ranks.shape[1]
-    scores = endings.ranks.flatten().tolist()
-    lasts = endings.steps.flatten().cpu().numpy()
-    slots = endings.slots.flatten().cpu().numpy().copy()
-    owners = np.repeat(np.arange(len(endings.ranks)), count)
-    alive = _on_host([trace.sentences for trace in traces])
-    step_tokens = _on_host([trace.tokens for trace in traces])
-    step_parents = _on_host([trace.parents for trace in traces])
-    step_features = _on_host([trace.features for trace in traces])
+    steps_left = [
+        field for trace in traces for field in (trace.sentences, trace.tokens, trace.parents, trace.features)
+    ]
+    ranks, ends, last_slots, kept, *fields = _on_host(
+        [endings.ranks, endings.steps, endings.slots, widths, *steps_left]
+    )
+    scores, lasts, slots = ranks.flatten().tolist(), ends.flatten(), last_slots.flatten().copy()
+    owners = np.repeat(np.arange(len(ranks)), count)
     tokens = np.full((len(owners), len(traces)), EOS, dtype=np.int64)
-    features = np.zeros((len(owners), len(traces), step_features[0].shape[1]), dtype=np.int64)
-    attention = _attention_space(traces, len(owners))
+    features = np.zeros((len(owners), len(traces), traces[0].features.shape[1]), dtype=np.int64)
+    looked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
     for step in range(len(traces) - 1, -1, -1):
+        alive, step_tokens, step_parents, step_features = fields[4 * step : 4 * step + 4]
         paths = np.nonzero(lasts > step)[0]
-        places = np.searchsorted(alive[step], owners[paths])
-        tokens[paths, step] = step_tokens[step][places, slots[paths]]
-        slots[paths] = step_parents[step][places, slots[paths]]
-        rows = places * step_tokens[step].shape[1] + slots[paths]
-        features[paths, step] = step_features[step][rows]
-        weights = traces[step].attention
-        if attention is not None and weights is not None:
-            device = attention.device
-            attention[torch.from_numpy(paths).to(device), step] = weights[torch.from_numpy(rows).to(device)]
-    all_weights = None if attention is None else attention.cpu().numpy()
-    kept = widths.tolist()
+        places = np.searchsorted(alive, owners[paths])
+        tokens[paths, step] = step_tokens[places, slots[paths]]
+        slots[paths] = step_parents[places, slots[paths]]
+        rows = places * step_tokens.shape[1] + slots[paths]
+        features[paths, step] = step_features[rows]
+        looked.append((paths, rows))
+    all_weights = _attention_of(traces, looked[::-1], len(owners))
     found = [
         _path(
             tokens[path, :last].tolist(),
             features[path, :last],
             scores[path],
-            None if all_weights is None else all_weights[path, :, : kept[owners[path]]],
+            None if all_weights is None else all_weights[path, :, : int(kept[owners[path]])],
         )
         for path, last in enumerate(lasts.tolist())
     ]
     return [found[first : first + count] for first in range(0, len(found), count)]
 
 
-def _on_host(tensors: list[Tensor]) -> list[npt.NDArray[np.int64]]:
-    """The tensors as arrays; one transfer instead of one for each."""
-    values = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()
+def _on_host(tensors: list[Tensor]) -> list[npt.NDArray[Any]]:
+    """Tensors of 64-bit numbers as arrays; one transfer instead of one for each."""
+    values = torch.cat([tensor.flatten().view(torch.int64) for tensor in tensors]).cpu().numpy()
     parts = np.split(values, np.cumsum([tensor.numel() for tensor in tensors])[:-1])
-    return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+    types = [np.float64 if tensor.is_floating_point() else np.int64 for tensor in tensors]
+    return [
+        part.view(kind).reshape(tensor.shape)
+        for part, kind, tensor in zip(parts, types, tensors, strict=True)
+    ]
 
 
-def _attention_space(traces: list[Trace], paths: int) -> Tensor | None:
+def _attention_of(
+    traces: list[Trace], looked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]], paths: int
+) -> npt.NDArray[np.float32] | None:
+    """The attention along every path, paths T S, zero after its end; None without attention.
+
+    looked: for each step the paths that take it, and their rows in that step's attention.
+    """
     first = traces[0].attention
-    return None if first is None else first.new_zeros(paths, len(traces), first.shape[1])
+    if first is None:
+        return None
+    found = first.new_zeros(paths, len(traces), first.shape[1])
+    indices = torch.from_numpy(np.concatenate([np.stack(pair) for pair in looked], axis=1))
+    parts = to_device(indices, first.device).split([len(own) for own, _ in looked], dim=1)
+    for step, (trace, (own, rows)) in enumerate(zip(traces, parts, strict=True)):
+        assert trace.attention is not None
+        found[own, step] = trace.attention[rows]
+    return found.cpu().numpy()
 
 
 def _path(
@@ -200,9 +216,22 @@ class History:
 def histories(traces: list[Trace], sentences: int) -> list[History]:
     """What the search did for each sentence."""
     steps_of: list[list[tuple[npt.NDArray[Any], ...]]] = [[] for _ in range(sentences)]
-    for trace in traces:
-        fields = (trace.tokens, trace.parents, trace.totals, trace.scores, trace.ranks)
-        rows = zip(*(field.cpu().numpy() for field in fields), strict=True)
-        for sentence, step in zip(trace.sentences.tolist(), rows, strict=True):
-            steps_of[sentence].append(step)
+    kept = _on_host(
+        [
+            field
+            for trace in traces
+            for field in (
+                trace.sentences,
+                trace.tokens,
+                trace.parents,
+                trace.totals,
+                trace.scores,
+                trace.ranks,
+            )
+        ]
+    )
+    for step in range(len(traces)):
+        alive, *fields = kept[6 * step : 6 * step + 6]
+        for sentence, rows in zip(alive.tolist(), zip(*fields, strict=True), strict=True):
+            steps_of[sentence].append(rows)
     return [History(*map(np.stack, zip(*steps, strict=True))) for steps in steps_of]

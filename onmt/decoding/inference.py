@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS
-from onmt.data.batch import make_batch, pad_sequences
+from onmt.data.batch import make_batch, pad_sequences, to_device
 from onmt.data.sentences import SentenceEncoder
 from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.sentences import Reference, Source, batch_of, by_length, ids_of
@@ -73,7 +73,7 @@ class LanguageModelUser:
                 ]
             )
             with torch.inference_mode():
-                samples += self._sample(batch, torch.from_numpy(draws).to(self._device), settings)
+                samples += self._sample(batch, to_device(torch.from_numpy(draws), self._device), settings)
         return samples
 
     def _sample(
@@ -82,7 +82,7 @@ class LanguageModelUser:
         """draws: B T+1, uniform, for the words up to the longest output T."""
         steps = draws.shape[1]
         tokens, known = self._given(sources, steps)
-        given = torch.tensor([len(source) for source in sources], device=self._device)
+        given = to_device(torch.tensor([len(source) for source in sources]), self._device)
         limits = given.clamp(min=settings.max_length)
         ends = limits + 1  # position of the end symbol
         state = self._model.start(len(sources))
@@ -116,7 +116,7 @@ class LanguageModelUser:
             if self._shifted and count < steps + 1:
                 tokens[row, count, 1:] = sequence[count, 1:]
                 known[row, count, 1:] = True
-        return tokens.to(self._device), known.to(self._device)
+        return to_device(tokens, self._device), to_device(known, self._device)
 
     def _reference(self, source: Source, row: npt.NDArray[np.int64], count: int) -> Reference:
         """The `count` words behind `<s>` and their labels; given ones as they were given."""
@@ -165,7 +165,8 @@ class TaggerUser:
         for places in by_length(sources, batch_size):
             batch = batch_of([sources[place] for place in places], None, self._vocabularies, self._shifted)
             with torch.inference_mode():
-                best = self._model.tag(batch.src.to(self._device), batch.src_lengths.to(self._device))
+                moved = batch.to(self._device)
+                best = self._model.tag(moved.src, moved.src_lengths, moved.lengths_on_host)
             for place, row in zip(places, best.cpu().numpy(), strict=True):
                 columns = [
                     tuple(vocabulary.word(index) for index in row[: len(sources[place]), column])

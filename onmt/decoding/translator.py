@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD, UNK
-from onmt.data.batch import Batch
+from onmt.data.batch import Batch, to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.batch_invariance import BatchInvariantScorer, fillers_for, with_fillers, with_repeated
 from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
@@ -111,10 +111,11 @@ class Translator:
         """Ids of the target words that may be used, None: all."""
         target = vocabularies.tgt[0]
         if options.target_subdict:
-            self.allowed = torch.tensor(read_subdictionary(options.target_subdict, target)).to(self._device)
+            allowed = torch.tensor(read_subdictionary(options.target_subdict, target))
+            self.allowed = to_device(allowed, self._device)
         self._stepper: Stepper = model if self.allowed is None else RestrictedModel(model, self.allowed)
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
-        self._reserved = torch.tensor(reserved, dtype=torch.int64, device=self._device)
+        self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
         _check_source_words(options, model)
 
     @property
@@ -200,7 +201,7 @@ class Translator:
         for places in by_length(sources, batch_size):
             with torch.inference_mode():
                 batch = self._batch([sources[place] for place in places], None)
-                states = self._model.encode(batch.src, batch.src_lengths).states[-1]
+                states = self._encode(batch).states[-1]
             for place, state in zip(places, states.cpu().numpy(), strict=True):
                 results[place] = state
             progress(len(places))
@@ -234,7 +235,7 @@ class Translator:
 
     def _encoding(self, sources: list[Source], batch: Batch) -> Encoding:
         if not self._batch_invariant:
-            return self._model.encode(batch.src, batch.src_lengths)
+            return self._encode(batch)
         padded = self._batch(with_fillers(sources, self._fillers), None)
         return self._model.encode(padded.src, padded.src_lengths).keep(self._indices(len(sources)))
 
@@ -244,6 +245,9 @@ class Translator:
     def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
         shifted = self._model.spec.policies.features_shifted
         return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
+
+    def _encode(self, batch: Batch) -> Encoding:
+        return self._model.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
 
     def _search_scorer(self, encoding: Encoding, beam: int) -> Scorer:
         if not self._batch_invariant:
@@ -276,7 +280,7 @@ class Translator:
         words = torch.full((len(sources), max(map(len, required))), PAD, dtype=torch.int64)
         for row, ids in zip(words, required, strict=True):
             row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
-        return Constraints(words.to(self._device), options.limit_lexical_constraints, self._reserved)
+        return Constraints(to_device(words, self._device), options.limit_lexical_constraints, self._reserved)
 
     def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
         words = [self._vocabularies.tgt[0].word(token) for token in path.tokens]

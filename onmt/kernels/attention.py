@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from onmt.kernels.cells import flat, grad_of_weight
+from onmt.kernels.launches import counts_launches, softmax_backward
 from onmt.kernels.products import product
 
 ReadKind = Literal["multiplicative", "additive", "last", "none"]
@@ -104,22 +105,23 @@ class Reader:
             self._grad_keys = torch.zeros_like(self._keys)
             self._grad_score_weight = torch.zeros_like(self._weights.score_weight)
 
-    def backward(self, t: int, grad_context: Tensor) -> Tensor | None:
-        """Step t: gradient of the context B M -> of the query B Q."""
+    def backward(self, t: int, grad_context: Tensor, grad_query: Tensor) -> Tensor:
+        """Step t: gradient of the context B M, and what is known of that of the query B Q -> the latter."""
         if self.kind == "none":
-            return None
+            return grad_query
         self._grad_contexts.append(grad_context)
         if self.kind == "last":
-            return None
-        attention = self._attention[t]
+            return grad_query
         grad_attention = torch.bmm(self._memory, grad_context[:, :, None])[:, :, 0]
-        weighted = grad_attention.mul_(attention)
-        grad_scores = torch.addcmul(weighted, attention, weighted.sum(1, keepdim=True), value=-1)
+        grad_scores = softmax_backward(grad_attention, self._attention[t])
+        if self._narrow_weight is None and self.kind == "multiplicative" and counts_launches(grad_query):
+            self._grad_scores.append(grad_scores)
+            return torch.baddbmm(grad_query[:, None], grad_scores[:, None], self._keys)[:, 0]
         grad = self._grad_of_projected(t, grad_scores)
         if self._narrow_weight is None:
-            return grad
+            return grad_query + grad
         self._grad_projected.append(grad)
-        return product(grad.to(self._dtype), self._narrow_weight, grad.dtype)
+        return grad_query + product(grad.to(self._dtype), self._narrow_weight, grad.dtype)
 
     def _grad_of_projected(self, t: int, grad_scores: Tensor) -> Tensor:
         """grad_scores B S -> gradient of u, B U."""

@@ -23,14 +23,26 @@ States = tuple[Tensor, ...]
 
 
 class CellSteps(Protocol):
-    """All steps of a layer.
+    """All steps of a layer. hidden: H."""
 
-    outputs: T+1 B H, the initial output first. input_grads: T B G, gradients of the gates' input part,
-    complete after the last backward step.
-    """
+    hidden: int
 
-    outputs: Tensor
-    input_grads: Tensor
+    @property
+    def input_grads(self) -> Tensor:
+        """T B G, gradients of the gates' input part; after the last backward step."""
+        ...
+
+    def output(self, t: int) -> Tensor:
+        """The output before step t, B H; 0: the initial one."""
+        ...
+
+    def all_outputs(self) -> Tensor:
+        """T+1 B H, the initial output first; after the last step."""
+        ...
+
+    def input_grad(self, t: int) -> Tensor:
+        """Gradient of the gates' input part of step t, B G; after its backward step."""
+        ...
 
     def forward(self, t: int, previous: Tensor, narrow: Tensor, keep: Tensor | None) -> Tensor:
         """Step t, from 0 on: the next output, B H. keep: B 1."""
@@ -60,7 +72,26 @@ class CellSteps(Protocol):
         ...
 
 
-class LstmSteps:
+class _BufferedSteps:
+    """Outputs and gradients in buffers that all steps share."""
+
+    outputs: Tensor
+    input_grads: Tensor
+
+    def output(self, t: int) -> Tensor:
+        """See CellSteps."""
+        return self.outputs[t]
+
+    def all_outputs(self) -> Tensor:
+        """See CellSteps."""
+        return self.outputs
+
+    def input_grad(self, t: int) -> Tensor:
+        """See CellSteps."""
+        return self.input_grads[t]
+
+
+class LstmSteps(_BufferedSteps):
     """h_t = o * tanh(c_t), c_t = f * c_{t-1} + i * g (Hochreiter, Schmidhuber 1997); gate rows i, f, g, o.
 
     The gates' input part holds both biases.
@@ -71,15 +102,15 @@ class LstmSteps:
         assert bias_hh is None
         steps, batch, width = gates.shape
         self._weight = weight_hh
-        self._hidden = width // 4
+        self.hidden = width // 4
         self._gates = gates
-        self.outputs, self._cells = gates.new_empty(2, steps + 1, batch, self._hidden)
-        self._squashed = gates.new_empty(steps, batch, self._hidden)
+        self.outputs, self._cells = gates.new_empty(2, steps + 1, batch, self.hidden)
+        self._squashed = gates.new_empty(steps, batch, self.hidden)
         self._cells[0], self.outputs[0] = states
 
     def forward(self, t: int, previous: Tensor, narrow: Tensor, keep: Tensor | None) -> Tensor:
         """See CellSteps."""
-        hidden, gate = self._hidden, self._gates[t]
+        hidden, gate = self.hidden, self._gates[t]
         add_product(gate, narrow, self._weight.t())
         gate[:, : 2 * hidden].sigmoid_()
         gate[:, 2 * hidden : 3 * hidden].tanh_()
@@ -96,7 +127,7 @@ class LstmSteps:
     def start_backward(self, previous: Tensor, keep: Tensor | None, grads: States) -> None:
         """See CellSteps."""
         (self._grad_cell,) = grads
-        i, f, g, o = self._gates.split(self._hidden, 2)
+        i, f, g, o = self._gates.split(self.hidden, 2)
         self._to_cell = torch.addcmul(o, o, self._squashed.square(), value=-1)  # o (1 - tanh(c)^2)
         self._forget = f
         slopes = [
@@ -114,7 +145,7 @@ class LstmSteps:
     def backward(self, t: int, grad: Tensor) -> Tensor:
         """See CellSteps."""
         grad_cell = torch.addcmul(self._grad_cell, grad, self._to_cell[t])
-        slopes, hidden = self.input_grads[t], self._hidden
+        slopes, hidden = self.input_grads[t], self.hidden
         slopes[:, : 3 * hidden].unflatten(1, (3, hidden)).mul_(grad_cell[:, None])
         slopes[:, 3 * hidden :].mul_(grad)
         self._grad_cell = grad_cell.mul_(self._forget[t])
@@ -133,7 +164,7 @@ class LstmSteps:
         return (self._grad_cell,)
 
 
-class GruSteps:
+class GruSteps(_BufferedSteps):
     """n = tanh(x_n + r * (W_n h + b_n)), h' = n + z * (h - n) (Cho et al. 2014, reset after the product),
     rows r, z, n. The gates' input part holds the bias of the inputs.
     """
@@ -144,15 +175,15 @@ class GruSteps:
         steps, batch, width = gates.shape
         self._weight = weight_hh
         self._bias = bias_hh
-        self._hidden = width // 3
+        self.hidden = width // 3
         self._gates = gates
-        self._candidates = gates.new_empty(steps, batch, self._hidden)
-        self.outputs = gates.new_empty(steps + 1, batch, self._hidden)
+        self._candidates = gates.new_empty(steps, batch, self.hidden)
+        self.outputs = gates.new_empty(steps + 1, batch, self.hidden)
         (self.outputs[0],) = states
 
     def forward(self, t: int, previous: Tensor, narrow: Tensor, keep: Tensor | None) -> Tensor:
         """See CellSteps."""
-        hidden, gate = self._hidden, self._gates[t]
+        hidden, gate = self.hidden, self._gates[t]
         recurrent = product(narrow, self._weight.t(), gate.dtype).add_(self._bias)
         gate[:, : 2 * hidden].add_(recurrent[:, : 2 * hidden]).sigmoid_()
         r, z, n = gate.split(hidden, 1)
@@ -163,7 +194,7 @@ class GruSteps:
 
     def start_backward(self, previous: Tensor, keep: Tensor | None, grads: States) -> None:
         """See CellSteps."""
-        r, z, n = self._gates.split(self._hidden, 2)
+        r, z, n = self._gates.split(self.hidden, 2)
         self._through = z
         of_n = (1 - z).mul_(torch.addcmul(torch.ones_like(n), n, n, value=-1))
         of_z = _sigmoid_slope(z).mul_(previous - n)
@@ -177,7 +208,7 @@ class GruSteps:
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
         """See CellSteps."""
-        shape = (3, self._hidden)
+        shape = (3, self.hidden)
         self.input_grads[t].unflatten(1, shape).mul_(grad[:, None])
         recurrent = self._recurrent[t]
         recurrent.unflatten(1, shape).mul_(grad[:, None])
@@ -198,7 +229,7 @@ class GruSteps:
         return ()
 
 
-class ResetBeforeSteps:
+class ResetBeforeSteps(_BufferedSteps):
     """n = tanh(x_n + W_n (r * h)), h' = n + z * (h - n) (Cho et al. 2014, reset before the product), rows r,
     z, n. The gates' input part holds both biases.
     """
@@ -207,16 +238,16 @@ class ResetBeforeSteps:
         """gates T B 3H; weight_hh 3H H in the factors' format; bias_hh None; states h, B H."""
         assert bias_hh is None
         steps, batch, width = gates.shape
-        self._hidden = width // 3
-        self._gate_weight, self._candidate_weight = weight_hh.split((2 * self._hidden, self._hidden))
+        self.hidden = width // 3
+        self._gate_weight, self._candidate_weight = weight_hh.split((2 * self.hidden, self.hidden))
         self._gates = gates
-        self._reset = weight_hh.new_empty(steps, batch, self._hidden)
-        self.outputs = gates.new_empty(steps + 1, batch, self._hidden)
+        self._reset = weight_hh.new_empty(steps, batch, self.hidden)
+        self.outputs = gates.new_empty(steps + 1, batch, self.hidden)
         (self.outputs[0],) = states
 
     def forward(self, t: int, previous: Tensor, narrow: Tensor, keep: Tensor | None) -> Tensor:
         """See CellSteps."""
-        r_z, n = self._gates[t].split((2 * self._hidden, self._hidden), 1)
+        r_z, n = self._gates[t].split((2 * self.hidden, self.hidden), 1)
         add_product(r_z, narrow, self._gate_weight.t())
         r, z = r_z.sigmoid_().chunk(2, 1)
         add_product(n, self._reset[t].copy_(r * previous), self._candidate_weight.t())
@@ -225,7 +256,7 @@ class ResetBeforeSteps:
 
     def start_backward(self, previous: Tensor, keep: Tensor | None, grads: States) -> None:
         """See CellSteps."""
-        r, z, n = self._gates.split(self._hidden, 2)
+        r, z, n = self._gates.split(self.hidden, 2)
         self._through_z, self._through_r = z, r
         of_r = _sigmoid_slope(r).mul_(previous)
         of_z = _sigmoid_slope(z).mul_(previous - n)
@@ -237,7 +268,7 @@ class ResetBeforeSteps:
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
         """See CellSteps."""
-        hidden, gate = self._hidden, self.input_grads[t]
+        hidden, gate = self.hidden, self.input_grads[t]
         gate[:, hidden:].unflatten(1, (2, hidden)).mul_(grad[:, None])
         narrow = self._candidate_weight.dtype
         grad_reset = product(gate[:, 2 * hidden :].to(narrow), self._candidate_weight, gate.dtype)
@@ -248,7 +279,7 @@ class ResetBeforeSteps:
 
     def weight_grads(self, narrow: Tensor) -> tuple[Tensor, Tensor | None]:
         """See CellSteps."""
-        r_z, n = self.input_grads.split((2 * self._hidden, self._hidden), 2)
+        r_z, n = self.input_grads.split((2 * self.hidden, self.hidden), 2)
         return torch.cat([grad_of_weight(r_z, narrow), grad_of_weight(n, self._reset)]), None
 
     def states(self) -> States:

@@ -26,6 +26,7 @@ from onmt.kernels.decoder_parts import (
     LinearWeights,
     PlanMasks,
 )
+from onmt.kernels.launches import counts_launches
 from onmt.kernels.products import product
 from onmt.kernels.recurrent import mask_at
 
@@ -133,8 +134,7 @@ class _Run:
         for index, layer in enumerate(self._layers):
             inputs = None
             if index > 0 or self._has_entry:
-                inputs = layer.dropped(t, passed[-1])
-                layer.take(t, inputs)
+                inputs = layer.take(t, passed[-1])
             output = layer.forward(t)
             passed.append(self._joined(index, output, inputs, passed))
         return passed[-1]
@@ -155,7 +155,7 @@ class _Run:
     def backward(self, grad_outputs: Tensor) -> tuple[Tensor, list[Tensor], DecoderWeights]:
         """Gradients of embedded words T B E, of initial states and of all weights but the reader's."""
         self.reader.start_backward()
-        self._mix.start_backward()
+        self._mix.start_backward(grad_outputs, self._output_mask)
         for layer in self._layers:
             layer.start_backward()
         self._raw_grads = torch.zeros_like(self._embedded) if self._needs_raw_input else None
@@ -163,16 +163,12 @@ class _Run:
         # The last step's context or output is fed to no step.
         grad_fed = grad_outputs.new_zeros(grad_outputs.shape[1], self._fed_width)
         for t in range(len(grad_outputs) - 1, -1, -1):
-            grad = grad_outputs[t]
-            if self.plan.feed == "output":
-                grad = grad + grad_fed
-            mask = mask_at(self._output_mask, t)
-            grad_context, grad_query = self._mix.backward(t, grad if mask is None else grad * mask)
+            fed = grad_fed if self.plan.feed == "output" else None
+            grad_context, grad_query = self._mix.backward(t, fed)
             if self.plan.feed == "context":
                 grad_context = grad_fed if grad_context is None else grad_context + grad_fed
             if grad_context is not None:
-                through = self.reader.backward(t, grad_context)
-                grad_query = grad_query if through is None else grad_query + through
+                grad_query = self.reader.backward(t, grad_context, grad_query)
             grad_fed = self._back_through_layers(t, grad_query)
         return self._grads()
 
@@ -212,7 +208,7 @@ class _Run:
         earlier = range(index + 1) if self.plan.residual_dense else range(index, index + 1)
         if residual == "concat":
             width, sizes = (
-                self._layers[index].cells.outputs.shape[2],
+                self._layers[index].cells.hidden,
                 [self._widths[place] for place in earlier],
             )
             output, *shares = grad.split([width, *sizes], 1)
@@ -229,7 +225,7 @@ class _Run:
         widths = [self._inlet.inputs.shape[2]]
         for layer in self._layers:
             earlier = sum(widths) if self.plan.residual_dense else widths[-1]
-            widths.append(layer.cells.outputs.shape[2] + earlier)
+            widths.append(layer.cells.hidden + earlier)
         return widths
 
     def _grads(self) -> tuple[Tensor, list[Tensor], DecoderWeights]:
@@ -267,19 +263,37 @@ class _Mix:
         self._outputs.append(output.tanh_())
         return output
 
-    def start_backward(self) -> None:
-        """Before the backward steps, from the last one down."""
+    def start_backward(self, grad_outputs: Tensor, mask: Tensor | None) -> None:
+        """Before the backward steps, from the last one down: gradients of all masked outputs, T B H, and the
+        mask of the outputs.
+        """
         self._grads: list[Tensor] = []
+        self._grad_outputs, self._mask = grad_outputs, mask
+        self._slopes: Tensor | None = None
+        if self._outputs and counts_launches(grad_outputs):
+            outputs = torch.stack(self._outputs)
+            slopes = torch.addcmul(torch.ones_like(outputs), outputs, outputs, value=-1)
+            self._slopes = slopes if mask is None else slopes.mul_(mask)
+            self._grad_outputs = grad_outputs * self._slopes
 
-    def backward(self, t: int, grad: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Gradient of the output of step t -> of context (None: not used) and query."""
-        if self._weight is None or not self._outputs:
-            return None, grad
-        output = self._outputs[t]
-        through = grad * torch.addcmul(torch.ones_like(output), output, output, value=-1)
+    def backward(self, t: int, grad_fed: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """Gradient of what step t feeds, B H (None: not its output) -> of context (None: unused), query."""
+        if self._slopes is None:
+            grad = self._grad_outputs[t] if grad_fed is None else self._grad_outputs[t] + grad_fed
+            mask = mask_at(self._mask, t)
+            grad = grad if mask is None else grad * mask
+            if self._weight is None or not self._outputs:
+                return None, grad
+            output = self._outputs[t]
+            through = grad * torch.addcmul(torch.ones_like(output), output, output, value=-1)
+        elif grad_fed is None:
+            through = self._grad_outputs[t]
+        else:
+            through = torch.addcmul(self._grad_outputs[t], grad_fed, self._slopes[t])
+        assert self._weight is not None
         self._grads.append(through)
-        inputs = product(through.to(self._weight.dtype), self._weight, grad.dtype)
-        width = inputs.shape[1] - grad.shape[1]
+        inputs = product(through.to(self._weight.dtype), self._weight, through.dtype)
+        width = inputs.shape[1] - through.shape[1]
         return inputs[:, :width], inputs[:, width:]
 
     def grads(self) -> LinearWeights:

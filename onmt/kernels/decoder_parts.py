@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from onmt.kernels.attention import ReadKind, ReadWeights
-from onmt.kernels.cells import STEPS, CellSteps, flat, grad_of_weight
+from onmt.kernels.cells import CellSteps, flat, grad_of_weight
+from onmt.kernels.fused_cells import steps_of
+from onmt.kernels.launches import plus_masked, put_masked
 from onmt.kernels.products import add_product, product
-from onmt.kernels.recurrent import mask_at, read_buffers, read_output
+from onmt.kernels.recurrent import Readings, mask_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +109,9 @@ class Inlet:
 
     def feed(self, t: int, fed: Tensor) -> None:
         """Add what the previous step feeds, B F, to the result of step t."""
-        part = self.inputs[t, :, self._split :]
         mask = mask_at(self._mask, t)
-        part.copy_(fed if mask is None else fed * mask[:, self._split :])
+        mask = None if mask is None else mask[:, self._split :]
+        part = put_masked(self.inputs[t, :, self._split :], fed, mask)
         add_product(self.results[t], part, self._weight[:, self._split :].t())
 
     def grad_of_fed(self, t: int, grad: Tensor) -> Tensor:
@@ -151,45 +153,47 @@ class Layer:
         self._inputs = None if results is not None else like.new_empty(steps, batch, inputs, dtype=dtype)
         self._input_mask, self._mask = masks.inputs[index], masks.recurrent[index]
         self._output_mask = masks.outputs[index]
-        self.cells: CellSteps = STEPS[plan.cell](
-            self._gates, weights.weight_hh.to(dtype), weights.bias_hh, states
+        self.cells: CellSteps = steps_of(
+            plan.cell, self._gates, weights.weight_hh.to(dtype), weights.bias_hh, states
         )
-        self._previous, self._narrow = read_buffers(self.cells, self._mask, dtype)
+        self._readings = Readings(self.cells, self._mask, states[-1], steps, dtype)
 
     def dropped(self, t: int, below: Tensor) -> Tensor:
         """What the layer below passes on, B I, under this layer's mask."""
         mask = mask_at(self._input_mask, t)
         return below if mask is None else below * mask
 
-    def take(self, t: int, inputs: Tensor) -> None:
-        """Multiply the layer's inputs, B I, for step t."""
+    def take(self, t: int, below: Tensor) -> Tensor:
+        """Mask what the layer below passes on, B I, and multiply it for step t; returns it masked."""
         assert self._inputs is not None
-        part = self._inputs[t].copy_(inputs)
-        if part.dtype == self._gates.dtype:
-            torch.addmm(self._bias, part, self._weight.t(), out=self._gates[t])
-        else:
-            torch.add(part @ self._weight.t(), self._bias, out=self._gates[t])
+        if self._inputs.dtype == below.dtype:
+            masked = put_masked(self._inputs[t], below, mask_at(self._input_mask, t))
+            torch.addmm(self._bias, masked, self._weight.t(), out=self._gates[t])
+            return masked
+        masked = self.dropped(t, below)
+        part = self._inputs[t].copy_(masked)
+        torch.add(part @ self._weight.t(), self._bias, out=self._gates[t])
+        return masked
 
     def forward(self, t: int) -> Tensor:
         """Step t of the cells: the output, dropout included, B H."""
-        read, narrow = read_output(self.cells, t, self._mask, self._previous, self._narrow)
-        output = self.cells.forward(t, read, narrow, None)
+        output = self.cells.forward(t, *self._readings.at(t), None)
         mask = mask_at(self._output_mask, t)
         return output if mask is None else output * mask
 
     def start_backward(self) -> None:
         """Before the backward steps."""
-        zeros = torch.zeros_like(self.cells.outputs[0])
+        zeros = torch.zeros_like(self.cells.output(0))
         self._carried = zeros
-        self.cells.start_backward(self._previous, None, tuple(zeros for _ in self.cells.states()))
+        self.cells.start_backward(self._readings.all()[0], None, tuple(zeros for _ in self.cells.states()))
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
         """Gradient of the output of step t, B H -> of the gates' input part, B G."""
         mask = mask_at(self._output_mask, t)
-        through = self.cells.backward(t, self._carried + (grad if mask is None else grad * mask))
+        through = self.cells.backward(t, plus_masked(self._carried, grad, mask))
         recurrent = mask_at(self._mask, t)
         self._carried = through if recurrent is None else through.mul_(recurrent)
-        return self.cells.input_grads[t]
+        return self.cells.input_grad(t)
 
     def grad_of_inputs(self, grad: Tensor) -> Tensor:
         """Gradient of the gates' input part, B G -> of the layer's masked inputs, B I."""
@@ -201,7 +205,7 @@ class Layer:
         if inlet is None:
             assert self._inputs is not None
             inlet = grad_of_weight(grads, self._inputs), flat(grads).sum(0)
-        weight_hh, bias_hh = self.cells.weight_grads(self._narrow)
+        weight_hh, bias_hh = self.cells.weight_grads(self._readings.all()[1])
         return LayerWeights(*inlet, weight_hh, bias_hh)
 
     def state_grads(self) -> tuple[Tensor, ...]:

@@ -52,17 +52,24 @@ def use_library(name: str) -> bool:
     return library() == name
 
 
-def compute_float32_exactly() -> None:
-    """Keep GPUs from rounding the factors of float32 products to TF32, in recurrent layers and convolutions
-    too.
+def set_tf32(allowed: bool) -> None:
+    """Say whether GPUs may round the factors of float32 products to TF32 (10 bits), in recurrent layers and
+    convolutions too.
     """
     if not hasattr(torch.backends.cudnn, "rnn"):  # torch before 2.9
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        torch.backends.cudnn.allow_tf32 = allowed
         return
     for owner, kind in (("cuda", "matmul"), ("cudnn", "conv"), ("cudnn", "rnn")):
         settings: Any = getattr(getattr(torch.backends, owner), kind)
-        settings.fp32_precision = "ieee"
+        settings.fp32_precision = "tf32" if allowed else "ieee"
+
+
+def rounds_to_tf32() -> bool:
+    """Whether `set_tf32` allowed it in this process."""
+    if not hasattr(torch.backends.cudnn, "rnn"):
+        return torch.get_float32_matmul_precision() == "high"
+    return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
 
 
 def library() -> str:
@@ -163,9 +170,14 @@ class Products:
         self._packed: dict[int, tuple[Tensor, Tensor]] = {}
 
     def describe(self, device: torch.device) -> str:
-        """Format and, on a CPU, library: what last digits depend on."""
+        """Formats and, on a CPU, library: what last digits depend on."""
         name = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
-        return f"{name} products" + (f" by {library()}" if device.type == "cpu" else "")
+        if device.type == "cpu":
+            return f"{name} products by {library()}"
+        if rounds_to_tf32():
+            name = "TF32" if self.dtype is None else f"{name} and TF32"
+        ending = ", deterministic" if torch.are_deterministic_algorithms_enabled() else ""
+        return f"{name} products{ending}"
 
     def narrow(self, tensor: Tensor) -> Tensor:
         """The tensor in the factors' format."""

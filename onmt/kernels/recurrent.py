@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from onmt.kernels.cells import STEPS, CellSteps
+from onmt.kernels.cells import CellSteps
+from onmt.kernels.fused_cells import steps_of
 
 
 def mask_at(mask: Tensor | None, step: int) -> Tensor | None:
@@ -22,20 +23,34 @@ def mask_at(mask: Tensor | None, step: int) -> Tensor | None:
     return mask[step if mask.shape[0] > 1 else 0]
 
 
-def read_output(
-    steps: CellSteps, t: int, mask: Tensor | None, previous: Tensor, narrow: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The output before step t as the cell reads it, B H, in its own and in the factors' format.
-
-    Both are views of the buffers, T B H each, that keep them for the backward pass: `previous` is used only
-    under a mask, `narrow` only where the formats differ.
+class Readings:
+    """Previous outputs as the cell reads them, under a mask and in the format of the products' factors, kept
+    for the backward pass: in new memory only where they differ from the outputs.
     """
-    read = steps.outputs[t]
-    if mask is not None:
-        at = mask_at(mask, t)
-        assert at is not None
-        read = torch.mul(read, at, out=previous[t])
-    return read, (read if narrow.dtype == read.dtype else narrow[t].copy_(read))
+
+    def __init__(
+        self, cells: CellSteps, mask: Tensor | None, like: Tensor, steps: int, dtype: torch.dtype
+    ) -> None:
+        """mask 1 or T, B, H; like B H: an output; dtype: format of the factors."""
+        self._cells = cells
+        self._mask = mask
+        shape = (steps, *like.shape)
+        self._masked = None if mask is None else like.new_empty(shape)
+        self._narrow = None if dtype == like.dtype else like.new_empty(shape, dtype=dtype)
+
+    def at(self, t: int) -> tuple[Tensor, Tensor]:
+        """What step t reads, B H, in the outputs' and in the factors' format."""
+        read = self._cells.output(t)
+        mask = mask_at(self._mask, t)
+        if mask is not None:
+            assert self._masked is not None
+            read = torch.mul(read, mask, out=self._masked[t])
+        return read, (read if self._narrow is None else self._narrow[t].copy_(read))
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """What all steps read, T B H, in both formats; after the last step."""
+        read = self._cells.all_outputs()[:-1] if self._masked is None else self._masked
+        return read, (read if self._narrow is None else self._narrow)
 
 
 class RecurrentSequence(torch.autograd.Function):
@@ -57,18 +72,18 @@ class RecurrentSequence(torch.autograd.Function):
         cell `gru`, else None; keep T B 1; states B H each -> outputs T B H, the last states but the output.
         """
         weight = weight_hh if dtype is None else weight_hh.to(dtype)
-        steps = STEPS[kind](projected.clone(), weight, bias_hh, states)
-        previous, narrow = read_buffers(steps, recurrent_mask, weight.dtype)
+        steps = steps_of(kind, projected.clone(), weight, bias_hh, states)
+        readings = Readings(steps, recurrent_mask, states[-1], len(projected), weight.dtype)
         for t in range(len(projected)):
-            read = read_output(steps, t, recurrent_mask, previous, narrow)
-            steps.forward(t, *read, None if keep is None else keep[t])
-        ctx.run = steps, previous, narrow, keep, recurrent_mask
-        return (steps.outputs[1:].clone(), *(state.clone() for state in steps.states()))
+            steps.forward(t, *readings.at(t), None if keep is None else keep[t])
+        ctx.run = steps, readings, keep, recurrent_mask
+        return (steps.all_outputs()[1:].clone(), *(state.clone() for state in steps.states()))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor, *grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        steps, previous, narrow, keep, recurrent_mask = ctx.run
+        steps, readings, keep, recurrent_mask = ctx.run
+        previous, narrow = readings.all()
         steps.start_backward(previous, keep, grad_states)
         grad = torch.zeros_like(grad_outputs[0])
         for t in range(len(grad_outputs) - 1, -1, -1):
@@ -80,10 +95,3 @@ class RecurrentSequence(torch.autograd.Function):
             grad = through if keep is None else through.addcmul_(grad, 1 - keep[t])
         weight_grads = steps.weight_grads(narrow)
         return None, None, steps.input_grads, *weight_grads, None, None, *steps.state_grads(), grad
-
-
-def read_buffers(steps: CellSteps, mask: Tensor | None, narrow: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Where `read_output` keeps what it read, T B H: new memory only where it is needed."""
-    outputs = steps.outputs[:-1]
-    previous = outputs if mask is None else torch.empty_like(outputs)
-    return previous, (previous if narrow == outputs.dtype else torch.empty_like(outputs, dtype=narrow))

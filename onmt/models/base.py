@@ -110,9 +110,25 @@ def drop_words(src: Tensor, probability: float, step: TrainingStep | None) -> Te
     if step is None or probability <= 0:
         return src
     words = src[..., 0]
-    positions = torch.arange(words.shape[1], device=words.device)
-    largest = int(words.max()) + 1
-    occurrences, occurrence = torch.unique(words + positions * largest, return_inverse=True)
-    coins = step.noise.uniform((len(occurrences),), words.device)[occurrence]
+    groups = _groups(words)
+    coins = step.noise.uniform((_coins_for(groups),), words.device)[groups]
     dropped = (coins < probability) & (words > EOS)
     return torch.cat([words.masked_fill(dropped, PAD)[..., None], src[..., 1:]], dim=-1)
+
+
+def _groups(words: Tensor) -> Tensor:
+    """words B S -> B S, numbers from 0 on, equal where position and word are."""
+    if words.device.type == "cpu":
+        keys = words + torch.arange(words.shape[1]) * (int(words.max()) + 1)
+        return torch.unique(keys, return_inverse=True)[1]
+    # torch.unique would wait for the device to learn the number of groups.
+    keys = words + (torch.arange(words.shape[1], device=words.device) << 32)
+    ordered, places = keys.flatten().sort()
+    numbers = torch.zeros_like(ordered)
+    numbers[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
+    return torch.empty_like(numbers).scatter_(0, places, numbers).view_as(words)
+
+
+def _coins_for(groups: Tensor) -> int:
+    """How many coins to toss: one per group, or per word where counting groups would wait for the device."""
+    return int(groups.max()) + 1 if groups.device.type == "cpu" else groups.numel()

@@ -20,7 +20,9 @@ from onmt.modules.encoders.recurrent import RecurrentEncoder, direction
 
 
 def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
-    """The encoder module: forward(inputs B S I, lengths B, uneven, noise) -> Encoding; images as B 3 H W."""
+    """The encoder module: forward(inputs B S I, lengths B, host_lengths, noise) -> Encoding; images are B 3 H
+    W.
+    """
     if isinstance(spec, InceptionEncoderSpec):
         return InceptionEncoder(spec)
     if isinstance(spec, RecurrentEncoderSpec):

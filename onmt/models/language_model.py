@@ -37,9 +37,10 @@ class LanguageModel(Model):
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
         """See `Model.loss`. The words counted include `<s>`, as in Lua's reported perplexity."""
         read = drop_words(batch.src, self.spec.word_dropout, step)
-        uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
+        host = batch.lengths_if_uneven
+        host = None if host is None else host - 1
         noise = step.noise if step else None
-        encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, uneven, noise)
+        encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, host, noise)
         words = step.output_words if step else None
         total, losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:], words)
         return Loss(total, batch.src_words, batch.size, losses)

@@ -10,7 +10,7 @@ from onmt.constants import PAD
 from onmt.data.batch import Batch
 from onmt.models.base import Model, Step, drop_words
 from onmt.models.encoders import build_encoder, key_size, memory_size, state_widths
-from onmt.models.source import in_original_order, transform_source
+from onmt.models.source import in_original_order, transform_source, transformed_lengths
 from onmt.models.spec import DecoderSpec, ModelSpec
 from onmt.modules.bridge import Bridge
 from onmt.modules.decoder import Decoder, DecoderState
@@ -42,17 +42,24 @@ class Seq2Seq(Model):
         assert isinstance(self.source, Embeddings)
         return self.source
 
-    def encode(self, src: Tensor, src_lengths: Tensor, step: TrainingStep | None = None) -> Encoding:
-        """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding."""
-        uneven = bool((src_lengths < src.shape[1]).any())
-        return self._encode(src, src_lengths, uneven, step)
+    def encode(self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None) -> Encoding:
+        """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding.
 
-    def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
+        host_lengths: src_lengths on the CPU; without them the host waits for those on a device.
+        """
+        host = src_lengths.cpu() if host_lengths is None else host_lengths
+        return self._encode(src, src_lengths, host if bool((host < src.shape[1]).any()) else None, None)
+
+    def _encode(
+        self, src: Tensor, lengths: Tensor, host_lengths: Tensor | None, step: TrainingStep | None
+    ) -> Encoding:
+        """host_lengths: lengths on the CPU, None where no sentence is shorter than S."""
         order = None
         if self.spec.source.kind == "embeddings":
             src = drop_words(src, self.spec.word_dropout, step)
             src, lengths, order = transform_source(src, lengths, self.spec.policies)
-        encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)
+            host_lengths = transformed_lengths(host_lengths, self.spec.policies)
+        encoding = self.encoder(self.source(src), lengths, host_lengths, step.noise if step else None)
         assert isinstance(encoding, Encoding)
         return encoding if order is None else replace(encoding, order=order)
 
@@ -71,8 +78,7 @@ class Seq2Seq(Model):
 
     def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
         assert batch.tgt_input is not None
-        uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
-        encoding = self._encode(batch.src, batch.src_lengths, uneven, step)
+        encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, step)
         states = self.bridge(encoding.states)
         predict = partial(self.generator.predict, words=step.output_words if step else None)
         outputs = self.decoder(batch.tgt_input, encoding, states, step, predict)
@@ -100,9 +106,12 @@ class Seq2Seq(Model):
 
 
 def _with_shorter_targets(batch: Batch, steps: int) -> Batch:
-    """The batch with its targets cut to so many steps."""
+    """The batch with its targets cut to this many steps."""
     assert batch.tgt_input is not None
     assert batch.tgt_output is not None
     output = batch.tgt_output[:, :steps]
-    words = int((output[..., 0] != PAD).sum())
+    if batch.host_tgt_lengths is None:
+        words = int((output[..., 0] != PAD).sum())
+    else:
+        words = int(batch.host_tgt_lengths.clamp(max=steps).sum())
     return replace(batch, tgt_input=batch.tgt_input[:, :steps], tgt_output=output, tgt_words=words)

@@ -36,6 +36,15 @@ def transform_source(
     return torch.where((positions < lengths[:, None])[..., None], src, PAD), lengths, order
 
 
+def transformed_lengths(lengths: Tensor | None, policies: PolicySpec) -> Tensor | None:
+    """Lengths B on the CPU, None where nothing is padded, of sources that `transform_source` changed."""
+    if lengths is None:
+        return None
+    if policies.source_end_symbol:
+        lengths = lengths + 1
+    return lengths.clamp(max=policies.source_limit) if policies.source_limit else lengths
+
+
 def in_original_order(attention: Tensor, order: Tensor) -> Tensor:
     """attention R S' over the transformed source, order B S -> R S over the original one, R / B rows per
     sentence.

@@ -33,8 +33,7 @@ class Tagger(Model):
         predicted.
         """
         assert batch.tgt_output is not None
-        uneven = batch.src_words < batch.src.shape[0] * batch.src.shape[1]
-        encoding = self._encode(batch.src, batch.src_lengths, uneven, step)
+        encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, step)
         steps = batch.src.shape[1]
         targets = F.pad(batch.tgt_output[:, :steps], (0, 0, 0, max(0, steps - batch.tgt_output.shape[1])))
         targets = targets.masked_fill(~padding_mask(batch.src_lengths, steps)[..., None], PAD)
@@ -46,25 +45,33 @@ class Tagger(Model):
             total = losses.sum()
         return Loss(total, batch.tgt_words, batch.size, losses)
 
-    def log_probs(self, src: Tensor, src_lengths: Tensor) -> tuple[Tensor, ...]:
-        """src B S F, src_lengths B -> log-probabilities B S V of each output."""
-        uneven = bool((src_lengths < src.shape[1]).any())
+    def log_probs(
+        self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """src B S F, src_lengths B -> log-probabilities B S V of each output.
+
+        host_lengths: src_lengths on the CPU; without them the host waits for those on a device.
+        """
+        host = src_lengths.cpu() if host_lengths is None else host_lengths
+        uneven = host if bool((host < src.shape[1]).any()) else None
         outputs: tuple[Tensor, ...] = self.generator(self._encode(src, src_lengths, uneven, None).memory)
         return outputs
 
-    def tag(self, src: Tensor, src_lengths: Tensor) -> Tensor:
+    def tag(self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None) -> Tensor:
         """src B S F, src_lengths B -> B S F: the best tags, then the best features (meaningless after a
-        sentence's end).
+        sentence's end); host_lengths as in `log_probs`.
         """
-        log_probs = self.log_probs(src, src_lengths)
+        log_probs = self.log_probs(src, src_lengths, host_lengths)
         best = [scores.argmax(-1) for scores in log_probs]
         if self.transitions is not None:
             best[0] = self.transitions.viterbi(log_probs[0], src_lengths)
         return torch.stack(best, dim=-1)
 
-    def _encode(self, src: Tensor, lengths: Tensor, uneven: bool, step: TrainingStep | None) -> Encoding:
+    def _encode(
+        self, src: Tensor, lengths: Tensor, host_lengths: Tensor | None, step: TrainingStep | None
+    ) -> Encoding:
         if not src.is_floating_point():
             src = drop_words(src, self.spec.word_dropout, step)
-        encoding = self.encoder(self.source(src), lengths, uneven, step.noise if step else None)
+        encoding = self.encoder(self.source(src), lengths, host_lengths, step.noise if step else None)
         assert isinstance(encoding, Encoding)
         return encoding

@@ -80,5 +80,5 @@ class Transitions(nn.Module):
     @staticmethod
     def _end_scores(emissions: Tensor) -> Tensor:
         scores = emissions.new_full((emissions.shape[-1],), OTHER_THAN_END)
-        scores[EOS] = 0
+        scores[EOS].fill_(0.0)  # an assignment would copy the number to a GPU, and wait
         return scores

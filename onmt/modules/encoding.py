@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+HostLengths = Tensor | None
+"""B, the lengths on the CPU, by which a GPU's sequences are packed; None where no sentence is padded."""
+
 
 @dataclass(frozen=True)
 class Encoding:

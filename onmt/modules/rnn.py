@@ -4,12 +4,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from onmt.kernels.cells import STEPS
 from onmt.kernels.decoder_parts import LayerWeights
+from onmt.kernels.fused_cells import fused_step, has_fused_step
+from onmt.kernels.fused_layers import Packing, in_one_chunk, move_into_one_chunk, run_layer
 from onmt.kernels.products import Multiplying
 from onmt.kernels.recurrent import RecurrentSequence, mask_at
 from onmt.models.recurrent_spec import CellSpec, StackSpec
@@ -73,6 +76,8 @@ class RecurrentLayer(Multiplying):
         if self.cell.kind == "gru_reset_before":
             return (self._reset_before(projected, previous),)
         recurrent = self.products.linear(previous, self.weight_hh, self.bias_hh)
+        if self.cell.standard and has_fused_step(self.cell.kind, recurrent):
+            return fused_step(self.cell.kind, projected, recurrent, (*states[:-1], previous))
         if self.cell.kind == "lstm":
             return lstm_step(self.cell, projected + recurrent, states[0], self.peepholes, self.projection)
         activate = ACTIVATIONS[self.cell.activation]
@@ -83,14 +88,22 @@ class RecurrentLayer(Multiplying):
         return (activate(projected + recurrent),)
 
     def forward(
-        self, inputs: Tensor, states: States, lengths: Tensor | None, recurrent_mask: Tensor | None = None
+        self,
+        inputs: Tensor,
+        states: States,
+        lengths: Tensor | None,
+        recurrent_mask: Tensor | None = None,
+        packing: Packing | None = None,
     ) -> tuple[Tensor, States]:
         """inputs S B I, right padded where `lengths` (B) says so -> outputs S B P, zero after a sentence's
-        end, and the states at each sentence's end. `lengths` None: nothing is padded.
+        end, and the states at each sentence's end. `lengths` None: nothing is padded; packing: these lengths
+        as a GPU wants them.
         """
+        if packing is not None and recurrent_mask is None and self._has_fused(inputs):
+            return self._fused(inputs, states, packing)
         keep = None if lengths is None else running(lengths, inputs.shape[0], inputs.dtype)
         if self._has_fused(inputs) and keep is None and recurrent_mask is None:
-            return self._fused(inputs, states)
+            return self._fused(inputs, states, None)
         if self.has_kernel:
             outputs, final = self._sequence(inputs, states, keep, recurrent_mask)
         else:
@@ -152,15 +165,19 @@ class RecurrentLayer(Multiplying):
             outputs.append(states[-1])
         return torch.stack(outputs), states
 
-    def _fused(self, inputs: Tensor, states: States) -> tuple[Tensor, States]:
+    def _fused(self, inputs: Tensor, states: States, packing: Packing | None) -> tuple[Tensor, States]:
         weights = [self.weight_ih, self.weight_hh, self._input_bias(), self.bias_hh]
-        train = torch.is_grad_enabled()
-        if self.cell.kind == "lstm":
-            c, h = states
-            outputs, h, c = torch.lstm(inputs, [h[None], c[None]], weights, True, 1, 0.0, train, False, False)
-            return outputs, (c[0], h[0])
-        outputs, h = torch.gru(inputs, states[0][None], weights, True, 1, 0.0, train, False, False)
-        return outputs, (h[0],)
+        if self.cell.forget_bias and inputs.device.type != "cpu":
+            weights = in_one_chunk(weights)  # the shifted bias lies elsewhere
+        return run_layer(self.cell.kind, inputs, states, weights, packing)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As Module's, which moves the parameters; on a GPU they then share one piece of memory."""
+        super()._apply(fn, recurse)
+        if self.cell.standard and self.cell.kind in ("lstm", "gru"):
+            weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+            move_into_one_chunk(self.cell.kind, weights)
+        return self
 
     def _input_bias(self) -> Tensor:
         if not self.cell.forget_bias:
@@ -256,14 +273,19 @@ class RecurrentStack(Multiplying):
         return StackMasks(tuple(inputs), tuple(recurrent), tuple(outputs))
 
     def forward(
-        self, inputs: Tensor, states: States, lengths: Tensor | None, masks: StackMasks | None
+        self,
+        inputs: Tensor,
+        states: States,
+        lengths: Tensor | None,
+        masks: StackMasks | None,
+        packing: Packing | None = None,
     ) -> tuple[Tensor, States]:
         """inputs S B I, states of all layers -> outputs S B O (O: `output_size`), zero after a sentence's
-        end, and the states there.
+        end, and the states there. packing: see RecurrentLayer.
         """
 
         def all_steps(layer: RecurrentLayer, part: Tensor, own: States, mask: Tensor | None) -> LayerResult:
-            outputs, final = layer(part, own, lengths, mask)
+            outputs, final = layer(part, own, lengths, mask, packing)
             return outputs, final
 
         outputs, final = self._through_layers(inputs, states, masks, all_steps)

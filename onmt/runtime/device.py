@@ -1,30 +1,37 @@
 """From `-gpuid` to devices, and from `-precision` to how they multiply."""
 
+import os
 from dataclasses import dataclass
 
 import torch
 
 from onmt.errors import OptionError
-from onmt.kernels.products import Products, choose_library, compute_float32_exactly, multiplies_bfloat16
+from onmt.kernels.products import Products, choose_library, multiplies_bfloat16, set_tf32
 from onmt.logger import Logger
 from onmt.runtime.memory import keep_freed_memory
 from onmt.runtime.options import DeviceOptions
 
 
 def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]:
-    """The devices that `-gpuid` names, the CPU for 0; `-precision` holds on them from now on.
+    """The devices that `-gpuid` names, the CPU for 0; `-precision` and `-deterministic` hold on them from now
+    on, and the first one is the current device of CUDA.
 
     Raises OptionError when one is not there, unless `-fallback_to_cpu` was given.
     """
-    compute_float32_exactly()
+    set_tf32(options.wants_gpu and (options.fp16 or options.precision != "fp32"))
     choose_library()
     keep_freed_memory()
     if not options.wants_gpu:
         return [torch.device("cpu")]
+    if options.deterministic:
+        _compute_deterministically()
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
     missing = [number for number in options.gpuid if number > present]
     if not missing:
-        return [torch.device("cuda", number - 1) for number in options.gpuid]
+        devices = [torch.device("cuda", number - 1) for number in options.gpuid]
+        if len(devices) == 1:  # of several, each belongs to a process of its own
+            torch.cuda.set_device(devices[0])
+        return devices
     problem = f"-gpuid {missing[0]}: there {_are(present)}"
     if not options.fallback_to_cpu:
         raise OptionError(f"{problem}; use another -gpuid, -gpuid 0 (the CPU), or -fallback_to_cpu")
@@ -66,6 +73,13 @@ def products_of(
         )
         dtype = None
     return Products(dtype, frozen=frozen)
+
+
+def _compute_deterministically() -> None:
+    """For this process; before CUDA starts, since cuBLAS reads its workspace's size then."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
 
 
 def _are(count: int) -> str:

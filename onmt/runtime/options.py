@@ -20,17 +20,22 @@ class DeviceOptions:
     fallback_to_cpu: bool = option(
         False, "Compute on the CPU when the GPU of -gpuid cannot be used, instead of stopping."
     )
-    precision: Literal["fp32", "bf16"] = option(
+    precision: Literal["fp32", "tf32", "bf16"] = option(
         "fp32",
         "Number format of the factors of matrix products. With `bf16` products are computed from bfloat16 "
         "copies of weights and inputs, which is faster on processors and GPUs made for it; parameters, sums, "
         "softmax and cell states keep 32 bits. On a CPU without such instructions fp32 is used, with a "
-        "warning.",
+        "warning. `tf32` lets a GPU round the factors to 10 bits and needs no copies; on a CPU it is fp32.",
     )
     fp16: bool = option(
         False,
         "On a GPU: the factors of matrix products are 16-bit floats. Gradients below their range are lost in "
         "training: prefer -precision bf16, which has the range of 32 bits. The CPU cannot do it.",
+    )
+    deterministic: bool = option(
+        False,
+        "On a GPU: choose kernels that give the same numbers in every run, which are slower. The CPU always "
+        "does.",
     )
     no_nccl: bool = option(
         False, "With several GPUs, exchange gradients through gloo instead of through NVIDIA's NCCL."

@@ -1,8 +1,9 @@
 """Random numbers without hidden state: each draw has a generator seeded by what it is for.
 
 `numpy_generator(seed, "shuffle")` and `torch_generator(seed, "dropout", epoch, iteration, rank)` give the
-same numbers wherever and whenever they are asked: a resumed run needs positions only, never a generator's
-state.
+same numbers whenever they are asked: a resumed run needs positions only, never a generator's state. numpy's
+are the same on every machine, torch's on every device of one kind: a CPU and a GPU draw different ones, and
+so may GPUs of different models.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def numpy_generator(seed: int, purpose: str, *counters: int) -> np.random.Genera
 def torch_generator(
     seed: int, purpose: str, *counters: int, device: "torch.device | str" = "cpu"
 ) -> "torch.Generator":
-    """A torch generator on `device` for one purpose."""
+    """A torch generator on `device` for one purpose; its numbers depend on the kind of device."""
     import torch  # here, because preprocessing draws from numpy only and must start without torch
 
     return torch.Generator(device=device).manual_seed(seed_for(seed, purpose, *counters))

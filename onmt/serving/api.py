@@ -187,7 +187,7 @@ def load_translator(
     target_tokenizer: TokenizerOptions | None = None,
     hook_file: str = "",
     gpuid: int = 0,
-    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    precision: Literal["fp32", "tf32", "bf16"] = DeviceOptions.precision,
     batch_size: int = TranslateDataOptions.batch_size,
     **search: Unpack[TranslatorKeywords],
 ) -> TextTranslator:
@@ -216,7 +216,7 @@ def load_tagger(
     model: Path,
     *,
     gpuid: int = 0,
-    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    precision: Literal["fp32", "tf32", "bf16"] = DeviceOptions.precision,
     batch_size: int = TranslateDataOptions.batch_size,
 ) -> LineTagger:
     """Load a sequence tagger; arguments and errors as for `load_translator`."""
@@ -227,7 +227,7 @@ def load_language_model(
     model: Path,
     *,
     gpuid: int = 0,
-    precision: Literal["fp32", "bf16"] = DeviceOptions.precision,
+    precision: Literal["fp32", "tf32", "bf16"] = DeviceOptions.precision,
     batch_size: int = TranslateDataOptions.batch_size,
 ) -> LineScorer:
     """Load a language model; arguments and errors as for `load_translator`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import PAD
-from onmt.data.batch import Batch
+from onmt.data.batch import Batch, to_device
 from onmt.data.dataset import Dataset, SentenceSet
 from onmt.data.selection import Selection
 from onmt.logger import Logger
@@ -92,4 +92,4 @@ class Epochs:
         words = np.union1d([PAD], sentences.predicted_words())
         side = _WORDS_IN[sentences.tgt_lengths is not None]
         self._logger.info(f" * importance sampling: keeping {len(words)} {side} words")
-        return torch.from_numpy(words).to(self._device)
+        return to_device(torch.from_numpy(words), self._device)

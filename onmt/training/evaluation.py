@@ -113,7 +113,8 @@ class TranslationEvaluator:
         return 100 * self._scorer(hypotheses, [references]).value
 
     def _pairs(self) -> Iterator[tuple[Source, list[str]]]:
-        for batch in self._batches:
+        for on_device in self._batches:
+            batch = on_device.to("cpu")  # at once, instead of waiting for a GPU at every sentence
             assert batch.tgt_output is not None
             for row in range(batch.size):
                 target = batch.tgt_output[row, :, 0]
@@ -124,10 +125,10 @@ class TranslationEvaluator:
     def _source(self, batch: Batch, row: int) -> Source:
         """One source of a batch, rebuilt from its ids, vectors or colours."""
         if self._vocabularies.src_image_size is not None:
-            return Source(picture=Picture("", batch.src[row].cpu().numpy()))
+            return Source(picture=Picture("", batch.src[row].numpy()))
         positions = batch.src[row, : int(batch.src_lengths[row])]
         if not self._vocabularies.src:
-            return Source(vectors=positions.cpu().numpy())
+            return Source(vectors=positions.numpy())
         columns = [
             tuple(map(vocabulary.word, column.tolist()))
             for vocabulary, column in zip(self._vocabularies.src, positions.unbind(1), strict=True)

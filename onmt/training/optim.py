@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam as fused_adam
 
 from onmt.errors import CheckpointError
+from onmt.kernels.updates import adam_update
 
 _DECAYED: Final = ("sgd", "adam")
 """The optimisers whose learning rate the decay rules touch; the others adapt their steps themselves."""
@@ -208,29 +208,18 @@ class Adam(Optimizer):
         super().__init__(parameters)
         self.betas = betas
         self.epsilon = epsilon
-        self._counters = [
-            torch.zeros((), dtype=torch.float32, device=parameter.device) for parameter in self.parameters
-        ]
+        device = self.parameters[0].device if self.parameters else None
+        self._counter = torch.zeros((), dtype=torch.float32, device=device)
 
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
-        for counter in self._counters:
-            counter.fill_(self.steps - 1)  # the kernel counts the step itself
-        fused_adam(
+        epsilon = self.epsilon / math.sqrt(1 - self.betas[1] ** self.steps)
+        adam_update(
             self.parameters,
             gradients,
-            self.gathered["mean"],
-            self.gathered["squares"],
-            [],
-            self._counters,
-            fused=True,
-            found_inf=None if finite is None else finite.logical_not().float(),
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            lr=learning_rate,
-            weight_decay=0.0,
-            eps=self.epsilon / math.sqrt(1 - self.betas[1] ** self.steps),
-            maximize=False,
+            (self.gathered["mean"], self.gathered["squares"]),
+            self._counter.fill_(self.steps),
+            (learning_rate, *self.betas, epsilon),
+            None if finite is None else finite.logical_not().float(),
         )
 
 

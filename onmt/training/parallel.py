@@ -22,7 +22,7 @@ from torch import distributed
 from torch import multiprocessing as processes
 from tqdm import tqdm
 
-from onmt.errors import OnmtError
+from onmt.errors import OnmtError, OptionError
 from onmt.runtime.orphans import end_with_parent
 from onmt.signals import (
     SignalHandler,
@@ -98,8 +98,17 @@ def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
 def join_torchrun(
     work: Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
 ) -> None:
-    """Do the work as the replica that torchrun made this process."""
+    """Do the work as the replica that torchrun made this process.
+
+    Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
+    """
     local = int(os.environ.get("LOCAL_RANK", rank))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    if devices[0].type == "cuda" and here > len(devices):
+        raise OptionError(
+            f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name one "
+            "GPU per process, or start torchrun with a smaller --nproc-per-node"
+        )
     device = devices[local % len(devices)]
     replicas = Meeting((device,), "env://", use_nccl).join(rank, size)
     try:

@@ -12,12 +12,15 @@ Item = TypeVar("Item")
 _TRAINING: Final = ("data", "forward", "backward", "update")
 """Phases of which training consists; the others are beside it."""
 
+_CPU: Final = torch.device("cpu")
+
 
 class Phases:
-    """Adds up the seconds spent in named phases; does nothing unless enabled, for it waits for the GPU."""
+    """Adds up the seconds spent in named phases; does nothing unless enabled, for it waits for the device."""
 
-    def __init__(self, enabled: bool) -> None:
+    def __init__(self, enabled: bool, device: torch.device = _CPU) -> None:
         self._enabled = enabled
+        self._device = device
         self._seconds: dict[str, float] = {}
 
     def during(self, name: str) -> AbstractContextManager[None]:
@@ -52,18 +55,18 @@ class Phases:
 
     @contextmanager
     def _measured(self, name: str) -> Iterator[None]:
-        start = _now()
+        start = _now(self._device)
         try:
             yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + _now() - start
+            self._seconds[name] = self._seconds.get(name, 0.0) + _now(self._device) - start
 
 
 def _shown(phases: Iterable[tuple[str, float]]) -> list[str]:
     return [f"{name}:{seconds:g}" for name, seconds in phases]
 
 
-def _now() -> float:
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter()

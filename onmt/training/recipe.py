@@ -20,12 +20,13 @@ from onmt.training.tensorflow_settings import OptimizerSettings, optimizer_setti
 @dataclass(frozen=True)
 class Recipe:
     """How to train: the loop's options, the schedule of the gold previous words, and where the learning rate
-    follows the steps that of the rate.
+    follows the steps that of the rate. scales_loss: see LossScale.
     """
 
     options: LoopOptions
     sampling: ScheduledSampling
     schedule: StepSchedule | None = None
+    scales_loss: bool = False
 
 
 def make_recipe(options: AnyTrainOptions) -> Recipe:
@@ -40,9 +41,11 @@ def make_recipe(options: AnyTrainOptions) -> Recipe:
         )
     google = stored_google_model(options.model, options.model_params)
     if google is None:
-        return Recipe(options, sampling)
+        return Recipe(options, sampling, scales_loss=options.fp16)
     clip = optimizer_settings(google.parameters).clip_gradients
-    return Recipe(replace(options, max_grad_norm=clip), sampling, schedule_of(google.parameters))
+    return Recipe(
+        replace(options, max_grad_norm=clip), sampling, schedule_of(google.parameters), options.fp16
+    )
 
 
 def make_optimizer(options: AnyTrainOptions, model: Model) -> Optimizer:

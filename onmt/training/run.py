@@ -161,7 +161,7 @@ def make_trainer(
         recipe=make_recipe(options),
         state=state,
         saver=Saver(options.save_model, options.keep_checkpoint_max, description, model, logger),
-        progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler)),
+        progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler, device)),
         replicas=replicas,
     )
 
@@ -201,10 +201,10 @@ def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -
     if data.valid is None:
         return None
     options = start.options
-    batches = StoredBatches(data.valid, _plan(data.valid, options), device)
-    metric = options.validation_metric
+    plan, metric = _plan(data.valid, options), options.validation_metric
     if metric == "perplexity" or metric == "loss":
-        return LossEvaluator(batches, logarithm=metric == "loss")
+        return LossEvaluator(StoredBatches(data.valid, plan, device), logarithm=metric == "loss")
+    batches = StoredBatches(data.valid, plan, torch.device("cpu"))  # read back into words there
     language_model = load_model(options.lm_model, device) if options.lm_model else None
     files = TranslationFiles(options.save_model, options.save_validation_translation_every)
     return TranslationEvaluator(metric, batches, start.vocabularies, options, language_model, files)

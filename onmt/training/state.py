@@ -63,6 +63,7 @@ class TrainingState:
     way.
 
     `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
+    `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
     `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
@@ -74,6 +75,7 @@ class TrainingState:
     minutes: float = 0.0
     gold_probability: float = 1.0
     optimizer: dict[str, Any] | None = field(default=None, repr=False)
+    loss_scale: dict[str, Any] | None = None
     sampler: dict[str, Any] | None = field(default=None, repr=False)
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from onmt.training.optim import Optimizer
 
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
 
 class TableOptimizer(Optimizer):
-    """Updates one parameter after another by `_next`; in a table, rows whose gradient is zero stay.
+    """Updates parameters by `_next`; in a table, rows whose gradient is zero stay.
 
     `initial`: what the first slot holds at the start; the others hold zeros. Set it before `__init__`.
     """
@@ -43,20 +45,33 @@ class TableOptimizer(Optimizer):
                 tensor.fill_(value)
 
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
-        for index, (name, gradient) in enumerate(zip(self.names, gradients, strict=True)):
-            changed = [self.parameters[index], *(self.gathered[slot][index] for slot in self.slots)]
-            following = self._next(gradient, learning_rate, *changed)
-            touched = (gradient != 0).any(dim=-1, keepdim=True) if name in self._tables else None
-            if finite is not None:
-                touched = finite if touched is None else touched & finite
+        for part in self._parts():
+            changed = [self.parameters[part], *(self.gathered[slot][part] for slot in self.slots)]
+            following = [list(new) for new in self._next(gradients[part], learning_rate, *changed)]
+            for place, name in enumerate(self.names[part]):
+                touched = finite
+                if name in self._tables:
+                    rows = (gradients[part][place] != 0).any(dim=-1, keepdim=True)
+                    touched = rows if finite is None else rows & finite
+                if touched is not None:
+                    for old, new in zip(changed, following, strict=True):
+                        new[place] = torch.where(touched, new[place], old[place])
             for old, new in zip(changed, following, strict=True):
-                old.copy_(new if touched is None else torch.where(touched, new, old))
+                torch._foreach_copy_(old, new)
+
+    def _parts(self) -> list[slice]:
+        """Which parameters are updated together: on a GPU all, where a launch costs; elsewhere one, since the
+        new values of all would take as much memory again.
+        """
+        if self.parameters and self.parameters[0].device.type != "cpu":
+            return [slice(None)]
+        return [slice(place, place + 1) for place in range(len(self.parameters))]
 
     @abstractmethod
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        """The parameter and its slots after a step, as new tensors."""
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        """Some parameters and their slots after a step, as new tensors."""
 
 
 class Momentum(TableOptimizer):
@@ -73,11 +88,14 @@ class Momentum(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        velocity = self.momentum * gathered[0] + gradient
-        step = gradient + self.momentum * velocity if self.use_nesterov else velocity
-        return parameter - learning_rate * step, velocity
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        velocity = torch._foreach_mul(gathered[0], self.momentum)
+        torch._foreach_add_(velocity, gradients)
+        step = velocity
+        if self.use_nesterov:
+            step = torch._foreach_add(gradients, torch._foreach_mul(velocity, self.momentum))
+        return [_minus(parameters, torch._foreach_mul(step, learning_rate)), velocity]
 
 
 class AccumulatingAdagrad(TableOptimizer):
@@ -93,10 +111,12 @@ class AccumulatingAdagrad(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        squares = gathered[0] + gradient**2
-        return parameter - learning_rate * gradient / squares.sqrt(), squares
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        squares = torch._foreach_add(gathered[0], torch._foreach_pow(gradients, 2))
+        step = torch._foreach_mul(gradients, learning_rate)
+        torch._foreach_div_(step, torch._foreach_sqrt(squares))
+        return [_minus(parameters, step), squares]
 
 
 class RmsProp(TableOptimizer):
@@ -120,12 +140,27 @@ class RmsProp(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        squares = self.decay * gathered[0] + (1 - self.decay) * gradient**2
-        step = learning_rate * gradient / (squares + self.epsilon).sqrt()
-        velocity = self.momentum * gathered[1] + step
-        return parameter - velocity, squares, velocity
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        squares = self._average(gathered[0], torch._foreach_pow(gradients, 2))
+        velocity = self._velocity(gathered[1], gradients, learning_rate, squares)
+        return [_minus(parameters, velocity), squares, velocity]
+
+    def _average(self, before: Tensors, values: Tensors) -> Tensors:
+        """d before + (1 - d) values."""
+        average = torch._foreach_mul(before, self.decay)
+        torch._foreach_add_(average, torch._foreach_mul(values, 1 - self.decay))
+        return average
+
+    def _velocity(
+        self, before: Tensors, gradients: Tensors, learning_rate: float, variances: Tensors
+    ) -> Tensors:
+        """m before + lr g / sqrt(variances + epsilon)."""
+        roots = torch._foreach_add(variances, self.epsilon)
+        torch._foreach_sqrt_(roots)
+        step = torch._foreach_mul(gradients, learning_rate)
+        torch._foreach_div_(step, roots)
+        return torch._foreach_add(torch._foreach_mul(before, self.momentum), step)
 
 
 class CenteredRmsProp(RmsProp):
@@ -138,13 +173,14 @@ class CenteredRmsProp(RmsProp):
     slots = ("squares", "velocity", "means")
 
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        squares = self.decay * gathered[0] + (1 - self.decay) * gradient**2
-        means = self.decay * gathered[2] + (1 - self.decay) * gradient
-        variance = (squares - means**2).clamp(min=0.0)
-        velocity = self.momentum * gathered[1] + learning_rate * gradient / (variance + self.epsilon).sqrt()
-        return parameter - velocity, squares, velocity, means
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        squares = self._average(gathered[0], torch._foreach_pow(gradients, 2))
+        means = self._average(gathered[2], gradients)
+        variances = _minus(squares, torch._foreach_pow(means, 2))
+        torch._foreach_clamp_min_(variances, 0.0)
+        velocity = self._velocity(gathered[1], gradients, learning_rate, variances)
+        return [_minus(parameters, velocity), squares, velocity, means]
 
 
 class Ftrl(TableOptimizer):
@@ -173,11 +209,21 @@ class Ftrl(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradient: Tensor, learning_rate: float, parameter: Tensor, *gathered: Tensor
-    ) -> tuple[Tensor, ...]:
-        squares = gathered[0] + gradient**2
-        grown = squares**self.power
-        linear = gathered[1] + gradient - (grown - gathered[0] ** self.power) / learning_rate * parameter
-        quadratic = grown / learning_rate + 2 * self.l2
-        shrunk = (torch.sign(linear) * self.l1 - linear) / quadratic
-        return torch.where(linear.abs() > self.l1, shrunk, 0.0), squares, linear
+        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
+    ) -> list[Tensors]:
+        squares = torch._foreach_add(gathered[0], torch._foreach_pow(gradients, 2))
+        grown = torch._foreach_pow(squares, self.power)
+        change = _minus(grown, torch._foreach_pow(gathered[0], self.power))
+        torch._foreach_div_(change, learning_rate)
+        torch._foreach_mul_(change, parameters)
+        linear = _minus(torch._foreach_add(gathered[1], gradients), change)
+        quadratic = torch._foreach_div(grown, learning_rate)
+        torch._foreach_add_(quadratic, 2 * self.l2)
+        shrunk = _minus(torch._foreach_mul(torch._foreach_sign(linear), self.l1), linear)
+        torch._foreach_div_(shrunk, quadratic)
+        kept = [torch.where(z.abs() > self.l1, p, 0.0) for z, p in zip(linear, shrunk, strict=True)]
+        return [kept, squares, linear]
+
+
+def _minus(values: Tensors, others: Tensors) -> Tensors:
+    return torch._foreach_sub(values, others)

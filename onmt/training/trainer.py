@@ -20,6 +20,7 @@ from onmt.training.epochs import Epochs
 from onmt.training.evaluation import Evaluator
 from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
 from onmt.training.interruption import Interrupted
+from onmt.training.loss_scale import LossScale
 from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
@@ -80,6 +81,7 @@ class Trainer:
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
         self._clip_tables = TableClip(model, optimizer.names)
+        self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.scales_loss else None
         self._output_words: Tensor | None = None
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
@@ -150,14 +152,19 @@ class Trainer:
             with phases.during("forward"):
                 measured = self.model.loss(batch, self._training_step(epoch, iteration))
             with phases.during("backward"):
-                measured.total.backward()
+                scale = self._loss_scale
+                (measured.total if scale is None else scale.scaled(measured.total)).backward()
             self.epochs.measure(iteration, batch, measured.per_sentence)
             loss = measured.total.detach()
             words, count, src_words = measured.words, measured.divisor, batch.src_words
         with phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             divisor = self.replicas.sum_gradients(gradients, count, loss)
+            if self._loss_scale is not None:
+                divisor = self._loss_scale.divisor(divisor)
             grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
+            if self._loss_scale is not None:
+                self._loss_scale.update(gradients, grad_norm)
             self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
@@ -262,6 +269,7 @@ class Trainer:
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60
         self.state.optimizer = self.optimizer.to_state()
+        self.state.loss_scale = None if self._loss_scale is None else self._loss_scale.to_state()
         self.state.sampler = self.epochs.sampler_state()
 
     def _stop_validation_if_asked(self) -> None:

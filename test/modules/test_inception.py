@@ -111,7 +111,7 @@ def test_memory_is_the_grid_row_by_row_and_the_state_its_mean() -> None:
     encoder = filled(InceptionEncoder(InceptionEncoderSpec(endpoint="Conv2d_2a_3x3")))
     x = images(2, 11, 15)
     with torch.no_grad():
-        encoding = encoder(x, torch.ones(2, dtype=torch.int64), False, None)
+        encoding = encoder(x, torch.ones(2, dtype=torch.int64), None, None)
         grid = encoder.network(x, training=False)
     assert tuple(grid.shape) == (2, 32, 3, 5)
     assert tuple(encoding.memory.shape) == (2, 15, 32)
@@ -127,10 +127,10 @@ def test_without_training_an_image_is_read_the_same_in_any_batch() -> None:
     x, lengths = images(3, 23, 23), torch.ones(3, dtype=torch.int64)
     noise = Noise(torch.Generator())
     with torch.no_grad():
-        together = encoder(x, lengths, False, None).memory
-        alone = encoder(x[1:2], lengths[1:2], False, None).memory
+        together = encoder(x, lengths, None, None).memory
+        alone = encoder(x[1:2], lengths[1:2], None, None).memory
         torch.testing.assert_close(together[1:2], alone)
         before = encoder.network.get_submodule("Conv2d_1a_3x3").bn.running_mean.clone()
-        trained = encoder(x, lengths, False, noise).memory
+        trained = encoder(x, lengths, None, noise).memory
     assert not torch.allclose(trained, together)
     assert not torch.equal(encoder.network.get_submodule("Conv2d_1a_3x3").bn.running_mean, before)

@@ -36,7 +36,7 @@ def test_pooled_are_the_words_of_the_sentence_within_the_window(
         PoolingEncoderSpec(pool=pool, size=size, positions=None, input_dropout=0.5), WIDTH
     )
     inputs = sentences()
-    encoding = encoder(inputs, LENGTHS, True, None)
+    encoding = encoder(inputs, LENGTHS, LENGTHS, None)
     reduce = np.mean if pool == "average" else np.max
     before = (size - 1) // 2  # as TensorFlow's SAME: the odd one comes behind
     for row, length in enumerate(LENGTHS.tolist()):
@@ -62,9 +62,9 @@ def test_convolutions_end_with_their_sentence(kernel: int) -> None:
     for parameter in encoder.parameters():
         parameter.uniform_(-0.7, 0.7, generator=generator)
     inputs = sentences()
-    together = encoder(inputs, LENGTHS, True, None)
+    together = encoder(inputs, LENGTHS, LENGTHS, None)
     for row, length in enumerate(LENGTHS.tolist()):
-        alone = encoder(inputs[row : row + 1, :length], LENGTHS[row : row + 1], False, None)
+        alone = encoder(inputs[row : row + 1, :length], LENGTHS[row : row + 1], None, None)
         torch.testing.assert_close(together.memory[row, :length], alone.memory[0])
         torch.testing.assert_close(together.keys[row, :length], alone.keys[0])
         torch.testing.assert_close(together.states[0][row], alone.memory[0].mean(0))
@@ -76,7 +76,7 @@ def test_what_is_dropped_has_no_position_either() -> None:
     spec = PoolingEncoderSpec(pool="max", size=1, positions=CODE, input_dropout=0.25)
     inputs = torch.ones(1, 8, 50)
     memory = PoolingEncoder(spec, 50)(
-        inputs, torch.tensor([8]), False, Noise(torch.Generator().manual_seed(3))
+        inputs, torch.tensor([8]), None, Noise(torch.Generator().manual_seed(3))
     ).memory[0]
     dropped = memory == 0
     assert 0.15 < float(dropped.float().mean()) < 0.35

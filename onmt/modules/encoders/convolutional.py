@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from onmt.kernels.products import Multiplying
 from onmt.models.encoder_spec import ConvolutionalEncoderSpec
-from onmt.modules.encoding import Encoding, padding_mask, without_padding
+from onmt.modules.encoding import Encoding, HostLengths, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 
 
@@ -30,10 +30,12 @@ class ConvolutionalEncoder(Multiplying):
         )
         self.biases = nn.ParameterList(torch.empty(spec.hidden_size) for _ in range(spec.layers))
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
-        """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding."""
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
+        """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding."""
         _batch, steps, _ = inputs.shape
-        mask = padding_mask(lengths, steps) if uneven else None
+        mask = padding_mask(lengths, steps) if host_lengths is not None else None
         if self.positions is not None:
             # Row 0 belongs to padding; the k-th position has row k, the last row serves all beyond it.
             rows = torch.arange(1, steps + 1, device=inputs.device).clamp(max=self.spec.positions)

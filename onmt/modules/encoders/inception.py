@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.modules.encoders.inception_layout import Branch, Layer, Stage, stages_to
-from onmt.modules.encoding import Encoding
+from onmt.modules.encoding import Encoding, HostLengths
 from onmt.modules.noise import Noise
 
 
@@ -140,10 +140,12 @@ class InceptionEncoder(nn.Module):
         super().__init__()
         self.network = InceptionV3(spec.endpoint)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
         """inputs B 3 height width, from -1 to 1 -> Encoding of B (rows * columns) C.
 
-        All images have one size, so `lengths` and `uneven` say nothing.
+        All images have one size, so `lengths` and `host_lengths` say nothing.
         """
         grid: Tensor = self.network(inputs, training=noise is not None)
         memory = grid.flatten(2).transpose(1, 2).contiguous()

@@ -17,7 +17,7 @@ from onmt.models.encoder_spec import (
     PositionSpec,
     TwinConvolutionalEncoderSpec,
 )
-from onmt.modules.encoding import Encoding, padding_mask, without_padding
+from onmt.modules.encoding import Encoding, HostLengths, padding_mask, without_padding
 from onmt.modules.noise import Noise, dropped
 
 
@@ -91,9 +91,11 @@ class TwinConvolutionalEncoder(nn.Module):
         self.keys = Convolutions(spec.keys, input_size)
         self.values = Convolutions(spec.values, input_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
-        """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding."""
-        mask = padding_mask(lengths, inputs.shape[1]) if uneven else None
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
+        """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding."""
+        mask = padding_mask(lengths, inputs.shape[1]) if host_lengths is not None else None
         inputs = self.inputs(inputs, mask, noise)
         keys, values = self.keys(inputs, mask), self.values(inputs, mask)
         return Encoding(values, lengths, mask, (mean_over_time(values, lengths),), keys)
@@ -107,9 +109,11 @@ class PoolingEncoder(nn.Module):
         self.spec = spec
         self.inputs = PositionedInputs(spec.positions, spec.input_dropout, input_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
-        """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding."""
-        mask = padding_mask(lengths, inputs.shape[1]) if uneven else None
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
+        """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding."""
+        mask = padding_mask(lengths, inputs.shape[1]) if host_lengths is not None else None
         inputs = self.inputs(inputs, mask, noise)
         keys = without_padding(self._pool(inputs, padding_mask(lengths, inputs.shape[1])), mask)
         return Encoding(inputs, lengths, mask, (mean_over_time(keys, lengths),), keys)

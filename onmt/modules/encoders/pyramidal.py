@@ -11,9 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from onmt.kernels.fused_layers import pack
 from onmt.models.encoder_spec import PyramidalEncoderSpec
 from onmt.modules.encoders.recurrent import BidirectionalStack
-from onmt.modules.encoding import Encoding, padding_mask
+from onmt.modules.encoding import Encoding, HostLengths, padding_mask
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import States
 
@@ -61,8 +62,10 @@ class PyramidalEncoder(nn.Module):
             levels.append(BidirectionalStack(upper, spec.merge, stack.layer_size * joined))
         self.levels = nn.ModuleList(levels)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
-        """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding of ceil(S /
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
+        """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding of ceil(S /
         reduction^(L-1)) frames.
         """
         reduction = self.spec.reduction
@@ -74,10 +77,14 @@ class PyramidalEncoder(nn.Module):
             if index > 0 and reduction > 1:
                 sequence, lengths = self._reduce(sequence, lengths, padded)
                 padded = padded // reduction
-            sequence, level_states = level(sequence, lengths if uneven else None, noise)
+                if host_lengths is not None:
+                    host_lengths = (host_lengths + reduction - 1) // reduction
+            packing = pack(lengths, host_lengths, len(sequence))
+            own = lengths if host_lengths is not None else None
+            sequence, level_states = level(sequence, own, noise, packing)
             states = states + level_states
         memory = sequence.transpose(0, 1)
-        mask = padding_mask(lengths, memory.shape[1]) if uneven else None
+        mask = padding_mask(lengths, memory.shape[1]) if host_lengths is not None else None
         return Encoding(memory, lengths, mask, states)
 
     def _reduce(self, sequence: Tensor, lengths: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from onmt.kernels.fused_layers import Packing, pack
 from onmt.models.encoder_spec import Merge, RecurrentEncoderSpec
 from onmt.models.recurrent_spec import StackSpec
-from onmt.modules.encoding import Encoding, padding_mask
+from onmt.modules.encoding import Encoding, HostLengths, padding_mask
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import RecurrentStack, States
 
@@ -49,10 +50,12 @@ class BidirectionalStack(nn.Module):
         self.forwards = RecurrentStack(direction(stack, how), input_size)
         self.backwards = RecurrentStack(direction(stack, how), input_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None, noise: Noise | None) -> tuple[Tensor, States]:
-        """inputs S B I -> outputs S B H, states B H each."""
-        forward_outputs, forward_states = _run(self.forwards, inputs, lengths, noise)
-        outputs, states = _run(self.backwards, reverse(inputs, lengths), lengths, noise)
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None, noise: Noise | None, packing: Packing | None = None
+    ) -> tuple[Tensor, States]:
+        """inputs S B I -> outputs S B H, states B H each. packing: see RecurrentLayer."""
+        forward_outputs, forward_states = _run(self.forwards, inputs, lengths, noise, packing)
+        outputs, states = _run(self.backwards, reverse(inputs, lengths), lengths, noise, packing)
         merged = tuple(merge(*pair, self.merge) for pair in zip(forward_states, states, strict=True))
         return merge(forward_outputs, reverse(outputs, lengths), self.merge), merged
 
@@ -77,25 +80,32 @@ class RecurrentEncoder(nn.Module):
             self.bidirectional = BidirectionalStack(first, spec.merge, input_size)
             self.stack = RecurrentStack(upper, stack.layer_size)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, uneven: bool, noise: Noise | None) -> Encoding:
-        """inputs B S I, lengths B, `uneven`: some sentence is shorter than S -> Encoding."""
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, host_lengths: HostLengths, noise: Noise | None
+    ) -> Encoding:
+        """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding."""
         sequence = inputs.transpose(0, 1)
-        padded = lengths if uneven else None
+        padded = lengths if host_lengths is not None else None
+        packing = pack(lengths, host_lengths, len(sequence))
         states: States = ()
         if self.bidirectional is not None:
-            sequence, states = self.bidirectional(sequence, padded, noise)
+            sequence, states = self.bidirectional(sequence, padded, noise, packing)
         if self.stack is not None:
-            sequence, upper = _run(self.stack, sequence, padded, noise)
+            sequence, upper = _run(self.stack, sequence, padded, noise, packing)
             states = states + upper
         memory = sequence.transpose(0, 1)
-        mask = padding_mask(lengths, memory.shape[1]) if uneven else None
+        mask = padding_mask(lengths, memory.shape[1]) if host_lengths is not None else None
         return Encoding(memory, lengths, mask, states)
 
 
 def _run(
-    stack: RecurrentStack, inputs: Tensor, lengths: Tensor | None, noise: Noise | None
+    stack: RecurrentStack,
+    inputs: Tensor,
+    lengths: Tensor | None,
+    noise: Noise | None,
+    packing: Packing | None,
 ) -> tuple[Tensor, States]:
     steps, batch = inputs.shape[:2]
     masks = stack.draw_masks(noise, steps, batch)
-    outputs, states = stack(inputs, stack.zero_states(batch), lengths, masks)
+    outputs, states = stack(inputs, stack.zero_states(batch), lengths, masks, packing)
     return outputs, states

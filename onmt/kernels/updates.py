@@ -1,0 +1,72 @@
+"""Optimiser updates of all parameters in one operation."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+
+def adam_update(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    slots: tuple[list[Tensor], list[Tensor]],
+    counter: Tensor,
+    rates: tuple[float, float, float, float],
+    overflow: Tensor | None,
+) -> None:
+    """Change parameters and slots (means and squares of gradients) in place by Adam's step.
+
+    counter: 0-dim float32, which step this is, from 1; all parameters share it, since one per parameter
+    would be as many kernel launches. rates: learning rate, both betas, epsilon, which is added to the
+    corrected root. overflow: 0-dim, 1.0 where nothing may change, on a GPU.
+    """
+    learning_rate, beta1, beta2, epsilon = rates
+    means, squares = slots
+    kernel = getattr(torch, "_fused_adam_", None)
+    if kernel is None:
+        _public_adam(parameters, gradients, slots, counter, rates, overflow)
+        return
+    kernel(
+        parameters,
+        gradients,
+        means,
+        squares,
+        [],
+        [counter] * len(parameters),
+        lr=learning_rate,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=0.0,
+        eps=epsilon,
+        amsgrad=False,
+        maximize=False,
+        found_inf=overflow,
+    )
+
+
+def _public_adam(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    slots: tuple[list[Tensor], list[Tensor]],
+    counter: Tensor,
+    rates: Sequence[float],
+    overflow: Tensor | None,
+) -> None:
+    """The same by torch's public function, which counts the step itself, with a counter per parameter."""
+    adam(
+        parameters,
+        gradients,
+        *slots,
+        [],
+        [counter - 1 for _ in parameters],
+        fused=True,
+        amsgrad=False,
+        beta1=rates[1],
+        beta2=rates[2],
+        lr=rates[0],
+        weight_decay=0.0,
+        eps=rates[3],
+        maximize=False,
+        found_inf=overflow,
+    )

@@ -1,0 +1,54 @@
+"""The table of what each training step and each search may ask of a GPU; its figures may only fall.
+
+`python test/device/budgets.py` measures everything on the pretended GPU and lowers the table's figures where
+less is needed now, adds rows of new configurations and removes those of configurations that are gone.
+"""
+
+import sys
+from pathlib import Path
+
+FILE = Path(__file__).with_name("budgets.tsv")
+COLUMNS = ("launches", "syncs", "uploads", "loose_weights")
+"""Operations that start kernels; waits of the host; blocking copies to the device; recurrent layers whose
+weights cuDNN has to copy into one chunk.
+"""
+
+Figures = tuple[int, ...]
+
+
+def read() -> dict[str, Figures]:
+    """By kind and name, `step: dbrnn, even` or `search: beam 5`."""
+    header, *rows = [line.split("\t") for line in FILE.read_text(encoding="utf-8").splitlines()]
+    assert header == ["name", *COLUMNS]
+    return {name: tuple(map(int, figures)) for name, *figures in rows}
+
+
+def write(table: dict[str, Figures]) -> None:
+    """Replace the file."""
+    rows = [["name", *COLUMNS], *([name, *map(str, figures)] for name, figures in table.items())]
+    FILE.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def lowered(known: dict[str, Figures], measured: dict[str, Figures]) -> dict[str, Figures]:
+    """The table with the smaller of both figures everywhere."""
+    return {name: tuple(map(min, figures, known.get(name, figures))) for name, figures in measured.items()}
+
+
+def main() -> None:
+    """Measure and lower."""
+    here = Path(__file__).resolve().parent
+    sys.path[:0] = [str(here.parents[1]), str(here)]
+    from configurations import training_configurations
+    from measuring import cost_of, numbers, search_cost
+    from searches import search_cases
+
+    measured = {
+        f"step: {configuration.name}": numbers(cost_of(configuration)[0])
+        for configuration in training_configurations()
+    }
+    measured |= {f"search: {case.name}": numbers(search_cost(case)[0]) for case in search_cases()}
+    write(lowered(read() if FILE.exists() else {}, measured))
+
+
+if __name__ == "__main__":
+    main()
