@@ -15,6 +15,8 @@ import pytest
 import torch
 from rest_serving import Client, model, served
 
+from onmt.kernels.products import Products
+from onmt.runtime.device import Place
 from onmt.serving.options import LimitOptions
 from onmt.text.hooks import TokenizerHooks
 from onmt.text.options import TokenizerOptions
@@ -241,7 +243,7 @@ def test_too_little_memory_on_a_gpu(folder: Path, monkeypatch) -> None:
         assert status == 503
         assert reason == b"503 Service Unavailable - too little GPU memory is free to load model 1"
 
-    served([model(device=torch.device("cuda", 0))], use, unload_time=60)
+    served([model(place=Place(torch.device("cuda", 0), Products()))], use, unload_time=60)
 
 
 def test_idle_models_are_unloaded_and_files_read_anew(folder: Path) -> None:
