@@ -22,7 +22,7 @@ SPACE = TokenizerOptions(mode="space")
 
 def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any) -> ModelSettings:
     """A model whose search is short."""
-    hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "device") if name in more}
+    hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "place") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
         path=path, options=options, given=frozenset(), batch_size=batch_size, tokenizer=tokenizer, **hooks
