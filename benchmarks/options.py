@@ -40,6 +40,9 @@ class MeasurementOptions:
     matrix_size: int = option(
         4096, "The machine's rate is that of multiplying two square matrices of this size.", valid=at_least(1)
     )
+    gpuid: int = option(
+        0, "Number of the GPU to measure, counted from 1; 0 measures the CPU.", valid=at_least(0)
+    )
     threads: int = option(0, "Threads of PyTorch; 0: as many as it takes by itself.", valid=at_least(0))
     seed: int = option(1, "Start of every random draw.", valid=at_least(0))
     output: str = option("-", "File for the JSON; `-`: standard output.", valid=not_empty)

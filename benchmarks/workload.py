@@ -54,17 +54,18 @@ def spec_for(encoder: EncoderName, options: WorkloadOptions) -> ModelSpec:
 class Workload:
     """A model with random weights, and random sentences of equal length to train on and to translate."""
 
-    def __init__(self, spec: ModelSpec, options: WorkloadOptions, seed: int) -> None:
+    def __init__(self, spec: ModelSpec, options: WorkloadOptions, seed: int, device: torch.device) -> None:
         model = build_model(spec)
         assert isinstance(model, Seq2Seq)
-        self.model = model
-        self.options = options
-        self._noise = Noise(torch_generator(seed, "dropout"))
         model.initialise(0.1, torch_generator(seed, "parameters"))
+        self.model = model.to(device)
+        self.options = options
+        self._device = device
+        self._noise = Noise(torch_generator(seed, "dropout", device=device))
         self._optimizer = Sgd(dict(model.named_parameters()))
         words = torch_generator(seed, "words")
-        self._batch = random_batch(options, options.train_batch, words)
-        self._to_translate = random_batch(options, options.translate_batch, words)
+        self._batch = random_batch(options, options.train_batch, words).to(device)
+        self._to_translate = random_batch(options, options.translate_batch, words).to(device)
 
     @property
     def parameters(self) -> int:
@@ -74,7 +75,7 @@ class Workload:
     def train(self) -> Measured:
         """One step as the trainer takes it: loss, gradients, clipping, update."""
         batch, options = self._batch, self.options
-        started = time.perf_counter()
+        started = now(self._device)
         for parameter in self._optimizer.parameters:
             parameter.grad = None
         loss = self.model.loss(batch, TrainingStep(self._noise))
@@ -82,7 +83,7 @@ class Workload:
         gradients = [parameter.grad for parameter in self._optimizer.parameters if parameter.grad is not None]
         scale_and_clip(gradients, batch.size, MAX_GRAD_NORM)
         self._optimizer.step(gradients, LEARNING_RATE)
-        seconds = time.perf_counter() - started
+        seconds = now(self._device) - started
         lengths = [(options.source_length, options.target_length)] * batch.size
         flops = training_flops(self.model.spec, lengths)
         return Measured(seconds, flops, batch.size, batch.src_words, batch.tgt_words)
@@ -91,13 +92,13 @@ class Workload:
         """Beam search over one batch; a random model rarely ends a sentence: most reach the length limit."""
         batch, options = self._to_translate, self.options
         settings = SearchSettings(beam_size=options.beam_size, max_length=options.target_length - 1)
-        started = time.perf_counter()
+        started = now(self._device)
         with torch.inference_mode():
-            encoding = self.model.encode(batch.src, batch.src_lengths)
+            encoding = self.model.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
             scorer = ModelScorer(self.model, self.model.start(encoding), options.beam_size)
-            mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool)
+            mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool, device=self._device)
             result = beam_search(scorer, Sources(batch.src_lengths, mask), settings)
-        seconds = time.perf_counter() - started
+        seconds = now(self._device) - started
         steps = steps_taken(result.traces, batch.size)
         flops = translation_flops(
             self.model.spec, [(options.source_length, count) for count in steps], options.beam_size
@@ -108,7 +109,7 @@ class Workload:
 
 def steps_taken(traces: list[Trace], sentences: int) -> list[int]:
     """How many steps the search took for each sentence before it was done."""
-    alive = torch.cat([trace.sentences for trace in traces])
+    alive = torch.cat([trace.sentences for trace in traces]).cpu()
     return torch.bincount(alive, minlength=sentences).tolist()
 
 
@@ -135,13 +136,22 @@ def random_batch(options: WorkloadOptions, sentences: int, generator: torch.Gene
 class MatrixProduct:
     """The machine's yardstick: one product of two square matrices in float32."""
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, seed: int, device: torch.device) -> None:
         generator = torch_generator(seed, "matrices")
-        self._left, self._right = (torch.rand(size, size, generator=generator) for _ in range(2))
+        pair = [torch.rand(size, size, generator=generator) for _ in range(2)]
+        self._left, self._right = (matrix.to(device) for matrix in pair)
+        self._device = device
         self._flops = 2 * size**3
 
     def rate(self) -> float:
         """FLOP/s of one product."""
-        started = time.perf_counter()
+        started = now(self._device)
         torch.mm(self._left, self._right)
-        return self._flops / (time.perf_counter() - started)
+        return self._flops / (now(self._device) - started)
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once everything that the device was asked to do is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
