@@ -1,6 +1,7 @@
 # make demo      a model that learns to read dates, from nothing to its answers, in a few minutes
 # make test      the test suite          make test-all  slow tests and coverage too
 # make lint      ruff and mypy           make bench     throughput, as JSON
+# make test-gpu  the device tests on the GPU of this machine
 # make docs      the option pages under docs/options
 # Each target makes .venv first, with the versions of constraints.txt. Another Python: make test PYTHON=python3.12
 
@@ -12,7 +13,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint co
 # Threads that spin long while they wait make everything many times slower when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 2000
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test test-all test-gpu lint bench docs clean
 .DEFAULT_GOAL := test
 
 $(RUN):
@@ -35,6 +36,9 @@ test: $(VENV)/installed-dev
 
 test-all: $(VENV)/installed-dev
 	$(RUN) -m pytest -q -m '' --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-gpu: $(VENV)/installed-dev
+	$(RUN) -m pytest -q -m gpu test/device
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

@@ -136,10 +136,10 @@ def random_batch(options: WorkloadOptions, sentences: int, generator: torch.Gene
 class MatrixProduct:
     """The machine's yardstick: one product of two square matrices in float32."""
 
-    def __init__(self, size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, size: int, seed: int, device: torch.device, dtype: torch.dtype | None = None) -> None:
         generator = torch_generator(seed, "matrices")
         pair = [torch.rand(size, size, generator=generator) for _ in range(2)]
-        self._left, self._right = (matrix.to(device) for matrix in pair)
+        self._left, self._right = (matrix.to(device, dtype) for matrix in pair)
         self._device = device
         self._flops = 2 * size**3
 
