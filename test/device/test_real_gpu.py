@@ -1,4 +1,4 @@
-"""The same steps and searches on a real GPU; a wait of the host in a step is an error. See `make test-gpu`."""
+"""The same steps and searches on a real GPU; waiting in a step is an error. See `make test-gpu`."""
 
 import contextlib
 from collections.abc import Iterator
