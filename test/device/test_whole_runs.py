@@ -123,6 +123,13 @@ def test_training_waits_for_nothing(folder: Path, flags: str) -> None:
     torch.use_deterministic_algorithms(False)
 
 
+def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
+    argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
+    with pretended_gpu() as session:
+        assert train.main([*argv, "-validation_metric", "bleu", "-gpuid", "1"]) == 0
+    assert [place for place in session.ledger.places("sync") if "evaluation.py" in place] == []
+
+
 def test_fp16_keeps_its_loss_scale(folder: Path) -> None:
     first = trained(folder, "fp16", *MODEL, "-end_epoch", "1", "-fp16")
     scale = first["training"]["loss_scale"]
