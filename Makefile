@@ -3,6 +3,7 @@
 # make test-browser   tests of the servers' page in a headless Chromium
 # make lint      ruff and mypy           make bench     throughput, as JSON
 # make bench-peers  the same work by OpenNMT-py and by us, in turn; PEERS='-train_src ...' for another corpus
+# make test-gpu  the device tests on the GPU of this machine
 # make docs      the option pages under docs/options
 # Each target makes .venv first, with the versions of constraints.txt. Another Python: make test PYTHON=python3.12
 
@@ -14,7 +15,7 @@ PIP := $(RUN) -m pip --quiet --disable-pip-version-check install --constraint co
 # Threads that spin long while they wait make everything many times slower when other programs want the cores too.
 export GOMP_SPINCOUNT ?= 2000
 
-.PHONY: demo test test-all test-browser lint bench bench-peers docs clean
+.PHONY: demo test test-all test-browser test-gpu lint bench bench-peers docs clean
 .DEFAULT_GOAL := test
 
 $(RUN):
@@ -43,6 +44,9 @@ test-browser: $(VENV)/installed-dev
 		{ echo 'Chromium is needed; on Debian: apt-get update && apt-get install -y chromium chromium-driver'; exit 1; }
 	$(PIP) --editable '.[browser]'
 	$(RUN) -m pytest -q -m browser
+
+test-gpu: $(VENV)/installed-dev
+	$(RUN) -m pytest -q -m gpu test/device
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

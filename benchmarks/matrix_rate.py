@@ -1,6 +1,5 @@
 """The machine's yardstick: how fast it multiplies matrices, by every library and format that it has."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.options import WorkloadOptions
+from benchmarks.workload import now
 from onmt.kernels.products import library, use_library
 from onmt.runtime.random import torch_generator
 
@@ -41,6 +41,7 @@ class MatrixRates:
     format: Format
     shapes: tuple[Shape, ...]
     seed: int
+    device: torch.device
     found: dict[tuple[str, Shape], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -48,19 +49,23 @@ class MatrixRates:
         dtype = torch.float32 if self.format == "fp32" else torch.bfloat16
         self._factors = [
             (
-                torch.rand(rows, inner, generator=generator).to(dtype),
-                torch.rand(columns, inner, generator=generator).to(dtype),
+                torch.rand(rows, inner, generator=generator).to(self.device, dtype),
+                torch.rand(columns, inner, generator=generator).to(self.device, dtype),
             )
             for rows, inner, columns in self.shapes
         ]
 
     def measure(self) -> None:
         """Time every shape once in every library; bfloat16 has one only."""
-        for name in ("MKL", "oneDNN") if self.format == "fp32" else ("oneDNN",):
+        if self.device.type == "cpu":
+            libraries = ("MKL", "oneDNN") if self.format == "fp32" else ("oneDNN",)
+        else:
+            libraries = ("cuBLAS",)
+        for name in libraries:
             with _multiplying_by(name, self.format) as there:
                 for shape, (left, right) in zip(self.shapes, self._factors, strict=True):
                     if there:
-                        rate = _rate(left, right)
+                        rate = product_rate(left, right)
                         self.found[name, shape] = max(rate, self.found.get((name, shape), 0.0))
 
     @property
@@ -82,15 +87,16 @@ def _multiplying_by(name: str, wanted: Format) -> Iterator[bool]:
     """Within it products are computed by this library; False where that would not be exact float32."""
     before = library()
     try:
-        yield wanted == "bf16" or use_library(name)
+        yield wanted == "bf16" or name == "cuBLAS" or use_library(name)
     finally:
         use_library(before)
 
 
-def _rate(left: torch.Tensor, right: torch.Tensor) -> float:
+def product_rate(left: torch.Tensor, right: torch.Tensor) -> float:
+    """FLOP/s of left @ right^T, a few products after a first one."""
     F.linear(left, right)  # memory, threads and packing are ready from here on
-    started = time.perf_counter()
+    started = now(left.device)
     for _ in range(_PASSES):
         F.linear(left, right)
-    seconds = time.perf_counter() - started
+    seconds = now(left.device) - started
     return _PASSES * 2 * left.shape[0] * left.shape[1] * right.shape[0] / seconds

@@ -44,6 +44,9 @@ class MeasurementOptions:
         "own products, by every library that is exact in the format.",
         valid=at_least(1),
     )
+    gpuid: int = option(
+        0, "Number of the GPU to measure, counted from 1; 0 measures the CPU.", valid=at_least(0)
+    )
     threads: int = option(0, "Threads of PyTorch; 0: as many as it takes by itself.", valid=at_least(0))
     seed: int = option(1, "Start of every random draw.", valid=at_least(0))
     output: str = option("-", "File for the JSON; `-`: standard output.", valid=not_empty)

@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import torch
+
 from benchmarks.peers_options import PeersOptions
 from benchmarks.report import machine
 from onmt.checkpoint import load_checkpoint, save_checkpoint
@@ -101,7 +103,7 @@ def compare(options: PeersOptions, logger: Logger) -> dict[str, Any]:
     return {
         "version": VERSION,
         "peer": PEER,
-        "machine": machine(),
+        "machine": machine(torch.device("cpu")),
         "options": asdict(options),
         "commands": bench.commands,
         "rates": rows,
@@ -250,8 +252,6 @@ class _Bench:
         self._logger.info(f"Installing {PEER} into {self._folder / 'venv'}")
         venv.create(self._folder / "venv", with_pip=True)
         pip = [str(self._python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        import torch
-
         subprocess.run([*pip, f"torch=={torch.__version__.partition('+')[0]}", *_NEEDED], check=True)
         subprocess.run([*pip, "--no-deps", PEER], check=True)
         stubs = self._folder / "stubs"

@@ -2,7 +2,8 @@
 
 import platform
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from benchmarks.matrix_rate import MatrixRates, shapes_of
 from benchmarks.options import BenchmarkOptions, EncoderName, WorkloadOptions
 from benchmarks.workload import Measured, Workload, spec_for
-from onmt.kernels.products import choose_library, library, set_tf32
-from onmt.logger import Logger
-from onmt.runtime.memory import keep_freed_memory
+from onmt.kernels.products import library
+from onmt.logger import Logger, LoggerOptions
+from onmt.runtime.device import select_device
+from onmt.runtime.options import DeviceOptions
 from onmt.version import VERSION
 
 Json = dict[str, Any]
@@ -24,17 +26,16 @@ def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
     """The whole report: the machine, the workload, and a row per encoder."""
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    set_tf32(False)
-    choose_library()
-    keep_freed_memory()
-    matrix = MatrixRates(options.precision, shapes_of(options, options.matrix_size), options.seed)
+    device = device_of(options)
+    shapes = shapes_of(options, options.matrix_size)
+    matrix = MatrixRates(options.precision, shapes, options.seed, device)
     rows = []
     for encoder in options.encoders:
         logger.info(f"Measuring -encoder_type {encoder}")
-        rows.append(_measure(encoder, options, matrix))
+        rows.append(_measure(encoder, options, device, matrix))
     report: Json = {
         "version": VERSION,
-        "machine": machine(),
+        "machine": machine(device),
         "workload": _workload(options),
         "rounds": options.rounds,
         "matrix": {"size": options.matrix_size, **matrix.to_json()},
@@ -45,11 +46,14 @@ def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
     return report
 
 
-def _measure(encoder: EncoderName, options: BenchmarkOptions, matrix: MatrixRates) -> Json:
+def _measure(
+    encoder: EncoderName, options: BenchmarkOptions, device: torch.device, matrix: MatrixRates
+) -> Json:
     """One row without its share of the matrix rate, which is known when all rows are."""
-    workload = Workload(spec_for(encoder, options), options, options.seed)
+    workload = Workload(spec_for(encoder, options), options, options.seed, device)
     workload.train()
     workload.translate()
+    gpu = on_gpu(workload, device)
     trained, translated = [], []
     for _ in range(options.rounds):
         matrix.measure()
@@ -60,6 +64,7 @@ def _measure(encoder: EncoderName, options: BenchmarkOptions, matrix: MatrixRate
         "parameters": workload.parameters,
         "train": throughput(trained),
         "translate": throughput(translated),
+        **gpu,
     }
 
 
@@ -98,9 +103,40 @@ def in_words(row: Json) -> str:
     return f"{row['encoder']}: {'; '.join(parts)}"
 
 
-def machine() -> dict[str, str | int]:
-    """What the figures were measured on."""
+def device_of(options: BenchmarkOptions) -> torch.device:
+    """The CPU, or the GPU of -gpuid; raises OptionError if it is not there."""
+    wanted = (options.gpuid,)
+    return select_device(DeviceOptions(gpuid=wanted), Logger(LoggerOptions(), sys.stderr))
+
+
+def on_gpu(workload: Workload, device: torch.device) -> Json:
+    """Kernel launches of a training step and of a translation, and the most memory a step takes, in bytes;
+    nothing on a CPU. Launches are those that torch's profiler sees.
+    """
+    if device.type == "cpu":
+        return {}
+    torch.cuda.reset_peak_memory_stats(device)
+    workload.train()
+    peak = torch.cuda.max_memory_allocated(device)
     return {
+        "peak_memory": peak,
+        "launches": {"train": launches(workload.train), "translate": launches(workload.translate)},
+    }
+
+
+def launches(work: Callable[[], object]) -> int:
+    """Kernels that CUDA was asked to start."""
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        work()
+    return sum(event.count for event in profile.key_averages() if "LaunchKernel" in event.key)
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """What the figures were measured on."""
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return {
+        **gpu,
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

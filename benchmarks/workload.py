@@ -56,21 +56,22 @@ def spec_for(encoder: EncoderName, options: WorkloadOptions) -> ModelSpec:
 class Workload:
     """A model with random weights, and random sentences of equal length to train on and to translate."""
 
-    def __init__(self, spec: ModelSpec, options: WorkloadOptions, seed: int) -> None:
+    def __init__(self, spec: ModelSpec, options: WorkloadOptions, seed: int, device: torch.device) -> None:
         model = build_model(spec)
         assert isinstance(model, Seq2Seq)
-        self.model = model
         dtype = torch.bfloat16 if options.precision == "bf16" else None
         multiply_with(model, Products(dtype))
-        self.options = options
-        self._noise = Noise(torch_generator(seed, "dropout"))
         model.initialise(0.1, torch_generator(seed, "parameters"))
-        self._translating = deepcopy(model)
+        self.model = model.to(device)
+        self.options = options
+        self._device = device
+        self._noise = Noise(torch_generator(seed, "dropout", device=device))
+        self._translating = deepcopy(self.model)
         multiply_with(self._translating, Products(dtype, frozen=True))
         self._optimizer = Sgd(dict(model.named_parameters()))
         words = torch_generator(seed, "words")
-        self._batch = random_batch(options, options.train_batch, words)
-        self._to_translate = random_batch(options, options.translate_batch, words)
+        self._batch = random_batch(options, options.train_batch, words).to(device)
+        self._to_translate = random_batch(options, options.translate_batch, words).to(device)
 
     @property
     def parameters(self) -> int:
@@ -80,7 +81,7 @@ class Workload:
     def train(self) -> Measured:
         """One step as the trainer takes it: loss, gradients, clipping, update."""
         batch, options = self._batch, self.options
-        started = time.perf_counter()
+        started = now(self._device)
         for parameter in self._optimizer.parameters:
             parameter.grad = None
         loss = self.model.loss(batch, TrainingStep(self._noise))
@@ -88,7 +89,7 @@ class Workload:
         gradients = [parameter.grad for parameter in self._optimizer.parameters if parameter.grad is not None]
         scale_and_clip(gradients, batch.size, MAX_GRAD_NORM)
         self._optimizer.step(gradients, LEARNING_RATE)
-        seconds = time.perf_counter() - started
+        seconds = now(self._device) - started
         lengths = [(options.source_length, options.target_length)] * batch.size
         flops = training_flops(self.model.spec, lengths)
         return Measured(seconds, flops, batch.size, batch.src_words, batch.tgt_words)
@@ -97,13 +98,13 @@ class Workload:
         """Beam search over one batch; a random model rarely ends a sentence: most reach the length limit."""
         batch, options = self._to_translate, self.options
         settings = SearchSettings(beam_size=options.beam_size, max_length=options.target_length - 1)
-        started = time.perf_counter()
+        started = now(self._device)
         with torch.inference_mode():
-            encoding = self._translating.encode(batch.src, batch.src_lengths)
+            encoding = self._translating.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
             scorer = ModelScorer(self._translating, self._translating.start(encoding), options.beam_size)
-            mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool)
+            mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool, device=self._device)
             result = beam_search(scorer, Sources(batch.src_lengths, mask), settings)
-        seconds = time.perf_counter() - started
+        seconds = now(self._device) - started
         steps = steps_taken(result.traces, batch.size)
         flops = translation_flops(
             self.model.spec, [(options.source_length, count) for count in steps], options.beam_size
@@ -114,7 +115,7 @@ class Workload:
 
 def steps_taken(traces: list[Trace], sentences: int) -> list[int]:
     """How many steps the search took for each sentence before it was done."""
-    alive = torch.cat([trace.sentences for trace in traces])
+    alive = torch.cat([trace.sentences for trace in traces]).cpu()
     return torch.bincount(alive, minlength=sentences).tolist()
 
 
@@ -136,3 +137,10 @@ def random_batch(options: WorkloadOptions, sentences: int, generator: torch.Gene
         tgt_words=sentences * options.target_length,
         indices=torch.arange(sentences),
     )
+
+
+def now(device: torch.device) -> float:
+    """Seconds, once everything that the device was asked to do is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -61,7 +61,10 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     `non_blocking` says.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
+        with torch.cuda.device(
+            device
+        ):  # a new thread's is the first GPU, which would get a context for nothing
+            return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
 

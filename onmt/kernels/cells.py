@@ -23,9 +23,16 @@ States = tuple[Tensor, ...]
 
 
 class CellSteps(Protocol):
-    """All steps of a layer. hidden: H."""
+    """All steps of a layer. hidden: H. beside: after a backward step the product that `join` asked for, B X,
+    or None.
+    """
 
     hidden: int
+    beside: Tensor | None
+
+    def join(self, weight: Tensor) -> None:
+        """Where launches cost: let each backward step multiply the gates' gradient by `weight`, G X, too."""
+        ...
 
     @property
     def input_grads(self) -> Tensor:
@@ -77,6 +84,10 @@ class _BufferedSteps:
 
     outputs: Tensor
     input_grads: Tensor
+    beside: Tensor | None = None
+
+    def join(self, weight: Tensor) -> None:
+        """See CellSteps."""
 
     def output(self, t: int) -> Tensor:
         """See CellSteps."""

@@ -156,8 +156,8 @@ class _Run:
         """Gradients of embedded words T B E, of initial states and of all weights but the reader's."""
         self.reader.start_backward()
         self._mix.start_backward(grad_outputs, self._output_mask)
-        for layer in self._layers:
-            layer.start_backward()
+        for index, layer in enumerate(self._layers):
+            layer.start_backward(self._inlet.fed_weight if index == 0 and not self._has_entry else None)
         self._raw_grads = torch.zeros_like(self._embedded) if self._needs_raw_input else None
         self._entry_grads = torch.empty_like(self._inlet.results) if self._has_entry else None
         # The last step's context or output is fed to no step.
@@ -181,7 +181,7 @@ class _Run:
             output, joined = self._split(index, passed, grads)
             gates = layer.backward(t, output)
             if index == 0 and not self._has_entry:
-                fed = self._inlet.grad_of_fed(t, gates)
+                fed = self._inlet.grad_of_fed(t, gates, layer.cells.beside)
             else:
                 inputs = layer.grad_of_inputs(gates)
                 _accumulate(grads, index, layer.dropped(t, inputs if joined is None else inputs + joined))

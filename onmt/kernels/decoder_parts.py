@@ -114,9 +114,16 @@ class Inlet:
         part = put_masked(self.inputs[t, :, self._split :], fed, mask)
         add_product(self.results[t], part, self._weight[:, self._split :].t())
 
-    def grad_of_fed(self, t: int, grad: Tensor) -> Tensor:
-        """Gradient of the result of step t, B O -> of what was fed to it, B F."""
-        through = product(grad.to(self._weight.dtype), self._weight[:, self._split :], grad.dtype)
+    @property
+    def fed_weight(self) -> Tensor:
+        """The part of the weight that multiplies what is fed, O F."""
+        return self._weight[:, self._split :]
+
+    def grad_of_fed(self, t: int, grad: Tensor, known: Tensor | None = None) -> Tensor:
+        """Gradient of the result of step t, B O -> of what was fed to it, B F; known: their product."""
+        if known is None:
+            known = product(grad.to(self._weight.dtype), self._weight[:, self._split :], grad.dtype)
+        through = known
         mask = mask_at(self._mask, t)
         return through if mask is None else through.mul_(mask[:, self._split :])
 
@@ -181,8 +188,9 @@ class Layer:
         mask = mask_at(self._output_mask, t)
         return output if mask is None else output * mask
 
-    def start_backward(self) -> None:
-        """Before the backward steps."""
+    def start_backward(self, fed_weight: Tensor | None) -> None:
+        """Before the backward steps; fed_weight G F: what an inlet multiplies this layer's fed input by."""
+        self.cells.join(self._weight if fed_weight is None else fed_weight)
         zeros = torch.zeros_like(self.cells.output(0))
         self._carried = zeros
         self.cells.start_backward(self._readings.all()[0], None, tuple(zeros for _ in self.cells.states()))
@@ -197,7 +205,8 @@ class Layer:
 
     def grad_of_inputs(self, grad: Tensor) -> Tensor:
         """Gradient of the gates' input part, B G -> of the layer's masked inputs, B I."""
-        return product(grad.to(self._weight.dtype), self._weight, grad.dtype)
+        known = self.cells.beside
+        return product(grad.to(self._weight.dtype), self._weight, grad.dtype) if known is None else known
 
     def grads(self, inlet: tuple[Tensor, Tensor] | None) -> LayerWeights:
         """Of the weights; inlet: those of weight_ih and bias, where an inlet has them."""

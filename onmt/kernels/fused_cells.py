@@ -56,6 +56,10 @@ class _FusedSteps:
         self._keep: Tensor | None = None
         self._input_grads: dict[int, Tensor] = {}
         self._stacked_grads: Tensor | None = None
+        self.beside: Tensor | None = None
+
+    def join(self, weight: Tensor) -> None:
+        """See CellSteps."""
 
     def output(self, t: int) -> Tensor:
         """See CellSteps."""
@@ -86,6 +90,7 @@ class FusedLstmSteps(_FusedSteps):
         """See LstmSteps."""
         assert bias_hh is None
         super().__init__(gates, weight_hh, states)
+        self._joined: Tensor | None = None
         self._cells = [states[0]]
         self._computed: list[Tensor] = []
 
@@ -118,7 +123,15 @@ class FusedLstmSteps(_FusedSteps):
         )
         self._grad_cell = before if self._keep is None else before + self._grad_cell * (1 - self._keep[t])
         self._input_grads[t] = gates
-        return product(gates.to(self._weight.dtype), self._weight, gates.dtype)
+        if self._joined is None:
+            return product(gates.to(self._weight.dtype), self._weight, gates.dtype)
+        both = product(gates.to(self._weight.dtype), self._joined, gates.dtype)
+        self.beside = both[:, self.hidden :]
+        return both[:, : self.hidden]
+
+    def join(self, weight: Tensor) -> None:
+        """See CellSteps."""
+        self._joined = torch.cat([self._weight, weight], dim=1)
 
     def weight_grads(self, narrow: Tensor) -> tuple[Tensor, Tensor | None]:
         """See CellSteps."""

@@ -13,19 +13,19 @@ def adam_update(
     slots: tuple[list[Tensor], list[Tensor]],
     counter: Tensor,
     rates: tuple[float, float, float, float],
-    overflow: Tensor | None,
+    found_inf: Tensor | None = None,
 ) -> None:
     """Change parameters and slots (means and squares of gradients) in place by Adam's step.
 
     counter: 0-dim float32, which step this is, from 1; all parameters share it, since one per parameter
     would be as many kernel launches. rates: learning rate, both betas, epsilon, which is added to the
-    corrected root. overflow: 0-dim, 1.0 where nothing may change, on a GPU.
+    corrected root. found_inf: 0-dim float32; where it is not zero nothing changes.
     """
     learning_rate, beta1, beta2, epsilon = rates
     means, squares = slots
     kernel = getattr(torch, "_fused_adam_", None)
     if kernel is None:
-        _public_adam(parameters, gradients, slots, counter, rates, overflow)
+        _public_adam(parameters, gradients, slots, counter, rates, found_inf)
         return
     kernel(
         parameters,
@@ -41,7 +41,7 @@ def adam_update(
         eps=epsilon,
         amsgrad=False,
         maximize=False,
-        found_inf=overflow,
+        found_inf=found_inf,
     )
 
 
@@ -51,7 +51,7 @@ def _public_adam(
     slots: tuple[list[Tensor], list[Tensor]],
     counter: Tensor,
     rates: Sequence[float],
-    overflow: Tensor | None,
+    found_inf: Tensor | None,
 ) -> None:
     """The same by torch's public function, which counts the step itself, with a counter per parameter."""
     adam(
@@ -61,6 +61,7 @@ def _public_adam(
         [],
         [counter - 1 for _ in parameters],
         fused=True,
+        found_inf=found_inf,
         amsgrad=False,
         beta1=rates[1],
         beta2=rates[2],
@@ -68,5 +69,4 @@ def _public_adam(
         weight_decay=0.0,
         eps=rates[3],
         maximize=False,
-        found_inf=overflow,
     )

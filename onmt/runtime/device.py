@@ -76,9 +76,13 @@ def products_of(
 
 
 def _compute_deterministically() -> None:
-    """For this process; before CUDA starts, since cuBLAS reads its workspace's size then."""
+    """For this process; before CUDA starts, since cuBLAS reads its workspace's size then.
+
+    An operation without such a kernel (max pooling's gradient) makes torch warn, not end the program.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 

@@ -109,7 +109,8 @@ class Optimizer(ABC):
             "name": self.name,
             "steps": self.steps,
             "gathered": {
-                slot: dict(zip(self.names, tensors, strict=True)) for slot, tensors in self.gathered.items()
+                slot: dict(zip(self.names, (tensor.cpu() for tensor in tensors), strict=True))
+                for slot, tensors in self.gathered.items()
             },
         }
 

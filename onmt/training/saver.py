@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from onmt.checkpoint import FORMAT, save_checkpoint
 from onmt.logger import Logger
@@ -32,11 +32,18 @@ class ModelDescription:
             "spec": dict(self.spec),
             "options": dict(self.options),
             "vocabularies": dict(self.vocabularies),
-            "weights": {name: tensor.detach() for name, tensor in stored_tensors(model).items()},
+            "weights": {name: on_host(tensor) for name, tensor in stored_tensors(model).items()},
         }
         if state is not None:
             content["training"] = state.to_dict()
         return content
+
+
+def on_host(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, in memory of its own size: torch.save would write all of the memory that a GPU's
+    weights share, for each file that holds some of them.
+    """
+    return tensor.detach().cpu()
 
 
 class Saver:

@@ -63,7 +63,7 @@ def test_steps_are_counted_until_a_sentence_leaves() -> None:
 
 def test_a_training_step_changes_the_weights() -> None:
     options = BenchmarkOptions(rnn_size=6, vocabulary=20, train_batch=3, source_length=4, target_length=5)
-    workload = Workload(spec_for("brnn", options), options, seed=1)
+    workload = Workload(spec_for("brnn", options), options, seed=1, device=torch.device("cpu"))
     before = [parameter.clone() for parameter in workload.model.parameters()]
     measured = workload.train()
     assert (measured.sentences, measured.source_tokens, measured.target_tokens) == (3, 12, 15)

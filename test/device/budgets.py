@@ -38,10 +38,12 @@ def main() -> None:
     """Measure and lower."""
     here = Path(__file__).resolve().parent
     sys.path[:0] = [str(here.parents[1]), str(here)]
+    import torch
     from configurations import training_configurations
     from measuring import cost_of, numbers, search_cost
     from searches import search_cases
 
+    torch.set_num_threads(1)  # tiny tensors gain nothing from more
     measured = {
         f"step: {configuration.name}": numbers(cost_of(configuration)[0])
         for configuration in training_configurations()

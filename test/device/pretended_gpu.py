@@ -154,11 +154,29 @@ class Session:
     def __init__(self, devices: int) -> None:
         self.ledger = Ledger()
         self.devices = devices
-        self.current_device = 0
+        self.pinned_for: list[int] = []
         self.synchronized: list[torch.device | None] = []
         self.refused: list[str] = []
         self._pinned: dict[int, Tensor] = {}
         self._local = threading.local()
+
+    @property
+    def current_device(self) -> int:
+        """This thread's, the first one unless it chose another."""
+        return getattr(self._local, "current_device", 0)
+
+    @current_device.setter
+    def current_device(self, number: int) -> None:
+        self._local.current_device = number
+
+    @contextlib.contextmanager
+    def on_device(self, device: torch.device) -> Iterator[None]:
+        """torch.cuda.device."""
+        before, self.current_device = self.current_device, torch.device(device).index
+        try:
+            yield
+        finally:
+            self.current_device = before
 
     def refuse(self, what: str) -> None:
         """Raise what CUDA would raise."""
@@ -169,6 +187,7 @@ class Session:
     def pin(self, tensor: Tensor) -> Tensor:
         """A copy in page-locked memory."""
         made = tensor.clone()
+        self.pinned_for.append(self.current_device)
         self._pinned[made.untyped_storage().data_ptr()] = made
         return made
 
@@ -507,6 +526,7 @@ def pretended_gpu(devices: int = 1) -> Iterator[Session]:
         (torch.cuda, "device_count", lambda: devices),
         (torch.cuda, "get_device_name", lambda device=None: "a pretended GPU"),
         (torch.cuda, "set_device", set_device),
+        (torch.cuda, "device", session.on_device),
         (torch.cuda, "device_of", lambda tensor: contextlib.nullcontext()),
         (torch.cuda, "current_device", lambda: session.current_device),
         (torch.cuda, "synchronize", synchronize),

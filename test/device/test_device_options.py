@@ -9,6 +9,8 @@ import torch
 from pretended_gpu import pretended_gpu
 
 from onmt.commandline.run import failure_of
+from onmt.data.batch import to_device
+from onmt.data.dataset import prefetch
 from onmt.errors import OptionError
 from onmt.kernels.products import rounds_to_tf32, set_tf32
 from onmt.logger import Logger, LoggerOptions
@@ -98,3 +100,12 @@ def test_every_way_to_run_out_of_memory_names_the_flags_to_lower(message: str) -
     assert failure.message is not None
     assert "-max_batch_size" in failure.message
     assert message in failure.message
+
+
+def test_a_batch_read_ahead_is_pinned_for_its_own_gpu() -> None:
+    second = torch.device("cuda", 1)
+    with pretended_gpu(2) as session:
+        (moved,) = prefetch(lambda tensor: to_device(tensor, second), [torch.ones(2)])
+        assert moved.device == second
+        assert session.pinned_for == [1]
+        assert session.ledger.count("upload") == 0

@@ -1,0 +1,174 @@
+"""Whole programs on the pretended GPU: train, save, continue, translate; results equal the CPU's."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ledger import Ledger
+from measuring import masks_of_a_gpu
+from pretended_gpu import pretended_gpu
+
+from onmt.checkpoint import load_checkpoint
+from onmt.commands import lm, preprocess, tag, train, translate
+from onmt.training.phases import Phases
+
+pytestmark = pytest.mark.slow
+MODEL = "-rnn_size 8 -word_vec_size 6 -layers 2 -encoder_type brnn -max_batch_size 10 -dropout 0.4".split()
+ADAM = "-optim adam -learning_rate 0.01".split()
+STEPS = ("forward", "backward", "update")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared text: words to be written backwards."""
+    folder = tmp_path_factory.mktemp("runs")
+    draw = random.Random(11)
+    flags = []
+    for split, size in (("train", 120), ("valid", 30)):
+        sources = [[draw.choice("abcdefgh") for _ in range(draw.randint(1, 6))] for _ in range(size)]
+        for side, texts in (("src", sources), ("tgt", [words[::-1] for words in sources])):
+            path = folder / f"{split}.{side}"
+            path.write_text("".join(" ".join(words) + "\n" for words in texts))
+            flags += [f"-{split}_{side}", str(path)]
+    assert preprocess.main([*flags, "-save_data", str(folder / "data")]) == 0
+    return folder
+
+
+@contextlib.contextmanager
+def counting(ledger: Ledger) -> Iterator[None]:
+    """Count by the trainer's phases, without the waits that measuring their time takes."""
+
+    class Counting(Phases):
+        def __init__(self, enabled: bool, device: torch.device) -> None:
+            super().__init__(False)
+
+        def during(self, name: str) -> Any:
+            return ledger.during(name)
+
+        def waiting(self, name: str, items: Any) -> Any:
+            yield from items
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("onmt.training.run.Phases", Counting)
+        yield
+
+
+def trained(folder: Path, name: str, *flags: str, gpu: bool = True) -> dict[str, Any]:
+    """The checkpoint after the last epoch."""
+    argv = ["-save_model", str(folder / name), *flags]
+    if not {"-train", "-train_src"} & set(flags):
+        argv += ["-data", str(folder / "data")]
+    if not gpu:
+        with masks_of_a_gpu():
+            assert train.main(argv) == 0
+    else:
+        with pretended_gpu() as session, counting(session.ledger):
+            assert train.main([*argv, "-gpuid", "1"]) == 0
+        assert not session.refused
+        assert session.ledger.count("sync", *STEPS) == 0, session.ledger.places("sync")
+        assert blocking(session.ledger) == []
+        assert session.ledger.count("loose weights") == 0
+    return load_checkpoint(last_model(folder, name))
+
+
+def blocking(ledger: Ledger) -> list[str]:
+    """Uploads that the host waits for, but for those of the model itself before all else."""
+    moving = ("training/run.py", "models/loading.py", "modules/rnn.py", "training/optim.py")
+    return [place for place in ledger.places("upload") if not any(file in place for file in moving)]
+
+
+def last_model(folder: Path, name: str) -> Path:
+    return max(
+        folder.glob(f"{name}_epoch*.pt"), key=lambda path: int(path.name.split("_epoch")[1].split("_")[0])
+    )
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> float:
+    return max(
+        float((values - other["weights"][name]).abs().max()) for name, values in one["weights"].items()
+    )
+
+
+def test_training_equals_the_cpus_and_continues_as_if_never_stopped(folder: Path) -> None:
+    whole = trained(folder, "whole", *MODEL, *ADAM, "-end_epoch", "2", "-report_every", "5")
+    cpu = trained(folder, "cpu", *MODEL, *ADAM, "-end_epoch", "2", gpu=False)
+    assert difference(whole, cpu) < 1e-5
+    assert "cuda a pretended GPU, float32 products" in whole["training"]["environment"]["compute"]
+    trained(folder, "half", *MODEL, *ADAM, "-end_epoch", "1", "-save_every", "7")
+    start = ["-train_from", str(last_model(folder, "half")), "-continue", "-end_epoch", "2"]
+    rest = trained(folder, "rest", *start, "-max_batch_size", "10")
+    assert difference(whole, rest) == 0
+    with pretended_gpu():
+        pass
+    assert train.main(["-data", str(folder / "data"), "-save_model", str(folder / "other"), *start]) == 0
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "-validation_metric bleu",
+        "-sample 60 -sample_type perplexity -sample_vocab",
+        "-uneven_batches -dropout_words 0.1",
+        "-precision bf16",
+        "-precision tf32",
+        "-deterministic",
+    ],
+)
+def test_training_waits_for_nothing(folder: Path, flags: str) -> None:
+    trained(folder, f"n{abs(hash(flags))}", *MODEL, "-end_epoch", "2", *flags.split())
+    torch.use_deterministic_algorithms(False)
+
+
+def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
+    argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
+    with pretended_gpu() as session:
+        assert train.main([*argv, "-validation_metric", "bleu", "-gpuid", "1"]) == 0
+    assert [place for place in session.ledger.places("sync") if "evaluation.py" in place] == []
+
+
+def test_fp16_keeps_its_loss_scale(folder: Path) -> None:
+    first = trained(folder, "fp16", *MODEL, "-end_epoch", "1", "-fp16")
+    scale = first["training"]["loss_scale"]
+    assert scale["steps"] > 0
+    assert "float16 and TF32" in first["training"]["environment"]["compute"]
+    start = ["-train_from", str(last_model(folder, "fp16")), "-continue", "-end_epoch", "2", "-fp16"]
+    second = trained(folder, "fp16b", *start, "-max_batch_size", "10")
+    assert second["training"]["loss_scale"]["steps"] > scale["steps"]
+
+
+@pytest.mark.parametrize("beam", ["1", "5"])
+def test_translations_equal_the_cpus(folder: Path, beam: str) -> None:
+    if not list(folder.glob("translated_epoch*.pt")):
+        trained(folder, "translated", *MODEL, *ADAM, "-end_epoch", "2")
+    argv = ["-model", str(last_model(folder, "translated")), "-src", str(folder / "valid.src")]
+    argv += ["-tgt", str(folder / "valid.tgt"), "-beam_size", beam, "-replace_unk"]
+    with pretended_gpu() as session:
+        assert translate.main([*argv, "-output", str(folder / "gpu.txt"), "-gpuid", "1"]) == 0
+    assert not session.refused
+    assert blocking(session.ledger) == []
+    assert translate.main([*argv, "-output", str(folder / "cpu.txt")]) == 0
+    assert (folder / "gpu.txt").read_text() == (folder / "cpu.txt").read_text()
+
+
+def test_taggers_and_language_models_equal_the_cpus(folder: Path) -> None:
+    texts = {name: str(folder / f"{split}.{name}") for split in ("train",) for name in ("src", "tgt")}
+    tagged = ["-model_type", "seqtagger", *MODEL[:6], "-end_epoch", "1"]
+    common = ["-train_src", texts["src"], "-train_tgt", texts["src"], "-valid_src", texts["src"]]
+    trained(folder, "tagger", *tagged, *common, "-valid_tgt", texts["src"])
+    language = ["-model_type", "lm", *MODEL[:6], "-end_epoch", "1", "-train", texts["src"]]
+    trained(folder, "lm", *language, "-valid", texts["src"])
+    for main, model, mode in ((tag.main, "tagger", []), (lm.main, "lm", ["score"])):
+        argv = [*mode, "-model", str(last_model(folder, model)), "-src", str(folder / "valid.src")]
+        with pretended_gpu() as session:
+            assert main([*argv, "-output", str(folder / "gpu.txt"), "-gpuid", "1"]) == 0
+        assert blocking(session.ledger) == []
+        assert main([*argv, "-output", str(folder / "cpu.txt")]) == 0
+        ours, theirs = ((folder / name).read_text().split() for name in ("gpu.txt", "cpu.txt"))
+        if mode:
+            assert list(map(float, ours)) == pytest.approx(list(map(float, theirs)), rel=1e-6)
+        else:
+            assert ours == theirs
