@@ -1,6 +1,6 @@
 """Optimiser updates of all parameters in one operation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def adam_update(
     """
     learning_rate, beta1, beta2, epsilon = rates
     means, squares = slots
-    kernel = getattr(torch, "_fused_adam_", None)
+    kernel = _kernel()
     if kernel is None:
         _public_adam(parameters, gradients, slots, counter, rates, found_inf)
         return
@@ -43,6 +43,11 @@ def adam_update(
         maximize=False,
         found_inf=found_inf,
     )
+
+
+def _kernel() -> Callable[..., None] | None:
+    """torch's private operation, None in a torch that calls it otherwise."""
+    return getattr(torch, "_fused_adam_", None)
 
 
 def _public_adam(
