@@ -29,8 +29,8 @@ class DeviceOptions:
     )
     fp16: bool = option(
         False,
-        "On a GPU: the factors of matrix products are 16-bit floats. Gradients below their range are lost in "
-        "training: prefer -precision bf16, which has the range of 32 bits. The CPU cannot do it.",
+        "On a GPU: the factors of matrix products are 16-bit floats, and training scales the loss so that "
+        "small gradients survive. The CPU cannot do it: use -precision bf16 there.",
     )
     deterministic: bool = option(
         False,
