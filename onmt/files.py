@@ -54,6 +54,8 @@ class StagedFiles:
         """
         target = Path(os.path.realpath(path))
         try:
+            if target.is_symlink():  # links that lead back to themselves are followed by nothing
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             if target.exists() and not target.is_file() and not target.is_dir():
                 with target.open("wb") as file:
                     yield file

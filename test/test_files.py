@@ -111,3 +111,11 @@ def test_what_is_outdated_goes_only_when_all_is_ready(folder: Path) -> None:
             pass
         staged.commit(outdated=folder / "old")
     assert {path.name for path in folder.iterdir()} == {"new", "sub"}
+
+
+def test_a_link_that_leads_back_to_itself_is_left_alone(folder: Path) -> None:
+    (folder / "a").symlink_to(folder / "b")
+    (folder / "b").symlink_to(folder / "a")
+    with pytest.raises(DataError, match="a: cannot write: Too many levels"), replacing(folder / "a"):
+        pass
+    assert sorted(path.name for path in folder.iterdir() if path.is_symlink()) == ["a", "b"]
