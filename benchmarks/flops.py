@@ -10,19 +10,17 @@ S source positions as the encoder sees them, T target steps.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from onmt.models.encoder_spec import (
+from onmt.spec.layers import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
     InceptionEncoderSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    StackSpec,
     TwinConvolutionalEncoderSpec,
 )
-from onmt.models.encoders import key_size, memory_size, state_widths
-from onmt.models.recurrent_spec import StackSpec
-from onmt.models.spec import AttentionSpec, DecoderSpec, ModelSpec
-from onmt.modules.encoders.recurrent import direction
+from onmt.spec.model import AttentionSpec, DecoderSpec, ModelSpec
 
 BACKWARD_PASSES = 2
 
@@ -37,7 +35,7 @@ def forward_flops(spec: ModelSpec, source: int, target: int) -> int:
     """One sentence of known target. A language model and a tagger have no decoder and ignore T."""
     if spec.decoder is None:
         inputs = spec.source.output_size
-        outputs = _output_flops(spec, memory_size(spec.encoder, inputs))
+        outputs = _output_flops(spec, spec.encoder.memory_size(inputs))
         return encoder_flops(spec.encoder, inputs, source) + source * outputs
     return source_flops(spec, source) + target * step_flops(spec, source)
 
@@ -55,8 +53,8 @@ def source_flops(spec: ModelSpec, source: int) -> int:
     assert decoder is not None
     flops = encoder_flops(spec.encoder, inputs, source)
     if spec.bridge is not None and spec.bridge.kind == "dense":
-        flops += _product(sum(state_widths(spec.encoder, inputs)), sum(decoder.stack.state_widths))
-    compared = key_size(spec.encoder, inputs)
+        flops += _product(sum(spec.encoder.state_widths(inputs)), sum(decoder.stack.state_widths))
+    compared = spec.encoder.key_size(inputs)
     return flops + memory_length(spec.encoder, source) * _product(
         compared, _projection(decoder.attention, compared)
     )
@@ -66,7 +64,7 @@ def step_flops(spec: ModelSpec, source: int) -> int:
     """One decoder step of one row: recurrent layers, attention, mixing layer and output layer."""
     decoder = spec.decoder
     assert decoder is not None
-    memory = memory_size(spec.encoder, spec.source.output_size)
+    memory = spec.encoder.memory_size(spec.source.output_size)
     inputs = decoder.embedding.output_size + _fed_size(decoder, memory)
     query = decoder.stack.output_size(inputs)
     attention = _query_flops(decoder.attention, query, memory, memory_length(spec.encoder, source))
@@ -142,7 +140,7 @@ def _level_lengths(encoder: PyramidalEncoderSpec, source: int) -> Sequence[int]:
 
 
 def _direction(encoder: RecurrentEncoderSpec | PyramidalEncoderSpec) -> StackSpec:
-    return direction(encoder.stack, encoder.merge)
+    return encoder.stack.one_direction(encoder.merge)
 
 
 def _fed_size(decoder: DecoderSpec, memory: int) -> int:

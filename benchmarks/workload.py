@@ -19,9 +19,9 @@ from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import ModelSpec
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
+from onmt.spec.model import ModelSpec
 from onmt.training.optim import Sgd, scale_and_clip
 
 MAX_GRAD_NORM = 5.0

@@ -9,12 +9,12 @@ import yaml
 
 from onmt.commandline.schema import declared_options
 from onmt.commands import preprocess, train, translate
-from onmt.models.google import read_model, spec_of
-from onmt.models.google_parameters import ATTENTIONS, BRIDGES, CELLS, DECODERS, ENCODERS, MODELS, RNN_CELL
-from onmt.models.google_settings import CONFIG_KEYS, read_config_files
+from onmt.google.model import read_model, spec_of
+from onmt.google.optimisation import OPTIMIZER_PARAMS
+from onmt.google.parameters import ATTENTIONS, BRIDGES, CELLS, DECODERS, ENCODERS, MODELS, RNN_CELL
+from onmt.google.settings import CONFIG_KEYS, read_config_files
 from onmt.models.lua import DataSizes
-from onmt.training.google_flags import implied_flags
-from onmt.training.tensorflow_settings import OPTIMIZER_PARAMS
+from onmt.training.options import implied_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "google-seq2seq.md").read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ ROWS = {
     "onmt.logger": 1,
     "onmt.files": 1,
     "onmt.hooks": 1,
+    "onmt.spec": 1,
     "onmt.text": 2,
     "onmt.scorers": 2,
     "onmt.runtime": 2,
@@ -31,16 +32,14 @@ ROWS = {
     "onmt.data": 3,
     "onmt.modules": 3,
     "onmt.models": 4,
+    "onmt.google": 4,
     "onmt.torch7": 4,
     "onmt.decoding": 5,
     "onmt.training": 6,
     "onmt.serving": 7,
     "onmt.commands": 8,
 }
-SPECS = ("onmt.models.spec", "onmt.models.encoder_spec", "onmt.models.recurrent_spec")
-"""Import nothing else of models; modules build what they describe, so they count as row 2."""
-
-MODULES_MAY_IMPORT = ("onmt.modules", "onmt.kernels", "onmt.constants", "onmt.errors", *SPECS)
+MODULES_MAY_IMPORT = ("onmt.modules", "onmt.kernels", "onmt.spec", "onmt.constants", "onmt.errors")
 KERNELS_MAY_IMPORT = ("onmt.kernels",)
 
 
@@ -86,8 +85,6 @@ def is_for_types(node):
 
 
 def row(name):
-    if name in SPECS:
-        return 2
     return next((row for package, row in ROWS.items() if within(name, package)), None)
 
 
@@ -153,10 +150,11 @@ def test_the_root_package_imports_nothing_until_asked():
 def is_torch_free(name):
     return (
         name.endswith(".options")
-        or name in SPECS
         or any(within(name, package) for package, number in ROWS.items() if number < 2)
-        or any(within(name, package) for package in ("onmt.text", "onmt.scorers", "onmt.commands"))
-        or name in ("onmt.serving.values", "onmt.serving.keywords", "onmt.serving.text_pipeline")
+        or any(
+            within(name, package) for package in ("onmt.text", "onmt.scorers", "onmt.google", "onmt.commands")
+        )
+        or name in ("onmt.serving.values", "onmt.serving.values", "onmt.serving.text_pipeline")
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from onmt.commandline import instances
-from onmt.commandline.builtin import BuiltInOptions
+from onmt.commandline.declare import BuiltInOptions
 from onmt.commandline.schema import Kind, declared_options
 from onmt.errors import OptionError
 

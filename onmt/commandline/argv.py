@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from onmt.commandline.schema import Option
-from onmt.commandline.suggestions import did_you_mean
-from onmt.commandline.values import is_boolean
+from onmt.commandline.values import did_you_mean, is_boolean
 from onmt.errors import OptionError
 
 WHITE_SPACE: Final = " \t\n\r\v\f"

@@ -1,27 +1,28 @@
-"""Configuration files: `key = value` lines, as `-config` reads and `-save_config` writes them.
+"""Config files (`key = value`), which `-config` reads and `-save_config` writes; the command line wins.
 
     # a comment
     save_model = my model        # what is no list is taken whole, up to a comment
     src_vocab_size = 50000 1000  # the elements of a list stand between blanks or commas
     log_tag = " # quoted "       # JSON quotes keep blanks at the ends, '#', commas, control characters
 
-White space around an element of a list is never part of it, quoted or not.
-A key may carry the hyphen of its flag. The last of repeated keys counts.
+White space around an element of a list is never part of it, quoted or not. A key may carry the hyphen of its
+flag. The last of repeated keys counts.
 """
 
+import io
 import json
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 
 import configargparse
 
 from onmt.commandline.argv import UnknownOptionError, list_elements, split_list
 from onmt.commandline.schema import Kind, Option
-from onmt.commandline.suggestions import did_you_mean
-from onmt.commandline.values import show
+from onmt.commandline.values import did_you_mean, show
 from onmt.errors import DataError, OnmtError, OptionError
 from onmt.files import replacing
 
@@ -211,3 +212,68 @@ def _scalar(text: str) -> str:
 def _list_element(text: str) -> str:
     whole = _PLAIN_ELEMENT.fullmatch(text) is not None and text.isprintable()
     return text if whole and not text.startswith(('"', "#")) else json.dumps(text)
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A configuration file that has been read; nothing in it where none was given."""
+
+    path: str = ""
+    content: bytes = b""
+    entries: tuple[Entry, ...] = ()
+
+
+def read_config(path: str) -> ConfigFile:
+    """Read a file, `-` standard input, an empty name nothing. Raises OptionError when that cannot be done."""
+    if not path:
+        return ConfigFile()
+    try:
+        if path == "-" and sys.stdin is not None:
+            content = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                content = file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OptionError(f"cannot read -config {path}: {reason}") from error
+    return ConfigFile(path, content, read_entries(path, content))
+
+
+class _Merger(configargparse.ArgumentParser):  # type: ignore[misc] # configargparse has no types
+    """Lays the command line over the configuration file; each value is a JSON list of words."""
+
+    def __init__(self, table: Mapping[str, Option], config: ConfigFile) -> None:
+        def opened() -> io.BytesIO:
+            return _NamedBytes(config)
+
+        super().__init__(
+            add_help=False,
+            allow_abbrev=False,
+            add_config_file_help=False,
+            add_env_var_help=False,
+            config_file_parser_class=EntriesParser(table),
+            default_config_files=[opened] if config.path else [],
+        )
+        for flag in table:
+            self.add_argument(f"--{flag}", dest=flag, type=json.loads, default=configargparse.SUPPRESS)
+
+    def error(self, message: str) -> NoReturn:
+        """A line instead of argparse's usage text and exit."""
+        raise OptionError(message)
+
+
+class _NamedBytes(io.BytesIO):
+    """The content of a file under its name."""
+
+    def __init__(self, config: ConfigFile) -> None:
+        super().__init__(config.content)
+        self.name = config.path
+
+
+def merge(
+    table: Mapping[str, Option], words: Mapping[str, Sequence[str]], config: ConfigFile
+) -> dict[str, tuple[str, ...]]:
+    """The words of each flag: those of the command line, or else those of the configuration file."""
+    merger = _Merger(table, config)
+    namespace = merger.parse_args([f"--{flag}={json.dumps(own)}" for flag, own in words.items()], env_vars={})
+    return {flag: tuple(own) for flag, own in vars(namespace).items()}

@@ -80,7 +80,7 @@ def option(
     deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
     dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
     reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
-        value: see `onmt.commandline.file_safety`. An option whose `valid` wants existing files reads these.
+        value: see `onmt.commandline.parser`. An option whose `valid` wants existing files reads these.
     replaces: flags whose files it may write over, on purpose.
     """
     info = OptionInfo(
@@ -118,4 +118,27 @@ def group(options: type, prefix: str, defaults: Mapping[str, object] | None = No
     return field(
         default_factory=lambda: options(**replaced),
         metadata={GROUP_KEY: GroupInfo(options=options, prefix=prefix)},
+    )
+
+
+HELP_FLAGS: Final = frozenset({"h", "help", "md", "version"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltInOptions:
+    """Command line"""
+
+    h: bool = option(False, "Print this help and stop; -help does the same.")
+    md: bool = option(False, "Print the help in Markdown.")
+    version: bool = option(False, "Print the version of the toolkit and stop.")
+    config: str = option(
+        "",
+        "Read options from this file, one `key = value` per line, without the hyphen. What the command line "
+        "sets as well is taken from the command line.",
+        reads=("{}",),
+    )
+    save_config: str = option(
+        "",
+        "Write all options with the values of this run into this file, for -config to read.",
+        writes=("{}",),
     )

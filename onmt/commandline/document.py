@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from onmt.commandline.declare import option
-from onmt.commandline.help import markdown_groups, markdown_text
 from onmt.commandline.run import run
 from onmt.commandline.schema import declared_options
-from onmt.commandline.script import Parsed, Script
+from onmt.commandline.script import Parsed, Script, markdown_groups, markdown_text
 from onmt.logger import Logger
 
 COMMANDS: Final = "onmt.commands"  # found by name: this package does not know the scripts

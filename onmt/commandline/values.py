@@ -1,11 +1,22 @@
-"""From the words of a command line or configuration file to a typed value, and back to text."""
+"""Convert an option's text to its type; suggest the nearest name for an unknown one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from onmt.commandline.schema import Kind, Option
 from onmt.errors import OptionError
+
+
+def did_you_mean(name: str, known: Iterable[str], mark: str = "-") -> str:
+    """`; did you mean -x?`, with another `mark` before the name if given; nothing when no known name comes
+    near.
+    """
+    from difflib import get_close_matches  # only needed when something went wrong
+
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {mark}{near[0]}?" if near else ""
+
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?")

@@ -12,8 +12,7 @@ from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import existing_file, existing_file_or_empty, existing_model, not_empty
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
-from onmt.text.features import split_features
-from onmt.text.lines import read_text_lines, split_words
+from onmt.text.lines import read_text_lines, split_features, split_words
 from onmt.text.placeholders import named
 
 if TYPE_CHECKING:

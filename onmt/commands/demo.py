@@ -11,7 +11,7 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least, not_empty
-from onmt.data.dates import join
+from onmt.data.toy_tasks import join
 from onmt.errors import DataError, OnmtError
 from onmt.logger import Logger, LoggerOptions
 

@@ -12,8 +12,7 @@ from onmt.constants import JOINER
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
-from onmt.text.lines import split_words
-from onmt.text.streaming import LineFunction
+from onmt.text.lines import LineFunction, split_words
 from onmt.text.tokenizer import Detokenizer
 
 

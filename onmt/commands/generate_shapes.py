@@ -12,7 +12,7 @@ from onmt.commandline.declare import option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.validators import at_least
-from onmt.data.shapes import SMALLEST, Scene, draw, scenes
+from onmt.data.toy_tasks import SMALLEST, Scene, draw, scenes
 from onmt.errors import DataError
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions

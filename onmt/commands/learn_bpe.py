@@ -15,9 +15,8 @@ from onmt.files import replacing
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.bpe_learning import BpeSettings, learn_merges
-from onmt.text.features import split_features
 from onmt.text.hooks import tokenizer_hooks
-from onmt.text.lines import decode_lines
+from onmt.text.lines import decode_lines, split_features
 from onmt.text.options import BEGIN_OF_TOKEN, END_OF_TOKEN, SegmentationOptions
 from onmt.text.tokenizer import Tokenizer
 

@@ -22,6 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[LmOptions], logger: Logger) -> None:
     """Do the work; torch is imported only now."""
-    from onmt.decoding.inference_run import run_lm
+    from onmt.decoding.inference import run_lm
 
     run_lm(parsed.options, logger)

@@ -6,8 +6,7 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.hooks import hooked_options
 from onmt.logger import Logger
-from onmt.serving.extra import require_serve
-from onmt.serving.options import RestTranslationServerOptions
+from onmt.serving.options import RestTranslationServerOptions, require_serve
 
 SCRIPT = Script(
     name="tools/rest_translation_server.py",

@@ -22,6 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(parsed: Parsed[TagOptions], logger: Logger) -> None:
     """Do the work; torch is imported only now."""
-    from onmt.decoding.inference_run import TagRun
+    from onmt.decoding.inference import TagRun
 
     TagRun(parsed.options, logger).run()

@@ -12,8 +12,8 @@ from onmt.commandline.validators import at_least, between
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks
+from onmt.text.lines import LineFunction, process_lines
 from onmt.text.options import TokenizerOptions
-from onmt.text.streaming import LineFunction, process_lines
 from onmt.text.tokenizer import Tokenizer
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.logger import Logger
-from onmt.training.google_flags import implied_flags
-from onmt.training.options import AnyTrainOptions, choose_options
+from onmt.training.options import AnyTrainOptions, choose_options, implied_flags
 
 SCRIPT: Script[AnyTrainOptions] = Script(
     name="train.py",

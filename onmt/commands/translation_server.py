@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.logger import Logger
-from onmt.serving.extra import require_serve
-from onmt.serving.options import TranslationServerOptions
+from onmt.serving.options import TranslationServerOptions, require_serve
 
 SCRIPT = Script(
     name="tools/translation_server.py",

@@ -14,8 +14,7 @@ from onmt.commandline.validators import (
     not_empty,
 )
 from onmt.decoding.array_files import holds_arrays
-from onmt.decoding.image_page import STYLE, image_section
-from onmt.decoding.visualize import page, read_attention, read_beams
+from onmt.decoding.visualize import STYLE, image_section, page, read_attention, read_beams
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions

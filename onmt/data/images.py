@@ -1,18 +1,118 @@
-"""Images as sources: the lists that name them, and reading them into arrays of one size. No torch here."""
+"""Read images: decode the pixels of any colour format and scale them to floats. Torch-free."""
 
 import os
 import warnings
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from onmt.data.corpus import ImageBlock, LineBlock, Progress, read_parallel
-from onmt.data.image_colours import UnreadableColoursError, require_pillow, shown_colours
 from onmt.data.vocabulary import ImageSize
-from onmt.errors import DataError
+from onmt.errors import DataError, OptionError
 from onmt.text.lines import decode_line
+
+_ALPHA_MODES: Final = ("RGBA", "RGBa", "LA", "La", "PA")
+_OPAQUE_MODES: Final = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+_GREY_STEPS: Final = {"L;2": 85, "L;4": 17}
+"""PNG files of 2 and 4 bits per pixel: Pillow spreads the levels over 0..255, but not the transparent one."""
+
+_ORIENTATION: Final = 0x0112
+_BITS_PER_SAMPLE: Final = 258
+_PHOTOMETRIC: Final = 262
+"""Tags of EXIF and TIFF."""
+
+
+class UnreadableColoursError(Exception):
+    """Colours whose meaning is unknown here; the text says why and what to do."""
+
+
+def require_pillow() -> Any:
+    """Pillow's module of images. Raises OptionError where it is not installed."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise OptionError("reading images needs Pillow: install it with the extra [image]") from error
+    return Image
+
+
+def shown_colours(image: Any) -> Any:
+    """A just opened image in mode RGB, 8 bits each: upright, and composed onto white where transparent.
+
+    Of several frames or pages the first counts. Raises UnreadableColoursError.
+    """
+    form = str(image.tile[0][3]) if image.tile and isinstance(image.tile[0][3], str) else ""
+    image.load()
+    key = image.info.get("transparency")
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        colours = _of_16_bit_grey(image, key)
+    elif image.mode in ("I", "F"):
+        raise UnreadableColoursError(
+            f"has grey levels of unknown range (mode {image.mode}): save it with 8 or 16 bits"
+        )
+    elif image.mode not in (*_ALPHA_MODES, *_OPAQUE_MODES):
+        raise UnreadableColoursError(f"has colours of mode {image.mode}: save it as RGB")
+    elif image.mode == "L" and isinstance(key, int):
+        levels = np.asarray(image)
+        colours = _masked(levels, levels == key * _GREY_STEPS.get(form, 1))
+    elif key is not None and ";16" in form:
+        raise UnreadableColoursError(
+            "has 16 bits per colour and a transparent colour: save it with 8 bits, or with an alpha channel"
+        )
+    elif image.mode in _ALPHA_MODES or key is not None or _has_transparent_palette(image):
+        colours = _on_white(image.convert("RGBA"))
+    else:
+        colours = image.convert("RGB")
+    return _upright(colours, image)
+
+
+def _of_16_bit_grey(image: Any, key: object) -> Any:
+    """The upper 8 of 16 bits: Pillow's own conversion makes white of all that is above 255."""
+    levels: npt.NDArray[np.uint16] = np.asarray(image).astype(np.uint16)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_BITS_PER_SAMPLE, (16,))[0] == 12:
+        levels = np.left_shift(levels, 4)
+    if tags.get(_PHOTOMETRIC, 1) == 0:  # white is 0; Pillow turns that around for 8 bits only
+        levels = ~levels
+    return _masked((levels >> 8).astype(np.uint8), levels == key)
+
+
+def _masked(levels: npt.NDArray[np.uint8], transparent: Any) -> Any:
+    """Grey levels as RGB, white where transparent."""
+    shown = np.where(transparent, np.uint8(255), levels)
+    return require_pillow().fromarray(shown).convert("RGB")
+
+
+def _on_white(image: Any) -> Any:
+    canvas = require_pillow().new("RGB", image.size, "white")
+    canvas.paste(image, mask=image.getchannel("A"))
+    return canvas
+
+
+def _has_transparent_palette(image: Any) -> bool:
+    return image.mode == "P" and image.palette is not None and image.palette.mode.endswith("A")
+
+
+def _upright(colours: Any, image: Any) -> Any:
+    """Turned and mirrored as the EXIF data say; data that cannot be read say nothing, as in viewers."""
+    method = require_pillow().Transpose
+    turns = {
+        2: method.FLIP_LEFT_RIGHT,
+        3: method.ROTATE_180,
+        4: method.FLIP_TOP_BOTTOM,
+        5: method.TRANSPOSE,
+        6: method.ROTATE_270,
+        7: method.TRANSVERSE,
+        8: method.ROTATE_90,
+    }
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow raises whatever comes of wrong bytes
+        return colours
+    turn = turns.get(orientation) if isinstance(orientation, int) else None
+    return colours if turn is None else colours.transpose(turn)
+
 
 _IMAGES_AT_A_TIME: Final = 16  # so that a block of large ones fits in memory
 

@@ -1,24 +1,212 @@
-"""Corpus files of entries with keys (`-idx_files`): source and target are matched by key, not by line.
+"""Corpus files whose entries have keys (`-idx_files`), and Kaldi archives of vector sequences.
 
-Text: a line per entry, `key rest`. Vectors: a Kaldi text archive. The order is that of the source. The keys
-are held in memory.
+Source and target are matched by key, not by line; the order is that of the source, and the keys are held in
+memory. Text files hold `key rest` per line. A Kaldi text archive holds `key [`, a row of numbers per line,
+the last row closed by `]`; binary archives are read with the package kaldiio.
 """
 
+import io
 import mmap
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from onmt.data.corpus import Block, LineBlock, Progress, VectorBlock, open_corpus_file
-from onmt.data.kaldi import read_archive
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
+
+_BINARY_MARK: Final = b"\0B"
+_LONGEST_KEY: Final = 1000
+_PIECE: Final = 1 << 20  # bytes
+
+
+class Readable(Protocol):
+    """What is read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes."""
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """The next line."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class ArchiveEntry:
+    """A sequence of vectors; `number` is that of its line in a text, of the entry in a binary archive."""
+
+    key: str
+    number: int  # from 1
+    matrix: npt.NDArray[np.float32]  # frames x dimension; 0 x 0 when empty
+    unit: Literal["line", "entry"] = "line"
+
+
+def read_archive(file: Readable, path: str) -> Iterator[ArchiveEntry]:
+    """The entries of an archive, one at a time.
+
+    Raises DataError naming file and place for a row of another dimension than all others of the archive, for
+    something that is no finite number, and for an entry that is not complete.
+    """
+    start = _until_blank(file)
+    if start.endswith(b" "):
+        start += file.read(len(_BINARY_MARK))
+    if start.endswith(b" " + _BINARY_MARK):
+        yield from _read_binary(start, file, path)
+    else:
+        yield from _read_text(chain(io.BytesIO(start + file.readline()), file), path)
+
+
+def _until_blank(file: Readable) -> bytes:
+    start = b""
+    while len(start) < _LONGEST_KEY and not start.endswith((b" ", b"\n")):
+        byte = file.read(1)
+        if not byte:
+            break
+        start += byte
+    return start
+
+
+def _read_text(lines: Iterable[bytes], path: str) -> Iterator[ArchiveEntry]:
+    rows: list[npt.NDArray[np.float32]] = []
+    key: str | None = None
+    begun = 0
+    dimension: int | None = None
+    for number, raw in enumerate(lines, start=1):
+        where = f"{path}, line {number}"
+        fields = decode_line(raw, path, number).split()
+        if key is None:
+            if not fields:
+                continue
+            key, fields = _key_and_rest(fields, where)
+            begun = number
+        elif "[" in fields:
+            raise DataError(f"{where}: '[' inside the entry '{key}' of line {begun}, which no ']' has closed")
+        closed = bool(fields) and fields[-1] == "]"
+        row = _numbers(fields[:-1] if closed else fields, where)
+        if len(row):
+            dimension = len(row) if dimension is None else dimension
+            if len(row) != dimension:
+                raise DataError(f"{where}: a row of {len(row)} numbers, others have {dimension}")
+            rows.append(row)
+        if closed:
+            matrix = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
+            yield ArchiveEntry(key, begun, matrix)
+            key, rows = None, []
+    if key is not None:
+        raise DataError(f"{path}, line {begun}: the file ends inside the entry '{key}', without a ']'")
+
+
+def _key_and_rest(fields: list[str], where: str) -> tuple[str, list[str]]:
+    if len(fields) < 2 or fields[1] != "[":
+        shown = " ".join(fields)[:80]
+        raise DataError(f"{where}: expected 'key [', found '{shown}'")
+    return fields[0], fields[2:]
+
+
+def _numbers(fields: list[str], where: str) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        row = np.array([_number(field, where) for field in fields], dtype=np.float32)
+    if not np.isfinite(row).all():
+        bad = fields[int(np.argmin(np.isfinite(row)))]
+        raise DataError(f"{where}: '{bad}' is not a finite number of single precision")
+    return row
+
+
+def _number(field: str, where: str) -> float:
+    try:
+        if "_" not in field:  # Python would take 1_000 for a number
+            return float(field)
+    except ValueError:
+        pass
+    raise DataError(f"{where}: '{field[:80]}' is not a number")
+
+
+class _Rewound:
+    """A file with some bytes put back in front, that never makes room for more than there is.
+
+    shortage: says how much the last read asked for, and what there was, when that was less.
+    """
+
+    def __init__(self, first: bytes, file: Readable) -> None:
+        self._first = first
+        self._file = file
+        self.shortage = ""
+
+    def read(self, size: int) -> bytes:
+        rest = _rest(self._file)
+        if size < 0:
+            self.shortage = f": it announces {size} bytes"
+            raise EOFError
+        if rest is not None and size > len(self._first) + rest:
+            self.shortage = f": it announces {size} bytes, but the file has {len(self._first) + rest}"
+            raise EOFError
+        pieces, wanted = [self._first[:size]], size - len(self._first[:size])
+        self._first = self._first[size:]
+        while wanted > 0 and (piece := self._file.read(min(wanted, _PIECE))):
+            pieces.append(piece)
+            wanted -= len(piece)
+        if wanted:
+            self.shortage = f": it announces {size} bytes, but the file has {size - wanted}"
+        return b"".join(pieces)
+
+
+def _rest(file: Readable) -> int | None:
+    """The bytes of a file on disk that have not been read; None for what has no size."""
+    if not isinstance(file, io.BufferedReader):
+        return None
+    status = os.fstat(file.fileno())
+    return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else None
+
+
+def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEntry]:
+    """`start`: the first key, the blank after it, and the mark of a binary entry, already read."""
+    # Only this function of kaldiio: its reader of whole archives would also unpickle what is in them.
+    read_matrix = _kaldiio_function(path)
+    dimension: int | None = None
+    number = 0
+    while start:
+        number += 1
+        where = f"{path}, entry {number}"
+        key = decode_line(start.removesuffix(b" " + _BINARY_MARK), path, number)
+        if not start.endswith(b" " + _BINARY_MARK) or not key:
+            raise DataError(f"{where}: expected a key and a binary matrix")
+        content = _Rewound(_BINARY_MARK, file)
+        try:
+            found = read_matrix(content)
+            matrix = np.atleast_2d(np.asarray(found, dtype=np.float32))
+        except Exception as error:  # kaldiio raises whatever comes of wrong bytes
+            reason = content.shortage or "; is the file complete?"
+            raise DataError(f"{where}: the matrix of '{key}' cannot be read{reason}") from error
+        if not np.isfinite(matrix).all():
+            raise DataError(f"{where}: a value of '{key}' is not a finite number of single precision")
+        if matrix.size:
+            dimension = matrix.shape[1] if dimension is None else dimension
+            if matrix.shape[1] != dimension:
+                raise DataError(f"{where}: rows of {matrix.shape[1]} numbers, others have {dimension}")
+        else:
+            matrix = np.zeros((0, 0), dtype=np.float32)
+        yield ArchiveEntry(key, number, matrix, unit="entry")
+        start = _until_blank(file)
+        if start:
+            start += file.read(len(_BINARY_MARK))
+
+
+def _kaldiio_function(path: str) -> Any:
+    try:
+        from kaldiio.matio import read_matrix_or_vector
+    except ImportError as error:
+        raise DataError(f"{path}: a binary Kaldi archive; reading it needs the package kaldiio") from error
+    return read_matrix_or_vector
+
 
 _ENTRIES_AT_A_TIME: Final = 200
 

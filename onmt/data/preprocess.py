@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from onmt.data.encoding import SideRules
-from onmt.data.manifest import Manifest, ShardEntry, manifest_path
 from onmt.data.options import PreprocessOptions, Side
 from onmt.data.preparation import CorpusPreparation, EncodedSet, joined_vocabularies
 from onmt.data.reading import CorpusHooks
-from onmt.data.storage import HashingFile, write_shard
-from onmt.data.vocabulary_setup import SideVocabularies
+from onmt.data.shards import HashingFile, Manifest, ShardEntry, manifest_path, write_shard
+from onmt.data.vocabulary_building import SideVocabularies
 from onmt.errors import DataError
 from onmt.files import StagedFiles
 from onmt.hooks import load_hook_module

@@ -1,84 +1,381 @@
-"""Opening a data set that preprocess.py prepared."""
+"""A prepared data set on disk: the manifest `<save_data>-train.json` and its binary shards. Torch-free.
 
-import resource
-from collections.abc import Sequence
-from dataclasses import dataclass
+A shard holds one or two sides (source, target) of the same number of sentences, as flat arrays with offsets.
+Layout, all little-endian, each section starting at a multiple of 64 bytes:
+
+    header    magic, format version, number of sides, number of sentences;
+              per side: 0 for ids, 1 for vectors or 2 for images, width, number of positions of all sentences
+              together
+    per side  offsets int64 [sentences], lengths int32 [sentences],
+              values int32, float32 or uint8 [positions, width]
+
+The width is 1 + the number of word features, or the length of a vector. An image is one position, as wide as
+it has numbers: colours, rows and columns.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from onmt.data.dataset import Dataset
-from onmt.data.manifest import Manifest, ShardEntry, find_manifest, prepared_data_or_empty
-from onmt.data.storage import read_shard
+import numpy as np
+import numpy.typing as npt
+
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import DataError
+from onmt.version import VERSION
 
-_MANY_FILES: Final = 100
+_MAGIC: Final = b"ONMTDATA"
+_SHARD_FORMAT: Final = 1
+_ALIGNMENT: Final = 64
+_HEADER: Final = struct.Struct("<8sIIQ")
+_SIDE_HEADER: Final = struct.Struct("<IIQ")
+_SENTENCES_AT_A_TIME: Final = 1 << 16
+_POSITIONS_AT_A_TIME: Final = 1 << 17
+_BYTES_AT_A_TIME: Final = 1 << 24
+_VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the number that the side's header has for its kind
 
 
 @dataclass(frozen=True)
-class PreparedData:
-    """A training set, perhaps a validation set, and the vocabularies of both."""
+class SideArrays:
+    """One side of N sentences: sentence i is values[offsets[i] : offsets[i] + lengths[i]]."""
 
-    path: Path  # of the manifest
-    data_type: str
-    vocabularies: Vocabularies
-    options: dict[str, Any]
-    train: Dataset
-    valid: Dataset | None
+    offsets: "npt.NDArray[np.int64] | FileArray"  # N
+    lengths: npt.NDArray[np.int32]  # N
+    values: "npt.NDArray[Any] | FileArray"  # positions x width; int32 ids, float32 vectors or uint8 images
+
+    @property
+    def kind(self) -> int:
+        """The values are 0: ids, 1: vectors, 2: images."""
+        return "ifu".index(self.values.dtype.kind)
+
+    @property
+    def width(self) -> int:
+        """1 + the number of word features, or how many numbers a vector or an image has."""
+        return int(self.values.shape[1])
+
+    def gather(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """The values of the sentences `rows`, one after the other: positions x width.
+
+        Raises DataError if a file does not have them any more.
+        """
+        lengths = self.lengths[rows].astype(np.int64)
+        ends = np.cumsum(lengths)
+        within = np.arange(int(ends[-1]), dtype=np.int64) - np.repeat(ends - lengths, lengths)
+        offsets: npt.NDArray[np.int64] = self.offsets[rows]
+        taken: npt.NDArray[Any] = self.values[np.repeat(offsets, lengths) + within]
+        return taken
 
 
-def open_prepared(data: str) -> PreparedData:
-    """Open what `-data` names: a manifest, its `-save_data` prefix, or Lua's `PREFIX-train.t7`.
+class FileArray:
+    """An array in a file, of which parts are read when they are wanted.
 
-    Every file is checked, size and SHA-256, before anything is returned (about a second per gigabyte);
-    sentences are read when a batch wants them. Raises DataError naming the file that is missing or damaged.
+    Nothing is mapped into memory: if the file shrinks meanwhile, mapped memory ends the process (SIGBUS).
     """
-    path = find_manifest(data)
-    if path is None:
-        raise DataError(prepared_data_or_empty(data) or "no prepared data was named")
-    manifest = Manifest.read(path)
-    train = _open_dataset(path, manifest.train, manifest.vocabularies)
-    if train is None:
-        raise DataError(f"{path}: damaged, it names no training data; run preprocess.py again")
-    valid = _open_dataset(path, manifest.valid, manifest.vocabularies)
-    if not manifest.intact:  # what is wrong in detail has been told before
-        raise DataError(f"{path}: damaged, or changed by hand; run preprocess.py again")
-    return PreparedData(
-        path=path,
-        data_type=manifest.data_type,
-        vocabularies=manifest.vocabularies,
-        options=dict(manifest.options),
-        train=train,
-        valid=valid,
-    )
+
+    def __init__(self, file: "_OpenFile", start: int, dtype: str, shape: tuple[int, ...]) -> None:
+        """`start`: its first byte."""
+        self._file = file
+        self._start = start
+        self.dtype = np.dtype(dtype)
+        self.shape = shape
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.dtype.itemsize
+
+    def __getitem__(self, places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
+        """The elements at these places along the first axis; one read for each run of consecutive places."""
+        taken = np.empty((len(places), *self.shape[1:]), dtype=self.dtype)
+        cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        for first, end in pairwise(cuts):
+            if end > first:
+                taken[first:end] = self.read(int(places[first]), end - first)
+        return taken
+
+    def read(self, first: int, count: int) -> npt.NDArray[Any]:
+        """`count` elements along the first axis from the place `first` on. Raises DataError."""
+        shape = (count, *self.shape[1:])
+        position = self._start + first * math.prod(self.shape[1:]) * self.itemsize
+        data = self._file.read(position, math.prod(shape) * self.itemsize)
+        return np.frombuffer(data, dtype=self.dtype).reshape(shape)
 
 
-def _open_dataset(
-    manifest: Path, entries: Sequence[ShardEntry], vocabularies: Vocabularies
-) -> Dataset | None:
-    _allow_open_files(len(entries))
-    shards = [read_shard(manifest.parent / entry.file, entry.size, entry.sha256) for entry in entries]
-    image_size = vocabularies.src_image_size
-    widths = [image_size.values if image_size else len(vocabularies.src) or vocabularies.src_vector_size]
-    if vocabularies.tgt:
-        widths.append(len(vocabularies.tgt))
-    for shard, entry in zip(shards, entries, strict=True):
-        path, sentences = manifest.parent / entry.file, {len(side.lengths) for side in shard}
-        if sentences != {entry.sentences}:
-            held = " and ".join(map(str, sorted(sentences)))
-            raise DataError(f"{path}: holds {held} sentences, but {manifest} announces {entry.sentences}")
-        found = [side.width for side in shard]
-        if found != widths:
-            raise DataError(
-                f"{path}: does not belong to {manifest}: rows of {found} numbers, not of {widths}"
+class _OpenFile:
+    """A file that stays open as long as arrays need it, whoever closes the original."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._name = file.name
+        self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, position: int, count: int) -> bytearray:
+        """`count` bytes from `position` on. Raises DataError."""
+        data = bytearray(count)
+        done = 0
+        while done < count:
+            try:
+                read = os.preadv(self._descriptor, [memoryview(data)[done:]], position + done)
+            except OSError as error:
+                raise DataError(f"{self._name}: cannot read the prepared data: {error.strerror}") from error
+            if read == 0:
+                raise DataError(f"{self._name}: was cut while it was being read; prepare the data again")
+            done += read
+        return data
+
+
+class HashingFile:
+    """Writes to a file and keeps the SHA-256 and the number of what it wrote."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of everything written so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def write_array(self, array: npt.NDArray[Any], dtype: str) -> None:
+        """Append the elements of `array` as little-endian `dtype`."""
+        self.write(array.astype(dtype, copy=False).tobytes())
+
+    def align(self) -> None:
+        """Append zeros up to where a section may start."""
+        self.write(bytes(-self.size % _ALIGNMENT))
+
+
+def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArray[np.int32]) -> None:
+    """Write the sentences `order` of `sides` in that order, in memory independent of their number."""
+    file.write(_HEADER.pack(_MAGIC, _SHARD_FORMAT, len(sides), len(order)))
+    for side in sides:
+        positions = sum(int(side.lengths[rows].sum(dtype=np.int64)) for rows in _pieces(order))
+        file.write(_SIDE_HEADER.pack(side.kind, side.width, positions))
+    for side in sides:
+        file.align()
+        offset = 0
+        for rows in _pieces(order):
+            lengths = side.lengths[rows].astype(np.int64)
+            ends = offset + np.cumsum(lengths)
+            file.write_array(ends - lengths, "<i8")
+            offset = int(ends[-1])
+        file.align()
+        for rows in _pieces(order):
+            file.write_array(side.lengths[rows], "<i4")
+        file.align()
+        for rows in _pieces(order):
+            most = max(1, min(_POSITIONS_AT_A_TIME, _BYTES_AT_A_TIME // (side.width * side.values.itemsize)))
+            for part in _bounded(rows, side.lengths[rows], most):
+                file.write_array(side.gather(part), _VALUE_TYPES[side.kind])
+
+
+def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
+    """Open a file after checking its size, its checksum and its header; most of it is read later.
+
+    Raises DataError naming the file when it is not, byte for byte, what was written.
+    """
+    try:
+        found = path.stat().st_size
+        if found != size:
+            raise DataError(f"{path}: damaged, {found} bytes instead of {size}; prepare the data again")
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if checksum != sha256:
+            raise DataError(f"{path}: damaged, its SHA-256 is not what was written; prepare the data again")
+        with path.open("rb") as file:
+            return open_shard(file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read the prepared data: {error}") from error
+
+
+def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
+    """The sides of an open file; they stay when it is closed. Raises DataError or ValueError."""
+    path, size = file.name, os.fstat(file.fileno()).st_size
+    try:
+        file.seek(0)
+        header = file.read(_HEADER.size + 2 * _SIDE_HEADER.size)
+        magic, version, number_of_sides, sentences = _HEADER.unpack_from(header)
+        if magic != _MAGIC or version != _SHARD_FORMAT or number_of_sides not in (1, 2):
+            raise DataError(f"{path}: not a file of prepared data, or of another version")
+        headers = [
+            _SIDE_HEADER.unpack_from(header, _HEADER.size + i * _SIDE_HEADER.size)
+            for i in range(number_of_sides)
+        ]
+        position = _HEADER.size + number_of_sides * _SIDE_HEADER.size
+        opened = _OpenFile(file)
+        sides = []
+        for kind, width, positions in headers:
+            if kind >= len(_VALUE_TYPES):
+                raise DataError(f"{path}: not a file of prepared data, or of another version")
+            offsets, position = _section(opened, size, position, "<i8", (sentences,))
+            lengths, position = _section(opened, size, position, "<i4", (sentences,))
+            values, position = _section(opened, size, position, _VALUE_TYPES[kind], (positions, width))
+            sides.append(SideArrays(offsets, lengths.read(0, sentences), values))
+    except (struct.error, ValueError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error
+    return tuple(sides)
+
+
+def _section(
+    file: _OpenFile, size: int, position: int, dtype: str, shape: tuple[int, ...]
+) -> tuple[FileArray, int]:
+    """The section at the first aligned place from `position` on, and where it ends; size: of the file."""
+    start = position + -position % _ALIGNMENT
+    end = start + math.prod(shape) * np.dtype(dtype).itemsize
+    if end > size:
+        raise ValueError(f"a section ends at byte {end}, the file at {size}")
+    return FileArray(file, start, dtype, shape), end
+
+
+def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
+    """`order` in pieces that fit in memory."""
+    for start in range(0, len(order), _SENTENCES_AT_A_TIME):
+        yield order[start : start + _SENTENCES_AT_A_TIME]
+
+
+def _bounded(
+    rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], most: int
+) -> Iterator[npt.NDArray[np.int32]]:
+    """`rows` in pieces of about `most` positions."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    cuts = np.searchsorted(ends, np.arange(most, int(ends[-1]), most)) + 1
+    for part in np.split(rows, np.unique(cuts)):
+        if len(part):
+            yield part
+
+
+_MANIFEST_FORMAT: Final = 1
+_ENDING: Final = "-train.json"
+_CHECKSUM: Final = "checksum"
+_KEYS: Final = {
+    *("format", "version", "data_type", "train", "valid", "options", "vocabularies"),
+    _CHECKSUM,
+}
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One binary file of a data set; `file` is its name beside the manifest."""
+
+    file: str
+    sentences: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a prepared data set consists of. `options` are those of the run that made it, for the record.
+
+    `intact`: the file's own checksum is right, or it is an older one, which has none.
+    """
+
+    data_type: str
+    options: Mapping[str, Any]
+    vocabularies: Vocabularies
+    train: tuple[ShardEntry, ...]
+    valid: tuple[ShardEntry, ...]
+    intact: bool = True
+
+    def to_bytes(self) -> bytes:
+        """The content of the file."""
+        content = {
+            "format": _MANIFEST_FORMAT,
+            "version": VERSION,
+            "data_type": self.data_type,
+            "train": [asdict(entry) for entry in self.train],
+            "valid": [asdict(entry) for entry in self.valid],
+            "options": self.options,
+            "vocabularies": self.vocabularies.to_state(),
+        }
+        return _as_text(content | {_CHECKSUM: _checksum(content)}).encode("utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read the file; DataError naming it when it is missing, damaged or of another version."""
+        try:
+            content = json.loads(path.read_bytes().decode("utf-8"))
+        except OSError as error:
+            raise DataError(f"{path}: cannot read the prepared data: {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: damaged, not a JSON file of prepared data") from error
+        if not isinstance(content, dict) or content.get("format") != _MANIFEST_FORMAT:
+            raise DataError(f"{path}: not prepared data, or of another version; run preprocess.py again")
+        intact = _is_intact(content)
+        try:
+            return cls(
+                data_type=str(content["data_type"]),
+                options=dict(content["options"]),
+                vocabularies=Vocabularies.from_state(content["vocabularies"]),
+                train=_entries(content["train"]),
+                valid=_entries(content["valid"]),
+                intact=intact,
             )
-    return Dataset(shards, image_size) if shards else None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DataError(f"{path}: damaged, entries are missing; run preprocess.py again") from error
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
 
 
-def _allow_open_files(number: int) -> None:
-    """Ask the system for room to keep this many more files open, which may be above what is usual."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = soft + number
-    if number > _MANY_FILES and soft != resource.RLIM_INFINITY:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+def _as_text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Of everything but the checksum itself."""
+    return hashlib.sha256(_as_text(content).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_intact(content: dict[str, Any]) -> bool:
+    """Take the checksum out of the content; whether it is the content's own. Older manifests have none."""
+    unknown = content.keys() - _KEYS
+    checksum = content.pop(_CHECKSUM, None)
+    return not unknown and checksum in (None, _checksum(content))
+
+
+def manifest_path(save_data: str) -> Path:
+    """Where the manifest of the data set `save_data` stands."""
+    return Path(save_data + _ENDING)
+
+
+def find_manifest(data: str) -> Path | None:
+    """The manifest that `-data` means: the file itself, a `-save_data` prefix, or the name Lua would use."""
+    stem = data.removesuffix(".t7")
+    for candidate in (Path(stem), Path(stem + ".json"), manifest_path(stem)):
+        if candidate.is_file() and candidate.suffix == ".json":
+            return candidate
+    return None
+
+
+def prepared_data_or_empty(data: str) -> str | None:
+    """A check for `-data`: what is wrong with the value; None when it is empty or such data is there."""
+    if not data or find_manifest(data) is not None:
+        return None
+    return f"there is no prepared data '{data}' (looked for '{manifest_path(data.removesuffix('.t7'))}')"
+
+
+def _entries(values: Any) -> tuple[ShardEntry, ...]:
+    return tuple(
+        ShardEntry(
+            file=str(value["file"]),
+            sentences=int(value["sentences"]),
+            size=int(value["size"]),
+            sha256=str(value["sha256"]),
+        )
+        for value in values
+    )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.data.corpus import count_lines
-from onmt.data.kaldi import read_archive
+from onmt.data.indexed import read_archive
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 

@@ -18,7 +18,7 @@ def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Op
     A model described by OpenNMT's flags changes nothing. Raises OptionError where the file's values are no
     such options, or the result does not fit together.
     """
-    if loaded.spec.policies.schedule != "step":
+    if loaded.spec.dialect == "lua":
         return options
     stored = {flag: loaded.options[flag] for flag in SEARCH_FLAGS if flag in loaded.options}
     typed = instances.to_dict(instances.from_dict(TranslatorOptions, stored))

@@ -1,19 +1,29 @@
-"""What the search asks of a model: scores of the next token for every row, and nothing else.
+"""Score the next token of every row with a model, whatever else is in the batch.
 
 A scorer holds the state of all rows. Rows of one sentence are adjacent, `beam` of them per sentence; the
 search tells the scorer which rows survive and which sentences have left.
+
+Scores do not depend on the batch, to the last bit. The order of summation inside a matrix product, and which
+elements of a tensor take a kernel's scalar path, depend on the shapes: products of one to three rows,
+softmaxes narrower than a vector register, layers without padding and the last elements of a tensor differ in
+their last bits from the same rows inside a large, padded batch. So every batch ends in fillers that take
+these places and whose results are dropped. Measured for 32-bit products on the CPU; a GPU may choose by the
+exact shape.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
 from onmt.constants import BOS
+from onmt.decoding.sentences import Source
 from onmt.models.base import Step
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
+from onmt.spec.layers import PyramidalEncoderSpec
 
 
 @dataclass(frozen=True)
@@ -149,3 +159,75 @@ class RestrictedModel:
         words = among.new_full((len(among), self._size), -torch.inf)
         words[:, self._allowed] = among
         return Step((words, *features), output.attention, output.state)
+
+
+_FILLERS: Final = 3  # sentences
+_SMALLEST: Final = 16**3
+"""Multiplications of a product from which on torch always takes the same library for it."""
+_POSITIONS: Final = 32  # sources end at a multiple of this
+
+
+def fillers_for(model: Seq2Seq) -> int:
+    """How many fillers a batch needs: the more, the smaller the model's products are."""
+    sizes = [parameter.numel() for parameter in model.parameters() if parameter.dim() > 1]
+    encoder = model.spec.encoder
+    positions = _POSITIONS
+    if isinstance(encoder, PyramidalEncoderSpec):
+        positions = max(1, _POSITIONS // encoder.reduction ** (encoder.stack.layers - 1))
+    smallest = min(*sizes, model.decoder.memory_size * positions)
+    return max(_FILLERS, _SMALLEST // smallest + 1)
+
+
+def with_fillers(sources: Sequence[Source], count: int) -> list[Source]:
+    """The sources, none of them empty, and behind them fillers that are longer than all of these."""
+    longest = max(sources, key=len)
+    length = (len(longest) // _POSITIONS + 1) * _POSITIONS
+    return [*sources, *[_stretched(longest, length)] * count]
+
+
+def with_repeated(sentences: Tensor, count: int) -> Tensor:
+    """Indices of sentences, and behind them the last one again and again, as a filler of the search."""
+    return torch.cat([sentences, sentences[-1:].expand(count)])
+
+
+class BatchInvariantScorer:
+    """A scorer whose inner one has the rows of `with_repeated` sentences, `beam` for each."""
+
+    def __init__(self, inner: Scorer, beam: int, fillers: int) -> None:
+        self._inner = inner
+        self._beam = beam
+        self._fillers = fillers
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        rows = len(tokens)
+        scores = self._inner.step(torch.cat([tokens, tokens[-self._beam :].repeat(self._fillers, 1)]))
+        attention = scores.attention
+        return replace(
+            scores,
+            log_probs=scores.log_probs[:rows],
+            features=scores.features[:rows],
+            attention=None if attention is None else attention[:rows],
+        )
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        fillers = torch.arange(self._fillers * self._beam, device=rows.device) + len(rows)
+        self._inner.reorder(torch.cat([rows, fillers]))
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        self._inner.keep(with_repeated(sentences, self._fillers))
+
+
+def _stretched(source: Source, length: int) -> Source:
+    """A source of this length, made of the given one over and over."""
+    places = [place % len(source) for place in range(length)]
+    if source.picture is not None:
+        return source
+    if source.vectors is not None:
+        return Source(vectors=source.vectors[places])
+    return Source(
+        tuple(source.words[place] for place in places),
+        tuple(tuple(labels[place] for place in places) for labels in source.features),
+    )

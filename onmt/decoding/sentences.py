@@ -11,7 +11,7 @@ from onmt.data.batch import Batch, make_batch, pad_sequences
 from onmt.data.sentences import SentenceEncoder, Sentences
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
-from onmt.text.features import split_features
+from onmt.text.lines import split_features
 from onmt.text.placeholders import named, unprotect, values_of
 
 Parsed = TypeVar("Parsed")

@@ -1,7 +1,7 @@
-"""One step of the beam as pure functions on tensors: which continuations of which hypotheses survive.
+"""One step of beam search as pure functions on tensors, and constraints on its scores.
 
-K counts the slots of a sentence's beam, N its candidates. A hypothesis is dead, as slots are that were never
-filled, when its score is -inf.
+K is the number of slots in a sentence's beam, N the number of its candidates. A dead hypothesis, or a slot
+that was never filled, has a score of -inf.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS, UNK
-from onmt.kernels.ranking import best
+from onmt.kernels.cross_entropy import best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,3 +238,32 @@ def choose(pool: Candidates, settings: SearchSettings, prune: Prune | None) -> C
     if prune is not None:
         considered = considered.demoted(prune(considered))
     return considered.slice(slice(settings.beam_size))
+
+
+def empty_output(candidates: Candidates) -> Tensor:
+    """Marks `</s>`; for the first step, where it would make the output empty."""
+    return candidates.tokens == EOS
+
+
+def too_many_unknowns(candidates: Candidates, beam: Beam, limit: int) -> Tensor:
+    """Marks hypotheses that would have more than `limit` `<unk>`."""
+    unknowns = beam.unknowns.gather(1, candidates.parents) + (candidates.tokens == UNK)
+    return unknowns > limit
+
+
+def pruning(beam: Beam, step: int, settings: SearchSettings) -> Prune | None:
+    """What to prune in this step; None if nothing can be."""
+    forbid_empty = step == 1 and settings.finished == "retire"
+    limit = settings.max_unknowns
+    if not forbid_empty and limit is None:
+        return None
+
+    def prune(candidates: Candidates) -> Tensor:
+        marked = torch.zeros_like(candidates.tokens, dtype=torch.bool)
+        if forbid_empty:
+            marked = marked | empty_output(candidates)
+        if limit is not None:
+            marked = marked | too_many_unknowns(candidates, beam, limit)
+        return marked
+
+    return prune

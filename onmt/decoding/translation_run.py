@@ -10,11 +10,17 @@ from onmt.data.images import beside, read_image
 from onmt.decoding.inputs import Input, read_inputs, require_same_length, windows
 from onmt.decoding.model_search import with_search_of
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.output import hypothesis_tokens, reference_text, source_text
+from onmt.decoding.output import (
+    Coverage,
+    Results,
+    Scores,
+    Timer,
+    hypothesis_tokens,
+    reference_text,
+    source_text,
+)
 from onmt.decoding.plots import require_matplotlib
-from onmt.decoding.results import Results
 from onmt.decoding.sentences import Picture, Reference, Source, placed
-from onmt.decoding.summary import Coverage, Scores, Timer
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, OptionError
 from onmt.hooks import load_hook_module

@@ -11,9 +11,7 @@ from torch import Tensor
 from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.batch import Batch, to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
-from onmt.decoding.batch_invariance import BatchInvariantScorer, fillers_for, with_fillers, with_repeated
-from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
-from onmt.decoding.grid import Constraints
+from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
 from onmt.decoding.hypotheses import History, Path, histories
 from onmt.decoding.lexicon import (
     has_case_labels,
@@ -25,7 +23,17 @@ from onmt.decoding.lexicon import (
     restore_placeholders,
 )
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedModel, Scorer, Stepper
+from onmt.decoding.scoring import (
+    BatchInvariantScorer,
+    FusedScorer,
+    ModelScorer,
+    RestrictedModel,
+    Scorer,
+    Stepper,
+    fillers_for,
+    with_fillers,
+    with_repeated,
+)
 from onmt.decoding.sentences import (
     Progress,
     Reference,
@@ -40,12 +48,12 @@ from onmt.decoding.sentences import (
 )
 from onmt.decoding.step import SearchSettings
 from onmt.errors import OptionError
-from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.modules.encoders.inception_layout import grid_at
 from onmt.modules.encoding import Encoding, padding_mask
+from onmt.spec.inception import grid_at
+from onmt.spec.layers import InceptionEncoderSpec
 from onmt.text.case import NONE as NO_CASE
 from onmt.text.placeholders import has_placeholder
 
@@ -93,7 +101,7 @@ class Translator:
         """Read what the options name. The model computes where its parameters are.
 
         batch_invariant: scores and attention are the same to the last bit in whatever batch, see
-        `onmt.decoding.batch_invariance`; costs the more the smaller the batch.
+        `onmt.decoding.scoring`; costs the more the smaller the batch.
         Raises OptionError where model and options do not fit together, DataError for unreadable files.
         """
         self._model = model

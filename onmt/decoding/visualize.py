@@ -1,23 +1,63 @@
-"""Pictures of translations on one HTML page: attention as shaded tables, the search as trees. No torch here.
+"""HTML pages of attention weights and beam trees, and attention drawn over images."""
 
-The page holds all it needs: no script, no font and no picture is fetched from elsewhere.
-"""
-
+import base64
 import json
 import math
+import mimetypes
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from itertools import count, groupby
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from onmt.decoding.array_files import holds_arrays, reading_arrays
-from onmt.decoding.look import LOOK
 from onmt.errors import DataError
 from onmt.text.lines import read_text_lines, split_words
+
+LOOK: Final = """
+:root {
+  color-scheme: light dark;
+  --paper: #ffffff; --panel: #f5f6f8; --ink: #1c2128; --quiet: #59636e; --line: #d4dae1;
+  --accent: 9 105 218; --on-accent: #ffffff; --strong: #0a5bc0; --alarm: #b3261e; --alarm-paper: #fdecea;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #14181d; --panel: #1d232a; --ink: #e4e8ec; --quiet: #9aa5b1; --line: #353d47;
+    --accent: 88 166 255; --on-accent: #0b1016; --strong: #79b8ff; --alarm: #ffb4ab; --alarm-paper: #3b1a18;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif; }
+main, header { max-width: 80rem; margin: 0 auto; padding: 0 1.25rem; }
+h1 { font-size: 1.25rem; line-height: 1.3; margin: 1rem 0; }
+h2 { font-size: 1rem; margin: 1.5rem 0 0.25rem; }
+.quiet, .source { color: var(--quiet); }
+.source { margin: 0 0 0.5rem; overflow-wrap: anywhere; }
+.hypotheses { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+.hypothesis { margin: 0; padding: 0.6rem 0.8rem; background: var(--panel); border: 1px solid var(--line);
+  border-radius: 8px; min-width: min(20rem, 100%); max-width: 100%; overflow-x: auto; }
+/* As wide as the table below, however long the text. */
+.caption { display: flex; gap: 0.6rem; align-items: baseline; margin-bottom: 0.4rem;
+  width: 0; min-width: 100%; }
+.caption .text { overflow-wrap: anywhere; }
+.rank { color: var(--quiet); }
+.score { color: var(--quiet); font-variant-numeric: tabular-nums; }
+table.heat { border-collapse: collapse; font-size: 13px; line-height: 1.2; }
+table.heat th { font-weight: normal; padding: 0 5px; }
+table.heat th.column { vertical-align: bottom; padding: 0 0 4px; }
+table.heat th.column span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 11em;
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+table.heat th.row { text-align: right; white-space: nowrap; max-width: 14em; overflow: hidden;
+  text-overflow: ellipsis; }
+table.heat td { width: 17px; min-width: 17px; height: 17px; padding: 0; border: 1px solid var(--line);
+  background: rgb(var(--accent) / var(--w, 0)); }
+"""
+
 
 _SCORE: Final = r"(?P<score>-?(?:\d+\.\d+|inf)|-?nan)"
 _TARGET: Final = rf"(?P<number>\d{{1,9}}) \|\|\| (?P<target>.*) \|\|\| {_SCORE}"
@@ -298,3 +338,48 @@ def _node(word: str, score: float | None, place: tuple[int, int]) -> str:
         f'<text x="{place[0]}" y="{place[1] + 4}"{dead}>{escape(shown)}'
         f"<title>{escape(word)}: {title}</title></text>"
     )
+
+
+STYLE: Final = """
+.word { display: inline-block; margin: 0 8px 1em 0; text-align: center; }
+.image { display: grid; width: 150px; height: 150px; }
+.image { background-image: var(--image); background-size: 100% 100%; }
+"""
+_DARKEST: Final = 0.85
+
+
+def image_section(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> str:
+    """One hypothesis: for each word a copy of the image, dark where it has little of the word's attention.
+
+    folder: where the image's name, which is the table's source, starts. grid: the rows and columns of which a
+    word's weights are, row by row; empty: as many rows as columns. Raises DataError for another number of
+    weights, and for an image that cannot be read.
+    """
+    path = Path(folder) / " ".join(table.source)
+    kind = mimetypes.guess_type(path.name)[0] or "image/png"
+    try:
+        content = base64.b64encode(path.read_bytes()).decode("ascii")
+    except (OSError, ValueError) as error:  # ValueError: no file can have this name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"{path}: the image of sentence {table.number}: {reason}") from error
+    names = zip(row_names(table), table.weights, strict=True)
+    words = [_word(name, weights, grid, f"sentence {table.number}") for name, weights in names]
+    image = f"--image: url(data:{kind};base64,{content})"
+    return "\n".join([f'<div style="{image}">', *words, "</div>"])
+
+
+def _word(name: str, weights: list[float], grid: tuple[int, ...], where: str) -> str:
+    rows, columns = grid or (math.isqrt(len(weights)),) * 2
+    if rows * columns != len(weights):
+        raise DataError(
+            f"{where}: {len(weights)} weights are not those of {rows} rows and {columns} columns: give -grid"
+        )
+    most = max(weights, default=0.0) or 1.0
+    cells = "".join(_image_cell(weight, most) for weight in weights)
+    places = f"grid-template: repeat({rows}, 1fr) / repeat({columns}, 1fr)"
+    return f'<div class="word">{escape(name)}<div class="image" style="{places}">{cells}</div></div>'
+
+
+def _image_cell(weight: float, most: float) -> str:
+    darkness = _DARKEST * (1 - max(weight, 0.0) / most)
+    return f'<i title="{weight:.4f}" style="background: rgba(0, 0, 0, {darkness:.3f})"></i>'

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from onmt.kernels.cells import flat, grad_of_weight
-from onmt.kernels.launches import counts_launches, softmax_backward
-from onmt.kernels.products import product
+from onmt.kernels.products import counts_launches, product, softmax_backward
 
 ReadKind = Literal["multiplicative", "additive", "last", "none"]
 

@@ -26,8 +26,7 @@ from onmt.kernels.decoder_parts import (
     LinearWeights,
     PlanMasks,
 )
-from onmt.kernels.launches import counts_launches
-from onmt.kernels.products import product
+from onmt.kernels.products import counts_launches, product
 from onmt.kernels.recurrent import mask_at
 
 

@@ -15,8 +15,7 @@ from torch import Tensor
 from onmt.kernels.attention import ReadKind, ReadWeights
 from onmt.kernels.cells import CellSteps, flat, grad_of_weight
 from onmt.kernels.fused_cells import steps_of
-from onmt.kernels.launches import plus_masked, put_masked
-from onmt.kernels.products import add_product, product
+from onmt.kernels.products import add_product, plus_masked, product, put_masked
 from onmt.kernels.recurrent import Readings, mask_at
 
 

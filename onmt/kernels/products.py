@@ -3,10 +3,14 @@
 Private torch operations stand here only, each with a public fallback.
 
 On a processor with AVX-512 that is not Intel's, MKL takes a slow path; oneDNN computes the same float32
-products about twice as fast. torch hands a float32 product to oneDNN only where it may also round the factors
-to bfloat16, which oneDNN does where it has AMX instructions; so oneDNN is chosen where a product of numbers
-that bfloat16 cannot hold comes out exact. The choice depends on torch and the processor alone, never on
-timing.
+products about twice as fast. torch hands a float32 product to oneDNN only where it may also round the
+factors to bfloat16, which oneDNN does where it has AMX instructions; so oneDNN is chosen where a product of
+numbers that bfloat16 cannot hold comes out exact. The choice depends on torch and the processor alone, never
+on timing.
+
+Operations whose best form differs between a CPU and a GPU stand here too. On a CPU a pass over memory costs,
+and results keep the operations, and so the last digits, that they always had. On a GPU a kernel launch
+costs, so several operations become one.
 """
 
 import os
@@ -19,6 +23,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+
+def counts_launches(tensor: Tensor) -> bool:
+    """Whether the tensor lies where launches cost more than arithmetic."""
+    return tensor.device.type != "cpu"
+
+
+def put_masked(place: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """place = values * mask; returns place."""
+    if mask is not None and counts_launches(place) and place.dtype == values.dtype:
+        return torch.mul(values, mask, out=place)
+    return place.copy_(values if mask is None else values * mask)
+
+
+def plus_masked(total: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """total + values * mask."""
+    if mask is None:
+        return total + values
+    return torch.addcmul(total, values, mask) if counts_launches(total) else total + values * mask
+
+
+def softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
+    """Gradient of probabilities, B S, which may be overwritten -> of the scores that they come from."""
+    operation = getattr(torch, "_softmax_backward_data", None)
+    if counts_launches(grad) and operation is not None:
+        made: Tensor = operation(grad, probabilities, 1, grad.dtype)
+        return made
+    weighted = grad.mul_(probabilities)
+    return torch.addcmul(weighted, probabilities, weighted.sum(1, keepdim=True), value=-1)
+
 
 PLAIN_PRODUCTS: Final = "ONMT_PLAIN_PRODUCTS"
 """Environment variable; any value but an empty one keeps torch's own choice of library and packs nothing."""

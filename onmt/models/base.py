@@ -1,4 +1,4 @@
-"""What all models have in common: a spec, a loss over a batch, and parameters drawn from one generator."""
+"""The base class of models, and how their parameters are initialised."""
 
 import math
 from typing import NamedTuple
@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from onmt.constants import EOS, PAD
 from onmt.data.batch import Batch
-from onmt.models.initialisation import initialise_like_tensorflow
-from onmt.models.spec import ModelSpec
 from onmt.modules.crf import Transitions
 from onmt.modules.decoder import DecoderState
 from onmt.modules.embeddings import Embeddings
@@ -18,6 +16,53 @@ from onmt.modules.encoders.inception import BatchNormalisation
 from onmt.modules.generator import Loss
 from onmt.modules.noise import TrainingStep
 from onmt.modules.rnn import RecurrentLayer
+from onmt.spec.model import InitialisationSpec, ModelSpec
+
+
+def initialise_like_tensorflow(
+    model: nn.Module, spec: InitialisationSpec, generator: torch.Generator
+) -> None:
+    """Draw all parameters of a sequence-to-sequence model.
+
+    Tables, recurrent kernels and the attention's score vector: uniform within the bound of their part.
+    Everything that is a dense layer or a convolution in the original: Xavier's rule, U(-x, x) with x = sqrt(6
+    / (inputs + outputs)). Biases: zero, but one in the gates of a GRU.
+    """
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            in_encoder = name.startswith("encoder")
+            bound = spec.encoder if in_encoder else spec.decoder
+            if isinstance(module, Embeddings):
+                module.words.uniform_(-spec.embeddings, spec.embeddings, generator=generator)
+            elif isinstance(module, RecurrentLayer):
+                _initialise_cell(module, bound, generator)
+            elif isinstance(module, BatchNormalisation):
+                module.reset()
+            else:
+                for part, parameter in module.named_parameters(recurse=False):
+                    if part == "score_weight":
+                        parameter.uniform_(-bound, bound, generator=generator)
+                    elif parameter.dim() > 1:
+                        _xavier(parameter, generator)
+                    else:
+                        parameter.zero_()
+
+
+def _initialise_cell(layer: RecurrentLayer, bound: float, generator: torch.Generator) -> None:
+    for weight in (layer.weight_ih, layer.weight_hh, layer.peepholes, layer.projection):
+        if weight is not None:
+            weight.uniform_(-bound, bound, generator=generator)
+    layer.bias_hh.zero_()
+    layer.bias_ih.zero_()
+    if layer.cell.kind in ("gru", "gru_reset_before"):
+        layer.bias_ih[: 2 * layer.hidden_size] = 1.0
+
+
+def _xavier(weight: Tensor, generator: torch.Generator) -> None:
+    outputs, inputs = weight.shape[:2]
+    window = weight[0, 0].numel()
+    bound = (6 / (window * (inputs + outputs))) ** 0.5
+    weight.uniform_(-bound, bound, generator=generator)
 
 
 class Step(NamedTuple):

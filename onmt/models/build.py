@@ -3,8 +3,8 @@
 from onmt.models.base import Model
 from onmt.models.language_model import LanguageModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import ModelSpec
 from onmt.models.tagger import Tagger
+from onmt.spec.model import ModelSpec
 
 MODELS: dict[str, type[Model]] = {"seq2seq": Seq2Seq, "lm": LanguageModel, "seqtagger": Tagger}
 

@@ -1,8 +1,16 @@
-"""From an encoder's description to the module, its widths and its states."""
+"""Choose an encoder, and transform its source as google/seq2seq does: end symbol, truncation, reversal."""
 
-from torch import nn
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from onmt.models.encoder_spec import (
+import torch
+from torch import Tensor, nn
+
+from onmt.constants import EOS, PAD
+from onmt.modules.encoders.convolutional import ConvolutionalEncoder, PoolingEncoder, TwinConvolutionalEncoder
+from onmt.modules.encoders.inception import InceptionEncoder
+from onmt.modules.encoders.recurrent import PyramidalEncoder, RecurrentEncoder
+from onmt.spec.layers import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
     InceptionEncoderSpec,
@@ -11,58 +19,67 @@ from onmt.models.encoder_spec import (
     RecurrentEncoderSpec,
     TwinConvolutionalEncoderSpec,
 )
-from onmt.modules.encoders.convolutional import ConvolutionalEncoder
-from onmt.modules.encoders.inception import InceptionEncoder
-from onmt.modules.encoders.inception_layout import channels_at
-from onmt.modules.encoders.positional import PoolingEncoder, TwinConvolutionalEncoder
-from onmt.modules.encoders.pyramidal import PyramidalEncoder
-from onmt.modules.encoders.recurrent import RecurrentEncoder, direction
+from onmt.spec.model import PolicySpec
+
+
+def transform_source(
+    src: Tensor, lengths: Tensor, policies: PolicySpec
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The source as the encoder reads it.
+
+    src B S F right padded, lengths B -> src B S' F, lengths B, and order B S: the position in the new source
+    of each old one, -1 where it was cut off; None where the source stays as it is.
+    """
+    if not (policies.source_end_symbol or policies.source_limit or policies.source_reverse):
+        return src, lengths, None
+    batch, steps, outputs = src.shape
+    positions = torch.arange(steps + 1, device=src.device)
+    if policies.source_end_symbol:
+        src = torch.cat([src, src.new_full((batch, 1, outputs), PAD)], dim=1)
+        src = torch.where((positions == lengths[:, None])[..., None], EOS, src)
+        lengths = lengths + 1
+    if policies.source_limit:
+        src = src[:, : policies.source_limit]
+        lengths = lengths.clamp(max=policies.source_limit)
+    positions = positions[: src.shape[1]]
+    order = torch.arange(steps, device=src.device).expand(batch, steps)
+    order = torch.where(order < lengths[:, None], order, -1)
+    if policies.source_reverse:
+        backwards = torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
+        src = src.gather(1, backwards[..., None].expand_as(src))
+        order = torch.where(order >= 0, lengths[:, None] - 1 - order, -1)
+    return torch.where((positions < lengths[:, None])[..., None], src, PAD), lengths, order
+
+
+def transformed_lengths(lengths: Tensor | None, policies: PolicySpec) -> Tensor | None:
+    """Lengths B on the CPU, None where nothing is padded, of sources that `transform_source` changed."""
+    if lengths is None:
+        return None
+    if policies.source_end_symbol:
+        lengths = lengths + 1
+    return lengths.clamp(max=policies.source_limit) if policies.source_limit else lengths
+
+
+def in_original_order(attention: Tensor, order: Tensor) -> Tensor:
+    """attention R S' over the transformed source, order B S -> R S over the original one, R / B rows per
+    sentence.
+    """
+    rows = order.repeat_interleave(attention.shape[0] // order.shape[0], dim=0)
+    return attention.gather(1, rows.clamp(min=0)) * (rows >= 0).to(attention.dtype)
+
+
+_ENCODERS: Final[Mapping[type[Any], Callable[[Any, int], nn.Module]]] = {
+    RecurrentEncoderSpec: RecurrentEncoder,
+    PyramidalEncoderSpec: PyramidalEncoder,
+    ConvolutionalEncoderSpec: ConvolutionalEncoder,
+    TwinConvolutionalEncoderSpec: TwinConvolutionalEncoder,
+    PoolingEncoderSpec: PoolingEncoder,
+    InceptionEncoderSpec: lambda spec, _: InceptionEncoder(spec),
+}
 
 
 def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
     """The encoder module: forward(inputs B S I, lengths B, host_lengths, noise) -> Encoding; images are B 3 H
     W.
     """
-    if isinstance(spec, InceptionEncoderSpec):
-        return InceptionEncoder(spec)
-    if isinstance(spec, RecurrentEncoderSpec):
-        return RecurrentEncoder(spec, input_size)
-    if isinstance(spec, PyramidalEncoderSpec):
-        return PyramidalEncoder(spec, input_size)
-    if isinstance(spec, TwinConvolutionalEncoderSpec):
-        return TwinConvolutionalEncoder(spec, input_size)
-    if isinstance(spec, PoolingEncoderSpec):
-        return PoolingEncoder(spec, input_size)
-    return ConvolutionalEncoder(spec, input_size)
-
-
-def memory_size(spec: EncoderSpec, input_size: int) -> int:
-    """Width of what attention averages."""
-    if isinstance(spec, InceptionEncoderSpec):
-        return channels_at(spec.endpoint)
-    if isinstance(spec, ConvolutionalEncoderSpec):
-        return spec.hidden_size
-    if isinstance(spec, TwinConvolutionalEncoderSpec):
-        return spec.values.units
-    if isinstance(spec, PoolingEncoderSpec):
-        return input_size
-    if isinstance(spec, RecurrentEncoderSpec) and spec.kind == "rnn":
-        return spec.stack.output_size(input_size)
-    if isinstance(spec, RecurrentEncoderSpec) and spec.kind == "brnn":
-        width = direction(spec.stack, spec.merge).output_size(input_size)
-        return 2 * width if spec.merge == "concat" else width
-    return spec.stack.layer_size
-
-
-def key_size(spec: EncoderSpec, input_size: int) -> int:
-    """Width of what attention compares queries with."""
-    if isinstance(spec, TwinConvolutionalEncoderSpec):
-        return spec.keys.units
-    return memory_size(spec, input_size)
-
-
-def state_widths(spec: EncoderSpec, input_size: int) -> tuple[int, ...]:
-    """Width of each final state, in order."""
-    if isinstance(spec, RecurrentEncoderSpec | PyramidalEncoderSpec):
-        return spec.stack.state_widths
-    return (memory_size(spec, input_size),)
+    return _ENCODERS[type(spec)](spec, input_size)

@@ -4,15 +4,15 @@ from torch import Tensor
 
 from onmt.data.batch import Batch
 from onmt.models.base import Model, Step, drop_words
-from onmt.models.encoder_spec import RecurrentEncoderSpec
 from onmt.models.encoders import build_encoder
-from onmt.models.spec import ModelSpec
 from onmt.modules.decoder import DecoderState
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoders.recurrent import RecurrentEncoder
 from onmt.modules.generator import Generator, Loss
 from onmt.modules.noise import TrainingStep
 from onmt.modules.rnn import RecurrentStack
+from onmt.spec.layers import RecurrentEncoderSpec
+from onmt.spec.model import ModelSpec
 
 
 class LanguageModel(Model):

@@ -14,8 +14,8 @@ from onmt.errors import CheckpointError
 from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model, stored_tensors
 from onmt.models.build import build_model
-from onmt.models.spec import ModelSpec
 from onmt.saved_models import saved_beside, saved_models
+from onmt.spec.model import ModelSpec
 
 
 @dataclass(frozen=True)

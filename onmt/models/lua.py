@@ -5,12 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from onmt.errors import OptionError
-from onmt.models.encoder_spec import (
-    ConvolutionalEncoderSpec,
-    EncoderSpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
-)
 from onmt.models.options import (
     EncoderOptions,
     LanguageModelOptions,
@@ -19,8 +13,15 @@ from onmt.models.options import (
     SourceEmbeddingOptions,
     TaggerOptions,
 )
-from onmt.models.recurrent_spec import CellSpec, StackSpec
-from onmt.models.spec import (
+from onmt.spec.layers import (
+    CellSpec,
+    ConvolutionalEncoderSpec,
+    EncoderSpec,
+    PyramidalEncoderSpec,
+    RecurrentEncoderSpec,
+    StackSpec,
+)
+from onmt.spec.model import (
     AttentionSpec,
     BridgeSpec,
     DecoderSpec,

@@ -9,15 +9,19 @@ from torch import Tensor
 from onmt.constants import PAD
 from onmt.data.batch import Batch
 from onmt.models.base import Model, Step, drop_words
-from onmt.models.encoders import build_encoder, key_size, memory_size, state_widths
-from onmt.models.source import in_original_order, transform_source, transformed_lengths
-from onmt.models.spec import DecoderSpec, ModelSpec
+from onmt.models.encoders import (
+    build_encoder,
+    in_original_order,
+    transform_source,
+    transformed_lengths,
+)
 from onmt.modules.bridge import Bridge
 from onmt.modules.decoder import Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
 from onmt.modules.encoding import Encoding
 from onmt.modules.generator import Generator, Loss
 from onmt.modules.noise import TrainingStep
+from onmt.spec.model import DecoderSpec, ModelSpec
 
 
 class Seq2Seq(Model):
@@ -30,9 +34,9 @@ class Seq2Seq(Model):
         self.source = build_source(spec.source)
         width = self.source.output_size
         self.encoder = build_encoder(spec.encoder, width)
-        self.bridge = Bridge(spec.bridge, state_widths(spec.encoder, width), spec.decoder.stack.state_widths)
+        self.bridge = Bridge(spec.bridge, spec.encoder.state_widths(width), spec.decoder.stack.state_widths)
         embeddings = self._target_embeddings(spec.decoder)
-        memory, keys = memory_size(spec.encoder, width), key_size(spec.encoder, width)
+        memory, keys = spec.encoder.memory_size(width), spec.encoder.key_size(width)
         self.decoder = Decoder(spec.decoder, memory, keys, embeddings)
         self.generator = Generator(self.decoder.output_size, spec.outputs)
 

@@ -7,13 +7,13 @@ from torch import Tensor
 from onmt.constants import PAD
 from onmt.data.batch import Batch
 from onmt.models.base import Model, drop_words
-from onmt.models.encoders import build_encoder, memory_size
-from onmt.models.spec import ModelSpec
+from onmt.models.encoders import build_encoder
 from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import build_source
 from onmt.modules.encoding import Encoding, padding_mask
 from onmt.modules.generator import Generator, Loss
 from onmt.modules.noise import TrainingStep
+from onmt.spec.model import ModelSpec
 
 
 class Tagger(Model):
@@ -25,7 +25,7 @@ class Tagger(Model):
         super().__init__(spec)
         self.source = build_source(spec.source)
         self.encoder = build_encoder(spec.encoder, self.source.output_size)
-        self.generator = Generator(memory_size(spec.encoder, self.source.output_size), spec.outputs)
+        self.generator = Generator(spec.encoder.memory_size(self.source.output_size), spec.outputs)
         self.transitions = Transitions(spec.outputs[0]) if spec.transitions else None
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from onmt.kernels.attention import ReadKind, ReadWeights
 from onmt.kernels.products import Multiplying
-from onmt.models.spec import AttentionSpec
 from onmt.modules.encoding import Encoding
+from onmt.spec.model import AttentionSpec
 
 
 class Attention(Multiplying):

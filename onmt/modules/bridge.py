@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from onmt.kernels.products import Multiplying
-from onmt.models.spec import BridgeSpec
 from onmt.modules.cells import ACTIVATIONS
+from onmt.spec.model import BridgeSpec
 
 
 class Bridge(Multiplying):

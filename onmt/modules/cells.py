@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from onmt.models.recurrent_spec import CellSpec
+from onmt.spec.layers import CellSpec
 
 ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
     "identity": lambda x: x,

@@ -13,12 +13,12 @@ from onmt.kernels.attention import ReadKind, ReadWeights
 from onmt.kernels.decoder import FedDecoder
 from onmt.kernels.decoder_parts import DecoderPlan, DecoderWeights, LinearWeights, PlanMasks
 from onmt.kernels.products import Multiplying
-from onmt.models.spec import DecoderSpec
 from onmt.modules.attention import Attention
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoding import Encoding
 from onmt.modules.noise import Noise, TrainingStep, dropped
 from onmt.modules.rnn import RecurrentStack, StackMasks, States
+from onmt.spec.model import DecoderSpec
 
 Predict = Callable[[Tensor], Tensor]
 

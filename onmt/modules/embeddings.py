@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.constants import PAD
-from onmt.models.spec import EmbeddingSpec, ImageSpec, SourceSpec, VectorSpec
+from onmt.spec.model import EmbeddingSpec, ImageSpec, SourceSpec, VectorSpec
 
 
 class Embeddings(nn.Module):

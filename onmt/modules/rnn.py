@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from onmt.kernels.cells import STEPS
 from onmt.kernels.decoder_parts import LayerWeights
 from onmt.kernels.fused_cells import fused_step, has_fused_step
-from onmt.kernels.fused_layers import Packing, in_one_chunk, move_into_one_chunk, run_layer
 from onmt.kernels.products import Multiplying
-from onmt.kernels.recurrent import RecurrentSequence, mask_at
-from onmt.models.recurrent_spec import CellSpec, StackSpec
+from onmt.kernels.recurrent import (
+    Packing,
+    RecurrentSequence,
+    in_one_chunk,
+    mask_at,
+    move_into_one_chunk,
+    run_layer,
+)
 from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
+from onmt.spec.layers import CellSpec, StackSpec
 
 States = tuple[Tensor, ...]
 

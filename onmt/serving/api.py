@@ -32,11 +32,10 @@ from onmt.models.seq2seq import Seq2Seq
 from onmt.models.tagger import Tagger
 from onmt.runtime.device import Place, place_of
 from onmt.runtime.options import DeviceOptions
-from onmt.serving.keywords import TranslatorKeywords
 from onmt.serving.text_pipeline import TOKENS, TextPipeline
-from onmt.serving.values import options_from
-from onmt.text.features import join_features
+from onmt.serving.values import TranslatorKeywords, options_from
 from onmt.text.hooks import tokenizer_hooks
+from onmt.text.lines import join_features
 from onmt.text.options import TokenizerOptions
 
 Parsed = TypeVar("Parsed")

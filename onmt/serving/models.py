@@ -18,8 +18,7 @@ from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.runtime.device import Place
 from onmt.serving.api import TextTranslator, TranslatedLine, errors_of_users, open_translator
-from onmt.serving.batching import Batcher
-from onmt.serving.metrics import Metrics
+from onmt.serving.batching import Batcher, Metrics
 from onmt.serving.options import LimitOptions
 from onmt.serving.protocol import Item, RequestError, refuse, too_large, unavailable
 from onmt.serving.text_pipeline import TOKENS, TextPipeline

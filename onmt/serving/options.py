@@ -1,16 +1,32 @@
-"""What the servers can be asked. No torch here."""
+"""Options of the servers, and the models' configuration file."""
 
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least, existing_file, not_empty
 from onmt.decoding.options import TranslationModelOptions, TranslatorOptions
-from onmt.errors import OptionError
+from onmt.errors import DataError, OptionError
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
 from onmt.runtime.options import DeviceOptions
+from onmt.serving.values import options_from
 from onmt.text.options import TokenizerOptions
+
+_PACKAGES: Final = ("prometheus_client", "starlette", "uvicorn", "zmq")
+
+
+def require_serve() -> None:
+    """Raise OptionError, saying how to install them, unless the packages are there."""
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise OptionError(
+            f"the servers need {', '.join(missing)}: pip install -c constraints.txt -e '.[serve]'"
+        )
 
 
 def _port(value: Any) -> str | None:
@@ -136,3 +152,46 @@ class TranslationServerOptions(
     def check(self) -> None:
         """Refuse what has no effect in a server."""
         _refuse_useless(self)
+
+
+def read_model_config(path: str) -> list[tuple[ModelEntryOptions, frozenset[str]]]:
+    """The models of a YAML file, a list of mappings, with the keys that each entry gives.
+
+    Raises DataError, or OptionError for keys and values, naming file and line.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        content = yaml.safe_load(text)
+        lines = _entry_lines(text)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}; name a file with -model_config") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not valid UTF-8 at byte offset {error.start}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}{_place(error)}: not valid YAML") from error
+    if not isinstance(content, list) or not content:
+        raise DataError(f"{path}: expected a list of models, each a mapping that begins with '-'")
+    return [
+        _entry(entry, f"{path}, line {line}, model {number}: ")
+        for number, (entry, line) in enumerate(zip(content, lines, strict=True), start=1)
+    ]
+
+
+def _entry(entry: Any, where: str) -> tuple[ModelEntryOptions, frozenset[str]]:
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}expected a mapping from names of options to values")
+    for key in entry:
+        if not isinstance(key, str):
+            raise OptionError(f"{where}unknown option '{key}'")
+    return options_from(ModelEntryOptions, entry, where), frozenset(entry)
+
+
+def _entry_lines(text: str) -> list[int]:
+    """The lines on which the entries of the list begin, from 1."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return [entry.start_mark.line + 1 for entry in node.value] if isinstance(node, yaml.SequenceNode) else []
+
+
+def _place(error: Exception) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    return "" if mark is None else f", line {mark.line + 1}"

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from onmt.decoding.look import LOOK
+from onmt.decoding.visualize import LOOK
 from onmt.errors import OnmtError
 from onmt.logger import Logger
 from onmt.serving.api import TranslatedLine

@@ -1,28 +1,56 @@
-"""The runs of the three servers, from options to the end of serving."""
+"""Start a server: models, HTTP or ZeroMQ, signals, log."""
 
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from onmt.errors import OnmtError
 from onmt.hooks import load_hook_module
-from onmt.logger import Logger
+from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import place_of
 from onmt.serving.http_server import bound_socket, serve, url_of
-from onmt.serving.model_config import read_model_config
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import (
     LimitOptions,
     RestMultiModelsOptions,
     RestTranslationServerOptions,
     TranslationServerOptions,
+    read_model_config,
 )
 from onmt.serving.protocol import RequestError
 from onmt.serving.rest import rest_application
-from onmt.serving.server_log import ServerLog
 from onmt.serving.zeromq import ZeroMqServer
 from onmt.text.hooks import tokenizer_hooks
+
+
+class ServerLog(Logger):
+    """Hands lines on to a log; a line that cannot be written (`... | head`, a full disk) is lost, no more."""
+
+    def __init__(self, log: Logger) -> None:
+        super().__init__(LoggerOptions(disable_logs=True), None)
+        self._log_lines = log
+
+    def debug(self, message: str) -> None:
+        """See Logger."""
+        with suppress(OSError):
+            self._log_lines.debug(message)
+
+    def info(self, message: str) -> None:
+        """See Logger."""
+        with suppress(OSError):
+            self._log_lines.info(message)
+
+    def warning(self, message: str) -> None:
+        """See Logger."""
+        with suppress(OSError):
+            self._log_lines.warning(message)
+
+    def error(self, message: str) -> None:
+        """See Logger."""
+        with suppress(OSError):
+            self._log_lines.error(message)
 
 
 def run_rest_server(options: RestTranslationServerOptions, given: frozenset[str], logger: Logger) -> None:

@@ -1,15 +1,40 @@
-"""Options from Python values: keyword arguments of the Python API, entries of a YAML file. No torch here."""
+"""Keyword arguments of the Python API: flags of translate.py as typed option values. Torch-free.
+
+A test compares the keyword arguments with the declared flags.
+"""
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from onmt.commandline import instances
-from onmt.commandline.given import Given, check_required, validate
+from onmt.commandline.instances import Given, check_required, validate
 from onmt.commandline.schema import Option, declared_options
-from onmt.commandline.suggestions import did_you_mean
-from onmt.commandline.values import convert, show
+from onmt.commandline.values import convert, did_you_mean, show
 from onmt.errors import OptionError
+
+
+class TranslatorKeywords(TypedDict, total=False):
+    """Flags of translate.py about the search, with the same meaning and the same defaults."""
+
+    lm_model: str
+    lm_weight: float
+    beam_size: int
+    max_sent_length: int
+    replace_unk: bool
+    replace_unk_tagged: bool
+    lexical_constraints: bool
+    limit_lexical_constraints: bool
+    placeholder_constraints: bool
+    phrase_table: str
+    n_best: int
+    max_num_unks: float
+    target_subdict: str
+    pre_filter_factor: int
+    length_norm: float
+    coverage_norm: float
+    eos_norm: float
+
 
 Options = TypeVar("Options")
 

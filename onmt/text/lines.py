@@ -1,11 +1,16 @@
-"""Lines of text: UTF-8 whatever the locale, ended by `\\n` and by nothing else."""
+"""Lines of text, UTF-8 whatever the locale, cut at line feeds only; words with features (`word￨a￨b`)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from onmt.constants import FEATURE_MARKER
 from onmt.errors import DataError
+from onmt.runtime.processes import map_in_order
 
 _WHITE_SPACE: Final = re.compile("[ \\t\\n\\r\\f\\v]+")
 
@@ -45,3 +50,96 @@ def read_text_lines(path: str | Path) -> Iterator[str]:
             yield from decode_lines(file, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
+
+
+def split_features(tokens: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Take tokens apart into words and, per feature, the values of all words.
+
+    Tokens with an empty word part are left out. Raises DataError when words have different numbers of
+    features; the message does not say where, the caller knows.
+    """
+    if not any(FEATURE_MARKER in token for token in tokens):
+        return [token for token in tokens if token], []
+    rows = [parts for parts in (token.split(FEATURE_MARKER) for token in tokens) if parts[0]]
+    if not rows:
+        return [], []
+    count = len(rows[0]) - 1
+    for parts in rows:
+        if len(parts) - 1 != count:
+            raise DataError(
+                "all words of a sentence must have the same number of features, but "
+                f"'{rows[0][0]}' has {count} and '{parts[0]}' has {len(parts) - 1}"
+            )
+    words, *features = zip(*rows, strict=True)
+    return list(words), [list(values) for values in features]
+
+
+def join_features(words: Sequence[str], features: Sequence[Sequence[str]]) -> list[str]:
+    """Put words and features together; `features` holds one sequence per feature, as long as `words`."""
+    return [FEATURE_MARKER.join(parts) for parts in zip(words, *features, strict=True)]
+
+
+def without_features(token: str) -> str:
+    """The word of a token."""
+    return token.partition(FEATURE_MARKER)[0]
+
+
+# Gives one line for each line it gets, one after the other.
+LineFunction = Callable[[list[str]], Iterable[str]]
+
+# A batch ends here even if it has fewer lines than wanted: lines can be long.
+_BATCH_BYTES: Final = 1 << 23
+
+
+@dataclass(frozen=True)
+class _Batch:
+    first: int  # the number of its first line, from 1
+    lines: list[bytes]
+
+
+def process_lines(
+    source: BinaryIO,
+    target: BinaryIO,
+    function: LineFunction,
+    *,
+    name: str,
+    processes: int,
+    batch_size: int,
+) -> int:
+    """Write to `target` one line for each line of `source`, and return their number.
+
+    name: what messages call the source. processes: 1 does the work here. batch_size: lines at a time.
+    Raises DataError for what the function refuses and for bytes that are not UTF-8, naming the line.
+    """
+    lines = 0
+    work = partial(_process, function, name)
+    with closing(map_in_order(work, _batches(source, batch_size), processes)) as results:
+        for result in results:
+            target.write(result)
+            target.flush()
+            lines += result.count(b"\n")
+    return lines
+
+
+def _batches(source: BinaryIO, batch_size: int) -> Iterator[_Batch]:
+    batch = _Batch(1, [])
+    size = 0
+    for line in source:
+        batch.lines.append(line)
+        size += len(line)
+        if len(batch.lines) == batch_size or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = _Batch(batch.first + len(batch.lines), []), 0
+    if batch.lines:
+        yield batch
+
+
+def _process(function: LineFunction, name: str, batch: _Batch) -> bytes:
+    lines = [decode_line(line, name, number) for number, line in enumerate(batch.lines, start=batch.first)]
+    done: list[str] = []
+    try:
+        for line in function(lines):
+            done.append(line)
+    except DataError as error:
+        raise DataError(f"{name}, line {batch.first + len(done)}: {error}") from error
+    return "".join(f"{line}\n" for line in done).encode("utf-8", "replace")

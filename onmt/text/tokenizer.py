@@ -9,13 +9,11 @@ from onmt.errors import DataError
 from onmt.text import case
 from onmt.text.bpe import Bpe, read_bpe_model
 from onmt.text.characters import separators
-from onmt.text.features import split_features
 from onmt.text.hooks import NO_HOOKS, TokenizerHooks
-from onmt.text.lines import split_words
-from onmt.text.moses import Moses
+from onmt.text.lines import split_features, split_words
 from onmt.text.options import SegmentationOptions, TokenizerOptions
 from onmt.text.placeholders import has_placeholder, unprotect_placeholders
-from onmt.text.words import WordSegmenter
+from onmt.text.words import Moses, WordSegmenter
 
 _NOT_SEPARATORS: Final = re.compile(f"[^{re.escape(separators())}]+")
 

@@ -1,10 +1,7 @@
-"""Cuts a line into words, numbers and punctuation: modes conservative and aggressive of the tokenizer.
+"""Cut text into words: Lua's modes, and the Moses tokenizer (sacremoses) with our markers kept safe."""
 
-Tokens are found in one pass over the characters. Between two tokens that no blank separates in the text there
-is a boundary, and the joiner that marks it sits on the token before it or on the token after it.
-Source of the rules: tools/utils/tokenizer.lua.
-"""
-
+import re
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -18,7 +15,38 @@ from onmt.constants import (
 )
 from onmt.text.characters import CharacterClass, character_class, is_letter, is_letter_or_number, script_of
 from onmt.text.options import SegmentationOptions
-from onmt.text.placeholders import protect
+from onmt.text.placeholders import PLACEHOLDER, protect, unprotect_placeholders
+
+_MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})
+
+
+class Moses:
+    """Cuts lines by the rules of one language, and joins them again.
+
+    language: two-letter code; a language that sacremoses has no rules for is treated as English.
+    """
+
+    def __init__(self, language: str) -> None:
+        import sacremoses  # here, because it takes a third of a second to load and few runs need it
+
+        self._tokenizer = sacremoses.MosesTokenizer(lang=language)
+        self._detokenizer = sacremoses.MosesDetokenizer(lang=language)
+
+    def tokenize(self, line: str) -> list[str]:
+        """The words of a line. Placeholders stay whole; elsewhere, lookalikes replace the marks of tokens."""
+        parts = re.split(f"({PLACEHOLDER.pattern})", line)
+        parts[::2] = [part.translate(_MARKERS) for part in parts[::2]]
+        parts[1::2] = [protect(part) for part in parts[1::2]]
+        words: list[str] = self._tokenizer.tokenize(
+            "".join(parts), escape=False, protected_patterns=[PLACEHOLDER.pattern]
+        )
+        return words
+
+    def detokenize(self, words: Sequence[str]) -> str:
+        """The line that these words are the words of, as far as the rules tell."""
+        line: str = self._detokenizer.detokenize(list(words), unescape=False)
+        return unprotect_placeholders(line)
+
 
 # Characters with a meaning of their own in tokenized text give way to lookalikes.
 _SUBSTITUTES: Final = {

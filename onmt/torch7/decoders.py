@@ -2,10 +2,14 @@
 
 from typing import Literal
 
-from onmt.models.spec import AttentionSpec, BridgeSpec, DecoderSpec
-from onmt.torch7.modules import (
+from onmt.spec.model import AttentionSpec, BridgeSpec, DecoderSpec
+from onmt.torch7.objects import (
     ATTENTIONS,
     StructureError,
+    Table,
+    Tensor,
+    TorchObject,
+    Value,
     as_instance,
     as_table,
     check_classes,
@@ -16,10 +20,8 @@ from onmt.torch7.modules import (
     parameter,
     probability,
 )
-from onmt.torch7.objects import Table, Tensor, TorchObject, Value
 from onmt.torch7.options import LuaOptions
-from onmt.torch7.parameters import Collector, flat
-from onmt.torch7.parts import read_source, read_stack
+from onmt.torch7.parameters import Collector, flat, read_source, read_stack
 
 
 def read_decoder(

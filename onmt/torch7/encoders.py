@@ -6,18 +6,22 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from onmt.models.encoder_spec import (
+from onmt.spec.layers import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
     Merge,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    StackSpec,
 )
-from onmt.models.recurrent_spec import StackSpec
-from onmt.models.spec import EmbeddingSpec, VectorSpec
-from onmt.torch7.modules import (
+from onmt.spec.model import EmbeddingSpec, VectorSpec
+from onmt.torch7.objects import (
     DROPOUTS,
     StructureError,
+    Table,
+    Tensor,
+    TorchObject,
+    Value,
     as_instance,
     as_table,
     as_whole,
@@ -28,10 +32,8 @@ from onmt.torch7.modules import (
     parameter,
     probability,
 )
-from onmt.torch7.objects import Table, Tensor, TorchObject, Value
 from onmt.torch7.options import LuaOptions
-from onmt.torch7.parameters import Collector, convolution
-from onmt.torch7.parts import read_source, read_stack
+from onmt.torch7.parameters import Collector, convolution, read_source, read_stack
 
 Source: TypeAlias = EmbeddingSpec | VectorSpec
 LEVELS: Final = 100  # more than any pyramid has

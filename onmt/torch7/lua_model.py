@@ -10,18 +10,14 @@ from typing import Final
 
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
-from onmt.models.encoder_spec import EncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec
-from onmt.models.encoders import memory_size, state_widths
-from onmt.models.recurrent_spec import StackSpec
-from onmt.models.spec import BridgeSpec, EmbeddingSpec, ModelSpec, PolicySpec, SourceSpec, VectorSpec
+from onmt.spec.layers import EncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec, StackSpec
+from onmt.spec.model import BridgeSpec, EmbeddingSpec, ModelSpec, PolicySpec, SourceSpec, VectorSpec
 from onmt.torch7.decoders import read_bridge, read_decoder, read_generator, read_transitions
 from onmt.torch7.encoders import read_encoder
-from onmt.torch7.modules import StructureError, as_table
-from onmt.torch7.objects import Table
-from onmt.torch7.options import LuaOptions
+from onmt.torch7.objects import StructureError, Table, as_table
+from onmt.torch7.options import LuaOptions, read_vocabularies
 from onmt.torch7.parameters import Collector, LuaParameter
 from onmt.torch7.reader import read_t7
-from onmt.torch7.vocabularies import read_vocabularies
 
 # Lua numbers the states of its optimiser in this order
 PARTS: Final = ("bridge", "criterion", "decoder", "encoder", "generator")
@@ -138,10 +134,10 @@ def _read_labeller(
 def _check_joint(encoder: EncoderSpec, input_size: int, bridge: BridgeSpec, stack: StackSpec) -> None:
     """The decoder can read the encoder's memory and, where they are copied, its states."""
     hidden, states = stack.hidden_size, stack.layers * stack.cell.states
-    width = memory_size(encoder, input_size)
+    width = encoder.memory_size(input_size)
     if width != hidden:
         raise StructureError(f"a decoder of width {hidden} after an encoder of width {width}")
-    if bridge.kind == "copy" and state_widths(encoder, input_size) != (hidden,) * states:
+    if bridge.kind == "copy" and encoder.state_widths(input_size) != (hidden,) * states:
         raise StructureError("a bridge that copies states which the decoder does not have")
 
 

@@ -1,4 +1,4 @@
-"""What a Torch7 file holds, as plain Python objects: nothing here has behaviour of its own."""
+"""Torch7 objects as read from a file, and the nn modules among them."""
 
 import math
 from collections.abc import Iterator
@@ -114,3 +114,150 @@ class BooleanKey:
 
 Key: TypeAlias = str | float | BooleanKey | Table | TorchObject | Tensor | Storage | LuaFunction
 Value: TypeAlias = bool | str | float | Table | TorchObject | Tensor | Storage | LuaFunction | None
+
+
+DROPOUTS = frozenset(("nn.Dropout", "onmt.VDropout", "onmt.VariationalDropout"))
+ATTENTIONS = frozenset(("onmt.GlobalAttention", "onmt.NoAttention"))
+RECURRENT = frozenset(("onmt.LSTM", "onmt.GRU"))
+KNOWN_CLASSES = (
+    DROPOUTS
+    | ATTENTIONS
+    | RECURRENT
+    | frozenset(
+        """
+        nn.Bottle nn.CAddTable nn.CMulTable nn.ConcatTable nn.Identity nn.JoinTable nn.Linear nn.LogSoftMax
+        nn.LookupTable nn.MM nn.MapTable nn.MulConstant nn.Padding nn.ParallelTable nn.Replicate nn.Reshape
+        nn.Select nn.SelectTable nn.Sequential nn.Sigmoid nn.SoftMax nn.SplitTable nn.Squeeze nn.Sum nn.Tanh
+        nn.TemporalConvolution nn.View nn.gModule onmt.Bridge onmt.FeaturesEmbedding onmt.FeaturesGenerator
+        onmt.Generator onmt.JoinReplicateTable onmt.MaskedSoftmax onmt.PositionEmbedding onmt.WordEmbedding
+        """.split()
+    )
+)
+OPAQUE = frozenset(("onmt.MaskedSoftmax",))  # no parameters inside, and a shape that its last batch gave it
+TENSOR_OF_NUMBERS = frozenset(
+    f"torch.{name}Tensor" for name in ("Float", "Double", "Half", "Cuda", "CudaDouble", "CudaHalf")
+)
+
+
+class StructureError(Exception):
+    """Something in a model is not as OpenNMT Lua makes it; the message says what, without the file's name."""
+
+
+def as_table(value: Value, what: str) -> Table:
+    """`value` if it is a table."""
+    if not isinstance(value, Table):
+        raise StructureError(f"{what} is missing or no table")
+    return value
+
+
+def as_whole(value: Value, what: str) -> int:
+    """`value` if it is a whole number of a reasonable size."""
+    if not isinstance(value, float) or not value.is_integer() or abs(value) >= 2**31:
+        raise StructureError(f"{what} is missing or no whole number")
+    return int(value)
+
+
+def as_instance(value: Value, what: str, *classes: str) -> TorchObject:
+    """`value` if it is an instance of one of the classes (none given: of any)."""
+    if not isinstance(value, TorchObject):
+        raise StructureError(f"{what} is missing or no module")
+    if classes and value.class_name not in classes:
+        raise StructureError(f"{what} is a {value.class_name}, not a {' or '.join(classes)}")
+    return value
+
+
+def children(module: TorchObject) -> list[TorchObject]:
+    """The modules directly inside a container, in order."""
+    modules = module.get("modules")
+    if modules is None:
+        return []
+    inside = as_table(modules, f"the list of modules in a {module.class_name}").sequence()
+    return [as_instance(child, f"a module inside a {module.class_name}") for child in inside]
+
+
+def descendants(module: TorchObject) -> Iterator[TorchObject]:
+    """The module and everything inside it, parents first, each once."""
+    seen: set[int] = set()
+    pending = [module]
+    while pending:
+        module = pending.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        yield module
+        if module.class_name not in OPAQUE:
+            pending.extend(reversed(children(module)))
+
+
+def check_classes(module: TorchObject) -> None:
+    """Refuse a network with a class that no standard model has."""
+    for part in descendants(module):
+        if part.class_name not in KNOWN_CLASSES:
+            raise StructureError(
+                f"it contains a {part.class_name}, which this program has no counterpart for"
+            )
+
+
+def of_class(modules: Iterator[TorchObject] | list[TorchObject], *classes: str) -> list[TorchObject]:
+    """Those of the modules that are of one of the classes."""
+    return [module for module in modules if module.class_name in classes]
+
+
+def only(modules: list[TorchObject], what: str) -> TorchObject:
+    """The one module of a list."""
+    if len(modules) != 1:
+        raise StructureError(f"{len(modules)} {what} where one is expected")
+    return modules[0]
+
+
+def in_order_of_inputs(
+    graph: TorchObject, modules: list[TorchObject], last_first: bool = False
+) -> list[TorchObject]:
+    """Modules that read inputs of an nn.gModule, sorted by which input they read.
+
+    Where the graph does not tell, they keep the order in which the graph runs them.
+    """
+    nodes = {id(node.get("module")): node for node in _nodes(graph)}
+    return sorted(modules, key=lambda module: _input_read(nodes.get(id(module))), reverse=last_first)
+
+
+def _nodes(graph: TorchObject) -> list[Table]:
+    """What nngraph notes of each node: `module`, `mapindex` (notes of the nodes before it), `selectindex`."""
+    nodes = graph.get("forwardnodes")
+    if not isinstance(nodes, Table):
+        return []
+    notes = [node.get("data") for node in nodes.sequence() if isinstance(node, TorchObject)]
+    return [note for note in notes if isinstance(note, Table)]
+
+
+def _input_read(node: Table | None) -> float:
+    """The number of the graph's input that a node reads, 0 if the way back does not tell."""
+    for _ in range(4):  # from the layer over the input's own nn.Identity to the node that splits the inputs
+        if node is None:
+            return 0.0
+        index = node.get("selectindex")
+        if isinstance(index, float):
+            return index
+        before = node.get("mapindex")
+        first = before.get(1.0) if isinstance(before, Table) else None
+        node = first if isinstance(first, Table) else None
+    return 0.0
+
+
+def parameter(module: TorchObject, name: str, dimensions: int) -> Tensor:
+    """A trained tensor of a layer."""
+    tensor = module.get(name)
+    if not isinstance(tensor, Tensor) or tensor.class_name not in TENSOR_OF_NUMBERS:
+        raise StructureError(f"a {module.class_name} without a tensor '{name}'")
+    if len(tensor.shape) != dimensions or tensor.elements == 0 or tensor.overlaps:
+        shape = " x ".join(map(str, tensor.shape))
+        raise StructureError(f"a '{name}' of a {module.class_name} with the shape ({shape})")
+    return tensor
+
+
+def probability(module: TorchObject) -> float:
+    """The probability with which a dropout layer drops."""
+    value = module.get("p")
+    if isinstance(value, bool) or not isinstance(value, float) or not 0 <= value <= 1:
+        raise StructureError(f"a {module.class_name} without a probability")
+    return value

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from onmt.data.dataset import Dataset
-from onmt.data.raw import RawData
-from onmt.data.shards import open_prepared
+from onmt.data.loading import RawData, open_prepared
 from onmt.data.vocabulary import Vocabularies
-from onmt.data.word_lists import read_vocabulary
+from onmt.data.vocabulary_building import read_vocabulary
 from onmt.errors import OptionError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger

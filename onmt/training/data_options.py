@@ -5,8 +5,8 @@ from typing import Literal
 
 from onmt.commandline.declare import option
 from onmt.commandline.validators import at_least
-from onmt.data.manifest import prepared_data_or_empty
 from onmt.data.options import DataOptions
+from onmt.data.shards import prepared_data_or_empty
 from onmt.errors import OptionError
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from onmt.errors import OnmtError
 from onmt.logger import Logger
 from onmt.models.loading import first_not_finite
-from onmt.training.replicas import Replicas
+from onmt.training.distributed import Replicas
 
 MOST_IN_A_ROW: Final = 10
 """So many skipped steps in a row end a training."""

@@ -3,19 +3,22 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from onmt.commandline.declare import option
+from onmt.commandline.schema import declared_options
+from onmt.commandline.script import Implied
 from onmt.commandline.validators import at_least, between, existing_checkpoint_or_empty, not_empty
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
+from onmt.google.flags import flags_from_settings
+from onmt.google.options import GoogleModelOptions, StepOptions
 from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
-from onmt.training.google_options import GoogleModelOptions, StepOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -307,3 +310,15 @@ _BY_MODEL_TYPE: Final[Mapping[str, type[AnyTrainOptions]]] = {
 def choose_options(words: Mapping[str, str]) -> type[AnyTrainOptions]:
     """The options for a `-model_type`, and what a `-hook_file` adds to them. Raises OptionError."""
     return hooked_options(_BY_MODEL_TYPE.get(words.get("model_type", ""), TrainSeq2SeqOptions), words)
+
+
+def flags_of_lua_models() -> tuple[str, ...]:
+    """The flags that describe a model of OpenNMT Lua, its loss or its schedule."""
+    model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
+    training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
+    return tuple(flag for flag in (*model, *training) if flag != "model_type")
+
+
+def implied_flags(given: Mapping[str, Any]) -> Implied:
+    """The flags that follow from a google/seq2seq model's settings, see `flags_from_settings`."""
+    return flags_from_settings(given, flags_of_lua_models())

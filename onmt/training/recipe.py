@@ -1,20 +1,47 @@
-"""How a model is trained: optimiser, schedule, clipping, as the flags or a google/seq2seq model say."""
+"""Choose optimiser, rate schedule, clipping, and scheduled sampling (Bengio et al. 2015) by the options."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from torch import Tensor, nn
 
+from onmt.google.optimisation import OptimizerSettings, StepSchedule, optimizer_settings, schedule_of
+from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
-from onmt.models.google_settings import stored_google_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
 from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
 from onmt.training.options import AnyTrainOptions, LoopOptions
-from onmt.training.schedule import StepSchedule, schedule_of
-from onmt.training.scheduled_sampling import ScheduledSampling
 from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
-from onmt.training.tensorflow_settings import OptimizerSettings, optimizer_settings
+
+
+@dataclass(frozen=True)
+class ScheduledSampling:
+    """`initial`: chance of the gold word in epoch 1, falling by `rate` as `decay` says.
+
+    With i = epoch - 1: `linear` max(0, initial - i rate); `invsigmoid` initial k / (k + exp(i / k) - 1), k
+    = rate. `scope`: whether the coin falls for each word or once per sentence.
+    """
+
+    initial: float = 1.0
+    scope: Literal["token", "sentence"] = "token"
+    decay: Literal["linear", "invsigmoid"] = "linear"
+    rate: float = 0.0
+
+    def gold_probability(self, epoch: int) -> float:
+        """In this epoch (from 1). A rate of 0 keeps the initial value."""
+        done = epoch - 1
+        if self.rate == 0:
+            return self.initial
+        if self.decay == "linear":
+            return min(1.0, max(0.0, self.initial - done * self.rate))
+        try:
+            growth = math.exp(done / self.rate)
+        except OverflowError:
+            return 0.0
+        return min(1.0, self.initial * self.rate / (self.rate + growth - 1))
 
 
 @dataclass(frozen=True)

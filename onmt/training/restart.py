@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from onmt.commandline import instances
 from onmt.commandline.schema import Kind, Option, declared_options
-from onmt.training.google_options import STEPS_BETWEEN_EVALUATIONS
+from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import SaverOptions
 
 Options = TypeVar("Options", bound=SaverOptions)

@@ -18,25 +18,19 @@ from onmt.errors import CheckpointError
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
-from onmt.runtime.claims import claimed
 from onmt.runtime.device import products_of, select_devices
-from onmt.training.batches import EpochBatches, StoredBatches
+from onmt.runtime.processes import claimed
+from onmt.training.batches import EpochBatches, Epochs, StepBatches, StoredBatches
+from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
 from onmt.training.data import TrainingData, open_data
-from onmt.training.epochs import Epochs
+from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
 from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
-from onmt.training.experiment import TensorBoard
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
-from onmt.training.parallel import join_torchrun, run_in_processes, torchrun_rank
-from onmt.training.phases import Phases
-from onmt.training.progress import Progress
+from onmt.training.progress import Phases, Progress, TensorBoard
 from onmt.training.recipe import make_optimizer, make_recipe
-from onmt.training.replicas import Replicas
 from onmt.training.sampling import make_sampler
-from onmt.training.saver import ModelDescription, Saver
 from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
-from onmt.training.state import Batching, Environment, TrainingState
-from onmt.training.steps import StepBatches
 from onmt.training.trainer import Trainer
 
 _KINDS: Final = {

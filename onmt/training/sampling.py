@@ -20,7 +20,7 @@ from onmt.errors import CheckpointError
 from onmt.logger import Logger
 from onmt.runtime.random import numpy_generator
 from onmt.training.data_options import SampledDatasetOptions
-from onmt.training.replicas import Replicas
+from onmt.training.distributed import Replicas
 
 _LARGEST: Final = 80.0  # mean loss per word; its exponential is still a float32
 

@@ -1,4 +1,4 @@
-"""The model that a training run starts from: new, or out of a file."""
+"""Where a training starts: a new model, or the model and state of `-train_from`."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
@@ -12,24 +12,52 @@ from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.build import build_model
-from onmt.models.image_weights import load_image_weights
 from onmt.models.loading import find_newest, read_content, restore_model
 from onmt.models.lua import restructured, spec_from_options, structure_notes, with_frozen_columns
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.pretrained import fill, read_word_vectors, with_pretrained_columns
-from onmt.models.spec import EmbeddingSpec, ModelSpec
+from onmt.models.pretrained import fill, load_image_weights, read_word_vectors, with_pretrained_columns
 from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import Embeddings
 from onmt.runtime.random import torch_generator
+from onmt.spec.model import DecoderSpec, EmbeddingSpec, ImageSpec, ModelSpec, SourceSpec, VectorSpec
+from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData, data_sizes
-from onmt.training.decay import LearningRate
-from onmt.training.description import describe_model
-from onmt.training.google_start import check_shared, new_google_spec, restart_google_model
+from onmt.training.google import check_shared, new_google_spec, restart_google_model
+from onmt.training.learning_rate import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import initial_slots
 from onmt.training.restart import restart_options
-from onmt.training.state import TrainingState
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
+
+
+def describe_model(spec: ModelSpec) -> list[str]:
+    """One line per part and size, as OpenNMT Lua lists them."""
+    lines = [" * Encoder:", *_embedding_lines(spec.source), *spec.encoder.log_lines()]
+    if spec.decoder is not None:
+        lines += [" * Decoder:", *_decoder_lines(spec.decoder)]
+    if spec.bridge is not None:
+        nonlinear = "_nonlinear" if spec.bridge.activation != "identity" else ""
+        lines.append(f" * Bridge: {spec.bridge.kind}{nonlinear}")
+    return lines
+
+
+def _embedding_lines(spec: SourceSpec) -> list[str]:
+    if isinstance(spec, ImageSpec):
+        return [f"   - images: {spec.height} x {spec.width}"]
+    if isinstance(spec, VectorSpec):
+        return [f"   - vectors size: {spec.size}"]
+    words, *features = spec.tables
+    lines = [f"   - word embeddings size: {words.dim}"]
+    if features:
+        lines.append(f"   - features embeddings sizes: {', '.join(str(table.dim) for table in features)}")
+    return lines
+
+
+def _decoder_lines(spec: DecoderSpec) -> list[str]:
+    score = spec.attention.score
+    attention = "none" if score in ("last", "none") else f"global ({score})"
+    return [*_embedding_lines(spec.embedding), f"   - attention: {attention}", spec.stack.log_line]
+
 
 _TRANSITIONS: Final = "transitions."
 

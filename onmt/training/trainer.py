@@ -16,17 +16,15 @@ from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
-from onmt.training.epochs import Epochs
+from onmt.training.batches import Epochs
+from onmt.training.checkpoints import Saver, TrainingState
+from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
 from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
-from onmt.training.interruption import Interrupted
 from onmt.training.loss_scale import LossScale
 from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
-from onmt.training.replicas import Replicas
-from onmt.training.saver import Saver
-from onmt.training.state import TrainingState
 
 
 @dataclass(frozen=True)

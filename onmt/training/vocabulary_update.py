@@ -14,7 +14,7 @@ from torch import Tensor
 
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import OptionError
-from onmt.models.spec import EmbeddingSpec, ModelSpec, TableSpec
+from onmt.spec.model import EmbeddingSpec, ModelSpec, TableSpec
 
 _TABLES = {"source.words": ("src", 0), "decoder.embeddings.words": ("tgt", 0)}
 _NUMBERED = {

@@ -9,20 +9,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import flops
 from onmt.data.batch import Batch
 from onmt.models.build import build_model
-from onmt.models.encoder_spec import (
+from onmt.models.seq2seq import Seq2Seq
+from onmt.modules.decoder import Decoder
+from onmt.modules.noise import Noise, TrainingStep
+from onmt.spec.layers import (
+    CellSpec,
     ConvolutionalEncoderSpec,
     ConvolutionsSpec,
     EncoderSpec,
     PoolingEncoderSpec,
     PyramidalEncoderSpec,
     RecurrentEncoderSpec,
+    StackSpec,
     TwinConvolutionalEncoderSpec,
 )
-from onmt.models.recurrent_spec import CellSpec, StackSpec
-from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import AttentionSpec, BridgeSpec, DecoderSpec, EmbeddingSpec, ModelSpec, TableSpec
-from onmt.modules.decoder import Decoder
-from onmt.modules.noise import Noise, TrainingStep
+from onmt.spec.model import AttentionSpec, BridgeSpec, DecoderSpec, EmbeddingSpec, ModelSpec, TableSpec
 
 Score = Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last"]
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from onmt.commandline.document import scripts
-from onmt.commandline.file_safety import _reads, refuse_overwriting
-from onmt.commandline.parser import parse
+from onmt.commandline.parser import _reads, parse, refuse_overwriting
 from onmt.commandline.schema import Option, declared_options
 from onmt.commandline.script import Script
 from onmt.errors import OptionError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onmt.commands.preprocess import main
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 
 PAIRS = [("a b", "x y"), ("c", "z"), ("a b c", "x"), ("b", "y y"), ("c c c", "z z z z")]
 

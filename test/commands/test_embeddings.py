@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from onmt.commands import apply_embeddings, embeddings, extract_embeddings
-from onmt.data.kaldi import read_archive
+from onmt.data.indexed import read_archive
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 
 VECTORS = {"house": (3.0, 4.0), "Tree": (0.0, 2.0), "of": (1.0, 0.0), "é": (0.0, -1.0)}

@@ -11,8 +11,8 @@ import pytest
 from prepared_text import PAIRS, files, stored_text, write_pairs
 
 from onmt.commands.preprocess import main
-from onmt.data import corpus, preparation, vocabulary_setup
-from onmt.data.shards import open_prepared
+from onmt.data import corpus, preparation, vocabulary_building
+from onmt.data.loading import open_prepared
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 
@@ -169,7 +169,7 @@ def test_vocabularies_are_built_from_tokenized_text(tmp_path: Path) -> None:
 def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparation, "_WORTH_WORKERS", 0)
     monkeypatch.setattr(preparation, "_ENCODED_AT_A_TIME", 300)
-    monkeypatch.setattr(vocabulary_setup, "COUNTED_AT_A_TIME", 300)
+    monkeypatch.setattr(vocabulary_building, "COUNTED_AT_A_TIME", 300)
     monkeypatch.setattr(corpus, "BLOCK_BYTES", 100)
     flags = write_pairs(tmp_path, PAIRS * 50)
     written = []

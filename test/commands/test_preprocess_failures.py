@@ -13,7 +13,7 @@ from prepared_text import PAIRS, files, run_failing, write_pairs
 
 from onmt.commands.preprocess import main
 from onmt.data import preprocess
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 from onmt.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import pytest
 from prepared_text import PAIRS, files, run_failing, stored_text, write_pairs
 
 from onmt.commands.preprocess import main
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 
 
 def write_folder(folder: Path) -> list[str]:

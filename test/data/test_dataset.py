@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onmt.constants import BOS, EOS, PAD
 from onmt.data import dataset
 from onmt.data.dataset import Dataset, epoch_order, plan_batches, prefetch
-from onmt.data.storage import SideArrays
+from onmt.data.shards import SideArrays
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=60)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onmt.data import dates
+from onmt.data import toy_tasks
 
 CORPUS = Path(__file__).resolve().parents[2] / "data" / "dates"
 
@@ -16,13 +16,13 @@ def read(name: str) -> list[str]:
 
 
 def test_spelling_is_undone_by_joining() -> None:
-    assert dates.spell("at 4:15 pm") == "a t _ 4 : 1 5 _ p m"
-    assert dates.join("a t _ 4 : 1 5 _ p m") == "at 4:15 pm"
+    assert toy_tasks.spell("at 4:15 pm") == "a t _ 4 : 1 5 _ p m"
+    assert toy_tasks.join("a t _ 4 : 1 5 _ p m") == "at 4:15 pm"
 
 
 @given(st.text(alphabet="abc019:-, ", max_size=30))
 def test_joining_undoes_any_spelling(text: str) -> None:
-    assert dates.join(dates.spell(text)) == text
+    assert toy_tasks.join(toy_tasks.spell(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_joining_undoes_any_spelling(text: str) -> None:
     ],
 )
 def test_every_way_to_say_a_time(moment: datetime, expected: set[str]) -> None:
-    styles = dates.IN_DIGITS + dates.IN_WORDS
+    styles = toy_tasks.IN_DIGITS + toy_tasks.IN_WORDS
     assert {text for style in styles if (text := style(moment)) is not None} == expected
 
 
@@ -73,19 +73,19 @@ def test_every_way_to_say_a_time(moment: datetime, expected: set[str]) -> None:
     ],
 )
 def test_every_way_to_say_a_date(moment: datetime, expected: set[str]) -> None:
-    assert {style(moment) for style in dates.DATE_STYLES} == expected
+    assert {style(moment) for style in toy_tasks.DATE_STYLES} == expected
 
 
 def test_no_two_moments_share_a_source() -> None:
     answers = {}
-    for pair in islice(dates.generate(7), 5_000):
+    for pair in islice(toy_tasks.generate(7), 5_000):
         assert answers.setdefault(pair.source, pair.target) == pair.target
         assert datetime.strptime(pair.target, "%Y-%m-%d %H:%M")
     assert len(set(answers.values())) == 5_000
 
 
 def test_the_seed_decides() -> None:
-    first, again, other = (list(islice(dates.generate(seed), 20)) for seed in (1, 1, 2))
+    first, again, other = (list(islice(toy_tasks.generate(seed), 20)) for seed in (1, 1, 2))
     assert first == again != other
 
 

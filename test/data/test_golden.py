@@ -9,7 +9,7 @@ import pytest
 
 from onmt.commands.preprocess import main
 from onmt.data.dataset import describe_dataset, plan_batches
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "training"
 

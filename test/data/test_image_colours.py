@@ -1,4 +1,4 @@
-"""onmt/data/image_colours.py: what a viewer shows on a white page"""
+"""onmt/data/images.py: what a viewer shows on a white page"""
 
 import struct
 import zlib

@@ -9,7 +9,7 @@ import pytest
 from onmt.commands.preprocess import main
 from onmt.data import images as images_module
 from onmt.data.images import beside, read_image, read_image_list
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError, OptionError
 

@@ -1,4 +1,4 @@
-"""onmt/data/kaldi.py"""
+"""onmt/data/indexed.py"""
 
 import contextlib
 import importlib.util
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.data.kaldi import read_archive
+from onmt.data.indexed import read_archive
 from onmt.errors import DataError
 
 kaldiio_missing = importlib.util.find_spec("kaldiio") is None

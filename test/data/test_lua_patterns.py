@@ -1,10 +1,10 @@
-"""onmt/data/lua_patterns.py"""
+"""onmt/data/file_sampling.py"""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.data.lua_patterns import compile_lua_pattern
+from onmt.data.file_sampling import compile_lua_pattern
 from onmt.errors import OptionError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from onmt.commands.preprocess import main
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 from onmt.errors import DataError
 
 

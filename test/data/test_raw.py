@@ -1,4 +1,4 @@
-"""onmt/data/raw.py"""
+"""onmt/data/loading.py"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
+from onmt.data.loading import RawData
 from onmt.data.options import BitextOptions
-from onmt.data.raw import RawData
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions

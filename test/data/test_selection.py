@@ -1,12 +1,11 @@
-"""onmt/data/selection.py"""
+"""onmt/data/dataset.py"""
 
 import numpy as np
 import pytest
 import torch
 
-from onmt.data.dataset import Dataset
-from onmt.data.selection import Selection
-from onmt.data.storage import SideArrays
+from onmt.data.dataset import Dataset, Selection
+from onmt.data.shards import SideArrays
 
 SENTENCES = {"src": [[4], [5, 6], [7, 8], [4, 9, 9]], "tgt": [[2, 7, 3], [2, 5, 3], [2, 3], [2, 8, 8, 3]]}
 

@@ -1,4 +1,4 @@
-"""onmt/data/shapes.py"""
+"""onmt/data/toy_tasks.py"""
 
 import random
 from collections import deque
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from onmt.data.shapes import COLOURS, COUNTS, SMALLEST, Group, Scene, draw, scenes
+from onmt.data.toy_tasks import COLOURS, COUNTS, SMALLEST, Group, Scene, draw, scenes
 from onmt.errors import OptionError
 
 pytest.importorskip("PIL.Image")

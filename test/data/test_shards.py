@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from onmt.commands.preprocess import main
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 
 
 def test_many_files_can_be_open(tmp_path: Path) -> None:

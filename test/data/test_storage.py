@@ -1,4 +1,4 @@
-"""onmt/data/storage.py and onmt/data/spool.py"""
+"""onmt/data/shards.py and onmt/data/preparation.py"""
 
 import io
 import os
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.data import spool, storage
-from onmt.data.spool import sentence_order
-from onmt.data.storage import HashingFile, SideArrays, read_shard, write_shard
+from onmt.data import preparation, shards
+from onmt.data.preparation import sentence_order
+from onmt.data.shards import HashingFile, SideArrays, read_shard, write_shard
 from onmt.errors import DataError
 
 
@@ -50,8 +50,8 @@ def test_sentences_come_back_in_the_order_asked_for(
     order = np.array(data.draw(st.permutations(range(number))), dtype=np.int32)
     path = tmp_path_factory.mktemp("shard") / "x.bin"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "_SENTENCES_AT_A_TIME", 3)
-        patch.setattr(storage, "_POSITIONS_AT_A_TIME", 4)
+        patch.setattr(shards, "_SENTENCES_AT_A_TIME", 3)
+        patch.setattr(shards, "_POSITIONS_AT_A_TIME", 4)
         written = save(path, sides, order)
     for before, after in zip(sides, read_shard(path, written.size, written.sha256), strict=True):
         assert rows(after) == [rows(before)[index] for index in order]
@@ -111,6 +111,6 @@ def test_order_is_a_stable_sort_of_a_shuffle(lengths: list[int], shuffled: bool,
     if sort:
         expected = np.array(sorted(expected, key=lambda index: sizes[index]), dtype=np.int32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "_SENTENCES_AT_A_TIME", 7)
+        patch.setattr(preparation, "_SENTENCES_AT_A_TIME", 7)
         order = sentence_order(sizes, np.random.default_rng(5) if shuffled else None, sort)
     assert order.tolist() == expected.tolist()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
-from onmt.data.word_lists import read_vocabulary, read_word_list
+from onmt.data.vocabulary_building import read_vocabulary, read_word_list
 from onmt.errors import DataError
 
 

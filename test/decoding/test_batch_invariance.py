@@ -10,9 +10,8 @@ import torch
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.batch_invariance import BatchInvariantScorer, with_fillers, with_repeated
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import Scores
+from onmt.decoding.scoring import BatchInvariantScorer, Scores, with_fillers, with_repeated
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Translator
 from onmt.kernels.products import Products, library, multiply_with, use_library

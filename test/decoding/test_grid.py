@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.decoding.beam_search import Sources, beam_search, rows_per_sentence
-from onmt.decoding.grid import Constraints
+from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
 from onmt.decoding.hypotheses import Path
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings

@@ -6,11 +6,11 @@ import pytest
 from onmt.decoding.model_search import with_search_of
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
-from onmt.models.google import read_model, spec_of
+from onmt.google.model import read_model, spec_of
 from onmt.models.loading import LoadedModel
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 
 STORED = {"beam_size": 3, "length_norm": 0.6, "max_sent_length": 40}
 GOOGLE = spec_of(read_model("BasicSeq2Seq", {}), DataSizes((9,), (9,)))

@@ -9,6 +9,8 @@ from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
 from onmt.decoding.output import (
+    Coverage,
+    Scores,
     attention_array,
     attention_block,
     beam_json,
@@ -16,7 +18,6 @@ from onmt.decoding.output import (
     write_beams,
 )
 from onmt.decoding.sentences import Source
-from onmt.decoding.summary import Coverage, Scores
 from onmt.decoding.translator import Hypothesis
 
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, "é"])

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onmt.decoding import results as results_module
+from onmt.decoding import output
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.results import Results
+from onmt.decoding.output import Results
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis, Translation
 
@@ -30,7 +30,7 @@ def test_the_best_translation_is_drawn_over_its_source(
 ) -> None:
     drawn: list[Any] = []
     plots = SimpleNamespace(table=lambda *arguments: drawn.append(arguments))
-    monkeypatch.setattr(results_module, "AttentionPlots", lambda folder: plots)
+    monkeypatch.setattr(output, "AttentionPlots", lambda folder: plots)
     options = TranslateOptions(
         model="m", src="s", output=str(tmp_path / "out"), n_best=2, plot_attention="plots"
     )

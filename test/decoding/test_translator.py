@@ -14,7 +14,7 @@ from onmt.decoding.translator import Translator
 from onmt.errors import DataError, OptionError
 from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
-from onmt.models.spec import PolicySpec
+from onmt.spec.model import PolicySpec
 
 LINES = ["a b c d a b", "", "c", "unknown b", "d d d", "a"]
 

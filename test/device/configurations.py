@@ -9,10 +9,10 @@ import torch
 
 from onmt.constants import BOS, EOS
 from onmt.data.batch import Batch, make_batch
-from onmt.models.google import read_model, spec_of
+from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 
 WORDS = 60
 LABELS = 9

@@ -17,15 +17,15 @@ from searches import SearchCase
 from torch import Tensor
 
 from onmt.decoding.translator import Translation
+from onmt.google.optimisation import OptimizerSettings
 from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model
 from onmt.models.build import build_model
 from onmt.modules.noise import Noise
+from onmt.training.distributed import Replicas
 from onmt.training.loss_scale import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.recipe import TableClip, table_names, tensorflow_optimizer
-from onmt.training.replicas import Replicas
-from onmt.training.tensorflow_settings import OptimizerSettings
 from onmt.training.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)

@@ -21,7 +21,7 @@ from onmt.models.loading import LoadedModel
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 
 WORDS = [f"w{number}" for number in range(55)]
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, *WORDS, "｟ent｠"])

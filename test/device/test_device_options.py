@@ -16,8 +16,8 @@ from onmt.kernels.products import rounds_to_tf32, set_tf32
 from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import products_of, select_device, select_devices
 from onmt.runtime.options import DeviceOptions
-from onmt.training.parallel import join_torchrun
-from onmt.training.phases import Phases
+from onmt.training.distributed import join_torchrun
+from onmt.training.progress import Phases
 
 LOGGER = Logger(LoggerOptions(), StringIO())
 GPU = torch.device("cuda", 0)

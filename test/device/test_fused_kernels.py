@@ -10,9 +10,9 @@ from torch import Tensor
 
 from onmt.kernels.cells import STEPS
 from onmt.kernels.fused_cells import FusedGruSteps, FusedLstmSteps, steps_of
-from onmt.kernels.fused_layers import pack
-from onmt.models.recurrent_spec import CellSpec
+from onmt.kernels.recurrent import pack
 from onmt.modules.rnn import RecurrentLayer
+from onmt.spec.layers import CellSpec
 
 STEPS_, BATCH, INPUT, HIDDEN = 6, 4, 5, 7
 LENGTHS = torch.tensor([3, 6, 1, 4])

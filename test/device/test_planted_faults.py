@@ -14,14 +14,13 @@ from torch import Tensor
 
 from onmt.checkpoint import load_checkpoint
 from onmt.data.batch import Batch
-from onmt.kernels import fused_layers
+from onmt.kernels import recurrent
 from onmt.models.base import Model
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.bridge import Bridge
 from onmt.modules.noise import Noise
-from onmt.training.decay import LearningRate
-from onmt.training.saver import ModelDescription, Saver
-from onmt.training.state import TrainingState
+from onmt.training.checkpoints import ModelDescription, Saver, TrainingState
+from onmt.training.learning_rate import LearningRate
 
 EVEN = next(one for one in training_configurations() if one.name == "dbrnn, even")
 UNEVEN = next(one for one in training_configurations() if one.name == "dbrnn, uneven")
@@ -91,7 +90,7 @@ def test_an_upload_of_float64(patch: pytest.MonkeyPatch) -> None:
 
 def test_a_mask_on_the_wrong_device(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        "onmt.modules.encoders.pyramidal.padding_mask",
+        "onmt.modules.encoders.recurrent.padding_mask",
         lambda lengths, steps: torch.ones(len(lengths), steps, dtype=torch.bool),
     )
     with pytest.raises(WrongDeviceError):
@@ -140,7 +139,7 @@ def test_an_aliasing_save(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
         session.ledger.clear()
         assert not shares_memory(saved_by(model, tmp_path)["weights"])
         assert session.ledger.count("sync") <= len(list(model.parameters()))
-        patch.setattr("onmt.training.saver.on_host", lambda tensor: tensor.detach().host)
+        patch.setattr("onmt.training.checkpoints.on_host", lambda tensor: tensor.detach().host)
         assert shares_memory(saved_by(model, tmp_path)["weights"])
 
 
@@ -152,5 +151,5 @@ def test_the_chunk_is_what_the_layers_use() -> None:
             if hasattr(part, "weight_hh"):
                 weights = [part.weight_ih, part.weight_hh, part.bias_ih, part.bias_hh]
                 assert len({weight.host.untyped_storage().data_ptr() for weight in weights}) == 1
-                fused_layers.move_into_one_chunk(part.cell.kind, weights)
+                recurrent.move_into_one_chunk(part.cell.kind, weights)
         assert all(torch.equal(before[name], part.host) for name, part in model.named_parameters())

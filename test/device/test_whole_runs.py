@@ -14,7 +14,7 @@ from pretended_gpu import pretended_gpu
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import lm, preprocess, tag, train, translate
-from onmt.training.phases import Phases
+from onmt.training.progress import Phases
 
 pytestmark = pytest.mark.slow
 MODEL = "-rnn_size 8 -word_vec_size 6 -layers 2 -encoder_type brnn -max_batch_size 10 -dropout 0.4".split()

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from onmt.kernels.products import Products, multiply_with
-from onmt.models.recurrent_spec import CellSpec, StackSpec
-from onmt.models.spec import AttentionSpec, DecoderSpec, EmbeddingSpec, TableSpec
 from onmt.modules.decoder import Decoder
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoding import Encoding, padding_mask
 from onmt.modules.noise import Noise
+from onmt.spec.layers import CellSpec, StackSpec
+from onmt.spec.model import AttentionSpec, DecoderSpec, EmbeddingSpec, TableSpec
 
 STEPS, BATCH, SOURCE, HIDDEN, WORD = 4, 3, 5, 6, 4
 CELLS = ("lstm", "gru", "gru_reset_before")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from onmt.kernels.ranking import best
+from onmt.kernels.cross_entropy import best
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 17])

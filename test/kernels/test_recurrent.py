@@ -7,8 +7,8 @@ import torch
 from recurrent_checks import check_as_if_alone
 from torch import Tensor
 
-from onmt.models.recurrent_spec import CellSpec
 from onmt.modules.rnn import RecurrentLayer, running
+from onmt.spec.layers import CellSpec
 
 STEPS, BATCH, INPUT, HIDDEN = 5, 3, 4, 2
 

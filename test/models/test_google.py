@@ -1,4 +1,4 @@
-"""What onmt/models/google.py refuses; what it accepts, and what that means, is the subject of
+"""What onmt/google/model.py refuses; what it accepts, and what that means, is the subject of
 test_google_table.py.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.models.google import read_model, spec_of
+from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes
 
 SIZES = DataSizes((20,), (20,))

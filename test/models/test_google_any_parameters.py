@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import OptionError
-from onmt.models.google import read_model, spec_of
-from onmt.models.google_parameters import (
+from onmt.google.model import read_model, spec_of
+from onmt.google.optimisation import OPTIMIZER_PARAMS, optimizer_settings, schedule_of
+from onmt.google.parameters import (
     ATTENTIONS,
     BRIDGES,
     CELLS,
@@ -19,12 +20,9 @@ from onmt.models.google_parameters import (
     RNN_CELL,
     deep_merged,
 )
-from onmt.models.google_settings import CONFIG_KEYS, from_text, restarted_parameters, to_text
-from onmt.models.google_yaml import read_yaml
+from onmt.google.settings import CONFIG_KEYS, from_text, read_yaml, restarted_parameters, to_text
 from onmt.models.lua import DataSizes
-from onmt.training.google_flags import implied_flags
-from onmt.training.schedule import schedule_of
-from onmt.training.tensorflow_settings import OPTIMIZER_PARAMS, optimizer_settings
+from onmt.training.options import implied_flags
 
 PARTS: list[Mapping[str, Mapping[str, Any]]] = [
     ENCODERS,

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import OptionError
+from onmt.google.layers import stack_of
+from onmt.google.model import read_model, spec_of
+from onmt.google.parameters import CELLS
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
-from onmt.models.google_cells import stack_of
-from onmt.models.google_parameters import CELLS
 from onmt.models.lua import DataSizes
-from onmt.models.recurrent_spec import StackSpec
-from onmt.models.spec import ModelSpec
 from onmt.modules.rnn import RecurrentStack
+from onmt.spec.layers import StackSpec
+from onmt.spec.model import ModelSpec
 
 ROWS: list[tuple[str, str, Any, Any, str, Any]] = [
     *((name, "num_units", 128, 9, "hidden_size", 9) for name in CELLS),

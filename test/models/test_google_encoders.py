@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.models.encoder_spec import EncoderSpec, PoolingEncoderSpec, PositionSpec, PyramidalEncoderSpec
-from onmt.models.google_encoders import encoder_of, positions_of
-from onmt.models.google_parameters import ENCODERS, part_of
+from onmt.google.layers import encoder_of, positions_of
+from onmt.google.parameters import ENCODERS, part_of
+from onmt.spec.layers import EncoderSpec, PoolingEncoderSpec, PositionSpec, PyramidalEncoderSpec
 
 
 def encoder(name: str, **params: Any) -> EncoderSpec:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS
+from onmt.google.model import read_model, spec_of
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes
 from onmt.models.seq2seq import Seq2Seq
 

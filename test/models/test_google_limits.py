@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.models.google import check_parts, read_model, spec_of
+from onmt.google.model import check_parts, read_model, spec_of
 from onmt.models.lua import DataSizes
 
 SIZES = DataSizes(src=(9,), tgt=(9,))

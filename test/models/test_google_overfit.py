@@ -12,8 +12,8 @@ from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.sentences import batch_of
 from onmt.decoding.translator import Translator
+from onmt.google.model import read_model, spec_of
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep

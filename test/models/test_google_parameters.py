@@ -1,4 +1,4 @@
-"""onmt/models/google_parameters.py: names, types, merging. What the parameters do: test_google_table.py."""
+"""onmt/google/parameters.py: names, types, merging. What the parameters do: test_google_table.py."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.models.google_parameters import (
+from onmt.google.parameters import (
     ATTENTIONS,
     BRIDGES,
     CELLS,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.models.google_settings import (
+from onmt.google.settings import (
     check_model_name,
     from_text,
     read_config_files,

@@ -10,9 +10,9 @@ from google_table import BASE, NAMES, ROWS, Row
 from google_table.observations import OBSERVATIONS, Built
 
 from onmt.errors import OptionError
-from onmt.models import google_parameters as known
-from onmt.models.google_parameters import deep_merged
-from onmt.training.tensorflow_settings import OPTIMIZER_PARAMS
+from onmt.google import parameters as known
+from onmt.google.optimisation import OPTIMIZER_PARAMS
+from onmt.google.parameters import deep_merged
 
 WRONG: Mapping[type, tuple[Any, ...]] = {
     bool: ("false", 1, [True]),

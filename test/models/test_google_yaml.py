@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import OptionError
-from onmt.models.google_yaml import read_yaml, read_yaml_file
+from onmt.google.settings import read_yaml, read_yaml_file
 
 TEXTS = st.text().filter(lambda text: not re.fullmatch(r"[-+]?[0-9][0-9_.]*[eE][-+]?[0-9]+", text))
 """All but those that PyYAML writes without quotes, though they are numbers to us."""

@@ -1,4 +1,4 @@
-"""Image2Seq in onmt/models/google.py, and onmt/models/image_weights.py"""
+"""Image2Seq in onmt/google/model.py, and onmt/models/pretrained.py"""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -10,17 +10,17 @@ import torch
 
 from onmt.data.batch import Batch, make_batch
 from onmt.errors import CheckpointError, OptionError
+from onmt.google.model import read_model, spec_of
 from onmt.models.base import stored_tensors
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
-from onmt.models.image_weights import load_image_weights
 from onmt.models.loading import restore_model
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
+from onmt.models.pretrained import load_image_weights
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import ModelSpec
 from onmt.modules.encoders.inception import InceptionV3
 from onmt.modules.noise import Noise, TrainingStep
+from onmt.spec.model import ModelSpec
 
 SIZES = DataSizes(src=(), tgt=(9,), src_image_size=(23, 31))
 ENCODER = {"resize_height": 23, "resize_width": 31, "final_endpoint": "MaxPool_3a_3x3"}

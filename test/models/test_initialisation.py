@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from onmt.google.model import read_model, spec_of
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes
 
 PARAMS = {

@@ -9,10 +9,10 @@ import pytest
 from onmt.commandline import instances
 from onmt.commands import train
 from onmt.errors import OptionError
-from onmt.models.encoder_spec import ConvolutionalEncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec
 from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes
 from onmt.models.options import LanguageModelOptions, ModelOptions, Seq2SeqModelOptions, TaggerOptions
-from onmt.models.spec import EmbeddingSpec
+from onmt.spec.layers import ConvolutionalEncoderSpec, PyramidalEncoderSpec, RecurrentEncoderSpec
+from onmt.spec.model import EmbeddingSpec
 
 SIZES = DataSizes((1000, 100, 7), (900, 30))
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import EOS
-from onmt.models.source import in_original_order, transform_source
-from onmt.models.spec import PolicySpec
+from onmt.models.encoders import in_original_order, transform_source
+from onmt.spec.model import PolicySpec
 
 POLICIES = st.builds(
     PolicySpec, source_end_symbol=st.booleans(), source_limit=st.integers(0, 6), source_reverse=st.booleans()

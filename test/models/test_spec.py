@@ -7,7 +7,7 @@ import pytest
 from onmt.errors import CheckpointError
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 
 SPECS = [
     spec_from_options(Seq2SeqModelOptions(encoder_type=encoder, bridge="dense"), DataSizes((9, 5), (8, 5)))

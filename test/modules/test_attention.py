@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from onmt.models.spec import AttentionSpec
 from onmt.modules.attention import Attention
 from onmt.modules.encoding import Encoding, padding_mask
+from onmt.spec.model import AttentionSpec
 
 H = 3
 LENGTHS = torch.tensor([4, 2])

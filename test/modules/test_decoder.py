@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from onmt.google.model import read_model, spec_of
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
 from onmt.models.lua import DataSizes
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep

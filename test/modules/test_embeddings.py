@@ -2,8 +2,8 @@
 
 import torch
 
-from onmt.models.spec import EmbeddingSpec, TableSpec
 from onmt.modules.embeddings import Embeddings
+from onmt.spec.model import EmbeddingSpec, TableSpec
 
 TABLES = (TableSpec(size=6, dim=4), TableSpec(size=5, dim=2), TableSpec(size=5, dim=2))
 IDS = torch.tensor([[[4, 1, 2], [0, 0, 0], [5, 3, 3]]])

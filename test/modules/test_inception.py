@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.models.encoder_spec import InceptionEncoderSpec
 from onmt.modules.encoders.inception import BatchNormalisation, InceptionEncoder, InceptionV3
-from onmt.modules.encoders.inception_layout import STAGES, channels_at, grid_at
 from onmt.modules.noise import Noise
+from onmt.spec.inception import STAGES, channels_at, grid_at
+from onmt.spec.layers import InceptionEncoderSpec
 
 
 def filled(module: torch.nn.Module, seed: int = 1) -> torch.nn.Module:

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.models.encoder_spec import (
+from onmt.modules.encoders.convolutional import PoolingEncoder, TwinConvolutionalEncoder, position_code
+from onmt.modules.noise import Noise
+from onmt.spec.layers import (
     ConvolutionsSpec,
     PoolingEncoderSpec,
     PositionSpec,
     TwinConvolutionalEncoderSpec,
 )
-from onmt.modules.encoders.positional import PoolingEncoder, TwinConvolutionalEncoder, position_code
-from onmt.modules.noise import Noise
 
 WIDTH = 3
 LENGTHS = torch.tensor([6, 1, 4])

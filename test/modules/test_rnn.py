@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.models.recurrent_spec import CellSpec, StackSpec
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import RecurrentLayer, RecurrentStack, StackMasks
+from onmt.spec.layers import CellSpec, StackSpec
 
 STEPS, BATCH, WIDTH, LAYERS = 4, 3, 6, 3
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onmt.errors import OnmtError
-from onmt.runtime.claims import claimed
+from onmt.runtime.processes import claimed
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="claims need Linux")
 
@@ -26,7 +26,7 @@ def test_a_name_is_held_once(tmp_path: Path) -> None:
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from onmt.runtime.claims import claimed\n"
+        "import sys, time; from onmt.runtime.processes import claimed\n"
         "with claimed(sys.argv[1], 'x'):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     root = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import resource
 import sys
-from onmt.runtime.memory import keep_freed_memory
+from onmt.runtime.device import keep_freed_memory
 
 if sys.argv[1] == "kept":
     assert keep_freed_memory()

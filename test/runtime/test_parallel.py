@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from onmt.errors import DataError, OnmtError
-from onmt.runtime.parallel import map_in_order
+from onmt.runtime.processes import map_in_order
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ import sys, time
 from onmt.commandline.run import run
 from onmt.commandline.script import Script
 from onmt.logger import LoggerOptions
-from onmt.runtime.parallel import map_in_order
+from onmt.runtime.processes import map_in_order
 
 def sleep(seconds):
     time.sleep(seconds)

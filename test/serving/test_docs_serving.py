@@ -9,7 +9,7 @@ import test_zeromq
 import yaml
 from rest_serving import Client, model, served
 
-from onmt.serving.model_config import read_model_config
+from onmt.serving.options import read_model_config
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
 EXECUTED = re.findall(r"<!-- executed by .*? -->\n```python\n(.*?)```", PAGE, re.DOTALL)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onmt.errors import OnmtError
-from onmt.serving.model_config import read_model_config
+from onmt.serving.options import read_model_config
 
 DOCUMENTED = """
 -

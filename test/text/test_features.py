@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import DataError
-from onmt.text.features import join_features, split_features, without_features
+from onmt.text.lines import join_features, split_features, without_features
 
 values = st.text(st.characters(exclude_characters="￨ \n", exclude_categories=["Cs"]), max_size=5)
 words = values.filter(bool)

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.text.moses import Moses
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Detokenizer, Tokenizer
+from onmt.text.words import Moses
 
 ENGLISH = Moses("en")
 

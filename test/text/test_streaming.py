@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import DataError, OnmtError
-from onmt.text.streaming import process_lines
+from onmt.text.lines import process_lines
 
 
 def upper_case(lines: list[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 from onmt.torch7.objects import Storage, Table, Tensor, TorchObject, Value
 
 

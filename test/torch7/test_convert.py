@@ -12,7 +12,7 @@ from onmt.checkpoint import load_checkpoint, save_checkpoint
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import CheckpointError
 from onmt.models.loading import load_model
-from onmt.models.spec import EmbeddingSpec, VectorSpec
+from onmt.spec.model import EmbeddingSpec, VectorSpec
 from onmt.torch7.convert import convert_model
 from onmt.torch7.objects import LuaFunction, Table, TorchObject
 

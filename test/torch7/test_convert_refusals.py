@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lua_tables import dig, find, float_tensor, layers_of, network
 
 from onmt.errors import CheckpointError
-from onmt.models.spec import ModelSpec
+from onmt.spec.model import ModelSpec
 from onmt.torch7.objects import LuaFunction, Storage, Table, Tensor, TorchObject
 
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from onmt.data.dataset import Dataset, plan_batches
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 from onmt.training.batches import EpochBatches, StoredBatches
-from onmt.training.replicas import Replicas
+from onmt.training.distributed import Replicas
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from onmt.errors import CheckpointError
-from onmt.training.decay import LearningRate
+from onmt.training.learning_rate import LearningRate
 from onmt.training.options import Metric, OptimOptions
 
 BASE = OptimOptions(learning_rate_decay=0.5, start_decay_at=100)

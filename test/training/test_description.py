@@ -6,10 +6,10 @@ import pytest
 
 from onmt.commandline.parser import parse
 from onmt.commands.train import SCRIPT
-from onmt.models.google import read_model, spec_of
+from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.training.description import describe_model
+from onmt.training.starting_point import describe_model
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "lua"
 LOGS = sorted(GOLDEN.glob("*/train.log"))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from onmt.errors import OptionError
-from onmt.training.experiment import TensorBoard
+from onmt.training.progress import TensorBoard
 
 
 def test_points_go_to_the_experiment_s_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

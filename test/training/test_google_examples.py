@@ -7,16 +7,15 @@ import torch
 
 from onmt.constants import BOS, EOS, PAD
 from onmt.data.batch import Batch
+from onmt.google.model import read_model, spec_of
+from onmt.google.optimisation import optimizer_settings, schedule_of
+from onmt.google.settings import read_config_files
 from onmt.models.build import build_model
-from onmt.models.google import read_model, spec_of
-from onmt.models.google_settings import read_config_files
 from onmt.models.lua import DataSizes
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.training.optim import scale_and_clip
 from onmt.training.recipe import table_names, tensorflow_optimizer
-from onmt.training.schedule import schedule_of
-from onmt.training.tensorflow_settings import optimizer_settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "google"
 UPDATES = 12

@@ -8,8 +8,8 @@ import yaml
 from onmt.commandline.parser import parse
 from onmt.commands import train
 from onmt.errors import OptionError
-from onmt.models.google_settings import SETTING_FLAGS, from_text
-from onmt.training.google_flags import describing_flags, implied_flags
+from onmt.google.settings import SETTING_FLAGS, from_text
+from onmt.training.options import flags_of_lua_models, implied_flags
 
 
 def implied(config: str = "", folder: Path | None = None, **given: Any) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def test_several_files_do_not_matter_beside_prepared_data(tmp_path: Path) -> Non
         implied(config, tmp_path)
 
 
-@pytest.mark.parametrize("flag", describing_flags())
+@pytest.mark.parametrize("flag", flags_of_lua_models())
 def test_flags_that_describe_a_lua_model_are_refused(flag: str) -> None:
     with pytest.raises(OptionError, match=f"^-{flag}: the class of -model"):
         implied(**{"model": "BasicSeq2Seq", flag: 1})
@@ -224,7 +224,7 @@ def test_a_deprecated_flag_is_refused_by_its_name(tiny_data: str) -> None:
 
 
 def test_which_flags_describe_a_model() -> None:
-    flags = set(describing_flags())
+    flags = set(flags_of_lua_models())
     assert {"rnn_size", "encoder_type", "dropout", "param_init", "pre_word_vecs_enc", "bridge"} <= flags
     assert {"optim", "learning_rate", "max_grad_norm", "decay", "scheduled_sampling"} <= flags
     assert not flags & {

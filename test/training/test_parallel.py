@@ -11,12 +11,12 @@ from onmt.commandline import instances
 from onmt.commandline.parser import parse
 from onmt.commands.train import SCRIPT
 from onmt.data.dataset import epoch_order, plan_batches
-from onmt.data.shards import open_prepared
+from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
 from onmt.training.data import open_data
+from onmt.training.distributed import ReplicaError, run_in_processes, torchrun_rank
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
-from onmt.training.parallel import ReplicaError, run_in_processes, torchrun_rank
 from onmt.training.run import _train_in_process, _train_one_of_several
 from onmt.training.starting_point import new_model
 

@@ -2,12 +2,12 @@ import re
 
 import pytest
 
-from onmt.training.phases import Phases
+from onmt.training.progress import Phases
 
 
 def test_phases_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 3.0, 10.0, 11.0, 20.0, 20.0])
-    monkeypatch.setattr("onmt.training.phases._now", lambda _: next(clock))
+    monkeypatch.setattr("onmt.training.progress._now", lambda _: next(clock))
     phases = Phases(enabled=True)
     with phases.during("forward"):
         pass

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from onmt.logger import Logger, LoggerOptions
-from onmt.training.phases import Phases
-from onmt.training.progress import Progress, perplexity
-from onmt.training.replicas import Replicas
+from onmt.training.distributed import Replicas
+from onmt.training.progress import Phases, Progress, perplexity
 
 
 class Recorder:

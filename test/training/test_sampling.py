@@ -15,7 +15,7 @@ from onmt.data.batch import Batch
 from onmt.errors import CheckpointError
 from onmt.logger import Logger, LoggerOptions
 from onmt.training.data_options import SampledDatasetOptions
-from onmt.training.replicas import Replicas
+from onmt.training.distributed import Replicas
 from onmt.training.sampling import (
     PartitionSampler,
     PerplexitySampler,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import OptionError
-from onmt.models.google_parameters import MODEL
-from onmt.training.schedule import StepSchedule, schedule_of
+from onmt.google.optimisation import StepSchedule, schedule_of
+from onmt.google.parameters import MODEL
 
 STEPS = np.arange(0, 400)
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from onmt.training.scheduled_sampling import ScheduledSampling
+from onmt.training.recipe import ScheduledSampling
 
 
 def test_without_a_rate_nothing_falls() -> None:

@@ -3,8 +3,8 @@ import torch
 
 from onmt.errors import CheckpointError
 from onmt.kernels.products import Products
-from onmt.training.decay import LearningRate
-from onmt.training.state import Batching, Environment, TrainingState
+from onmt.training.checkpoints import Batching, Environment, TrainingState
+from onmt.training.learning_rate import LearningRate
 
 BATCHING = Batching(max_batch_size=20, max_tokens=1800, uneven_batches=False, replicas=1, iterations=18)
 

@@ -3,9 +3,8 @@ import pytest
 import torch
 
 from onmt.data.dataset import BatchPlan
-from onmt.training.batches import EpochBatches
-from onmt.training.replicas import Replicas
-from onmt.training.steps import StepBatches
+from onmt.training.batches import EpochBatches, StepBatches
+from onmt.training.distributed import Replicas
 
 
 class Numbers:

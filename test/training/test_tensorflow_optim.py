@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError, OptionError
-from onmt.models.google_parameters import MODELS
+from onmt.google.optimisation import OptimizerSettings, optimizer_settings
+from onmt.google.parameters import MODELS
 from onmt.training.optim import Optimizer, clip_each
 from onmt.training.recipe import tensorflow_optimizer
-from onmt.training.tensorflow_settings import OptimizerSettings, optimizer_settings
 
 Array = np.ndarray
 RATE = 0.1

@@ -7,8 +7,8 @@ import torch
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import OptionError
+from onmt.google.settings import to_text
 from onmt.models.build import build_model
-from onmt.models.google_settings import to_text
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS

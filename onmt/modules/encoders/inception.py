@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from onmt.models.encoder_spec import InceptionEncoderSpec
-from onmt.modules.encoders.inception_layout import Branch, Layer, Stage, stages_to
 from onmt.modules.encoding import Encoding, HostLengths
 from onmt.modules.noise import Noise
+from onmt.spec.inception import Branch, Layer, Stage, stages_to
+from onmt.spec.layers import InceptionEncoderSpec
 
 
 class BatchNormalisation(nn.Module):

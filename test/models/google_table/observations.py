@@ -17,23 +17,22 @@ from onmt.decoding.model_search import SEARCH_FLAGS
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import settings_of
 from onmt.errors import OptionError
+from onmt.google.model import GoogleModel, read_model, spec_of
+from onmt.google.settings import to_text
 from onmt.models.build import build_model
-from onmt.models.google import GoogleModel, read_model, spec_of
-from onmt.models.google_settings import to_text
 from onmt.models.lua import DataSizes
 from onmt.models.seq2seq import Seq2Seq
-from onmt.models.spec import ModelSpec
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.generator import Loss
 from onmt.modules.noise import Noise
 from onmt.modules.rnn import RecurrentLayer, RecurrentStack
-from onmt.training.decay import LearningRate
-from onmt.training.google_flags import implied_flags
-from onmt.training.options import TrainSeq2SeqOptions
-from onmt.training.phases import Phases
+from onmt.spec.model import ModelSpec
+from onmt.training.checkpoints import TrainingState
+from onmt.training.distributed import Replicas
+from onmt.training.learning_rate import LearningRate
+from onmt.training.options import TrainSeq2SeqOptions, implied_flags
+from onmt.training.progress import Phases
 from onmt.training.recipe import make_optimizer, make_recipe
-from onmt.training.replicas import Replicas
-from onmt.training.state import TrainingState
 from onmt.training.trainer import Trainer
 
 WORDS = 20

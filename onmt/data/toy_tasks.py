@@ -1,0 +1,261 @@
+"""Generated corpora for demonstrations: dates in English -> ISO form, and captions of drawn shapes.
+
+`quarter past four in the afternoon on 3 march 2019` becomes `2019-03-03 16:15`. Every style is unambiguous:
+months are names, twelve o'clock is `noon`, and midnight, which could belong to either day, is left to digits.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from onmt.data.images import require_pillow
+from onmt.errors import OptionError
+
+BLANK = "_"  # stands for a blank between characters that are themselves separated by blanks
+
+FIRST_MOMENT = datetime(1950, 1, 1)
+LAST_MOMENT = datetime(2050, 1, 1)
+
+MONTHS = ("january february march april may june july august september october november december").split()
+WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+HOURS = "twelve one two three four five six seven eight nine ten eleven".split()
+MINUTES = {5: "five", 10: "ten", 15: "a quarter", 20: "twenty", 25: "twenty-five", 30: "half"}
+ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second twenty-third "
+    "twenty-fourth twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first"
+).split()
+
+Style = Callable[[datetime], str | None]  # None: this moment cannot be said in this style
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One line of the corpus as a person reads it."""
+
+    source: str
+    target: str
+
+
+def spell(text: str) -> str:
+    """The text as blank-separated characters, its own blanks made visible: `4 pm` -> `4 _ p m`."""
+    return " ".join(text.replace(" ", BLANK))
+
+
+def join(characters: str) -> str:
+    """The inverse of `spell`, for any blank-separated characters: `4 _ p m` -> `4 pm`."""
+    return "".join(characters.split(" ")).replace(BLANK, " ")
+
+
+def to_iso(moment: datetime) -> str:
+    """`2019-03-03 16:15`: the answer to every style."""
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def _month(moment: datetime) -> str:
+    return MONTHS[moment.month - 1]
+
+
+def _numbered_day(day: int) -> str:
+    if 11 <= day <= 13:
+        return f"{day}th"
+    return f"{day}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th') }"
+
+
+def _day_month_year(moment: datetime) -> str:
+    return f"{moment.day} {_month(moment)} {moment.year}"
+
+
+def _month_day_year(moment: datetime) -> str:
+    return f"{_month(moment)} {moment.day}, {moment.year}"
+
+
+def _numbered_day_of_month(moment: datetime) -> str:
+    return f"{_numbered_day(moment.day)} of {_month(moment)} {moment.year}"
+
+
+def _named_day_of_month(moment: datetime) -> str:
+    return f"the {ORDINALS[moment.day - 1]} of {_month(moment)} {moment.year}"
+
+
+def _dashed(moment: datetime) -> str:
+    return f"{moment.day}-{_month(moment)[:3]}-{moment.year}"
+
+
+def _weekday_first(moment: datetime) -> str:
+    return f"{WEEKDAYS[moment.weekday()][:3]} {_month(moment)[:3]} {moment.day} {moment.year}"
+
+
+DATE_STYLES: tuple[Callable[[datetime], str], ...] = (
+    _day_month_year,
+    _month_day_year,
+    _numbered_day_of_month,
+    _named_day_of_month,
+    _dashed,
+    _weekday_first,
+)
+
+
+def _part_of_day(hour: int) -> str:
+    if hour < 12:
+        return "in the morning"
+    return "in the afternoon" if hour < 18 else "in the evening"
+
+
+def _digits(moment: datetime) -> str:
+    return f"{moment.hour:02}:{moment.minute:02}"
+
+
+def _half_day_digits(moment: datetime) -> str | None:
+    if moment.hour % 12 == 0 and moment.minute == 0:
+        return None
+    return f"{(moment.hour - 1) % 12 + 1}:{moment.minute:02} {'am' if moment.hour < 12 else 'pm'}"
+
+
+def _full_hour(moment: datetime) -> str | None:
+    if moment.minute != 0 or moment.hour == 0:
+        return None
+    if moment.hour == 12:
+        return "noon"
+    return f"{HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
+
+
+def _short_full_hour(moment: datetime) -> str | None:
+    if moment.minute != 0 or moment.hour % 12 == 0:
+        return None
+    return f"{moment.hour % 12} {'am' if moment.hour < 12 else 'pm'}"
+
+
+def _past(moment: datetime) -> str | None:
+    if moment.minute not in MINUTES or moment.hour == 0:
+        return None
+    return f"{MINUTES[moment.minute]} past {HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
+
+
+def _to(moment: datetime) -> str | None:
+    missing = 60 - moment.minute
+    if missing not in MINUTES or missing == 30 or moment.hour in (0, 23):
+        return None
+    return f"{MINUTES[missing]} to {HOURS[(moment.hour + 1) % 12]} {_part_of_day(moment.hour)}"
+
+
+IN_DIGITS: tuple[Style, ...] = (_digits, _half_day_digits, _short_full_hour)
+IN_WORDS: tuple[Style, ...] = (_full_hour, _past, _to)
+
+
+def describe(moment: datetime, rng: random.Random) -> str:
+    """The moment in a style drawn from those that can say it; words and digits alike where both can."""
+    in_digits = [text for style in IN_DIGITS if (text := style(moment)) is not None]
+    in_words = [text for style in IN_WORDS if (text := style(moment)) is not None]
+    date = rng.choice(DATE_STYLES)(moment)
+    time = rng.choice(in_words if in_words and rng.random() < 0.6 else in_digits)
+    return rng.choice((f"{date}, {time}", f"{date} at {time}", f"{time} on {date}"))
+
+
+def _draw_moment(rng: random.Random) -> datetime:
+    """A minute of the period; the full hours and multiples of five that words can say come more often."""
+    days = (LAST_MOMENT - FIRST_MOMENT).days
+    step = rng.choice((1, 5, 5, 15, 60))
+    return FIRST_MOMENT + timedelta(
+        days=rng.randrange(days), hours=rng.randrange(24), minutes=step * rng.randrange(60 // step)
+    )
+
+
+def generate(seed: int) -> Iterator[Pair]:
+    """Pairs without end, the same for the same seed; no moment twice, so any split is disjoint."""
+    rng = random.Random(seed)
+    seen = set()
+    while True:
+        moment = _draw_moment(rng)
+        if moment not in seen:
+            seen.add(moment)
+            yield Pair(describe(moment, rng), to_iso(moment))
+
+
+COUNTS: Final = ("a", "two", "three")
+COLOURS: Final = {
+    "red": (215, 35, 35),
+    "green": (30, 150, 50),
+    "blue": (40, 60, 215),
+    "yellow": (225, 200, 20),
+}
+KINDS: Final = ("circle", "square", "triangle")
+SMALLEST: Final = 40  # pixels; in smaller images three shapes cannot be told apart
+
+Relation = Literal["left of", "above"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some shapes that are alike."""
+
+    count: int
+    colour: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{COUNTS[self.count - 1]} {self.colour} {self.kind}{'s' if self.count > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an image shows; `first` is the left or the upper group."""
+
+    first: Group
+    relation: Relation
+    second: Group
+
+    @property
+    def caption(self) -> str:
+        """The one right answer."""
+        return f"{self.first} {self.relation} {self.second}"
+
+
+def scenes(seed: int) -> Iterator[Scene]:
+    """Scenes without end, the same for the same seed; the groups of a scene differ in colour or kind."""
+    rng = random.Random(seed)
+    looks = [(colour, kind) for colour in COLOURS for kind in KINDS]
+    relations: tuple[Relation, ...] = ("left of", "above")
+    while True:
+        groups = [Group(rng.randint(1, len(COUNTS)), *look) for look in rng.sample(looks, 2)]
+        yield Scene(groups[0], rng.choice(relations), groups[1])
+
+
+def draw(scene: Scene, size: int, rng: random.Random) -> Any:
+    """The scene as an image of Pillow's, `size` x `size` pixels; shapes differ a little in place and size.
+
+    Raises OptionError for a size at which nothing can be recognised.
+    """
+    if size < SMALLEST:
+        raise OptionError(f"images of {size} pixels are too small for shapes: use {SMALLEST} or more")
+    require_pillow()
+    from PIL import Image, ImageDraw
+
+    grey = rng.randint(225, 255)
+    image = Image.new("RGB", (size, size), (grey, grey, grey))
+    pencil = ImageDraw.Draw(image)
+    for side, group in enumerate((scene.first, scene.second)):
+        across = (1 + 2 * side) * size / 4
+        for place in range(group.count):
+            along = (place + 0.5) * size / 3 + (3 - group.count) * size / 6
+            centre = (across, along) if scene.relation == "left of" else (along, across)
+            radius = rng.uniform(0.09, 0.13) * size
+            moved = [middle + rng.uniform(-0.03, 0.03) * size for middle in centre]
+            _draw_shape(pencil, group, (moved[0], moved[1]), radius, rng)
+    return image
+
+
+def _draw_shape(
+    pencil: Any, group: Group, centre: tuple[float, float], radius: float, rng: random.Random
+) -> None:
+    x, y = centre
+    colour = tuple(max(0, min(255, value + rng.randint(-20, 20))) for value in COLOURS[group.colour])
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if group.kind == "circle":
+        pencil.ellipse(box, fill=colour)
+    elif group.kind == "square":
+        pencil.rectangle(box, fill=colour)
+    else:
+        pencil.polygon([(x, box[1]), (box[0], box[3]), (box[2], box[3])], fill=colour)

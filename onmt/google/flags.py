@@ -1,0 +1,240 @@
+"""Translate google/seq2seq's settings to flags of train.py, before the flags are checked. Torch-free."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from onmt.commandline.argv import list_elements
+from onmt.commandline.script import Implied
+from onmt.commandline.values import did_you_mean
+from onmt.errors import OptionError
+from onmt.google.model import GoogleModel, check_parts, read_model
+from onmt.google.optimisation import optimizer_settings, schedule_of
+from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
+from onmt.google.parameters import class_name, deep_merged, names_and_values, typed
+from onmt.google.settings import (
+    IDLE_SETTINGS,
+    SETTING_FLAGS,
+    check_model_name,
+    read_config_files,
+    read_model_params,
+    to_text,
+)
+
+_METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
+_PIPELINES: Final[Mapping[str, str]] = {
+    "ParallelTextInputPipeline": "",
+    "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
+    "ImageCaptioningInputPipeline": "prepare the images with preprocess.py -data_type img and give -data",
+}
+"""Pipelines of the original, and what to do instead of those that are not read here."""
+
+_PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
+    "shuffle": True,
+    "num_epochs": None,
+    "source_files": [],
+    "target_files": [],
+    "source_delimiter": " ",
+    "target_delimiter": " ",
+}
+"""Parameters of ParallelTextInputPipeline and their defaults."""
+
+_DELIMITERS: Final = ("source_delimiter", "target_delimiter")
+
+ANY_LENGTH: Final = 2**31 - 1
+"""What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
+
+LENGTH_FLAGS: Final = ("src_seq_length", "tgt_seq_length")
+_TEXT_FLAGS: Final = ("data", "train_src", "train_tgt", "train_dir")
+
+
+def refuse_flags_of_lua_models(given: Collection[str], flags_of_lua_models: Sequence[str]) -> None:
+    """Raise OptionError if the user gave flags that `-model` and its parameters decide."""
+    refused = [f"-{flag}" for flag in flags_of_lua_models if flag in given]
+    if refused:
+        raise OptionError(
+            f"{', '.join(refused)}: the class of -model, its -model_params and their optimizer.* decide "
+            "this, OpenNMT Lua's flags do not apply"
+        )
+
+
+def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[str]) -> Implied:
+    """The flags that follow from `-model`, `-model_params` and `-config_paths`; given flags take precedence.
+
+    given: values by flag. flags_of_lua_models: the flags that describe a Lua model, its loss or its schedule.
+    Raises OptionError for invalid settings.
+    """
+    config = read_config_files(given.get("config_paths", ()))
+    name, params = _named_model(config, given)
+    if given.get("train_steps") and "end_epoch" in given:
+        raise OptionError("-train_steps and -end_epoch both say when to stop: give one of them")
+    values, ignored = _flags_of_config(config, given)
+    model_flags: dict[str, Any] = {}
+    if name:
+        refuse_flags_of_lua_models(given, flags_of_lua_models)
+        model = checked_model(check_model_name(name), params)
+        model_flags = {"model": model.name, "model_params": to_text(params)}
+        values |= _flags_of_model(model, {**values, **given})
+        ignored += _parameters_without_effect(model)
+    elif params:
+        model_flags = {"model_params": to_text(params)}
+    steps = given.get("train_steps") or values.get("train_steps")
+    if steps and not given.get("continue"):
+        values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
+    not_given = {flag: value for flag, value in values.items() if flag not in given}
+    warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
+    idle = {"config_paths", *(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
+    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle))
+
+
+def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
+    """The model, its parts, its optimiser and its schedule all checked. Raises OptionError."""
+    model = read_model(name, params)
+    check_parts(model)
+    optimizer_settings(model.parameters)
+    schedule_of(model.parameters)
+    return model
+
+
+def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The class of the model as it was written, empty if there is none, and its parameters."""
+    name = given.get("model", "") or _text(config, "model")
+    params = names_and_values(config.get("model_params", {}), "model_params")
+    if given.get("model_params"):
+        params = deep_merged(params, read_model_params(given["model_params"]))
+    if params and not name and not given.get("train_from"):
+        raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
+    if name and given.get("model_type", "seq2seq") != "seq2seq":
+        raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
+    return name, params
+
+
+def _parameters_without_effect(model: GoogleModel) -> list[str]:
+    names = ("optimizer.sync_replicas", "optimizer.sync_replicas_to_aggregate")
+    return [name for name in names if model.parameters[name]]
+
+
+def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Flags by name, and the settings that nothing here follows."""
+    flags: dict[str, Any] = {
+        flag: typed(1, config[name], name) for name, flag in SETTING_FLAGS.items() if name in config
+    }
+    ignored = [name for name in IDLE_SETTINGS if name in config]
+    if "end_epoch" in given and flags.pop("train_steps", None) is not None:
+        ignored.append("train_steps")
+    if config.get("schedule", "continuous_train_and_eval") != "continuous_train_and_eval":
+        ignored.append("schedule")
+    metric, other_metrics = _metric(config.get("metrics", []))
+    flags |= {"validation_metric": metric} if metric else {}
+    files, other_settings = _texts(config, given)
+    return flags | files, ignored + other_settings + other_metrics
+
+
+def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The files of the input pipelines by flag, unless the user names data, and what is not followed."""
+    flags: dict[str, Any] = {}
+    ignored: list[str] = []
+    for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
+        if config.get(setting) is None:
+            continue
+        _check_delimiters(config[setting], setting, given)
+        name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
+        if any(given.get(flag) for flag in _TEXT_FLAGS):
+            ignored.append(setting)
+        elif name == "ParallelTextInputPipeline":
+            files, odd = _parallel_texts(config[setting], setting)
+            flags |= {f"{split}_{side}": file for side, file in files.items()}
+            ignored += odd
+        elif split == "train":
+            raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
+        else:
+            ignored.append(setting)
+    return flags, ignored
+
+
+def _check_delimiters(pipeline: Any, where: str, given: Mapping[str, Any]) -> None:
+    """Raise OptionError where tokens do not stand between blanks, unless the data is prepared already."""
+    params = pipeline.get("params") if isinstance(pipeline, Mapping) else None
+    if given.get("data") or not isinstance(params, Mapping):
+        return
+    for name in _DELIMITERS:
+        if params.get(name, " ") not in (" ", None):
+            raise OptionError(
+                f"{where}: {name} {params[name]!r}: texts are cut at blanks here. Leave it out; for "
+                "characters give -hook_file examples/hooks/characters.py, otherwise put blanks between tokens"
+            )
+
+
+def _metric(metrics: Any) -> tuple[str | None, list[str]]:
+    """The metric that decides here, and those that are not measured."""
+    if not isinstance(metrics, list):
+        raise OptionError(f"metrics must be a list, not {metrics!r}")
+    chosen, others = None, []
+    for entry in metrics:
+        name = _class_of(entry, "metrics")
+        if chosen is None and name in _METRICS:
+            chosen = _METRICS[name]
+            others += [f"metrics: {name}: {key}" for key, value in entry.items() if key != "class" and value]
+        else:
+            others.append(f"metrics: {name}")
+    return chosen, others
+
+
+def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, str], list[str]]:
+    """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
+    given = setting.get("params")
+    params = {} if given is None else names_and_values(given, f"{where}: params")
+    for name in params:
+        if name not in _PARALLEL_TEXTS:
+            near = did_you_mean(name, _PARALLEL_TEXTS, "")
+            raise OptionError(f"{where}: unknown parameter '{name}'{near}")
+    files = {}
+    for side, name in (("src", "source_files"), ("tgt", "target_files")):
+        named = params.get(name, [])
+        is_list = isinstance(named, list) and all(isinstance(file, str) for file in named)
+        elements = list_elements(named) if is_list else ()
+        if len(elements) != 1:
+            raise OptionError(
+                f"{where}: {name} must be a list of one file, not {named!r}; join several into one"
+            )
+        files[side] = elements[0]
+    odd = [f"{where}: {name}" for name in setting if name not in ("class", "params")]
+    odd += [
+        f"{where}: {name}"
+        for name, value in params.items()
+        if not name.endswith("_files") and value is not None and value != _PARALLEL_TEXTS[name]
+    ]
+    return files, odd
+
+
+def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags so that texts are read with the model's words, and cut, not left out, where too long; and so that
+    validation translates as the parameters say. On a restart the stored model, with all its parameters, says
+    what is cut and how to search (`restart_google_model`).
+    """
+    parameters = model.parameters
+    has_texts = bool(given.get("train_src") or given.get("train_dir"))
+    words = {"src_vocab": parameters.get("vocab_source"), "tgt_vocab": parameters["vocab_target"]}
+    flags: dict[str, Any] = {flag: file for flag, file in words.items() if file and has_texts}
+    if given.get("train_from"):
+        return flags
+    if has_texts:
+        flags |= dict.fromkeys(LENGTH_FLAGS, ANY_LENGTH)
+    return flags | {
+        "beam_size": max(1, parameters["inference.beam_search.beam_width"]),
+        "length_norm": parameters["inference.beam_search.length_penalty_weight"],
+        "max_sent_length": model.max_decode_length,
+    }
+
+
+def _class_of(entry: Any, where: str) -> str:
+    name = entry.get("class") if isinstance(entry, Mapping) else None
+    if not isinstance(name, str):
+        raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")
+    return name.split(".")[-1]
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    value = config.get(name, "")
+    if not isinstance(value, str):
+        raise OptionError(f"{name} must be a text, not {value!r}")
+    return value

@@ -1,0 +1,265 @@
+"""Read google/seq2seq's YAML, config files and `-model_params`; combine them on a restart. Torch-free."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from onmt.commandline.values import did_you_mean
+from onmt.errors import OptionError
+from onmt.google.model import GoogleModel, read_model
+from onmt.google.parameters import MODELS, class_name, deep_merged, merged, names_and_values
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_DEEPEST: Final = 50  # levels; no configuration needs them, and Python's stack ends at some hundreds
+_LONGEST_TEXT: Final = 4096  # characters: a path's most; messages tell names and values in full
+_LARGEST_WHOLE: Final = 2**63 - 1
+
+_YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
+"""What PyYAML raises, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text: dicts with texts as names, lists, texts, finite numbers, booleans, None.
+
+    A number may be written `1e-4`, which YAML 1.1 calls a text. Raises OptionError, in one line that begins
+    with `where`, for everything else: malformed text, names given twice, aliases, dates.
+    """
+    import yaml  # here, because only a few runs need it
+
+    try:
+        return _plain(yaml.load(text, Loader=_loader()), where, 0)
+    except yaml.YAMLError as error:
+        raise OptionError(f"{where}: {_in_one_line(error)}") from None
+    except _YAML_FAILURES as error:
+        raise OptionError(f"{where}: a value cannot be read: {' '.join(str(error).split())}") from None
+
+
+def read_yaml_file(path: str, flag: str) -> Any:
+    """The value in a YAML file that `flag` names. Raises OptionError for a file that cannot be read, bytes
+    that are not UTF-8, and as `read_yaml` does.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OptionError(f"cannot read -{flag} {path}: {reason}") from error
+    try:
+        text = content.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise OptionError(f"{path}, line {line}, byte offset {error.start}: not valid UTF-8") from error
+    return read_yaml(text, path)
+
+
+def _loader() -> Any:
+    """PyYAML's safe loader with our strictness."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                raise yaml.composer.ComposerError(
+                    None, None, "aliases (*name) are not read here: write the value out", event.start_mark
+                )
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"'{key.value}' is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    exponent = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+\Z")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
+    return Loader
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    """The value, if it consists of what parameters are made of; messages begin with `where`."""
+    if isinstance(value, dict):
+        _check_depth(where, depth)
+        return {
+            _checked_name(name, where): _plain(part, f"{where}: {name}", depth + 1)
+            for name, part in value.items()
+        }
+    if isinstance(value, list):
+        _check_depth(where, depth)
+        return [_plain(part, where, depth + 1) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"{where}: {value} is not a finite number")
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        raise OptionError(f"{where}: a number of {value.bit_length()} bits is too large")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise OptionError(f"{where}: a text of {len(value)} characters is too long")
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise OptionError(f"{where}: {value!r} is neither a number nor a text")
+
+
+def _check_depth(where: str, depth: int) -> None:
+    if depth > _DEEPEST:
+        first = where.partition(": ")[0]
+        raise OptionError(f"{first}: more than {_DEEPEST} levels of names and values")
+
+
+def _checked_name(name: Any, where: str) -> str:
+    if not isinstance(name, str):
+        raise OptionError(f"{where}: a name must be a text, not {str(name)[:80]}")
+    if len(name) > _LONGEST_TEXT:
+        raise OptionError(f"{where}: a name of {len(name)} characters is too long")
+    return name
+
+
+def _in_one_line(error: Any) -> str:
+    """`line 3, column 7: what is wrong` of an error of PyYAML."""
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    mark = getattr(error, "problem_mark", None)
+    return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
+SETTING_FLAGS: Final[Mapping[str, str]] = {
+    "batch_size": "max_batch_size",
+    "train_steps": "train_steps",
+    "eval_every_n_steps": "eval_every_n_steps",
+    "save_checkpoints_steps": "save_every",
+    "keep_checkpoint_max": "keep_checkpoint_max",
+    "tf_random_seed": "seed",
+}
+"""Settings that hold a whole number, and the flags that they become."""
+
+IDLE_SETTINGS: Final = (
+    "hooks",
+    "buckets",
+    "output_dir",
+    "save_checkpoints_secs",
+    "keep_checkpoint_every_n_hours",
+    "gpu_memory_fraction",
+    "gpu_allow_growth",
+    "log_device_placement",
+)
+"""Settings that have no effect here, whatever their value."""
+
+CONFIG_KEYS: Final = (
+    "model",
+    "model_params",
+    *SETTING_FLAGS,
+    "input_pipeline_train",
+    "input_pipeline_dev",
+    "metrics",
+    "schedule",
+    *IDLE_SETTINGS,
+)
+
+
+def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
+    """The settings of several files, deeply merged from left to right; what is null is not there.
+
+    Raises OptionError for a file that holds anything else than the original's settings.
+    """
+    settings: dict[str, Any] = {}
+    for path in paths:
+        content = read_yaml_file(path, "config_paths")
+        if content is None:
+            continue
+        given = names_and_values(content, path)
+        for name in given:
+            if name not in CONFIG_KEYS:
+                raise OptionError(f"{path}: unknown setting '{name}'{did_you_mean(name, CONFIG_KEYS, '')}")
+        settings = deep_merged(settings, given)
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def read_model_params(text: str) -> dict[str, Any]:
+    """The parameters that `-model_params` gives, as YAML or in a file of that name. Raises OptionError for
+    what cannot be read, or holds no names and values.
+    """
+    if os.path.isdir(text):
+        raise OptionError(f"-model_params {text} is a folder, not a file")
+    if os.path.isfile(text):
+        content, where = read_yaml_file(text, "model_params"), text
+    else:
+        content, where = read_yaml(text, "-model_params"), "-model_params"
+    if isinstance(content, str):
+        raise OptionError(f"-model_params: there is no file '{content[:80]}', and as YAML it holds no names")
+    return {} if content is None else names_and_values(content, where)
+
+
+def check_model_name(name: str) -> str:
+    """The class that `-model` names, in its short form.
+
+    OpenNMT's flag of this name means a model's file elsewhere; raises OptionError if it seems to here.
+    """
+    if os.path.isfile(name) or name.endswith((".pt", ".t7")):
+        raise OptionError(
+            f"-model {name}: train.py takes the name of a model class here; to start from a model's file use "
+            f"-train_from {name}"
+        )
+    return class_name(name, MODELS, "-model")
+
+
+def to_text(parameters: Mapping[str, Any]) -> str:
+    """Parameters in the one form in which options hold them: JSON, sorted by name; none are no text."""
+    return json.dumps(parameters, sort_keys=True, ensure_ascii=False) if parameters else ""
+
+
+def from_text(text: str) -> dict[str, Any]:
+    """Inverse of `to_text`."""
+    parameters: dict[str, Any] = json.loads(text) if text else {}
+    return parameters
+
+
+def stored_google_model(name: str, parameters: str) -> GoogleModel | None:
+    """The model that options describe (`parameters` from `to_text`); None: it is one of OpenNMT Lua's."""
+    return read_model(name, from_text(parameters)) if name else None
+
+
+@dataclass(frozen=True)
+class RestartedParameters:
+    """The parameters to go on with (see `to_text`), those that `changed`, and those that were asked to change
+    in vain.
+    """
+
+    text: str
+    changed: Mapping[str, Any]
+    ignored: tuple[str, ...]
+
+
+def restarted_parameters(name: str, stored: str, asked: str, continues: bool) -> RestartedParameters:
+    """What becomes of the `stored` parameters of a model of class `name` when others are `asked` for.
+
+    Those of the optimiser can change, unless its training `continues`; another optimiser does not inherit
+    arguments. Both texts from `to_text`. Raises OptionError for parameters that the class does not have.
+    """
+    before = from_text(stored)
+    known = read_model(name, before).parameters
+    merged(MODELS[name], from_text(asked), "model_params")
+    now = {key: value for key, value in from_text(asked).items() if value is not None}
+    differing = {key: value for key, value in now.items() if not _same(key, value, known[key])}
+    changed = {key: value for key, value in differing.items() if _of_training(key) and not continues}
+    if "optimizer.name" in changed:
+        before.pop("optimizer.params", None)
+        changed |= {key: value for key, value in now.items() if key == "optimizer.params"}
+    ignored = sorted(differing.keys() - changed.keys())
+    return RestartedParameters(to_text(before | changed), changed, tuple(ignored))
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a parameter mean the same; classes may have their packages before them."""
+    if name.endswith((".class", "optimizer.name")):
+        return bool(one.split(".")[-1] == other.split(".")[-1])
+    return bool(one == other)
+
+
+def _of_training(name: str) -> bool:
+    return name.startswith("optimizer.") and name != "optimizer.clip_embed_gradients"

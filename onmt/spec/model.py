@@ -1,0 +1,232 @@
+"""What a model is, said once: frozen descriptions that every dialect fills in and one builder reads. No torch
+here.
+
+A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
+from it alone; its encoders are described in `encoder_spec`, its recurrent parts in `recurrent_spec`. Shape
+letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per
+position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
+"""
+
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from onmt.errors import CheckpointError
+from onmt.spec.layers import Activation, EncoderSpec, Merge, StackSpec
+
+ModelType = Literal["seq2seq", "lm", "seqtagger"]
+
+
+Dialect = Literal["lua", "google"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSpec:
+    """One embedding table: `size` rows, `dim` columns."""
+
+    size: int
+    dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSpec:
+    """Word table and feature tables. Features are concatenated or summed together, then joined after the word
+    vector.
+
+    `pretrained_columns`: how many of the word table's left columns were read from a file.
+    `frozen_columns`: how many of the word table's left columns training must not change (all of them: the
+    table is fixed).
+    """
+
+    kind: Literal["embeddings"] = "embeddings"
+    tables: tuple[TableSpec, ...]
+    feature_merge: Merge = "concat"
+    pretrained_columns: int = 0
+    frozen_columns: int = 0
+
+    @property
+    def output_size(self) -> int:
+        """Width of the joined vector."""
+        words, *features = (table.dim for table in self.tables)
+        if self.feature_merge == "sum" and features:
+            return words + features[0]
+        return words + sum(features)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorSpec:
+    """Source positions that are vectors already (speech frames), `size` numbers each."""
+
+    kind: Literal["vectors"] = "vectors"
+    size: int
+
+    @property
+    def output_size(self) -> int:
+        """Width of a source position."""
+        return self.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """A source that is an image of `height` x `width` pixels."""
+
+    kind: Literal["images"] = "images"
+    height: int
+    width: int
+
+    @property
+    def output_size(self) -> int:
+        """Numbers per pixel: red, green and blue."""
+        return 3
+
+
+SourceSpec = EmbeddingSpec | VectorSpec | ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSpec:
+    """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none`
+    reads nothing.
+
+    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries.
+    """
+
+    score: Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last", "none"] = "general"
+    units: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeSpec:
+    """From the encoder's final states to the decoder's first ones: unchanged, through one linear layer, or
+    zeros.
+    """
+
+    kind: Literal["copy", "dense", "none"] = "copy"
+    activation: Activation = "identity"
+    bias: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSpec:
+    """Recurrent decoder. `feed`: what of the previous step joins the input: the attentional output, the
+    context, or nothing.
+
+    `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output
+    itself.
+    """
+
+    embedding: EmbeddingSpec
+    stack: StackSpec
+    attention: AttentionSpec = AttentionSpec()
+    feed: Literal["output", "context", "none"] = "output"
+    mix: Literal["tanh", "tanh_bias", "identity"] = "tanh"
+    output_dropout: float = 0.0
+    shares_source_embedding: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialisationSpec:
+    """Parameters start uniformly within these bounds; dense layers by Xavier's rule with zero biases (Glorot
+    2010).
+    """
+
+    embeddings: float
+    encoder: float
+    decoder: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySpec:
+    """Where the dialects differ outside the modules.
+
+    `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
+    learning rate. `embedding_gradient_clip`: greatest L2 norm of the gradient of each table of word vectors
+    (0: no limit). `finished`: hypotheses that ended leave the beam or stay and compete. `length_penalty`: the
+    length that counts is Lua's, or the number of words without the end symbol. `features_shifted`: a target
+    word's features are predicted one step after the word. The source may get an end symbol, be cut to
+    `source_limit` positions (the end symbol counts; 0: no limit) and be read backwards; the target is cut to
+    `target_limit` positions, start and end symbol counted.
+    """
+
+    loss_divisor: Literal["sentences", "tokens"] = "sentences"
+    schedule: Literal["epoch", "step"] = "epoch"
+    embedding_gradient_clip: float = 0.0
+    source_end_symbol: bool = False
+    source_reverse: bool = False
+    source_limit: int = 0
+    target_limit: int = 0
+    finished: Literal["retire", "stay"] = "retire"
+    length_penalty: Literal["lua", "words"] = "lua"
+    features_shifted: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A whole model. `outputs`: sizes of what is predicted (words, then features). `word_dropout`: share of
+    source words blanked.
+    """
+
+    model_type: ModelType
+    source: SourceSpec
+    encoder: EncoderSpec
+    outputs: tuple[int, ...]
+    bridge: BridgeSpec | None = None
+    decoder: DecoderSpec | None = None
+    word_dropout: float = 0.0
+    transitions: bool = False
+    initialisation: InitialisationSpec | None = None
+    policies: PolicySpec = PolicySpec()
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which dialect described the model; only google/seq2seq schedules the rate by step."""
+        return "google" if self.policies.schedule == "step" else "lua"
+
+    def to_state(self) -> dict[str, Any]:
+        """Plain dicts, tuples, strings and numbers: what a checkpoint stores."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "ModelSpec":
+        """Inverse of `to_state`. Raises CheckpointError for unknown or missing parts."""
+        try:
+            spec = _read(cls, state)
+        except (TypeError, KeyError, ValueError) as error:
+            raise CheckpointError(f"the model description is not one this version knows: {error}") from None
+        assert isinstance(spec, ModelSpec)
+        return spec
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """`value` as an instance of the annotation `kind`."""
+    if get_origin(kind) in (Union, UnionType):
+        return _read_union(get_args(kind), value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        unknown = set(value) - {field.name for field in fields(kind)}
+        if unknown:
+            raise KeyError(f"unknown field {sorted(unknown)[0]}")
+        return kind(**{name: _read(hints[name], part) for name, part in value.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_read(get_args(kind)[0], part) for part in value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
+    return value
+
+
+def _read_union(kinds: tuple[Any, ...], value: Any) -> Any:
+    if value is None and NoneType in kinds:
+        return None
+    candidates = [kind for kind in kinds if kind is not NoneType]
+    if len(candidates) == 1:
+        return _read(candidates[0], value)
+    for kind in candidates:
+        if value["kind"] in get_args(get_type_hints(kind)["kind"]):
+            return _read(kind, value)
+    raise ValueError(f"unknown kind {value['kind']!r}")

@@ -1,0 +1,215 @@
+"""The state of a training, and the files it is saved in."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from onmt.checkpoint import FORMAT, save_checkpoint
+from onmt.errors import CheckpointError
+from onmt.kernels.products import Products
+from onmt.logger import Logger
+from onmt.models.base import stored_tensors
+from onmt.training.learning_rate import LearningRate
+from onmt.version import VERSION
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What bit-identical numbers depend on besides the program."""
+
+    machine: str
+    torch_version: str
+    threads: int
+    compute: str
+
+    @classmethod
+    def current(cls, device: torch.device, products: Products) -> "Environment":
+        """Of this process, computing on `device` with these products."""
+        compute = f"cpu {torch.backends.cpu.get_cpu_capability()}"
+        if device.type == "cuda":
+            compute = f"cuda {torch.cuda.get_device_name(device)}"
+        return cls(
+            machine=platform.machine(),
+            torch_version=str(torch.__version__),
+            threads=torch.get_num_threads(),
+            compute=f"{compute}, {products.describe(device)}",
+        )
+
+    def differences(self, other: "Environment") -> list[str]:
+        """What changed from `other` to this one, each as `threads: 2 -> 4`."""
+        before, now = asdict(other), asdict(self)
+        return [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """What the numbering of iterations depends on: a run resumed with another value sees other batches."""
+
+    max_batch_size: int
+    max_tokens: int
+    uneven_batches: bool
+    replicas: int
+    iterations: int
+
+    def differences(self, other: "Batching") -> list[str]:
+        """What changed from `other` to this one, each as `max_batch_size: 20 -> 160`."""
+        before, now = asdict(other), asdict(self)
+        return [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+
+
+@dataclass
+class TrainingState:
+    """The position of a run (the next iteration to do, both counted from 1) and all that changes along the
+    way.
+
+    `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
+    `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
+    `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
+    `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
+    `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
+    """
+
+    rate: LearningRate
+    epoch: int = 1
+    iteration: int = 1
+    minutes: float = 0.0
+    gold_probability: float = 1.0
+    optimizer: dict[str, Any] | None = field(default=None, repr=False)
+    loss_scale: dict[str, Any] | None = None
+    sampler: dict[str, Any] | None = field(default=None, repr=False)
+    kept_models: list[str] = field(default_factory=list)
+    batching: Batching | None = None
+    environment: Environment | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values and tensors, the `training` part of a checkpoint."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        content["rate"] = self.rate.to_state()
+        content["batching"] = None if self.batching is None else asdict(self.batching)
+        content["environment"] = None if self.environment is None else asdict(self.environment)
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TrainingState":
+        """Inverse of `to_dict`. Raises CheckpointError for anything else."""
+        try:
+            values = dict(content)
+            values["rate"] = LearningRate.from_state(values["rate"])
+            for name, kind in (("batching", Batching), ("environment", Environment)):
+                values[name] = None if values.get(name) is None else kind(**values[name])
+            _check_names(values.get("kept_models", []))
+            return cls(**values)
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"the training state of the checkpoint is malformed: {error}") from error
+
+
+def _check_names(names: object) -> None:
+    """Raise TypeError unless these are names of files, without folders."""
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and name and Path(name).name == name for name in names
+    ):
+        raise TypeError("kept_models is no list of names of files")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a model file says besides numbers; plain values, see `onmt.checkpoint`."""
+
+    data_type: str
+    spec: Mapping[str, Any]
+    options: Mapping[str, Any]
+    vocabularies: Mapping[str, Any]
+
+    def to_content(self, model: nn.Module, state: TrainingState | None) -> dict[str, Any]:
+        """The content of a checkpoint; without `state` that of a released model."""
+        content: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "data_type": self.data_type,
+            "spec": dict(self.spec),
+            "options": dict(self.options),
+            "vocabularies": dict(self.vocabularies),
+            "weights": {name: on_host(tensor) for name, tensor in stored_tensors(model).items()},
+        }
+        if state is not None:
+            content["training"] = state.to_dict()
+        return content
+
+
+def on_host(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, in memory of its own size: torch.save would write all of the memory that a GPU's
+    weights share, for each file that holds some of them.
+    """
+    return tensor.detach().cpu()
+
+
+class Saver:
+    """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`.
+
+    Of the models of epochs only the last `keep` stay (0: all), and the last one whose score is a finite
+    number; others than those of this training, as the state knows them, are never touched.
+    """
+
+    def __init__(
+        self, save_model: str, keep: int, description: ModelDescription, model: nn.Module, logger: Logger
+    ) -> None:
+        self._stem = save_model
+        self._keep = keep
+        self._description = description
+        self._model = model
+        self._logger = logger
+        self.last_saved: Path | None = None
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The file that is written again and again within epochs."""
+        return Path(f"{self._stem}_checkpoint.pt")
+
+    def save_checkpoint(self, state: TrainingState) -> Path:
+        """Replace the checkpoint; returns its path."""
+        return self._save(self.checkpoint_path, state)
+
+    def save_epoch(self, epoch: int, score: float | None, state: TrainingState) -> Path:
+        """Keep the model after `epoch`; without validation data its score reads 0.00."""
+        path = Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt")
+        superseded = self._superseded_by(path, state)
+        self._save(path, state)
+        for old in superseded:
+            self._remove(old)
+        return path
+
+    def _superseded_by(self, path: Path, state: TrainingState) -> list[Path]:
+        """The models that need not stay once `path` is written; `state` then knows the others."""
+        if self._keep == 0:
+            return []
+        names = [name for name in state.kept_models if name != path.name] + [path.name]
+        outdated = names[: -self._keep]
+        if not any(map(_has_finite_score, names[-self._keep :])):
+            best = [name for name in outdated if _has_finite_score(name)]
+            outdated = [name for name in outdated if name not in best[-1:]]
+        state.kept_models = [name for name in names if name not in outdated]
+        # A training that goes on under another name leaves what it wrote under the first one.
+        own = f"{Path(self._stem).name}_epoch"
+        return [path.with_name(name) for name in outdated if name.startswith(own)]
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self._logger.warning(f"Cannot remove '{path}': {error.strerror}")
+
+    def _save(self, path: Path, state: TrainingState) -> Path:
+        self._logger.info(f"Saving checkpoint to '{path}'...")
+        save_checkpoint(path, self._description.to_content(self._model, state))
+        self.last_saved = path
+        return path
+
+
+def _has_finite_score(name: str) -> bool:
+    """Whether the score in the name of a model of an epoch is a number."""
+    return not name.endswith(("_nan.pt", "_inf.pt", "_-inf.pt"))

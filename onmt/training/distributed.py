@@ -1,0 +1,311 @@
+"""Data-parallel training: processes, their communication, and how they end together."""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Final, TypeVar
+
+import torch
+from torch import Tensor, distributed
+from torch import multiprocessing as processes
+from tqdm import tqdm
+
+from onmt.errors import OnmtError, OptionError
+from onmt.runtime.processes import end_with_parent
+from onmt.signals import (
+    SignalHandler,
+    Stopped,
+    blocked_signals,
+    describe_signal,
+    handling_signals,
+    ignore_signals,
+    unblock_signals,
+)
+
+
+class Interrupted(OnmtError):  # noqa: N818 - nothing went wrong: the user asked to stop
+    """Training was stopped by a signal, after saving; ends the process with the exit code shells expect."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+Value = TypeVar("Value")
+
+
+class Replicas:
+    """One process alone."""
+
+    rank = 0
+    size = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that logs and saves."""
+        return self.rank == 0
+
+    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
+        """Sum the gradients of all replicas in place; returns the number of sentences they come from.
+
+        loss: 0-dim, of this replica; where that of another one is not finite, the returned number is NaN.
+        """
+        return float(sentences)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all replicas."""
+        return values
+
+    def largest(self, value: int) -> int:
+        """The largest value of all replicas."""
+        return value
+
+    def same_for_all(self, value: Value) -> Value:
+        """The first replica's value."""
+        return value
+
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all replicas."""
+        return [value]
+
+
+class DistributedReplicas(Replicas):
+    """The processes of an initialised `torch.distributed` group."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.rank = distributed.get_rank()
+        self.size = distributed.get_world_size()
+        self._device = device
+        # Numbers that the host needs travel apart from the gradients, so that no GPU has to be waited for.
+        self._control = distributed.new_group(backend="gloo")
+
+    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
+        """See `Replicas.sum_gradients`; one message for all of them."""
+        count = torch.full((1,), float(sentences), dtype=gradients[0].dtype, device=self._device)
+        count += 0 * loss.to(count.dtype)
+        message = torch.cat([count, *(gradient.reshape(-1) for gradient in gradients)])
+        distributed.all_reduce(message)
+        parts = message[1:].split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return message[0]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """See `Replicas.sum`."""
+        values = values.cpu()
+        distributed.all_reduce(values, group=self._control)
+        return values
+
+    def largest(self, value: int) -> int:
+        """See `Replicas.largest`."""
+        holder = torch.tensor([value])
+        distributed.all_reduce(holder, op=distributed.ReduceOp.MAX, group=self._control)
+        return int(holder)
+
+    def same_for_all(self, value: Value) -> Value:
+        """See `Replicas.same_for_all`."""
+        holder = [value]
+        distributed.broadcast_object_list(holder, src=0, group=self._control)
+        return holder[0]
+
+    def gather(self, value: Value) -> list[Value]:
+        """See `Replicas.gather`."""
+        values = [value] * self.size
+        distributed.all_gather_object(values, value, group=self._control)
+        return values
+
+
+_PATIENCE: Final = timedelta(days=1)  # the first replica validates and saves while the others wait
+_POLL: Final = 0.2  # seconds between two looks at the user's wish to stop
+_LAST_WORDS: Final = 60.0  # seconds that a replica has to save once the process that started it is gone
+
+Work = Callable[[DistributedReplicas, torch.device], None]
+"""What each process does with its replica and its device; it is pickled on its way there."""
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What ended a replica. others_follow: all replicas have agreed to end, so that none must be killed."""
+
+    message: str
+    exit_code: int
+    others_follow: bool = False
+
+
+class ReplicaError(OnmtError):
+    """What went wrong in another process."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """How the processes find each other, and the one that started them (0: nobody that they must follow)."""
+
+    devices: tuple[torch.device, ...]
+    place: str
+    use_nccl: bool
+    parent: int = 0
+
+    def join(self, rank: int, size: int) -> DistributedReplicas:
+        """Become one of them; returns when all have."""
+        device = self.devices[rank % len(self.devices)]
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        else:
+            torch.set_num_threads(max(1, torch.get_num_threads() // size))
+        nccl = self.use_nccl and device.type == "cuda" and distributed.is_nccl_available()
+        distributed.init_process_group(
+            "nccl" if nccl else "gloo",
+            init_method=self.place,
+            rank=rank,
+            world_size=size,
+            timeout=_PATIENCE,
+        )
+        return DistributedReplicas(device)
+
+
+def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """This process's rank and the number of processes, if torchrun started it."""
+    if int(environment.get("WORLD_SIZE", "1")) < 2 or "RANK" not in environment:
+        return None
+    return int(environment["RANK"]), int(environment["WORLD_SIZE"])
+
+
+def join_torchrun(
+    work: Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
+) -> None:
+    """Do the work as the replica that torchrun made this process.
+
+    Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
+    """
+    local = int(os.environ.get("LOCAL_RANK", rank))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    if devices[0].type == "cuda" and here > len(devices):
+        raise OptionError(
+            f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name one "
+            "GPU per process, or start torchrun with a smaller --nproc-per-node"
+        )
+    device = devices[local % len(devices)]
+    replicas = Meeting((device,), "env://", use_nccl).join(rank, size)
+    try:
+        work(replicas, device)
+    finally:
+        distributed.destroy_process_group()
+
+
+def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
+    """Do the work in one process per device, and wait for all of them.
+
+    Signals are passed on. Raises ReplicaError for what a replica raised, and ends the others.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="onmt-") as folder,
+        handling_signals() as handler,
+        handler.holding(),
+    ):
+        meeting = Meeting(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
+        running: dict[Connection, BaseProcess] = {}
+        try:
+            _start(work, meeting, running)
+            _watch(running, handler)
+        except BaseException:
+            for process in running.values():
+                process.kill()  # they may be waiting for the one that failed
+            raise
+        finally:
+            for process in running.values():
+                process.join()
+
+
+def _start(work: Work, meeting: Meeting, running: dict[Connection, BaseProcess]) -> None:
+    """Start a process per device; signals wait for them until `_replica` can handle them."""
+    context = processes.get_context("spawn")
+    with blocked_signals():
+        resource_tracker.ensure_running()  # starting it unblocks signals
+    with blocked_signals():
+        for rank in range(len(meeting.devices)):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_replica, args=(work, meeting, rank, sender))
+            process.start()
+            sender.close()
+            running[receiver] = process
+
+
+def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> None:
+    """Wait for the end of all processes, or for the first failure."""
+    told = False
+    waiting = set(running)
+    stopped: _Report | None = None
+    while waiting:
+        if handler.received is not None and not told:
+            told = True
+            for process in running.values():
+                assert process.pid is not None
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, handler.received)
+        for connection in wait(waiting, timeout=_POLL):
+            assert isinstance(connection, Connection)
+            waiting.discard(connection)
+            try:
+                report: _Report | None = connection.recv()
+            except EOFError:
+                report = _Report("a training process died: see its last words above", 1)
+            if report is None:
+                continue
+            if not report.others_follow:
+                raise ReplicaError(report.message, report.exit_code)
+            stopped = report
+    if stopped is not None:
+        raise ReplicaError(stopped.message, stopped.exit_code)
+
+
+def _replica(work: Work, meeting: Meeting, rank: int, sender: Connection) -> None:
+    """A process's life; it reports None, or what a user caused."""
+    # In a group of its own it does not hear the terminal's Ctrl-C, which the parent passes on instead.
+    os.setpgrp()
+    # The bars' default lock is a semaphore between processes, which would outlive a killed one.
+    tqdm.set_lock(threading.RLock())
+    with handling_signals() as handler:
+        report = _work(work, meeting, rank, handler)
+        if os.getppid() != meeting.parent:
+            shutil.rmtree(Path(meeting.place.removeprefix("file://")).parent, ignore_errors=True)
+        with handler.holding(), suppress(OSError):  # without a parent nobody listens
+            sender.send(report)
+            if report is not None:
+                # Wait for the parent to stop the other replicas; otherwise each would report its own error.
+                time.sleep(_PATIENCE.total_seconds())
+        ignore_signals()
+
+
+def _work(work: Work, meeting: Meeting, rank: int, handler: SignalHandler) -> _Report | None:
+    """Do the work; returns what ended it before its time, None if nothing did."""
+    try:
+        with handler.holding(False):
+            unblock_signals()
+            # Without the parent the others do not stop this process; it saves and stops by itself.
+            end_with_parent(meeting.parent, partial(os.kill, os.getpid(), signal.SIGTERM), _LAST_WORDS)
+            replicas = meeting.join(rank, len(meeting.devices))
+            work(replicas, meeting.devices[rank])
+            distributed.destroy_process_group()
+    except Interrupted as error:
+        return _Report(str(error), error.exit_code, others_follow=True)
+    except OnmtError as error:
+        return _Report(str(error), error.exit_code)
+    except Stopped as error:
+        return _Report(describe_signal(error.number), 128 + error.number)
+    return None
