@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, not_empty
+from onmt.commandline.declare import at_least, not_empty, option
 from onmt.logger import LoggerOptions
 
 EncoderName = Literal["rnn", "brnn", "dbrnn", "pdbrnn", "gnmt", "cnn"]

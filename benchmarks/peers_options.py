@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, not_empty
+from onmt.commandline.declare import at_least, not_empty, option
 from onmt.logger import LoggerOptions
 
 

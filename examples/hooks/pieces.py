@@ -10,8 +10,7 @@ from functools import cache
 
 import sentencepiece
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import existing_file
+from onmt.commandline.declare import existing_file, option
 
 
 def declareOpts(options):  # noqa: N802 - the name of the hook

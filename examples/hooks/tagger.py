@@ -10,8 +10,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import between, not_empty
+from onmt.commandline.declare import between, not_empty, option
 
 FEATURE_MARKER = "￨"
 SECONDS = 60

@@ -12,11 +12,97 @@ A class may define `check(self) -> None` for conditions between its own options;
 is called once for each class that defines it.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from onmt.commandline.validators import Validator
+from onmt.saved_models import saved_models
+
+Validator = Callable[[Any], str | None]
+
+
+def at_least(minimum: float) -> Validator:
+    """The number, or each number of a list, is `minimum` or more."""
+
+    def check(value: Any) -> str | None:
+        if all(number >= minimum for number in _elements(value)):
+            return None
+        return f"the {_kind(value)} must be at least {minimum}"
+
+    return check
+
+
+def between(minimum: float, maximum: float) -> Validator:
+    """The number, or each number of a list, lies between the two bounds, both included."""
+
+    def check(value: Any) -> str | None:
+        if all(minimum <= number <= maximum for number in _elements(value)):
+            return None
+        return f"the {_kind(value)} must be between {minimum} and {maximum}"
+
+    return check
+
+
+def not_empty(value: Any) -> str | None:
+    """The text or the list has something in it."""
+    return None if len(value) > 0 else "the argument must not be empty"
+
+
+def existing_file(value: Any) -> str | None:
+    """A file that can be read is there (`-`, standard input, counts as one)."""
+    for path in _elements(value):
+        if not path:
+            return "the file must exist, but its name is empty"
+        if path != "-" and not os.path.exists(path):
+            return f"the file must exist, but there is no '{path}'"
+        if os.path.isdir(path):
+            return f"it must be a file, but '{path}' is a folder"
+    return None
+
+
+def existing_file_or_empty(value: Any) -> str | None:
+    """As `existing_file`; an empty name means "none"."""
+    return None if not value else existing_file(value)
+
+
+def existing_folder_or_empty(value: Any) -> str | None:
+    """A folder of that name is there; an empty name means "none"."""
+    if not value or os.path.isdir(value):
+        return None
+    return f"the folder must exist, but there is no folder '{value}'"
+
+
+def existing_model(value: Any) -> str | None:
+    """A model file is there; a name ending in `.t7` may also stand for the `.pt` file of the same stem."""
+    for path in _elements(value):
+        if path.endswith(".t7") and os.path.isfile(path.removesuffix(".t7") + ".pt"):
+            continue
+        problem = existing_file(path)
+        if problem is not None:
+            return problem
+    return None
+
+
+def existing_model_or_empty(value: Any) -> str | None:
+    """As `existing_model`; an empty name means "none"."""
+    return None if not value else existing_model(value)
+
+
+def existing_checkpoint_or_empty(value: Any) -> str | None:
+    """As `existing_model_or_empty`; a folder of saved models, or a training's `-save_model`, does too."""
+    if os.path.isdir(value) and not saved_models(value):
+        return f"no training has saved a model in the folder '{value}'"
+    return None if saved_models(value) else existing_model_or_empty(value)
+
+
+def _elements(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _kind(value: Any) -> str:
+    return "integer" if all(isinstance(number, int) for number in _elements(value)) else "number"
+
 
 OPTION_KEY: Final = "option"
 GROUP_KEY: Final = "group"
@@ -73,7 +159,7 @@ def option(
         ignored with a warning. 1: restored too, unless the user gives another value, which takes effect.
     init_only: only matters while a model is being made; restored like structural 0.
     train_state: restored by `-continue` only.
-    valid: checks a value the user gives, see `onmt.commandline.validators`; defaults are not checked.
+    valid: checks a value the user gives, see `onmt.commandline.declare`; defaults are not checked.
     flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
     required: the user must give it, and not empty.
     positional: given by place, without a flag.

@@ -23,11 +23,9 @@ from onmt.commandline.config_file import (
     read_config,
     write_config,
 )
-from onmt.commandline.declare import HELP_FLAGS, BuiltInOptions
-from onmt.commandline.instances import Given, check_required, replace_deprecated, validate
-from onmt.commandline.schema import Option, declared_options
-from onmt.commandline.script import HelpRequested, Options, Parsed, Script, help_text, markdown_text
-from onmt.commandline.validators import (
+from onmt.commandline.declare import (
+    HELP_FLAGS,
+    BuiltInOptions,
     Validator,
     existing_checkpoint_or_empty,
     existing_file,
@@ -35,6 +33,9 @@ from onmt.commandline.validators import (
     existing_model,
     existing_model_or_empty,
 )
+from onmt.commandline.instances import Given, check_required, replace_deprecated, validate
+from onmt.commandline.schema import Option, declared_options
+from onmt.commandline.script import HelpRequested, Options, Parsed, Script, help_text, markdown_text
 from onmt.commandline.values import convert
 from onmt.errors import OptionError
 from onmt.version import VERSION

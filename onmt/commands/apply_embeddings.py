@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_file, existing_file_or_empty, existing_model, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_file, existing_file_or_empty, existing_model, not_empty
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.lines import read_text_lines, split_features, split_words

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_model, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_model, not_empty
 from onmt.commands.release_model import check_output
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger, LoggerOptions

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, existing_file, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, existing_file, not_empty
 from onmt.constants import SPECIAL_WORDS
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, not_empty
 from onmt.data.toy_tasks import join
 from onmt.errors import DataError, OnmtError
 from onmt.logger import Logger, LoggerOptions

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import not_empty
 from onmt.commands.tokenize import ParallelOptions, filter_lines
 from onmt.constants import JOINER
 from onmt.hooks import HookOptions, hooked_options, load_hook_module

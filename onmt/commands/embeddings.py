@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, existing_file, existing_file_or_empty, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, existing_file, existing_file_or_empty, not_empty
 from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_folder_or_empty, existing_model, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_folder_or_empty, existing_model
 from onmt.errors import DataError
 from onmt.logger import Logger
 

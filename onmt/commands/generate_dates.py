@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, not_empty
 from onmt.data.toy_tasks import Pair, generate, spell
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least
 from onmt.data.toy_tasks import SMALLEST, Scene, draw, scenes
 from onmt.errors import DataError
 from onmt.files import replacing

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_file, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_file
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions
 

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_model, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_model
 from onmt.logger import Logger, LoggerOptions
 from onmt.training.options import flags_of_lua_models
 

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
-from onmt.commandline.declare import group, option
+from onmt.commandline.declare import at_least, group, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, not_empty
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger, LoggerOptions
-from onmt.text.bpe_learning import BpeSettings, learn_merges
+from onmt.text.bpe import BpeSettings, learn_merges
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.lines import decode_lines, split_features
 from onmt.text.options import BEGIN_OF_TOKEN, END_OF_TOKEN, SegmentationOptions

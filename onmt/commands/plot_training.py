@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import existing_file, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import existing_file, not_empty
 from onmt.errors import DataError, OptionError
 from onmt.logger import Logger, LoggerOptions
 

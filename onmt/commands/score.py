@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, between, not_empty, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, between, not_empty
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
 from onmt.scorers import BLEU_ORDER, MULTI_REFERENCE, SCORERS, CorpusScorer, Sentence, corpus_bleu

@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, between, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import at_least, between
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger
 from onmt.text.hooks import tokenizer_hooks

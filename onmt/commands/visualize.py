@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from onmt.commandline.declare import option
-from onmt.commandline.run import run
-from onmt.commandline.script import Parsed, Script
-from onmt.commandline.validators import (
+from onmt.commandline.declare import (
     at_least,
     existing_file_or_empty,
     existing_folder_or_empty,
     not_empty,
+    option,
 )
+from onmt.commandline.run import run
+from onmt.commandline.script import Parsed, Script
 from onmt.decoding.array_files import holds_arrays
 from onmt.decoding.visualize import STYLE, image_section, page, read_attention, read_beams
 from onmt.errors import DataError, OptionError

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file_or_empty, not_empty
+from onmt.commandline.declare import at_least, existing_file_or_empty, not_empty, option
 from onmt.data.options import DataOptions, PreprocessOptions, Side, TargetTextOptions
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import OptionError

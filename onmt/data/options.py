@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import (
+from onmt.commandline.declare import (
     at_least,
     between,
     existing_file_or_empty,
     existing_folder_or_empty,
     not_empty,
+    option,
 )
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import OptionError

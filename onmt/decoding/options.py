@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import (
+from onmt.commandline.declare import (
     at_least,
     between,
     existing_file,
@@ -13,6 +12,7 @@ from onmt.commandline.validators import (
     existing_model,
     existing_model_or_empty,
     not_empty,
+    option,
 )
 from onmt.errors import OptionError
 from onmt.hooks import HookOptions

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file, existing_file_or_empty
+from onmt.commandline.declare import at_least, existing_file, existing_file_or_empty, option
 
 STEPS_BETWEEN_EVALUATIONS: Final = 1000
 """`-eval_every_n_steps` with `-train_steps`, unless it is given."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, between, existing_file_or_empty
+from onmt.commandline.declare import at_least, between, existing_file_or_empty, option
 from onmt.errors import OptionError
 
 

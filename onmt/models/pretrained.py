@@ -86,9 +86,7 @@ def fill(embeddings: Embeddings, vectors: Tensor) -> None:
 def read_tensor(path: str) -> Tensor:
     """The tensor in a `.pt` file or a Lua `.t7` file. Raises CheckpointError if there is none."""
     if Path(path).suffix == ".t7":
-        from onmt.torch7.tensors import read_tensor
-
-        return read_tensor(path)
+        return _read_t7_tensor(path)
     try:
         tensor = load_tensors(path)
     except CheckpointError:
@@ -100,3 +98,17 @@ def read_tensor(path: str) -> Tensor:
             f"{path}: this file holds a {type(tensor).__name__}, not a tensor of word vectors"
         )
     return tensor
+
+
+def _read_t7_tensor(path: str) -> Tensor:
+    """The only tensor of a file that Lua's `torch.save('x.t7', tensor)` wrote, as float32.
+
+    Raises CheckpointError for any other content.
+    """
+    from onmt.torch7.objects import Tensor as LuaTensor
+    from onmt.torch7.reader import read_t7
+
+    value = read_t7(path)
+    if not isinstance(value, LuaTensor) or value.overlaps:
+        raise CheckpointError(f"{path}: this file holds something else than one tensor of word vectors")
+    return torch.tensor(value.numpy(), dtype=torch.float32)

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least, existing_file, not_empty
+from onmt.commandline.declare import at_least, existing_file, not_empty, option
 from onmt.decoding.options import TranslationModelOptions, TranslatorOptions
 from onmt.errors import DataError, OptionError
 from onmt.hooks import HookOptions

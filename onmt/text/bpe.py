@@ -1,19 +1,23 @@
-"""Cuts words into subwords by byte pair encoding (Sennrich et al. 2016; tools/utils/BPE.lua).
+"""Byte pair encoding (Sennrich et al. 2016): learn merges from a corpus (tools/learn_bpe.lua), and cut
+words.
 
-Understands the files of the original (`v3;prefix;suffix;case_insensitive;BOT;EOT`, older headers of three or
-four fields, or none) and those of subword-nmt (`#version: 0.2`: the end marker is part of the last letter).
+Reads the files of the original (`v3;prefix;suffix;case_insensitive;BOT;EOT`, older headers of three or four
+fields, or none) and of subword-nmt (`#version: 0.2`: the end marker is part of the last letter). Learned
+files equal the original's to the byte, so its bookkeeping is kept: counts of rare pairs are set aside and
+come back when the frequent ones are used up; a pair that gets occurrences while set aside counts only those.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 from onmt.errors import DataError
 from onmt.text.characters import to_lower
 from onmt.text.lines import read_text_lines
-from onmt.text.options import TokenizerOptions
+from onmt.text.options import BpeMode, TokenizerOptions
+from onmt.text.placeholders import has_placeholder
 
 # The original never looks at merges of this rank or later.
 _RANK_LIMIT: Final = 100000
@@ -165,3 +169,195 @@ def merge_symbols(symbols: Sequence[str], ranks: Mapping[tuple[str, str], int]) 
                 if rank is not None:
                     heapq.heappush(queue, (rank, place))
     return [symbol for symbol, is_alive in zip(merged, alive, strict=True) if is_alive]
+
+
+Pair = tuple[str, str]
+
+_MINIMUM_FREQUENCY: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class BpeSettings:
+    """What a BPE model says about itself in its first line."""
+
+    mode: BpeMode
+    case_insensitive: bool
+    begin_marker: str
+    end_marker: str
+
+    @property
+    def prefix(self) -> bool:
+        """Whether words begin with a marker."""
+        return self.mode in ("prefix", "both")
+
+    @property
+    def suffix(self) -> bool:
+        """Whether words end with a marker."""
+        return self.mode in ("suffix", "both")
+
+    def header(self) -> str:
+        """The first line of the model file."""
+        flags = ("true" if flag else "false" for flag in (self.prefix, self.suffix, self.case_insensitive))
+        return ";".join(["v3", *flags, self.begin_marker, self.end_marker])
+
+    def symbols(self, word: str) -> list[str]:
+        """What a word is before any merge: its characters and markers."""
+        return [
+            *([self.begin_marker] if self.prefix else []),
+            *word,
+            *([self.end_marker] if self.suffix else []),
+        ]
+
+
+def learn_merges(frequencies: Mapping[str, int], settings: BpeSettings, size: int) -> Iterator[Pair]:
+    """Yield up to `size` merges, best first; ends early when no pair occurs twice.
+
+    frequencies: how often each word occurs. Words with placeholders are never cut, so nothing is learnt from
+    them.
+    """
+    table = _PairTable(
+        _Entry(settings.symbols(word), count)
+        for word, count in frequencies.items()
+        if not has_placeholder(word)
+    )
+    for step in range(1, size + 1):
+        pair = table.most_frequent(step)
+        if pair is None:
+            return
+        yield pair
+        table.merge(pair)
+
+
+@dataclass
+class _Entry:
+    symbols: list[str]
+    frequency: int
+
+
+class _PairTable:
+    """How often each pair of neighbours occurs, kept up to date while pairs are merged.
+
+    _counts: the pairs under consideration. _all_counts: what is known of all pairs since the last pruning.
+    _ranking: heap of (-count, pair as text, pair) with an entry for every pair in _counts, and outdated ones.
+    _places: for each pair, the words it may occur in, and how often it was added to and taken from each.
+    """
+
+    def __init__(self, entries: Iterable[_Entry]) -> None:
+        self._entries = list(entries)
+        self._counts: dict[Pair, int] = {}
+        self._places: dict[Pair, dict[int, int]] = {}
+        for number, entry in enumerate(self._entries):
+            for pair in zip(entry.symbols, entry.symbols[1:], strict=False):
+                self._counts[pair] = self._counts.get(pair, 0) + entry.frequency
+                self._note_place(pair, number, 1)
+        self._all_counts = dict(self._counts)
+        self._ranking: list[tuple[int, str, Pair]] = []
+        self._rank_all()
+        self._threshold = max(self._counts.values(), default=0) / 10
+
+    def most_frequent(self, step: int) -> Pair | None:
+        """The pair to merge at this step (from 1), of equals the first by code points; None at the end."""
+        best = self._best()
+        if best is None or self._counts[best] < self._threshold:
+            self._prune()
+            self._counts = dict(self._all_counts)
+            self._rank_all()
+            best = self._best()
+            if best is None:
+                return None
+            # Frequencies fall off as Zipf says: this many are worth a look until the next time.
+            self._threshold = self._counts[best] * step / (step + 10000.0)
+            self._prune()
+            self._rank_all()
+        return best if self._counts[best] >= _MINIMUM_FREQUENCY else None
+
+    def _best(self) -> Pair | None:
+        """The pair with the highest count, which is not negative; of equals the first by code points."""
+        while self._ranking:
+            negative_count, _, pair = self._ranking[0]
+            if self._counts.get(pair) == -negative_count:
+                return pair if negative_count <= 0 else None
+            heapq.heappop(self._ranking)
+        return None
+
+    def _rank_all(self) -> None:
+        self._ranking = [(-count, " ".join(pair), pair) for pair, count in self._counts.items()]
+        heapq.heapify(self._ranking)
+
+    def _set_count(self, pair: Pair, count: int) -> None:
+        self._counts[pair] = count
+        heapq.heappush(self._ranking, (-count, " ".join(pair), pair))
+
+    def _prune(self) -> None:
+        """Set the counts below the threshold aside."""
+        for pair, count in list(self._counts.items()):
+            if count < self._threshold:
+                del self._counts[pair]
+                if count < 0:
+                    self._all_counts[pair] = self._all_counts.get(pair, 0) + count
+                else:
+                    self._all_counts[pair] = count
+
+    def _note_place(self, pair: Pair, number: int, change: Literal[1, -1]) -> None:
+        places = self._places.setdefault(pair, {})
+        # A first note counts as an occurrence even when it takes one away: the word is looked at in vain.
+        places[number] = places[number] + change if number in places else 1
+
+    def _count(self, pair: Pair, number: int, change: Literal[1, -1]) -> None:
+        self._set_count(pair, self._counts.get(pair, 0) + change * self._entries[number].frequency)
+        self._note_place(pair, number, change)
+
+    def merge(self, pair: Pair) -> None:
+        """Merge a pair wherever it occurs."""
+        places = self._places.get(pair, {})
+        self._places[pair] = {}
+        self._set_count(pair, 0)
+        for number, count in places.items():
+            if count >= 1:
+                entry = self._entries[number]
+                merged = _merge_pair(entry.symbols, pair)
+                self._take_away(pair, number, entry.symbols)
+                self._add("".join(pair), number, merged)
+                entry.symbols = merged
+        self._set_count(pair, 0)
+
+    def _take_away(self, pair: Pair, number: int, symbols: list[str]) -> None:
+        """Uncount the neighbours of the pair in a word as it was."""
+        index = 0
+        last = len(symbols) - 1
+        while index < last:
+            if (symbols[index], symbols[index + 1]) != pair:
+                index += 1
+                continue
+            if index > 0:
+                self._count((symbols[index - 1], symbols[index]), number, -1)
+            # When the same pair follows directly, the pair between the two is uncounted there; not so at the
+            # end of a word, as in the original.
+            repeats = index + 3 < last and (symbols[index + 2], symbols[index + 3]) == pair
+            if index + 2 <= last and not repeats:
+                self._count((symbols[index + 1], symbols[index + 2]), number, -1)
+            index += 2
+
+    def _add(self, new: str, number: int, symbols: list[str]) -> None:
+        """Count the neighbours of the new symbol in a word as it is now."""
+        for index, symbol in enumerate(symbols):
+            if symbol != new:
+                continue
+            if index > 0:
+                self._count((symbols[index - 1], symbol), number, 1)
+            if index + 1 < len(symbols) and symbols[index + 1] != new:
+                self._count((symbol, symbols[index + 1]), number, 1)
+
+
+def _merge_pair(symbols: list[str], pair: Pair) -> list[str]:
+    """The symbols with the pair merged everywhere, from left to right."""
+    merged: list[str] = []
+    index = 0
+    while index < len(symbols):
+        if index + 1 < len(symbols) and (symbols[index], symbols[index + 1]) == pair:
+            merged.append(symbols[index] + symbols[index + 1])
+            index += 2
+        else:
+            merged.append(symbols[index])
+            index += 1
+    return merged

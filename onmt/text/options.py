@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from onmt.commandline.declare import group, option
-from onmt.commandline.validators import existing_file_or_empty, not_empty
+from onmt.commandline.declare import existing_file_or_empty, group, not_empty, option
 from onmt.constants import JOINER
 from onmt.errors import OptionError
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from onmt.constants import FEATURE_MARKER, JOINER
 from onmt.errors import DataError
-from onmt.text import case
 from onmt.text.bpe import Bpe, read_bpe_model
+from onmt.text.case import case_of, lower, restore_case, segment_case
 from onmt.text.characters import separators
 from onmt.text.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.lines import split_features, split_words
@@ -85,12 +85,12 @@ class Tokenizer:
         if self._bpe is not None:
             tokens = [part for token in tokens for part in self._segment_subwords(token, self._bpe)]
         if self._options.case_feature:
-            tokens = [f"{case.lower(token)}{FEATURE_MARKER}{case.case_of(token)}" for token in tokens]
+            tokens = [f"{lower(token)}{FEATURE_MARKER}{case_of(token)}" for token in tokens]
         return tokens
 
     def _segment_case(self, token: str) -> list[str]:
         # The joiner becomes part of the token even with -joiner_new, as in the original.
-        *parts, last = case.segment_case(token)
+        *parts, last = segment_case(token)
         return [*(part + self._joiner for part in parts), last]
 
     def _segment_subwords(self, token: str, bpe: Bpe) -> list[str]:
@@ -176,4 +176,4 @@ class Detokenizer:
             return word
         if not features:
             raise DataError(f"the token '{word[:40]}' has no case feature")
-        return case.restore_case(word, features[0])
+        return restore_case(word, features[0])

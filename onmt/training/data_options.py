@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from onmt.commandline.declare import option
-from onmt.commandline.validators import at_least
+from onmt.commandline.declare import at_least, option
 from onmt.data.options import DataOptions
 from onmt.data.shards import prepared_data_or_empty
 from onmt.errors import OptionError

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from onmt.commandline.declare import option
+from onmt.commandline.declare import at_least, between, existing_checkpoint_or_empty, not_empty, option
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
-from onmt.commandline.validators import at_least, between, existing_checkpoint_or_empty, not_empty
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError

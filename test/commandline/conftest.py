@@ -5,10 +5,9 @@ from typing import Literal
 
 import pytest
 
-from onmt.commandline.declare import group, option
+from onmt.commandline.declare import at_least, between, existing_file, group, not_empty, option
 from onmt.commandline.parser import parse
 from onmt.commandline.script import HelpRequested, Script
-from onmt.commandline.validators import at_least, between, existing_file, not_empty
 from onmt.errors import OptionError
 from onmt.logger import LoggerOptions
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onmt.text.bpe_learning import BpeSettings, learn_merges
+from onmt.text.bpe import BpeSettings, learn_merges
 
 
 def settings(mode: Any = "none") -> BpeSettings:

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError
+from onmt.models.pretrained import read_tensor
 from onmt.torch7.objects import Storage, Table, Tensor
-from onmt.torch7.tensors import read_tensor
 
 
 @pytest.mark.parametrize("kind", ["Float", "Double", "Half"])
