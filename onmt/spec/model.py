@@ -182,6 +182,19 @@ class ModelSpec:
         """Which dialect described the model; only google/seq2seq schedules the rate by step."""
         return "google" if self.policies.schedule == "step" else "lua"
 
+    def log_lines(self) -> list[str]:
+        """One line per part and size, as OpenNMT Lua logs them."""
+        lines = [" * Encoder:", *_embedding_lines(self.source), *self.encoder.log_lines()]
+        if self.decoder is not None:
+            score = self.decoder.attention.score
+            attention = "none" if score in ("last", "none") else f"global ({score})"
+            lines += [" * Decoder:", *_embedding_lines(self.decoder.embedding)]
+            lines += [f"   - attention: {attention}", self.decoder.stack.log_line]
+        if self.bridge is not None:
+            nonlinear = "_nonlinear" if self.bridge.activation != "identity" else ""
+            lines.append(f" * Bridge: {self.bridge.kind}{nonlinear}")
+        return lines
+
     def to_state(self) -> dict[str, Any]:
         """Plain dicts, tuples, strings and numbers: what a checkpoint stores."""
         return asdict(self)
@@ -195,6 +208,18 @@ class ModelSpec:
             raise CheckpointError(f"the model description is not one this version knows: {error}") from None
         assert isinstance(spec, ModelSpec)
         return spec
+
+
+def _embedding_lines(spec: SourceSpec) -> list[str]:
+    if isinstance(spec, ImageSpec):
+        return [f"   - images: {spec.height} x {spec.width}"]
+    if isinstance(spec, VectorSpec):
+        return [f"   - vectors size: {spec.size}"]
+    words, *features = spec.tables
+    lines = [f"   - word embeddings size: {words.dim}"]
+    if features:
+        lines.append(f"   - features embeddings sizes: {', '.join(str(table.dim) for table in features)}")
+    return lines
 
 
 def _read(kind: Any, value: Any) -> Any:

@@ -10,22 +10,19 @@ from onmt.data.vocabulary_building import read_vocabulary
 from onmt.decoding.model_search import SEARCH_FLAGS
 from onmt.errors import CheckpointError, OptionError
 from onmt.google.flags import ANY_LENGTH, LENGTH_FLAGS, checked_model, refuse_flags_of_lua_models
-from onmt.google.model import spec_of
-from onmt.google.settings import from_text, restarted_parameters, stored_google_model
+from onmt.google.model import GoogleModel, spec_of
+from onmt.google.settings import from_text, restarted_parameters
 from onmt.spec.model import ModelSpec
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.options import AnyTrainOptions, flags_of_lua_models
 from onmt.training.restart import Restart, shown, typed_values
 
 
-def new_google_spec(options: AnyTrainOptions, data: TrainingData) -> ModelSpec | None:
-    """The description of the model that `-model` names; None: the flags describe it.
+def google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
+    """The description of the model for the sizes of the data.
 
     Raises OptionError where it does not fit the data, or the data's vocabularies are not those it names.
     """
-    model = stored_google_model(options.model, options.model_params)
-    if model is None:
-        return None
     spec = spec_of(model, data_sizes(data))
     if model.shares_embedding:
         check_shared(data.vocabularies)

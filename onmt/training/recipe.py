@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor, nn
 
+from onmt.google.model import GoogleModel
 from onmt.google.optimisation import OptimizerSettings, StepSchedule, optimizer_settings, schedule_of
 from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
 from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
-from onmt.training.options import AnyTrainOptions, LoopOptions
+from onmt.training.options import AnyTrainOptions
 from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
 
 
@@ -46,18 +47,22 @@ class ScheduledSampling:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the loop's options, the schedule of the gold previous words, and where the learning rate
-    follows the steps that of the rate. scales_loss: see LossScale.
+    """How to train a model, whichever dialect described it.
+
+    google: the google/seq2seq model that `-model` names, its parameters checked; None for a model of Lua's
+    flags. sampling: how often the decoder is fed gold words. schedule: the learning rate by step, None where
+    it decays by epoch. max_grad_norm: limit of the L2 norm of all gradients (0: none).
     """
 
-    options: LoopOptions
+    options: AnyTrainOptions
+    google: GoogleModel | None
     sampling: ScheduledSampling
-    schedule: StepSchedule | None = None
-    scales_loss: bool = False
+    schedule: StepSchedule | None
+    max_grad_norm: float
 
 
 def make_recipe(options: AnyTrainOptions) -> Recipe:
-    """What the loop must know."""
+    """The recipe that checked options describe."""
     sampling = ScheduledSampling()
     if isinstance(options, Seq2SeqModelOptions):
         sampling = ScheduledSampling(
@@ -68,31 +73,26 @@ def make_recipe(options: AnyTrainOptions) -> Recipe:
         )
     google = stored_google_model(options.model, options.model_params)
     if google is None:
-        return Recipe(options, sampling, scales_loss=options.fp16)
+        return Recipe(options, None, sampling, None, options.max_grad_norm)
     clip = optimizer_settings(google.parameters).clip_gradients
-    return Recipe(
-        replace(options, max_grad_norm=clip), sampling, schedule_of(google.parameters), options.fp16
-    )
+    return Recipe(options, google, sampling, schedule_of(google.parameters), clip)
 
 
-def make_optimizer(options: AnyTrainOptions, model: Model) -> Optimizer:
+def make_optimizer(recipe: Recipe, model: Model) -> Optimizer:
     """The optimiser of all parameters that are trained."""
     parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
-    return _optimizer(options, parameters, table_names(model))
+    return _optimizer(recipe, parameters, table_names(model))
 
 
-def initial_slots(options: AnyTrainOptions) -> Mapping[str, float]:
+def initial_slots(recipe: Recipe) -> Mapping[str, float]:
     """What the slots of the optimiser hold before the first step, see `Optimizer.initial_values`."""
-    return _optimizer(options, {}, frozenset()).initial_values
+    return _optimizer(recipe, {}, frozenset()).initial_values
 
 
-def _optimizer(
-    options: AnyTrainOptions, parameters: Mapping[str, Tensor], tables: frozenset[str]
-) -> Optimizer:
-    google = stored_google_model(options.model, options.model_params)
-    if google is None:
-        return OPTIMIZERS[options.optim](parameters)
-    return tensorflow_optimizer(optimizer_settings(google.parameters), parameters, tables)
+def _optimizer(recipe: Recipe, parameters: Mapping[str, Tensor], tables: frozenset[str]) -> Optimizer:
+    if recipe.google is None:
+        return OPTIMIZERS[recipe.options.optim](parameters)
+    return tensorflow_optimizer(optimizer_settings(recipe.google.parameters), parameters, tables)
 
 
 def table_names(model: nn.Module) -> frozenset[str]:

@@ -82,13 +82,14 @@ def train_replica(
     run = read_run(options, given, logger) if options.train_from else None
     if run is not None:
         options = run.options
+    recipe = make_recipe(options)
     state = new_state(options) if run is None else run.state
     data = open_data(options, None if run is None else run.known_vocabularies, logger)
     epochs = _epochs(options, state, data, device, replicas, logger)
     first = epochs.start(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
-    start = new_model(options, data, logger) if run is None else stored_model(run, data, logger)
+    start = new_model(recipe, data, state, logger) if run is None else stored_model(run, recipe, data, logger)
     trainer = make_trainer(start, data, epochs, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)
@@ -127,11 +128,12 @@ def make_trainer(
     logger: Logger,
 ) -> Trainer:
     """Everything put together, on `device`."""
-    options, state = start.options, start.state
+    recipe, state = start.recipe, start.state
+    options = recipe.options
     model = start.model.to(device)
     products = products_of(options, device, logger)
     multiply_with(model, products)
-    optimizer = make_optimizer(options, model)
+    optimizer = make_optimizer(recipe, model)
     first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
         # It was written after another epoch, which may have had more or fewer of them.
@@ -152,7 +154,7 @@ def make_trainer(
         optimizer=optimizer,
         epochs=epochs,
         evaluator=_evaluator(start, data, device),
-        recipe=make_recipe(options),
+        recipe=replace(recipe, options=options),
         state=state,
         saver=Saver(options.save_model, options.keep_checkpoint_max, description, model, logger),
         progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler, device)),
@@ -194,7 +196,7 @@ def _plan(dataset: SentenceSet, options: AnyTrainOptions) -> BatchPlan:
 def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -> Evaluator | None:
     if data.valid is None:
         return None
-    options = start.options
+    options = start.recipe.options
     plan, metric = _plan(data.valid, options), options.validation_metric
     if metric == "perplexity" or metric == "loss":
         return LossEvaluator(StoredBatches(data.valid, plan, device), logarithm=metric == "loss")

@@ -19,56 +19,26 @@ from onmt.models.pretrained import fill, load_image_weights, read_word_vectors, 
 from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import Embeddings
 from onmt.runtime.random import torch_generator
-from onmt.spec.model import DecoderSpec, EmbeddingSpec, ImageSpec, ModelSpec, SourceSpec, VectorSpec
+from onmt.spec.model import EmbeddingSpec, ModelSpec
 from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData, data_sizes
-from onmt.training.google import check_shared, new_google_spec, restart_google_model
+from onmt.training.google import check_shared, google_spec, restart_google_model
 from onmt.training.learning_rate import LearningRate
 from onmt.training.options import AnyTrainOptions
-from onmt.training.recipe import initial_slots
+from onmt.training.recipe import Recipe, initial_slots
 from onmt.training.restart import restart_options
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
-
-
-def describe_model(spec: ModelSpec) -> list[str]:
-    """One line per part and size, as OpenNMT Lua lists them."""
-    lines = [" * Encoder:", *_embedding_lines(spec.source), *spec.encoder.log_lines()]
-    if spec.decoder is not None:
-        lines += [" * Decoder:", *_decoder_lines(spec.decoder)]
-    if spec.bridge is not None:
-        nonlinear = "_nonlinear" if spec.bridge.activation != "identity" else ""
-        lines.append(f" * Bridge: {spec.bridge.kind}{nonlinear}")
-    return lines
-
-
-def _embedding_lines(spec: SourceSpec) -> list[str]:
-    if isinstance(spec, ImageSpec):
-        return [f"   - images: {spec.height} x {spec.width}"]
-    if isinstance(spec, VectorSpec):
-        return [f"   - vectors size: {spec.size}"]
-    words, *features = spec.tables
-    lines = [f"   - word embeddings size: {words.dim}"]
-    if features:
-        lines.append(f"   - features embeddings sizes: {', '.join(str(table.dim) for table in features)}")
-    return lines
-
-
-def _decoder_lines(spec: DecoderSpec) -> list[str]:
-    score = spec.attention.score
-    attention = "none" if score in ("last", "none") else f"global ({score})"
-    return [*_embedding_lines(spec.embedding), f"   - attention: {attention}", spec.stack.log_line]
-
 
 _TRANSITIONS: Final = "transitions."
 
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """What training begins with; `options` come from the command line and from the model's file."""
+    """The model that training starts from, its vocabularies, how to train it, and the position in the run."""
 
     model: Model
     vocabularies: Vocabularies
-    options: AnyTrainOptions
+    recipe: Recipe
     state: TrainingState
 
 
@@ -95,19 +65,21 @@ class StoredRun:
         return self.vocabularies if self.options.update_vocab == "none" else None
 
 
-def new_model(options: AnyTrainOptions, data: TrainingData, logger: Logger) -> StartingPoint:
+def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: Logger) -> StartingPoint:
     """A model with random parameters, and word vectors where files give them.
 
     Raises OptionError where options and data do not fit, DataError for word vectors that do not.
     """
+    options = recipe.options
     for note in structure_notes(options):
         logger.warning(note)
     vectors: dict[str, Tensor] = {}
-    spec = new_google_spec(options, data)
-    if spec is None:
+    if recipe.google is not None:
+        spec = google_spec(recipe.google, data)
+    else:
         spec, vectors = _with_word_vectors(spec_from_options(options, data_sizes(data)), options)
     logger.info("Building model...")
-    for line in describe_model(spec):
+    for line in spec.log_lines():
         logger.info(line)
     model = build_model(spec)
     logger.info("Initializing parameters...")
@@ -119,7 +91,7 @@ def new_model(options: AnyTrainOptions, data: TrainingData, logger: Logger) -> S
         assert isinstance(table, Embeddings)
         fill(table, values)
     logger.info(f" * number of parameters: {count_parameters(model)}")
-    return StartingPoint(model, data.vocabularies, options, new_state(options))
+    return StartingPoint(model, data.vocabularies, recipe, state)
 
 
 def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> StoredRun:
@@ -154,7 +126,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
     )
 
 
-def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> StartingPoint:
+def stored_model(run: StoredRun, recipe: Recipe, data: TrainingData, logger: Logger) -> StartingPoint:
     """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
     if run.data_type != data.data_type:
         raise OptionError(f"'{run.path}' was trained on {run.data_type} data, this is {data.data_type} data")
@@ -168,7 +140,7 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
         if spec.decoder is not None and spec.decoder.shares_source_embedding:
             check_shared(vocabularies)
         if state.optimizer is not None:
-            state.optimizer = update.optimizer_state(state.optimizer, initial_slots(options))
+            state.optimizer = update.optimizer_state(state.optimizer, initial_slots(recipe))
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")
     check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
     if run.applied:
@@ -178,7 +150,7 @@ def stored_model(run: StoredRun, data: TrainingData, logger: Logger) -> Starting
     model = _restructured_model(spec, weights, options, run.path)
     if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
-    return StartingPoint(model, vocabularies, options, state)
+    return StartingPoint(model, vocabularies, recipe, state)
 
 
 def count_parameters(model: nn.Module) -> int:

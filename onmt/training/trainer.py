@@ -72,6 +72,7 @@ class Trainer:
         self.evaluator = evaluator
         self.options = recipe.options
         self.sampling = recipe.sampling
+        self._max_grad_norm = recipe.max_grad_norm
         self.schedule = recipe.schedule
         self.state = state
         self.saver = saver
@@ -79,7 +80,7 @@ class Trainer:
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
         self._clip_tables = TableClip(model, optimizer.names)
-        self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.scales_loss else None
+        self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
@@ -160,7 +161,7 @@ class Trainer:
             divisor = self.replicas.sum_gradients(gradients, count, loss)
             if self._loss_scale is not None:
                 divisor = self._loss_scale.divisor(divisor)
-            grad_norm = scale_and_clip(gradients, divisor, self.options.max_grad_norm)
+            grad_norm = scale_and_clip(gradients, divisor, self._max_grad_norm)
             if self._loss_scale is not None:
                 self._loss_scale.update(gradients, grad_norm)
             self._clip_tables(gradients)

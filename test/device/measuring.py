@@ -94,7 +94,8 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         model=model,
         optimizer=optimiser,
         epochs=SimpleNamespace(measure=lambda *_: None),
-        options=SimpleNamespace(seed=7, max_grad_norm=5.0),
+        options=SimpleNamespace(seed=7),
+        _max_grad_norm=5.0,
         sampling=SimpleNamespace(scope="token"),
         schedule=None,
         state=SimpleNamespace(

@@ -9,7 +9,6 @@ from onmt.commands.train import SCRIPT
 from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.training.starting_point import describe_model
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "lua"
 LOGS = sorted(GOLDEN.glob("*/train.log"))
@@ -17,7 +16,7 @@ LOGS = sorted(GOLDEN.glob("*/train.log"))
 
 def test_a_translation_model() -> None:
     options = Seq2SeqModelOptions(encoder_type="gnmt", layers=3, word_vec_size=8, rnn_size=12, dropout=0.25)
-    assert describe_model(spec_from_options(options, DataSizes(src=(30, 7), tgt=(29,)))) == [
+    assert spec_from_options(options, DataSizes(src=(30, 7), tgt=(29,))).log_lines() == [
         " * Encoder:",
         "   - word embeddings size: 8",
         "   - features embeddings sizes: 3",
@@ -35,7 +34,7 @@ def test_vectors() -> None:
     options = Seq2SeqModelOptions(
         encoder_type="pdbrnn", rnn_size=12, dropout_type="variational", attention="none"
     )
-    lines = describe_model(spec_from_options(options, DataSizes(src=(), tgt=(29,), src_vector_size=40)))
+    lines = spec_from_options(options, DataSizes(src=(), tgt=(29,), src_vector_size=40)).log_lines()
     assert lines[1:4] == [
         "   - vectors size: 40",
         "   - type: pyramidal deep bidirectional RNN",
@@ -52,7 +51,7 @@ def test_cells_with_more_than_lua_s() -> None:
         },
         "decoder.params": {"rnn_cell": {"cell_class": "LSTMCell", "cell_params": cell}},
     }
-    lines = describe_model(spec_of(read_model("BasicSeq2Seq", params), DataSizes((30,), (29,))))
+    lines = spec_of(read_model("BasicSeq2Seq", params), DataSizes((30,), (29,))).log_lines()
     encoder, decoder = (line for line in lines if "structure" in line)
     assert encoder.endswith("; dropout = 0 (naive); activation = relu")
     assert decoder.endswith(
@@ -75,7 +74,7 @@ def test_the_original_s_lines(path: Path, tiny_data: str) -> None:
     # compared.
     src = (30, *[7] * int(features[1]))
     tgt = (29, *[7] * int(features[2])) if features[2] else ()
-    lines = describe_model(spec_from_options(options, DataSizes(src=src, tgt=tgt)))
+    lines = spec_from_options(options, DataSizes(src=src, tgt=tgt)).log_lines()
     expected = [line.partition("] ")[2] for line in log.splitlines()]
     start, end = expected.index("Building model..."), expected.index("Initializing parameters...")
     assert list(map(_without_widths, lines)) == list(map(_without_widths, expected[start + 1 : end]))

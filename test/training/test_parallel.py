@@ -17,8 +17,9 @@ from onmt.models.base import Model
 from onmt.training.data import open_data
 from onmt.training.distributed import ReplicaError, run_in_processes, torchrun_rank
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
+from onmt.training.recipe import make_recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
-from onmt.training.starting_point import new_model
+from onmt.training.starting_point import new_model, new_state
 
 CPU = torch.device("cpu")
 HOOK = """
@@ -81,7 +82,12 @@ def test_two_replicas_train_as_one_with_both_batches(
     content = load_checkpoint(path)
     assert content["training"]["batching"]["replicas"] == 2
     silent = Logger(LoggerOptions(), None)
-    start = new_model(parsed.options, open_data(parsed.options, None, silent), silent)
+    start = new_model(
+        make_recipe(parsed.options),
+        open_data(parsed.options, None, silent),
+        new_state(parsed.options),
+        silent,
+    )
     for name, weight in expected_weights(start.model, tiny_data).items():
         torch.testing.assert_close(content["weights"][name], weight, rtol=0, atol=2e-6)
 

@@ -98,7 +98,7 @@ class Built:
         )
         trainer = Trainer(
             network,
-            make_optimizer(options, network),
+            make_optimizer(recipe, network),
             SimpleNamespace(measure=lambda *_: None),  # type: ignore[arg-type]
             None,
             recipe,
