@@ -20,9 +20,9 @@ import numpy.typing as npt
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
-BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
+_BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
 
 Progress = Callable[[int], object]  # is told how many more bytes have been read
 
@@ -140,7 +140,7 @@ def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[Li
         files = [stack.enter_context(open_corpus_file(path)) for path in paths]
         done = 0
         while True:
-            first = _ended(files[0].read(BLOCK_BYTES) + files[0].readline())
+            first = _ended(files[0].read(_BLOCK_BYTES) + files[0].readline())
             count = first.count(b"\n")
             # Asking for one line more when the first file has ended shows whether the others have too.
             others = [list(islice(file, count or 1)) for file in files[1:]]
@@ -162,9 +162,9 @@ def count_lines(path: str) -> int:
         return sum(1 for _ in file)
 
 
-def grouped(items: Iterable[Item], size: int, size_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+def grouped(items: Iterable[_Item], size: int, size_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
     """The items in order, in lists; a list ends with the item that makes it `size` bytes large."""
-    group: list[Item] = []
+    group: list[_Item] = []
     bytes_of_group = 0
     for item in items:
         group.append(item)

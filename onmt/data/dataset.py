@@ -18,8 +18,8 @@ _VALUES_AT_A_TIME: Final = 1 << 16
 
 _SENTENCES_AT_A_TIME: Final = 1 << 14
 
-Item = TypeVar("Item")
-Made = TypeVar("Made")
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 class SentenceSet(Protocol):
@@ -179,12 +179,12 @@ def epoch_order(number_of_batches: int, epoch: int, curriculum: int, seed: int) 
     return numpy_generator(seed, "batch order", epoch).permutation(number_of_batches)
 
 
-def prefetch(make: Callable[[Item], Made], items: Iterable[Item], ahead: int = 2) -> Iterator[Made]:
+def prefetch(make: Callable[[_Item], _Made], items: Iterable[_Item], ahead: int = 2) -> Iterator[_Made]:
     """`make(item)` for each item in order, computed by a thread up to `ahead` items before it is asked for.
 
     An exception of `make` is raised where its result would have come. Closing the iterator stops the thread.
     """
-    pending: deque[Future[Made]] = deque()
+    pending: deque[Future[_Made]] = deque()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
     try:
         for item in items:

@@ -17,10 +17,10 @@ from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
 
-BINS: Final = 10  # of sentence lengths, ten wide each; the last one is open
+_BINS: Final = 10  # of sentence lengths, ten wide each; the last one is open
 
-Lengths = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.int64]
+_Lengths = npt.NDArray[np.int64]
+_Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class SideTally:
     """What was seen in the kept entries of one side."""
 
     length_sum: int = 0
-    length_bins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
+    length_bins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, dtype=np.int64))
     unknown_sum: float = 0.0  # of the fraction of UNK in each stored sentence
 
     def add(self, other: "SideTally") -> None:
@@ -122,7 +122,7 @@ class BlockEncoder:
         )
         return EncodedBlock([one.lengths for one in stored], [one.values for one in stored], tally, warnings)
 
-    def _filter(self, lengths: Sequence[Lengths]) -> tuple[Indices, dict[str, Indices]]:
+    def _filter(self, lengths: Sequence[_Lengths]) -> tuple[_Indices, dict[str, _Indices]]:
         """The entries to keep, and those dropped for each reason; an entry counts for its first reason."""
         reasons = []
         for rules, of_side in zip(self.rules, lengths, strict=True):
@@ -159,7 +159,7 @@ class _SentenceEntries:
         self._sentences = split_sentences(block, tokenizer)
         self.lengths = self._sentences.lengths()
 
-    def store(self, kept: Indices) -> _Stored:
+    def store(self, kept: _Indices) -> _Stored:
         """Encode the sentences at `kept`; DataError when their features are not those of the vocabularies."""
         features = len(self._encoder.vocabularies) - 1
         chosen = self._sentences.select(kept)
@@ -183,7 +183,7 @@ class _VectorEntries:
         self._block = block
         self.lengths = np.array([len(matrix) for matrix in block.matrices], dtype=np.int64)
 
-    def store(self, kept: Indices) -> _Stored:
+    def store(self, kept: _Indices) -> _Stored:
         """The vectors at `kept`, in which nothing is unknown; DataError when they have another length."""
         matrices = [np.zeros((0, self._vector_size), dtype=np.float32)]
         for index in kept:
@@ -205,7 +205,7 @@ class _ImageEntries:
         self._block = block
         self.lengths = np.ones(len(block), dtype=np.int64)
 
-    def store(self, kept: Indices) -> _Stored:
+    def store(self, kept: _Indices) -> _Stored:
         """Read the images at `kept`; DataError naming the list's line of one that cannot be."""
         images = np.zeros((len(kept), self._size.values), dtype=np.uint8)
         for row, index in zip(images, kept.tolist(), strict=True):
@@ -223,8 +223,8 @@ def _entries(rules: SideRules, block: Block) -> _SentenceEntries | _VectorEntrie
     return _SentenceEntries(rules.encoder, rules.tokenizer, block)
 
 
-def _tally(lengths: Lengths, stored: _Stored) -> SideTally:
-    bins = np.bincount(np.minimum(lengths // 10, BINS - 1), minlength=BINS)
+def _tally(lengths: _Lengths, stored: _Stored) -> SideTally:
+    bins = np.bincount(np.minimum(lengths // 10, _BINS - 1), minlength=_BINS)
     return SideTally(int(lengths.sum()), bins, float(stored.unknown.sum()))
 
 

@@ -40,7 +40,7 @@ _ANYTHING: Final = "\\x00-\\U0010ffff"
 _QUANTIFIERS: Final = {"*": "*", "+": "+", "-": "*?", "?": "?"}
 
 
-def compile_lua_pattern(pattern: str) -> re.Pattern[str]:
+def _compile_lua_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression that finds what the Lua pattern finds.
 
     Raises OptionError, saying why, for what is malformed or not supported.
@@ -147,11 +147,11 @@ def _complement(inside: str) -> str:
 
 _AROUND_COMMA: Final = re.compile(" *, *")
 
-KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
+_KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
 
 
 @dataclass(frozen=True)
-class CorpusFile:
+class _CorpusFile:
     """One file per side of a corpus; `stem` is the name that the sides share."""
 
     stem: str
@@ -160,7 +160,7 @@ class CorpusFile:
 
 
 @dataclass(frozen=True)
-class Rule:
+class _Rule:
     """A line of a `-gsample_dist` file: how much of the files whose stem matches is used."""
 
     patterns: tuple[re.Pattern[str], ...]
@@ -198,7 +198,7 @@ class FileSample:
             start += len(sides[0])
 
 
-def find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> list[CorpusFile]:
+def _find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> list[_CorpusFile]:
     """The files of a folder that end with the first suffix, each with its partners, ordered by name.
 
     Raises DataError when a partner is missing, when (with `pairs_of_lines`) partners differ in their number
@@ -219,15 +219,15 @@ def find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> li
     return files
 
 
-def _corpus_file(stem: str, paths: tuple[str, ...], pairs_of_lines: bool) -> CorpusFile:
+def _corpus_file(stem: str, paths: tuple[str, ...], pairs_of_lines: bool) -> _CorpusFile:
     counts = [count_lines(path) for path in paths]
     for path, count in zip(paths, counts, strict=True):
         if pairs_of_lines and count != counts[0]:
             raise unequal_files(paths[0], counts[0], path, count)
-    return CorpusFile(stem, paths, counts[-1])
+    return _CorpusFile(stem, paths, counts[-1])
 
 
-def read_rules(path: str) -> list[Rule]:
+def _read_rules(path: str) -> list[_Rule]:
     """The rules of a `-gsample_dist` file: on each line, patterns separated by commas (or `*`) and a weight.
 
     Raises DataError naming the line that is none. Options after the weight (for hooks, in Lua) are
@@ -246,13 +246,13 @@ def read_rules(path: str) -> list[Rule]:
             )
         if len(fields) != 2:
             raise DataError(f"{where}: expected 'pattern weight', found {len(fields)} fields")
-        rules.append(Rule(_patterns(fields[0], where), _weight(fields[1], where)))
+        rules.append(_Rule(_patterns(fields[0], where), _weight(fields[1], where)))
     if not rules:
         raise DataError(f"{path}: there are no rules in it")
     return rules
 
 
-def plan_sample(files: Sequence[CorpusFile], rules: Sequence[Rule], size: float) -> list[FileSample]:
+def _plan_sample(files: Sequence[_CorpusFile], rules: Sequence[_Rule], size: float) -> list[FileSample]:
     """How much of each file is used; files without a rule, or of weight 0, are left out.
 
     size: the number of sentences, those of files that are kept whole included; below 1, the part of the lines
@@ -291,7 +291,7 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
         return [FileSample(Path(paths[0]).name, paths)]
     if options.train_dir:
         logger.info(f"Parsing training files from '{options.train_dir}'...")
-        files = find_files(
+        files = _find_files(
             options.train_dir, [side.suffix for side in sides], pairs_of_lines=not options.idx_files
         )
     else:
@@ -300,8 +300,8 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
     logger.info(f" * {len(files)} files, {sum(file.lines for file in files)} lines")
     if not options.gsample:
         return [FileSample(file.stem, file.paths) for file in files if file.lines]
-    rules = read_rules(options.gsample_dist) if options.gsample_dist else [Rule((re.compile(""),), 1.0)]
-    samples = plan_sample(files, rules, options.gsample)
+    rules = _read_rules(options.gsample_dist) if options.gsample_dist else [_Rule((re.compile(""),), 1.0)]
+    samples = _plan_sample(files, rules, options.gsample)
     for file in files:
         sample = next((sample for sample in samples if sample.paths == file.paths), None)
         if sample is None:
@@ -330,13 +330,13 @@ def _patterns(field: str, where: str) -> tuple[re.Pattern[str], ...]:
     if field == "*":
         return (re.compile(""),)
     try:
-        return tuple(compile_lua_pattern(pattern) for pattern in field.split(",") if pattern)
+        return tuple(_compile_lua_pattern(pattern) for pattern in field.split(",") if pattern)
     except OptionError as error:
         raise DataError(f"{where}: {error}") from error
 
 
 def _weight(field: str, where: str) -> float | None:
-    if field == KEEP_ALL:
+    if field == _KEEP_ALL:
         return None
     try:
         weight = float(field)

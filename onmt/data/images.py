@@ -24,7 +24,7 @@ _PHOTOMETRIC: Final = 262
 """Tags of EXIF and TIFF."""
 
 
-class UnreadableColoursError(Exception):
+class _UnreadableColoursError(Exception):
     """Colours whose meaning is unknown here; the text says why and what to do."""
 
 
@@ -37,7 +37,7 @@ def require_pillow() -> Any:
     return Image
 
 
-def shown_colours(image: Any) -> Any:
+def _shown_colours(image: Any) -> Any:
     """A just opened image in mode RGB, 8 bits each: upright, and composed onto white where transparent.
 
     Of several frames or pages the first counts. Raises UnreadableColoursError.
@@ -48,16 +48,16 @@ def shown_colours(image: Any) -> Any:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         colours = _of_16_bit_grey(image, key)
     elif image.mode in ("I", "F"):
-        raise UnreadableColoursError(
+        raise _UnreadableColoursError(
             f"has grey levels of unknown range (mode {image.mode}): save it with 8 or 16 bits"
         )
     elif image.mode not in (*_ALPHA_MODES, *_OPAQUE_MODES):
-        raise UnreadableColoursError(f"has colours of mode {image.mode}: save it as RGB")
+        raise _UnreadableColoursError(f"has colours of mode {image.mode}: save it as RGB")
     elif image.mode == "L" and isinstance(key, int):
         levels = np.asarray(image)
         colours = _masked(levels, levels == key * _GREY_STEPS.get(form, 1))
     elif key is not None and ";16" in form:
-        raise UnreadableColoursError(
+        raise _UnreadableColoursError(
             "has 16 bits per colour and a transparent colour: save it with 8 bits, or with an alpha channel"
         )
     elif image.mode in _ALPHA_MODES or key is not None or _has_transparent_palette(image):
@@ -161,9 +161,9 @@ def read_image(path: str, size: ImageSize, where: str) -> npt.NDArray[np.uint8]:
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
             # Opened here, not by Pillow, which would map it into memory, and map turned TIFF files wrongly.
             with open(path, "rb") as file, pillow.open(file) as image:
-                colours = shown_colours(image)
+                colours = _shown_colours(image)
                 resized = colours.resize((size.width, size.height), pillow.Resampling.BILINEAR)
-    except UnreadableColoursError as error:
+    except _UnreadableColoursError as error:
         raise DataError(f"{where}: the image '{path}' {error}") from error
     except Exception as error:  # Pillow raises whatever comes of wrong bytes
         missing = error.strerror if isinstance(error, OSError) else None

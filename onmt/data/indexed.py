@@ -28,7 +28,7 @@ _LONGEST_KEY: Final = 1000
 _PIECE: Final = 1 << 20  # bytes
 
 
-class Readable(Protocol):
+class _Readable(Protocol):
     """What is read from."""
 
     def read(self, size: int = -1, /) -> bytes:
@@ -41,7 +41,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True)
-class ArchiveEntry:
+class _ArchiveEntry:
     """A sequence of vectors; `number` is that of its line in a text, of the entry in a binary archive."""
 
     key: str
@@ -50,7 +50,7 @@ class ArchiveEntry:
     unit: Literal["line", "entry"] = "line"
 
 
-def read_archive(file: Readable, path: str) -> Iterator[ArchiveEntry]:
+def read_archive(file: _Readable, path: str) -> Iterator[_ArchiveEntry]:
     """The entries of an archive, one at a time.
 
     Raises DataError naming file and place for a row of another dimension than all others of the archive, for
@@ -65,7 +65,7 @@ def read_archive(file: Readable, path: str) -> Iterator[ArchiveEntry]:
         yield from _read_text(chain(io.BytesIO(start + file.readline()), file), path)
 
 
-def _until_blank(file: Readable) -> bytes:
+def _until_blank(file: _Readable) -> bytes:
     start = b""
     while len(start) < _LONGEST_KEY and not start.endswith((b" ", b"\n")):
         byte = file.read(1)
@@ -75,7 +75,7 @@ def _until_blank(file: Readable) -> bytes:
     return start
 
 
-def _read_text(lines: Iterable[bytes], path: str) -> Iterator[ArchiveEntry]:
+def _read_text(lines: Iterable[bytes], path: str) -> Iterator[_ArchiveEntry]:
     rows: list[npt.NDArray[np.float32]] = []
     key: str | None = None
     begun = 0
@@ -99,7 +99,7 @@ def _read_text(lines: Iterable[bytes], path: str) -> Iterator[ArchiveEntry]:
             rows.append(row)
         if closed:
             matrix = np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
-            yield ArchiveEntry(key, begun, matrix)
+            yield _ArchiveEntry(key, begun, matrix)
             key, rows = None, []
     if key is not None:
         raise DataError(f"{path}, line {begun}: the file ends inside the entry '{key}', without a ']'")
@@ -136,7 +136,7 @@ class _Rewound:
     shortage: says how much the last read asked for, and what there was, when that was less.
     """
 
-    def __init__(self, first: bytes, file: Readable) -> None:
+    def __init__(self, first: bytes, file: _Readable) -> None:
         self._first = first
         self._file = file
         self.shortage = ""
@@ -159,7 +159,7 @@ class _Rewound:
         return b"".join(pieces)
 
 
-def _rest(file: Readable) -> int | None:
+def _rest(file: _Readable) -> int | None:
     """The bytes of a file on disk that have not been read; None for what has no size."""
     if not isinstance(file, io.BufferedReader):
         return None
@@ -167,7 +167,7 @@ def _rest(file: Readable) -> int | None:
     return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else None
 
 
-def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEntry]:
+def _read_binary(start: bytes, file: _Readable, path: str) -> Iterator[_ArchiveEntry]:
     """`start`: the first key, the blank after it, and the mark of a binary entry, already read."""
     # Only this function of kaldiio: its reader of whole archives would also unpickle what is in them.
     read_matrix = _kaldiio_function(path)
@@ -194,7 +194,7 @@ def _read_binary(start: bytes, file: Readable, path: str) -> Iterator[ArchiveEnt
                 raise DataError(f"{where}: rows of {matrix.shape[1]} numbers, others have {dimension}")
         else:
             matrix = np.zeros((0, 0), dtype=np.float32)
-        yield ArchiveEntry(key, number, matrix, unit="entry")
+        yield _ArchiveEntry(key, number, matrix, unit="entry")
         start = _until_blank(file)
         if start:
             start += file.read(len(_BINARY_MARK))

@@ -33,7 +33,7 @@ _MANY_FILES: Final = 100
 
 
 @dataclass(frozen=True)
-class PreparedData:
+class _PreparedData:
     """A training set, perhaps a validation set, and the vocabularies of both."""
 
     path: Path  # of the manifest
@@ -44,7 +44,7 @@ class PreparedData:
     valid: Dataset | None
 
 
-def open_prepared(data: str) -> PreparedData:
+def open_prepared(data: str) -> _PreparedData:
     """Open what `-data` names: a manifest, its `-save_data` prefix, or Lua's `PREFIX-train.t7`.
 
     Every file is checked, size and SHA-256, before anything is returned (about a second per gigabyte);
@@ -60,7 +60,7 @@ def open_prepared(data: str) -> PreparedData:
     valid = _open_dataset(path, manifest.valid, manifest.vocabularies)
     if not manifest.intact:  # what is wrong in detail has been told before
         raise DataError(f"{path}: damaged, or changed by hand; run preprocess.py again")
-    return PreparedData(
+    return _PreparedData(
         path=path,
         data_type=manifest.data_type,
         vocabularies=manifest.vocabularies,

@@ -43,7 +43,7 @@ from onmt.runtime.random import numpy_generator
 _SENTENCES_AT_A_TIME: Final = 1 << 16
 
 
-class Spool:
+class _Spool:
     """Takes encoded blocks and gives back all of them as memory-mapped arrays; use as a context manager.
 
     The files have no names: nothing of them is left, however the program ends.
@@ -54,7 +54,7 @@ class Spool:
         self._stack = ExitStack()
         self._sides = [_SpooledSide(self._stack, folder, side) for side in rules]
 
-    def __enter__(self) -> "Spool":
+    def __enter__(self) -> "_Spool":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -106,7 +106,7 @@ def _mapped(file: IO[bytes], dtype: type[np.generic]) -> npt.NDArray[Any]:
     return np.memmap(file, dtype=dtype, mode="r").view(np.ndarray)
 
 
-def sentence_order(
+def _sentence_order(
     src_lengths: npt.NDArray[np.int32], generator: np.random.Generator | None, sort: bool
 ) -> npt.NDArray[np.int32]:
     """Random if there is a `generator`, then, with `sort`, by source length; equals stay as they were.
@@ -232,7 +232,7 @@ class CorpusPreparation:
         what = {"train": "training", "valid": "validation"}[name]
         self._logger.info(f"Preparing {what} data...")
         self._logger.info(f"--- Preparing {name} sample")
-        spool = stack.enter_context(Spool(self._folder, rules))
+        spool = stack.enter_context(_Spool(self._folder, rules))
         tally = Tally([SideTally() for _ in rules])
         for file in files:
             tally.add(self._encode_file(spool, file, rules, epoch))
@@ -257,16 +257,18 @@ class CorpusPreparation:
             generator = numpy_generator(self._seed, f"shuffle {name}", epoch)
         if self._options.sort:
             self._logger.info("... sorting sentences by size")
-        return sentence_order(src_lengths, generator, self._options.sort)
+        return _sentence_order(src_lengths, generator, self._options.sort)
 
-    def _encode_file(self, spool: Spool, file: FileSample, rules: tuple[SideRules, ...], epoch: int) -> Tally:
+    def _encode_file(
+        self, spool: _Spool, file: FileSample, rules: tuple[SideRules, ...], epoch: int
+    ) -> Tally:
         for path, side in zip(file.paths, self.sides, strict=True):
             if side.is_text and has_byte_order_mark(path):
                 self._logger.info(f"The byte order mark at the beginning of '{path}' is left out")
         encoder = BlockEncoder(rules, self._options.same_length, self._hooks)
         tally = Tally([SideTally() for _ in rules])
         interval = self._options.report_progress_every
-        with progress_bar(file.paths, "sentences") as progress:
+        with _progress_bar(file.paths, "sentences") as progress:
             blocks = file.select(self._reading.blocks(file.paths, progress), self._seed, epoch)
             # A list of images is short, the images are not.
             enough = 1 if self._reading.source == "images" else _ENCODED_AT_A_TIME
@@ -288,7 +290,7 @@ class CorpusPreparation:
         """A function that starts reading the text files of one side, one after the other."""
 
         def read() -> Iterator[Block]:
-            with progress_bar(paths, "vocabulary") as progress:
+            with _progress_bar(paths, "vocabulary") as progress:
                 for path in paths:
                     yield from self._reading.text_blocks(path, progress)
 
@@ -324,7 +326,7 @@ def joined_vocabularies(
 
 
 @contextmanager
-def progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
+def _progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
     """Shows how much of the files has been read, on a terminal only."""
     total = sum(Path(path).stat().st_size for path in set(files))
     with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None, leave=False) as bar:

@@ -47,9 +47,9 @@ _VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the number that the side's hea
 class SideArrays:
     """One side of N sentences: sentence i is values[offsets[i] : offsets[i] + lengths[i]]."""
 
-    offsets: "npt.NDArray[np.int64] | FileArray"  # N
+    offsets: "npt.NDArray[np.int64] | _FileArray"  # N
     lengths: npt.NDArray[np.int32]  # N
-    values: "npt.NDArray[Any] | FileArray"  # positions x width; int32 ids, float32 vectors or uint8 images
+    values: "npt.NDArray[Any] | _FileArray"  # positions x width; int32 ids, float32 vectors or uint8 images
 
     @property
     def kind(self) -> int:
@@ -74,7 +74,7 @@ class SideArrays:
         return taken
 
 
-class FileArray:
+class _FileArray:
     """An array in a file, of which parts are read when they are wanted.
 
     Nothing is mapped into memory: if the file shrinks meanwhile, mapped memory ends the process (SIGBUS).
@@ -233,13 +233,13 @@ def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
 
 def _section(
     file: _OpenFile, size: int, position: int, dtype: str, shape: tuple[int, ...]
-) -> tuple[FileArray, int]:
+) -> tuple[_FileArray, int]:
     """The section at the first aligned place from `position` on, and where it ends; size: of the file."""
     start = position + -position % _ALIGNMENT
     end = start + math.prod(shape) * np.dtype(dtype).itemsize
     if end > size:
         raise ValueError(f"a section ends at byte {end}, the file at {size}")
-    return FileArray(file, start, dtype, shape), end
+    return _FileArray(file, start, dtype, shape), end
 
 
 def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:

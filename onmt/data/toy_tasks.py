@@ -13,22 +13,22 @@ from typing import Any, Final, Literal
 from onmt.data.images import require_pillow
 from onmt.errors import OptionError
 
-BLANK = "_"  # stands for a blank between characters that are themselves separated by blanks
+_BLANK = "_"  # stands for a blank between characters that are themselves separated by blanks
 
-FIRST_MOMENT = datetime(1950, 1, 1)
-LAST_MOMENT = datetime(2050, 1, 1)
+_FIRST_MOMENT = datetime(1950, 1, 1)
+_LAST_MOMENT = datetime(2050, 1, 1)
 
-MONTHS = ("january february march april may june july august september october november december").split()
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-HOURS = "twelve one two three four five six seven eight nine ten eleven".split()
-MINUTES = {5: "five", 10: "ten", 15: "a quarter", 20: "twenty", 25: "twenty-five", 30: "half"}
-ORDINALS = (
+_MONTHS = ("january february march april may june july august september october november december").split()
+_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_HOURS = "twelve one two three four five six seven eight nine ten eleven".split()
+_MINUTES = {5: "five", 10: "ten", 15: "a quarter", 20: "twenty", 25: "twenty-five", 30: "half"}
+_ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second twenty-third "
     "twenty-fourth twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first"
 ).split()
 
-Style = Callable[[datetime], str | None]  # None: this moment cannot be said in this style
+_Style = Callable[[datetime], str | None]  # None: this moment cannot be said in this style
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,21 @@ class Pair:
 
 def spell(text: str) -> str:
     """The text as blank-separated characters, its own blanks made visible: `4 pm` -> `4 _ p m`."""
-    return " ".join(text.replace(" ", BLANK))
+    return " ".join(text.replace(" ", _BLANK))
 
 
 def join(characters: str) -> str:
     """The inverse of `spell`, for any blank-separated characters: `4 _ p m` -> `4 pm`."""
-    return "".join(characters.split(" ")).replace(BLANK, " ")
+    return "".join(characters.split(" ")).replace(_BLANK, " ")
 
 
-def to_iso(moment: datetime) -> str:
+def _to_iso(moment: datetime) -> str:
     """`2019-03-03 16:15`: the answer to every style."""
     return moment.strftime("%Y-%m-%d %H:%M")
 
 
 def _month(moment: datetime) -> str:
-    return MONTHS[moment.month - 1]
+    return _MONTHS[moment.month - 1]
 
 
 def _numbered_day(day: int) -> str:
@@ -77,7 +77,7 @@ def _numbered_day_of_month(moment: datetime) -> str:
 
 
 def _named_day_of_month(moment: datetime) -> str:
-    return f"the {ORDINALS[moment.day - 1]} of {_month(moment)} {moment.year}"
+    return f"the {_ORDINALS[moment.day - 1]} of {_month(moment)} {moment.year}"
 
 
 def _dashed(moment: datetime) -> str:
@@ -85,10 +85,10 @@ def _dashed(moment: datetime) -> str:
 
 
 def _weekday_first(moment: datetime) -> str:
-    return f"{WEEKDAYS[moment.weekday()][:3]} {_month(moment)[:3]} {moment.day} {moment.year}"
+    return f"{_WEEKDAYS[moment.weekday()][:3]} {_month(moment)[:3]} {moment.day} {moment.year}"
 
 
-DATE_STYLES: tuple[Callable[[datetime], str], ...] = (
+_DATE_STYLES: tuple[Callable[[datetime], str], ...] = (
     _day_month_year,
     _month_day_year,
     _numbered_day_of_month,
@@ -119,7 +119,7 @@ def _full_hour(moment: datetime) -> str | None:
         return None
     if moment.hour == 12:
         return "noon"
-    return f"{HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
+    return f"{_HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
 
 
 def _short_full_hour(moment: datetime) -> str | None:
@@ -129,36 +129,36 @@ def _short_full_hour(moment: datetime) -> str | None:
 
 
 def _past(moment: datetime) -> str | None:
-    if moment.minute not in MINUTES or moment.hour == 0:
+    if moment.minute not in _MINUTES or moment.hour == 0:
         return None
-    return f"{MINUTES[moment.minute]} past {HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
+    return f"{_MINUTES[moment.minute]} past {_HOURS[moment.hour % 12]} {_part_of_day(moment.hour)}"
 
 
 def _to(moment: datetime) -> str | None:
     missing = 60 - moment.minute
-    if missing not in MINUTES or missing == 30 or moment.hour in (0, 23):
+    if missing not in _MINUTES or missing == 30 or moment.hour in (0, 23):
         return None
-    return f"{MINUTES[missing]} to {HOURS[(moment.hour + 1) % 12]} {_part_of_day(moment.hour)}"
+    return f"{_MINUTES[missing]} to {_HOURS[(moment.hour + 1) % 12]} {_part_of_day(moment.hour)}"
 
 
-IN_DIGITS: tuple[Style, ...] = (_digits, _half_day_digits, _short_full_hour)
-IN_WORDS: tuple[Style, ...] = (_full_hour, _past, _to)
+_IN_DIGITS: tuple[_Style, ...] = (_digits, _half_day_digits, _short_full_hour)
+_IN_WORDS: tuple[_Style, ...] = (_full_hour, _past, _to)
 
 
-def describe(moment: datetime, rng: random.Random) -> str:
+def _describe(moment: datetime, rng: random.Random) -> str:
     """The moment in a style drawn from those that can say it; words and digits alike where both can."""
-    in_digits = [text for style in IN_DIGITS if (text := style(moment)) is not None]
-    in_words = [text for style in IN_WORDS if (text := style(moment)) is not None]
-    date = rng.choice(DATE_STYLES)(moment)
+    in_digits = [text for style in _IN_DIGITS if (text := style(moment)) is not None]
+    in_words = [text for style in _IN_WORDS if (text := style(moment)) is not None]
+    date = rng.choice(_DATE_STYLES)(moment)
     time = rng.choice(in_words if in_words and rng.random() < 0.6 else in_digits)
     return rng.choice((f"{date}, {time}", f"{date} at {time}", f"{time} on {date}"))
 
 
 def _draw_moment(rng: random.Random) -> datetime:
     """A minute of the period; the full hours and multiples of five that words can say come more often."""
-    days = (LAST_MOMENT - FIRST_MOMENT).days
+    days = (_LAST_MOMENT - _FIRST_MOMENT).days
     step = rng.choice((1, 5, 5, 15, 60))
-    return FIRST_MOMENT + timedelta(
+    return _FIRST_MOMENT + timedelta(
         days=rng.randrange(days), hours=rng.randrange(24), minutes=step * rng.randrange(60 // step)
     )
 
@@ -171,24 +171,24 @@ def generate(seed: int) -> Iterator[Pair]:
         moment = _draw_moment(rng)
         if moment not in seen:
             seen.add(moment)
-            yield Pair(describe(moment, rng), to_iso(moment))
+            yield Pair(_describe(moment, rng), _to_iso(moment))
 
 
-COUNTS: Final = ("a", "two", "three")
-COLOURS: Final = {
+_COUNTS: Final = ("a", "two", "three")
+_COLOURS: Final = {
     "red": (215, 35, 35),
     "green": (30, 150, 50),
     "blue": (40, 60, 215),
     "yellow": (225, 200, 20),
 }
-KINDS: Final = ("circle", "square", "triangle")
+_KINDS: Final = ("circle", "square", "triangle")
 SMALLEST: Final = 40  # pixels; in smaller images three shapes cannot be told apart
 
-Relation = Literal["left of", "above"]
+_Relation = Literal["left of", "above"]
 
 
 @dataclass(frozen=True)
-class Group:
+class _Group:
     """Some shapes that are alike."""
 
     count: int
@@ -196,16 +196,16 @@ class Group:
     kind: str
 
     def __str__(self) -> str:
-        return f"{COUNTS[self.count - 1]} {self.colour} {self.kind}{'s' if self.count > 1 else ''}"
+        return f"{_COUNTS[self.count - 1]} {self.colour} {self.kind}{'s' if self.count > 1 else ''}"
 
 
 @dataclass(frozen=True)
 class Scene:
     """What an image shows; `first` is the left or the upper group."""
 
-    first: Group
-    relation: Relation
-    second: Group
+    first: _Group
+    relation: _Relation
+    second: _Group
 
     @property
     def caption(self) -> str:
@@ -216,10 +216,10 @@ class Scene:
 def scenes(seed: int) -> Iterator[Scene]:
     """Scenes without end, the same for the same seed; the groups of a scene differ in colour or kind."""
     rng = random.Random(seed)
-    looks = [(colour, kind) for colour in COLOURS for kind in KINDS]
-    relations: tuple[Relation, ...] = ("left of", "above")
+    looks = [(colour, kind) for colour in _COLOURS for kind in _KINDS]
+    relations: tuple[_Relation, ...] = ("left of", "above")
     while True:
-        groups = [Group(rng.randint(1, len(COUNTS)), *look) for look in rng.sample(looks, 2)]
+        groups = [_Group(rng.randint(1, len(_COUNTS)), *look) for look in rng.sample(looks, 2)]
         yield Scene(groups[0], rng.choice(relations), groups[1])
 
 
@@ -248,10 +248,10 @@ def draw(scene: Scene, size: int, rng: random.Random) -> Any:
 
 
 def _draw_shape(
-    pencil: Any, group: Group, centre: tuple[float, float], radius: float, rng: random.Random
+    pencil: Any, group: _Group, centre: tuple[float, float], radius: float, rng: random.Random
 ) -> None:
     x, y = centre
-    colour = tuple(max(0, min(255, value + rng.randint(-20, 20))) for value in COLOURS[group.colour])
+    colour = tuple(max(0, min(255, value + rng.randint(-20, 20))) for value in _COLOURS[group.colour])
     box = (x - radius, y - radius, x + radius, y + radius)
     if group.kind == "circle":
         pencil.ellipse(box, fill=colour)

@@ -9,8 +9,8 @@ from onmt.constants import PAD_WORD, SPECIAL_WORDS, UNK
 from onmt.errors import DataError
 from onmt.files import replacing
 
-Item = TypeVar("Item")
-Word = TypeVar("Word", str, bytes)
+_Item = TypeVar("_Item")
+_Word = TypeVar("_Word", str, bytes)
 
 
 class Vocabulary:
@@ -129,10 +129,10 @@ class Vocabulary:
         return cls(words, frequencies)
 
 
-class _TextIds(dict[Word, int]):
+class _TextIds(dict[_Word, int]):
     """Ids by word, UNK for all other words; quicker than asking with a default."""
 
-    def __missing__(self, word: Word) -> int:
+    def __missing__(self, word: _Word) -> int:
         return UNK
 
 
@@ -190,7 +190,7 @@ class Vocabularies:
         )
 
 
-def _is_list_of(value: object, kind: type[Item]) -> TypeGuard[list[Item]]:
+def _is_list_of(value: object, kind: type[_Item]) -> TypeGuard[list[_Item]]:
     return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 

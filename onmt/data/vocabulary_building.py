@@ -37,10 +37,10 @@ def read_vocabulary(path: str | Path) -> Vocabulary:
         raise DataError(f"{path}: cannot read the vocabulary: {error.strerror}") from error
     if not first:
         raise DataError(f"{path}: the vocabulary holds no words")
-    return Vocabulary.read(path) if b" " in first or not first.strip() else read_word_list(path)
+    return Vocabulary.read(path) if b" " in first or not first.strip() else _read_word_list(path)
 
 
-def read_word_list(path: str | Path) -> Vocabulary:
+def _read_word_list(path: str | Path) -> Vocabulary:
     """Read google/seq2seq's format. The special words come first, as everywhere here, not last.
 
     Empty lines and special words are passed over; counts are kept if every word has one. Raises DataError
@@ -79,7 +79,7 @@ COUNTED_AT_A_TIME: Final = 2 << 20  # bytes of text; to add up counts of less wo
 
 
 @dataclass
-class Counts:
+class _Counts:
     """How often words and features occur, both in the order of their first appearance."""
 
     words: Counter[str] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Counts:
     lines: int = 0
     first_sentence: str = ""  # where the first sentence that was counted stands; empty when there was none
 
-    def add(self, later: "Counts") -> None:
+    def add(self, later: "_Counts") -> None:
         """Add the counts of sentences that come later; DataError when they have other numbers of features."""
         both = self.first_sentence and later.first_sentence
         if both and len(self.features) != len(later.features):
@@ -106,12 +106,12 @@ def count_blocks(
     tokenizer: Tokenizer | None,
     max_length: int,
     hooks: CorpusHooks = NO_CORPUS_HOOKS,
-) -> Counts:
+) -> _Counts:
     """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ.
 
     Takes twice the memory of the words found: blocks of a long text should come in several calls.
     """
-    total = Counts()
+    total = _Counts()
     plain: Counter[bytes] = Counter()  # words in UTF-8 that come after those in `total`
     for block in blocks:
         [hooked] = hooks.apply([block])
@@ -132,13 +132,13 @@ def count_blocks(
 
 def _counted(
     block: LineBlock, tokenizer: Tokenizer | None, max_length: int
-) -> tuple[Counts, Sentences | PlainSentences]:
+) -> tuple[_Counts, Sentences | PlainSentences]:
     """The sentences to count, and what is known before their words are counted."""
     sentences = split_sentences(block, tokenizer)
     lengths = sentences.lengths()
     counted = np.flatnonzero((lengths > 0) & (lengths <= max_length))
     sentences = sentences.select(counted)
-    counts = Counts(lines=len(block))
+    counts = _Counts(lines=len(block))
     if len(counted):
         expected, *_ = numbers_of_features = sentences.feature_counts()
         counts.first_sentence = block.where(int(counted[0]))
@@ -180,7 +180,7 @@ def with_sentence_marks(vocabulary: Vocabulary, lines: int) -> Vocabulary:
     return Vocabulary(vocabulary.words, frequencies)
 
 
-def with_frequencies(vocabulary: Vocabulary, counter: Counter[str]) -> Vocabulary:
+def _with_frequencies(vocabulary: Vocabulary, counter: Counter[str]) -> Vocabulary:
     """A given vocabulary with the frequencies that its words have in the data."""
     frequencies = [counter[word] for word in vocabulary.words]
     frequencies[UNK] += counter.total() - sum(frequencies)
@@ -197,9 +197,9 @@ def limit(values: Sequence[int], index: int) -> int:
     return values[index] if index < len(values) else 0
 
 
-def total_counts(parts: Iterable[Counts]) -> Counts:
+def total_counts(parts: Iterable[_Counts]) -> _Counts:
     """The counts of all parts, which come in the order of the text."""
-    total = Counts()
+    total = _Counts()
     for part in parts:
         total.add(part)
     return total
@@ -243,7 +243,7 @@ class VocabularySetup:
         words = self._given_words()
         features = self._given_features(number_of_features)
         missing = words is None or len(features) < number_of_features
-        counts = Counts()
+        counts = _Counts()
         if missing or self._options.keep_frequency:
             if missing:
                 self._logger.info(f" * Building {self._side.name} vocabularies...")
@@ -308,20 +308,20 @@ class VocabularySetup:
             self._logger.info(f" * Loaded {len(vocabularies[-1])} labels")
         return vocabularies
 
-    def _build_words(self, counts: Counts) -> Vocabulary:
+    def _build_words(self, counts: _Counts) -> Vocabulary:
         side = self._side
         size, frequency = limit(side.vocab_size, 0), limit(side.words_min_frequency, 0)
         vocabulary = with_sentence_marks(build_vocabulary(counts.words, size, frequency), counts.lines)
         self._log_created("word", vocabulary, counts.words.keys())
         return vocabulary if self._options.keep_frequency else Vocabulary(vocabulary.words)
 
-    def _build_feature(self, counts: Counts, feature: int) -> Vocabulary:
+    def _build_feature(self, counts: _Counts, feature: int) -> Vocabulary:
         side = self._side
         counter = counts.features[feature] if counts.features else Counter()
         if side.tokenizer is not None and side.tokenizer.case_feature and feature == 0:
             # Complete from the start: a text may lack words of some case that another text has.
             self._logger.info(" * Building default case feature vocabularies...")
-            return with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
+            return _with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
         size, frequency = (
             limit(side.vocab_size, feature + 1),
             limit(side.words_min_frequency, feature + 1),
@@ -331,7 +331,7 @@ class VocabularySetup:
         return vocabulary
 
     def _count_given(self, vocabulary: Vocabulary, counter: Counter[str]) -> Vocabulary:
-        return with_frequencies(vocabulary, counter) if self._options.keep_frequency else vocabulary
+        return _with_frequencies(vocabulary, counter) if self._options.keep_frequency else vocabulary
 
     def _log_created(self, what: str, vocabulary: Vocabulary, found: Iterable[str]) -> None:
         everything = len({*SPECIAL_WORDS, *found})

@@ -127,20 +127,20 @@ class ArrayFile:
 
 
 @contextmanager
-def reading_arrays(path: str, what: str) -> Iterator["ArrayReader"]:
+def reading_arrays(path: str, what: str) -> Iterator["_ArrayReader"]:
     """The arrays of a file of `what`. Raises DataError for a file that cannot be read or is no such file;
     KeyError and ValueError of the block mean the latter too.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            yield ArrayReader(archive)
+            yield _ArrayReader(archive)
     except (*_DAMAGED, KeyError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_SUCH_PLACE:
             raise DataError(f"{path}: cannot read: {error.strerror}") from error
         raise DataError(f"{path}: damaged, or not a file of {what}") from error
 
 
-class ArrayReader:
+class _ArrayReader:
     """The arrays of an open file."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:

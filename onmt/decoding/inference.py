@@ -213,7 +213,7 @@ class TaggerUser:
         return losses
 
 
-WINDOW = 20  # batches read at a time from a file
+_WINDOW = 20  # batches read at a time from a file
 
 
 def run_lm(options: LmOptions, logger: Logger) -> None:
@@ -335,5 +335,5 @@ def _word_source(one: Input, loaded: LoadedModel) -> Source:
 
 def _windows(src: str, tgt: str, keyed: bool, vectors: bool, batch_size: int) -> Iterator[list[Input]]:
     """What is read at a time: a batch from standard input; more from a file, to be sorted by length."""
-    size = batch_size * (1 if src == "-" else WINDOW)
+    size = batch_size * (1 if src == "-" else _WINDOW)
     return windows(read_inputs(src, tgt, keyed, vectors), size)

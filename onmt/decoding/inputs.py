@@ -20,7 +20,7 @@ from onmt.data.indexed import read_archive
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def require_same_length(src: str, tgt: str) -> None:
             raise _unequal(src, counts[0], tgt, counts[1])
 
 
-def windows(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+def windows(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
     """The items in lists of `size`."""
     while window := list(islice(items, size)):
         yield window

@@ -21,7 +21,7 @@ from onmt.errors import DataError
 from onmt.text.case import CASE_FEATURES
 from onmt.text.placeholders import PLACEHOLDER, has_placeholder, with_values
 
-SEPARATOR: Final = "|||"
+_SEPARATOR: Final = "|||"
 
 
 def read_phrase_table(path: str) -> dict[str, str]:
@@ -32,12 +32,12 @@ def read_phrase_table(path: str) -> dict[str, str]:
     """
     table = {}
     for number, line in enumerate(_lines(path), start=1):
-        is_mapping = SEPARATOR not in line and "\t" in line
-        parts = line.split("\t")[:2] if is_mapping else line.split(SEPARATOR)
+        is_mapping = _SEPARATOR not in line and "\t" in line
+        parts = line.split("\t")[:2] if is_mapping else line.split(_SEPARATOR)
         fields = [field.strip(" \t") for field in parts]
         if len(fields) != 2:
             raise DataError(
-                f"{path}, line {number}: expected 'source word {SEPARATOR} target word', found '{line[:80]}'"
+                f"{path}, line {number}: expected 'source word {_SEPARATOR} target word', found '{line[:80]}'"
             )
         table[fields[0]] = fields[1]
     return table

@@ -7,12 +7,12 @@ from onmt.commandline import instances
 from onmt.decoding.options import TranslatorOptions
 from onmt.models.loading import LoadedModel
 
-Options = TypeVar("Options", bound=TranslatorOptions)
+_Options = TypeVar("_Options", bound=TranslatorOptions)
 
 SEARCH_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
 
 
-def with_search_of(loaded: LoadedModel, options: Options, given: Set[str]) -> Options:
+def with_search_of(loaded: LoadedModel, options: _Options, given: Set[str]) -> _Options:
     """The options with what the model's parameters say in place of defaults; `given`: what the user set.
 
     A model described by OpenNMT's flags changes nothing. Raises OptionError where the file's values are no

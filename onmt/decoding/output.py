@@ -40,7 +40,7 @@ class Scores:
 
     def line(self, name: str) -> str:
         """Mean per word and perplexity, as Lua's translate.lua logs them."""
-        mean = ratio(self.total, self.words)
+        mean = _ratio(self.total, self.words)
         return f"{name} AVG SCORE: {mean:.2f}, {name} PPL: {_exp(-mean):.2f}"
 
 
@@ -59,7 +59,7 @@ class Coverage:
     @property
     def percent(self) -> str:
         """The share of unknown words, rounded down to a tenth of a percent."""
-        share = ratio(self.unknown * 1000, self.words)
+        share = _ratio(self.unknown * 1000, self.words)
         return f"{share if math.isnan(share) else math.floor(share) / 10:.14g}%"
 
 
@@ -85,10 +85,10 @@ class Timer:
         """Averages per sentence."""
         logger.info(f"Average sentence {what} time (in seconds):")
         for name, seconds in (("real", self._real), ("user", self._user), ("sys", self._system)):
-            logger.info(f"avg {name}\t{ratio(seconds, sentences):.14g}")
+            logger.info(f"avg {name}\t{_ratio(seconds, sentences):.14g}")
 
 
-def ratio(total: float, count: int) -> float:
+def _ratio(total: float, count: int) -> float:
     """total / count; not a number where there is nothing to divide by."""
     return total / count if count else math.nan
 
@@ -100,7 +100,7 @@ def _exp(value: float) -> float:
         return math.inf
 
 
-Values = npt.NDArray[Any]
+_Values = npt.NDArray[Any]
 
 
 def number(value: float) -> str:
@@ -123,7 +123,7 @@ def hypothesis_tokens(hypothesis: Hypothesis) -> list[str]:
     return join_features(hypothesis.words, hypothesis.features)
 
 
-def attention_block(index: int, text: str, hypothesis: Hypothesis, source: Source) -> str:
+def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Source) -> str:
     """One hypothesis of `-save_attention`: a header, a line of weights per target word, an empty line.
 
     The weights over an image are those of its grid's places, row by row; its name stands for the words.
@@ -142,19 +142,19 @@ def attention_block(index: int, text: str, hypothesis: Hypothesis, source: Sourc
     return "\n".join([" ||| ".join(header), *weights, "", ""])
 
 
-def encoding_line(index: int, encoding: npt.NDArray[np.float32]) -> str:
+def _encoding_line(index: int, encoding: npt.NDArray[np.float32]) -> str:
     """One sentence of `-dump_input_encoding`."""
     return " ".join([str(index), *map(number, encoding.tolist())])
 
 
-def attention_array(hypothesis: Hypothesis, source: Source) -> npt.NDArray[np.float32]:
+def _attention_array(hypothesis: Hypothesis, source: Source) -> npt.NDArray[np.float32]:
     """Weights, target words x source positions; no rows without attention."""
     if hypothesis.attention is None:
         return np.zeros((0, len(source)), dtype=np.float32)
     return hypothesis.attention
 
 
-def beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
+def _beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
     """`-save_beam_to` in Lua's format: words, parents (from 0) and sums of log-probabilities, each
     [sentence][step][slot], without each sentence's last step; null where a slot is empty, no step for a
     sentence (None) that was not searched.
@@ -169,7 +169,7 @@ def beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def write_beams(
+def _write_beams(
     file: ArrayFile, past: Sequence[History | None], vocabulary: Vocabulary, beam_size: int
 ) -> None:
     """`-save_beam_to` as arrays N T K: sentences (None: nothing was searched), steps, slots of the beam.
@@ -183,7 +183,7 @@ def write_beams(
     slots = beam_size * max(1, math.ceil(used / beam_size))  # with constraints there are several beams
     shape = (len(past), int(steps.max(initial=0)), slots)
 
-    def add(name: str, filler: float, kind: type[np.generic], field: Callable[[History], Values]) -> None:
+    def add(name: str, filler: float, kind: type[np.generic], field: Callable[[History], _Values]) -> None:
         padded = (_padded(one, filler, kind, field, shape[1:]) for one in past)
         file.add_rows(name, shape, kind, padded)
 
@@ -204,9 +204,9 @@ def _padded(
     history: History | None,
     filler: float,
     kind: type[np.generic],
-    field: Callable[[History], Values],
+    field: Callable[[History], _Values],
     shape: tuple[int, int],
-) -> Values:
+) -> _Values:
     """One field of a sentence's search, steps x slots, filled up to this shape and where slots are dead."""
     padded = np.full(shape, filler, dtype=kind)
     if history is not None:
@@ -275,7 +275,7 @@ class Results:
 
     def encoding(self, index: int, encoding: npt.NDArray[np.float32]) -> None:
         """Write the encoding of a sentence; index: its number, from 1."""
-        self._output.write(encoding_line(index, encoding) + "\n")
+        self._output.write(_encoding_line(index, encoding) + "\n")
 
     def translation(self, index: int, source: Source, translation: Translation, texts: Sequence[str]) -> None:
         """Write the translations of a sentence; index: its number, from 1; texts: the hypotheses as they are
@@ -284,9 +284,9 @@ class Results:
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
             if holds_arrays(self._options.save_attention):
-                self._add_attention(attention_array(hypothesis, source))
+                self._add_attention(_attention_array(hypothesis, source))
             elif self._options.save_attention:
-                self._attention_text.write(attention_block(index, text, hypothesis, source))
+                self._attention_text.write(_attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
             self._past.append(translation.history)
         if self._plots is not None:
@@ -301,9 +301,9 @@ class Results:
         """Write what can be written only when all is known."""
         path, words = self._options.save_beam_to, self._translator.target_vocabulary
         if holds_arrays(path):
-            write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
+            _write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
         elif path:
-            self._beam_text.write(beam_json(self._past, words))
+            self._beam_text.write(_beam_json(self._past, words))
 
     def _add_attention(self, weights: npt.NDArray[np.float32]) -> None:
         """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""

@@ -40,7 +40,7 @@ _FONTS: Final = (
 )
 """Where characters are looked for, in this order, as far as they are installed."""
 
-Weights = npt.NDArray[np.float32]
+_Weights = npt.NDArray[np.float32]
 
 
 class AttentionPlots:
@@ -67,7 +67,7 @@ class AttentionPlots:
                     "another folder"
                 )
 
-    def table(self, number: int, words: Sequence[str], positions: Sequence[str], weights: Weights) -> None:
+    def table(self, number: int, words: Sequence[str], positions: Sequence[str], weights: _Weights) -> None:
         """A shaded table, darkest where the largest weight is.
 
         number: the sentence's, from 1; weights: words x positions, both at least 1.
@@ -90,7 +90,7 @@ class AttentionPlots:
         words: Sequence[str],
         colours: npt.NDArray[np.uint8],
         grid: tuple[int, int],
-        weights: Weights,
+        weights: _Weights,
     ) -> None:
         """The image once per word, dark where it has little of the word's attention; of a very long
         translation the first 400 words.
@@ -146,7 +146,7 @@ def _shortened(word: str, longest: int) -> str:
     return word if len(word) <= longest else word[: longest - 1] + "…"
 
 
-def _shadow(weights: Weights) -> npt.NDArray[np.float64]:
+def _shadow(weights: _Weights) -> npt.NDArray[np.float64]:
     """Black, the more opaque the smaller the weight: red, green, blue, opacity per place."""
     shown = np.nan_to_num(weights)
     shadow = np.zeros((*shown.shape, 4))

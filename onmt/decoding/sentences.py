@@ -14,9 +14,9 @@ from onmt.errors import DataError
 from onmt.text.lines import split_features
 from onmt.text.placeholders import named, unprotect, values_of
 
-Parsed = TypeVar("Parsed")
+_Parsed = TypeVar("_Parsed")
 Vectors = npt.NDArray[np.float32]
-Features = tuple[tuple[str, ...], ...]
+_Features = tuple[tuple[str, ...], ...]
 Progress = Callable[[int], object]  # is told how many more sources are done
 
 
@@ -40,7 +40,7 @@ class Source:
     """
 
     words: tuple[str, ...] = ()
-    features: Features = ()
+    features: _Features = ()
     placeholders: Mapping[str, str] = field(default_factory=dict)
     vectors: Vectors | None = None
     picture: Picture | None = None
@@ -56,7 +56,7 @@ class Reference:
     """A given translation to score: words and, per feature, the label of every word."""
 
     words: tuple[str, ...]
-    features: Features = ()
+    features: _Features = ()
 
 
 def make_source(tokens: Sequence[str], vocabularies: Sequence[Vocabulary]) -> Source:
@@ -82,7 +82,7 @@ def make_reference(tokens: Sequence[str], vocabularies: Sequence[Vocabulary]) ->
 
 def _parse(
     tokens: Sequence[str], vocabularies: Sequence[Vocabulary], side: str
-) -> tuple[tuple[str, ...], Features]:
+) -> tuple[tuple[str, ...], _Features]:
     words, features = split_features(tokens)
     expected = len(vocabularies) - 1
     if words and len(features) != expected:
@@ -94,7 +94,7 @@ def _parse(
     return tuple(words), tuple(tuple(values) for values in features)
 
 
-def placed(where: str, parse: Callable[[], Parsed]) -> Parsed:
+def placed(where: str, parse: Callable[[], _Parsed]) -> _Parsed:
     """parse(), whose DataError also says where."""
     try:
         return parse()
@@ -138,7 +138,7 @@ def by_length(sources: Sequence[Source], batch_size: int) -> Iterable[list[int]]
         yield places[start : start + batch_size]
 
 
-def ids_of(encoder: SentenceEncoder, words: Sequence[str], features: Features) -> npt.NDArray[np.int64]:
+def ids_of(encoder: SentenceEncoder, words: Sequence[str], features: _Features) -> npt.NDArray[np.int64]:
     """One sentence's ids: its stored length x F."""
     # A sentence without words does not show how many features it has.
     labels = [list(values) for values in features] or [[] for _ in encoder.vocabularies[1:]]

@@ -240,12 +240,12 @@ def choose(pool: Candidates, settings: SearchSettings, prune: Prune | None) -> C
     return considered.slice(slice(settings.beam_size))
 
 
-def empty_output(candidates: Candidates) -> Tensor:
+def _empty_output(candidates: Candidates) -> Tensor:
     """Marks `</s>`; for the first step, where it would make the output empty."""
     return candidates.tokens == EOS
 
 
-def too_many_unknowns(candidates: Candidates, beam: Beam, limit: int) -> Tensor:
+def _too_many_unknowns(candidates: Candidates, beam: Beam, limit: int) -> Tensor:
     """Marks hypotheses that would have more than `limit` `<unk>`."""
     unknowns = beam.unknowns.gather(1, candidates.parents) + (candidates.tokens == UNK)
     return unknowns > limit
@@ -261,9 +261,9 @@ def pruning(beam: Beam, step: int, settings: SearchSettings) -> Prune | None:
     def prune(candidates: Candidates) -> Tensor:
         marked = torch.zeros_like(candidates.tokens, dtype=torch.bool)
         if forbid_empty:
-            marked = marked | empty_output(candidates)
+            marked = marked | _empty_output(candidates)
         if limit is not None:
-            marked = marked | too_many_unknowns(candidates, beam, limit)
+            marked = marked | _too_many_unknowns(candidates, beam, limit)
         return marked
 
     return prune

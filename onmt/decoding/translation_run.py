@@ -31,7 +31,7 @@ from onmt.runtime.device import products_of, select_device
 from onmt.text.hooks import tokenizer_hooks
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
-WINDOW: Final = 20
+_WINDOW: Final = 20
 """Batches read at a time from a file, so that sentences of similar length can share a batch. From standard
 input it is one batch: whoever waits for the answer does not wait longer than needed.
 """
@@ -67,7 +67,7 @@ class TranslationRun:
         if images and options.idx_files:
             raise OptionError("-idx_files has no meaning for a model that reads images: leave it out")
         # All images have one size, so nothing is gained by looking at many of them at a time.
-        size = options.batch_size * (1 if options.src == "-" or images else WINDOW)
+        size = options.batch_size * (1 if options.src == "-" or images else _WINDOW)
         if options.tgt and not options.idx_files and not vectors:
             require_same_length(options.src, options.tgt)
         inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)

@@ -265,7 +265,7 @@ def _caption(rank: int, table: AttentionTable) -> str:
     )
 
 
-def row_names(table: AttentionTable) -> list[str]:
+def _row_names(table: AttentionTable) -> list[str]:
     """A name per target word: without one of its own (a target of -detokenize_output) its number."""
     numbered = [str(place) for place in range(1, len(table.weights) + 1)]
     return table.target if len(table.target) == len(numbered) else numbered
@@ -281,7 +281,7 @@ def _attention(table: AttentionTable) -> str:
     )
     rows = [
         f'<tr><th class="row">{escape(word)}</th>{"".join(map(_cell, row))}</tr>'
-        for word, row in zip(row_names(table), table.weights, strict=True)
+        for word, row in zip(_row_names(table), table.weights, strict=True)
     ]
     return "\n".join([f'<table class="heat">\n<tr><th></th>{head}</tr>', *rows, "</table>"])
 
@@ -362,7 +362,7 @@ def image_section(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> 
     except (OSError, ValueError) as error:  # ValueError: no file can have this name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{path}: the image of sentence {table.number}: {reason}") from error
-    names = zip(row_names(table), table.weights, strict=True)
+    names = zip(_row_names(table), table.weights, strict=True)
     words = [_word(name, weights, grid, f"sentence {table.number}") for name, weights in names]
     image = f"--image: url(data:{kind};base64,{content})"
     return "\n".join([f'<div style="{image}">', *words, "</div>"])

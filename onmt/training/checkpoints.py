@@ -134,14 +134,14 @@ class ModelDescription:
             "spec": dict(self.spec),
             "options": dict(self.options),
             "vocabularies": dict(self.vocabularies),
-            "weights": {name: on_host(tensor) for name, tensor in stored_tensors(model).items()},
+            "weights": {name: _on_host(tensor) for name, tensor in stored_tensors(model).items()},
         }
         if state is not None:
             content["training"] = state.to_dict()
         return content
 
 
-def on_host(tensor: Tensor) -> Tensor:
+def _on_host(tensor: Tensor) -> Tensor:
     """The tensor on the CPU, in memory of its own size: torch.save would write all of the memory that a GPU's
     weights share, for each file that holds some of them.
     """

@@ -43,7 +43,7 @@ class Interrupted(OnmtError):  # noqa: N818 - nothing went wrong: the user asked
         self.exit_code = 128 + signal_number
 
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 class Replicas:
@@ -72,16 +72,16 @@ class Replicas:
         """The largest value of all replicas."""
         return value
 
-    def same_for_all(self, value: Value) -> Value:
+    def same_for_all(self, value: _Value) -> _Value:
         """The first replica's value."""
         return value
 
-    def gather(self, value: Value) -> list[Value]:
+    def gather(self, value: _Value) -> list[_Value]:
         """The values of all replicas."""
         return [value]
 
 
-class DistributedReplicas(Replicas):
+class _DistributedReplicas(Replicas):
     """The processes of an initialised `torch.distributed` group."""
 
     def __init__(self, device: torch.device) -> None:
@@ -114,13 +114,13 @@ class DistributedReplicas(Replicas):
         distributed.all_reduce(holder, op=distributed.ReduceOp.MAX, group=self._control)
         return int(holder)
 
-    def same_for_all(self, value: Value) -> Value:
+    def same_for_all(self, value: _Value) -> _Value:
         """See `Replicas.same_for_all`."""
         holder = [value]
         distributed.broadcast_object_list(holder, src=0, group=self._control)
         return holder[0]
 
-    def gather(self, value: Value) -> list[Value]:
+    def gather(self, value: _Value) -> list[_Value]:
         """See `Replicas.gather`."""
         values = [value] * self.size
         distributed.all_gather_object(values, value, group=self._control)
@@ -131,7 +131,7 @@ _PATIENCE: Final = timedelta(days=1)  # the first replica validates and saves wh
 _POLL: Final = 0.2  # seconds between two looks at the user's wish to stop
 _LAST_WORDS: Final = 60.0  # seconds that a replica has to save once the process that started it is gone
 
-Work = Callable[[DistributedReplicas, torch.device], None]
+_Work = Callable[[_DistributedReplicas, torch.device], None]
 """What each process does with its replica and its device; it is pickled on its way there."""
 
 
@@ -153,7 +153,7 @@ class ReplicaError(OnmtError):
 
 
 @dataclass(frozen=True)
-class Meeting:
+class _Meeting:
     """How the processes find each other, and the one that started them (0: nobody that they must follow)."""
 
     devices: tuple[torch.device, ...]
@@ -161,7 +161,7 @@ class Meeting:
     use_nccl: bool
     parent: int = 0
 
-    def join(self, rank: int, size: int) -> DistributedReplicas:
+    def join(self, rank: int, size: int) -> _DistributedReplicas:
         """Become one of them; returns when all have."""
         device = self.devices[rank % len(self.devices)]
         if device.type == "cuda":
@@ -176,7 +176,7 @@ class Meeting:
             world_size=size,
             timeout=_PATIENCE,
         )
-        return DistributedReplicas(device)
+        return _DistributedReplicas(device)
 
 
 def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
@@ -187,7 +187,7 @@ def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def join_torchrun(
-    work: Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
+    work: _Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
 ) -> None:
     """Do the work as the replica that torchrun made this process.
 
@@ -201,14 +201,14 @@ def join_torchrun(
             "GPU per process, or start torchrun with a smaller --nproc-per-node"
         )
     device = devices[local % len(devices)]
-    replicas = Meeting((device,), "env://", use_nccl).join(rank, size)
+    replicas = _Meeting((device,), "env://", use_nccl).join(rank, size)
     try:
         work(replicas, device)
     finally:
         distributed.destroy_process_group()
 
 
-def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
+def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
     """Do the work in one process per device, and wait for all of them.
 
     Signals are passed on. Raises ReplicaError for what a replica raised, and ends the others.
@@ -218,7 +218,7 @@ def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bo
         handling_signals() as handler,
         handler.holding(),
     ):
-        meeting = Meeting(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
+        meeting = _Meeting(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
         running: dict[Connection, BaseProcess] = {}
         try:
             _start(work, meeting, running)
@@ -232,7 +232,7 @@ def run_in_processes(work: Work, devices: tuple[torch.device, ...], use_nccl: bo
                 process.join()
 
 
-def _start(work: Work, meeting: Meeting, running: dict[Connection, BaseProcess]) -> None:
+def _start(work: _Work, meeting: _Meeting, running: dict[Connection, BaseProcess]) -> None:
     """Start a process per device; signals wait for them until `_replica` can handle them."""
     context = processes.get_context("spawn")
     with blocked_signals():
@@ -274,7 +274,7 @@ def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> No
         raise ReplicaError(stopped.message, stopped.exit_code)
 
 
-def _replica(work: Work, meeting: Meeting, rank: int, sender: Connection) -> None:
+def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> None:
     """A process's life; it reports None, or what a user caused."""
     # In a group of its own it does not hear the terminal's Ctrl-C, which the parent passes on instead.
     os.setpgrp()
@@ -292,7 +292,7 @@ def _replica(work: Work, meeting: Meeting, rank: int, sender: Connection) -> Non
         ignore_signals()
 
 
-def _work(work: Work, meeting: Meeting, rank: int, handler: SignalHandler) -> _Report | None:
+def _work(work: _Work, meeting: _Meeting, rank: int, handler: SignalHandler) -> _Report | None:
     """Do the work; returns what ended it before its time, None if nothing did."""
     try:
         with handler.holding(False):

@@ -15,7 +15,7 @@ from onmt.logger import Logger
 from onmt.models.loading import first_not_finite
 from onmt.training.distributed import Replicas
 
-MOST_IN_A_ROW: Final = 10
+_MOST_IN_A_ROW: Final = 10
 """So many skipped steps in a row end a training."""
 
 _ADVICE: Final = (
@@ -81,9 +81,9 @@ class SkippedSteps:
             self.in_a_row += 1
             self._words += attempt.words
             told = self._describe(attempt)
-            if self.in_a_row == MOST_IN_A_ROW:
+            if self.in_a_row == _MOST_IN_A_ROW:
                 raise NotFiniteError(
-                    f"{MOST_IN_A_ROW} steps in a row had a loss or a gradient that is not finite, the last "
+                    f"{_MOST_IN_A_ROW} steps in a row had a loss or a gradient that is not finite, the last "
                     f"one was {told}; {_ADVICE}"
                 )
             self._tell(told)

@@ -17,7 +17,7 @@ from onmt.errors import OptionError
 from onmt.logger import Logger
 from onmt.training.distributed import Replicas
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 _TRAINING: Final = ("data", "forward", "backward", "update")
 """Phases of which training consists; the others are beside it."""
@@ -37,7 +37,7 @@ class Phases:
         """The time of this block belongs to phase `name`."""
         return self._measured(name) if self._enabled else nullcontext()
 
-    def waiting(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+    def waiting(self, name: str, items: Iterable[_Item]) -> Iterator[_Item]:
         """The items; the time they take to come belongs to phase `name`."""
         iterator = iter(items)
         while True:

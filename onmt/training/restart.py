@@ -14,7 +14,7 @@ from onmt.commandline.schema import Kind, Option, declared_options
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import SaverOptions
 
-Options = TypeVar("Options", bound=SaverOptions)
+_Options = TypeVar("_Options", bound=SaverOptions)
 
 _RESTORED_UNLESS_GIVEN: Final = frozenset(
     {
@@ -29,17 +29,17 @@ _RESTORED_UNLESS_GIVEN: Final = frozenset(
 
 
 @dataclass
-class Restart(Generic[Options]):
+class Restart(Generic[_Options]):
     """The options to go on with, warnings for the log, and by name what has a new value in the model."""
 
-    options: Options
+    options: _Options
     warnings: list[str] = field(default_factory=list)
     applied: dict[str, str] = field(default_factory=dict)
 
 
 def restart_options(
-    options: Options, given: Set[str], saved: Mapping[str, Any], learning_rate: float, epoch: int
-) -> Restart[Options]:
+    options: _Options, given: Set[str], saved: Mapping[str, Any], learning_rate: float, epoch: int
+) -> Restart[_Options]:
     """Bring the options of a restarted run and the `saved` ones of its checkpoint together.
 
     given: the flags that the user set; saved: values by flag, ours or of a Lua model. learning_rate, epoch:
@@ -87,7 +87,7 @@ def typed_values(options: type[SaverOptions], saved: Mapping[str, Any]) -> dict[
 
 
 def _cancelled(
-    restart: Restart[Options],
+    restart: Restart[_Options],
     wanted: Mapping[str, Any],
     restored: Mapping[str, Any],
     learning_rate: float,

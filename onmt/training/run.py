@@ -70,10 +70,10 @@ def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> N
         logger.info(f"Training on {len(devices)} devices...")
         run_in_processes(work, devices, use_nccl=not options.no_nccl)
     else:
-        train_replica(options, given, Replicas(), devices[0], logger)
+        _train_replica(options, given, Replicas(), devices[0], logger)
 
 
-def train_replica(
+def _train_replica(
     options: AnyTrainOptions, given: Set[str], replicas: Replicas, device: torch.device, logger: Logger
 ) -> None:
     """All of a training, or one replica's part in it."""
@@ -90,7 +90,7 @@ def train_replica(
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
     start = new_model(recipe, data, state, logger) if run is None else stored_model(run, recipe, data, logger)
-    trainer = make_trainer(start, data, epochs, device, replicas, logger)
+    trainer = _make_trainer(start, data, epochs, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)
         trainer.train()
@@ -116,10 +116,10 @@ def _train_one_of_several(
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
         logger.outlives_stream()
         select_devices(options, logger)  # -precision is a setting of each process
-        train_replica(options, given, replicas, device, logger)
+        _train_replica(options, given, replicas, device, logger)
 
 
-def make_trainer(
+def _make_trainer(
     start: StartingPoint,
     data: TrainingData,
     epochs: Epochs,

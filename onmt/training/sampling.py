@@ -24,22 +24,22 @@ from onmt.training.distributed import Replicas
 
 _LARGEST: Final = 80.0  # mean loss per word; its exponential is still a float32
 
-Indices = npt.NDArray[np.int64]
-Perplexities = npt.NDArray[np.float32]
+_Indices = npt.NDArray[np.int64]
+_Perplexities = npt.NDArray[np.float32]
 
 
 @dataclass
-class Measured:
+class _Measured:
     """What is known of the sentences of a data set.
 
     perplexities: N, of each sentence when it was last trained on; NaN before. started: whether sentences are
     drawn by them already. epoch, drawn: the epoch of the last draw, and the sentences it drew.
     """
 
-    perplexities: Perplexities
+    perplexities: _Perplexities
     started: bool = False
     epoch: int = 0
-    drawn: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    drawn: _Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def to_state(self) -> dict[str, Any]:
         """Plain values and tensors, for a checkpoint."""
@@ -51,7 +51,7 @@ class Measured:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], sentences: int) -> "Measured":
+    def from_state(cls, state: Mapping[str, Any], sentences: int) -> "_Measured":
         """Inverse of `to_state`. Raises CheckpointError unless it is about so many sentences."""
         found = len(state["perplexities"])
         if found != sentences:
@@ -66,7 +66,7 @@ class Measured:
 class Sampler:
     """Draws the sentences of an epoch."""
 
-    def draw(self, epoch: int, sentences: int) -> Indices:
+    def draw(self, epoch: int, sentences: int) -> _Indices:
         """The sentences (of so many) that the epoch trains on, sorted, repetitions included."""
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class UniformSampler(Sampler):
         self._size = size
         self._seed = seed
 
-    def draw(self, epoch: int, sentences: int) -> Indices:
+    def draw(self, epoch: int, sentences: int) -> _Indices:
         """See `Sampler.draw`."""
         return np.sort(_generator(self._seed, epoch).integers(0, sentences, self._size))
 
@@ -100,7 +100,7 @@ class PartitionSampler(Sampler):
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def draw(self, epoch: int, sentences: int) -> Indices:
+    def draw(self, epoch: int, sentences: int) -> _Indices:
         """See `Sampler.draw`."""
         step = max(1, sentences // self._size)
         # The walk visits offset, offset + step, ... for each offset below the step; it has no end.
@@ -132,10 +132,10 @@ class PerplexitySampler(Sampler):
         self._replicas = replicas
         self._logger = logger
         self._state = state
-        self._measured: Measured | None = None
+        self._measured: _Measured | None = None
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
-    def draw(self, epoch: int, sentences: int) -> Indices:
+    def draw(self, epoch: int, sentences: int) -> _Indices:
         """See `Sampler.draw`; an epoch that is taken up again draws what it drew before.
 
         Raises CheckpointError when the state is about another number of sentences.
@@ -176,15 +176,15 @@ class PerplexitySampler(Sampler):
         """See `Sampler.to_state`."""
         return None if self._measured is None else self._measured.to_state()
 
-    def _of(self, sentences: int) -> Measured:
+    def _of(self, sentences: int) -> _Measured:
         if self._measured is None:
             if self._state is None:
-                self._measured = Measured(np.full(sentences, np.nan, dtype=np.float32))
+                self._measured = _Measured(np.full(sentences, np.nan, dtype=np.float32))
             else:
-                self._measured = Measured.from_state(self._state, sentences)
+                self._measured = _Measured.from_state(self._state, sentences)
         return self._measured
 
-    def _weights(self, measured: Measured) -> npt.NDArray[np.float64]:
+    def _weights(self, measured: _Measured) -> npt.NDArray[np.float64]:
         known = ~np.isnan(measured.perplexities)
         weights = np.where(known, measured.perplexities, self._options.sample_perplexity_init).astype(
             np.float64
@@ -194,7 +194,7 @@ class PerplexitySampler(Sampler):
             measured.started = True
         if not measured.started:
             return np.ones_like(weights)
-        threshold = perplexity_threshold(weights[known], self._options.sample_perplexity_max)
+        threshold = _perplexity_threshold(weights[known], self._options.sample_perplexity_max)
         self._logger.info(f" * perplexities above {threshold:.2f} are taken for noise")
         weights[known & (weights > threshold)] = 1.0
         return weights
@@ -217,7 +217,7 @@ def make_sampler(
     return PerplexitySampler(options, seed, replicas, logger, state)
 
 
-def perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:
+def _perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:
     """The perplexity above which a sentence is taken for noise: `limit`, if that is positive.
 
     Otherwise the most frequent perplexity, rounded to hundredths, plus -limit standard deviations, where the

@@ -43,7 +43,7 @@ class StartingPoint:
 
 
 @dataclass(frozen=True)
-class StoredRun:
+class _StoredRun:
     """A model's file and how training goes on from it.
 
     options: those of the command line and of the file together; applied: what they change in the model, new
@@ -90,11 +90,11 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         table = model.get_submodule(name)
         assert isinstance(table, Embeddings)
         fill(table, values)
-    logger.info(f" * number of parameters: {count_parameters(model)}")
+    logger.info(f" * number of parameters: {_count_parameters(model)}")
     return StartingPoint(model, data.vocabularies, recipe, state)
 
 
-def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> StoredRun:
+def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> _StoredRun:
     """What the file of `-train_from` holds, and the options to go on with.
 
     Raises CheckpointError; OptionError if it is another kind of model than the options say.
@@ -114,7 +114,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
     options.check_steps_of_samples()
     for warning in restart.warnings:
         logger.warning(warning)
-    return StoredRun(
+    return _StoredRun(
         path=path,
         data_type=content["data_type"],
         spec=spec,
@@ -126,7 +126,7 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> Store
     )
 
 
-def stored_model(run: StoredRun, recipe: Recipe, data: TrainingData, logger: Logger) -> StartingPoint:
+def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Logger) -> StartingPoint:
     """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
     if run.data_type != data.data_type:
         raise OptionError(f"'{run.path}' was trained on {run.data_type} data, this is {data.data_type} data")
@@ -142,7 +142,7 @@ def stored_model(run: StoredRun, recipe: Recipe, data: TrainingData, logger: Log
         if state.optimizer is not None:
             state.optimizer = update.optimizer_state(state.optimizer, initial_slots(recipe))
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")
-    check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
+    _check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
     if run.applied:
         logger.info("Applying new parameters:")
         for name, value in run.applied.items():
@@ -153,7 +153,7 @@ def stored_model(run: StoredRun, recipe: Recipe, data: TrainingData, logger: Log
     return StartingPoint(model, vocabularies, recipe, state)
 
 
-def count_parameters(model: nn.Module) -> int:
+def _count_parameters(model: nn.Module) -> int:
     """Numbers that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
@@ -165,7 +165,7 @@ def new_state(options: AnyTrainOptions) -> TrainingState:
     )
 
 
-def check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logger: Logger) -> None:
+def _check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logger: Logger) -> None:
     """Raise CheckpointError if the data has ids that the model cannot have; warn if they mean other words."""
     if model.src_vector_size != data.src_vector_size:
         raise CheckpointError(

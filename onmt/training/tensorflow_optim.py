@@ -12,10 +12,10 @@ from torch import Tensor
 
 from onmt.training.optim import Optimizer
 
-Tensors = list[Tensor] | tuple[Tensor, ...]
+_Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
-class TableOptimizer(Optimizer):
+class _TableOptimizer(Optimizer):
     """Updates parameters by `_next`; in a table, rows whose gradient is zero stay.
 
     `initial`: what the first slot holds at the start; the others hold zeros. Set it before `__init__`.
@@ -69,12 +69,12 @@ class TableOptimizer(Optimizer):
 
     @abstractmethod
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         """Some parameters and their slots after a step, as new tensors."""
 
 
-class Momentum(TableOptimizer):
+class Momentum(_TableOptimizer):
     """a = m a + g; p -= lr a, or with Nesterov's form p -= lr (g + m a)."""
 
     name = "momentum"
@@ -88,8 +88,8 @@ class Momentum(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         velocity = torch._foreach_mul(gathered[0], self.momentum)
         torch._foreach_add_(velocity, gradients)
         step = velocity
@@ -98,7 +98,7 @@ class Momentum(TableOptimizer):
         return [_minus(parameters, torch._foreach_mul(step, learning_rate)), velocity]
 
 
-class AccumulatingAdagrad(TableOptimizer):
+class AccumulatingAdagrad(_TableOptimizer):
     """s = `initial`, then s += g^2; p -= lr g / sqrt(s) (Duchi et al. 2011)."""
 
     name = "adagrad"
@@ -111,15 +111,15 @@ class AccumulatingAdagrad(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         squares = torch._foreach_add(gathered[0], torch._foreach_pow(gradients, 2))
         step = torch._foreach_mul(gradients, learning_rate)
         torch._foreach_div_(step, torch._foreach_sqrt(squares))
         return [_minus(parameters, step), squares]
 
 
-class RmsProp(TableOptimizer):
+class RmsProp(_TableOptimizer):
     """s = 1, then s = d s + (1 - d) g^2; v = m v + lr g / sqrt(s + epsilon); p -= v (Hinton 2012)."""
 
     name = "rmsprop"
@@ -140,21 +140,21 @@ class RmsProp(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         squares = self._average(gathered[0], torch._foreach_pow(gradients, 2))
         velocity = self._velocity(gathered[1], gradients, learning_rate, squares)
         return [_minus(parameters, velocity), squares, velocity]
 
-    def _average(self, before: Tensors, values: Tensors) -> Tensors:
+    def _average(self, before: _Tensors, values: _Tensors) -> _Tensors:
         """d before + (1 - d) values."""
         average = torch._foreach_mul(before, self.decay)
         torch._foreach_add_(average, torch._foreach_mul(values, 1 - self.decay))
         return average
 
     def _velocity(
-        self, before: Tensors, gradients: Tensors, learning_rate: float, variances: Tensors
-    ) -> Tensors:
+        self, before: _Tensors, gradients: _Tensors, learning_rate: float, variances: _Tensors
+    ) -> _Tensors:
         """m before + lr g / sqrt(variances + epsilon)."""
         roots = torch._foreach_add(variances, self.epsilon)
         torch._foreach_sqrt_(roots)
@@ -173,8 +173,8 @@ class CenteredRmsProp(RmsProp):
     slots = ("squares", "velocity", "means")
 
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         squares = self._average(gathered[0], torch._foreach_pow(gradients, 2))
         means = self._average(gathered[2], gradients)
         variances = _minus(squares, torch._foreach_pow(means, 2))
@@ -183,7 +183,7 @@ class CenteredRmsProp(RmsProp):
         return [_minus(parameters, velocity), squares, velocity, means]
 
 
-class Ftrl(TableOptimizer):
+class Ftrl(_TableOptimizer):
     """Follow the regularised leader (McMahan et al. 2013), with q = -`learning_rate_power`:
 
     s' = s + g^2; z += g - (s'^q - s^q) / lr p; p = (sign(z) l1 - z) / (s'^q / lr + 2 l2) where |z| > l1, else
@@ -209,8 +209,8 @@ class Ftrl(TableOptimizer):
         super().__init__(parameters, tables)
 
     def _next(
-        self, gradients: Tensors, learning_rate: float, parameters: Tensors, *gathered: Tensors
-    ) -> list[Tensors]:
+        self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
+    ) -> list[_Tensors]:
         squares = torch._foreach_add(gathered[0], torch._foreach_pow(gradients, 2))
         grown = torch._foreach_pow(squares, self.power)
         change = _minus(grown, torch._foreach_pow(gathered[0], self.power))
@@ -225,5 +225,5 @@ class Ftrl(TableOptimizer):
         return [kept, squares, linear]
 
 
-def _minus(values: Tensors, others: Tensors) -> Tensors:
+def _minus(values: _Tensors, others: _Tensors) -> _Tensors:
     return torch._foreach_sub(values, others)

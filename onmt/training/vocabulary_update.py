@@ -66,7 +66,7 @@ class VocabularyUpdate:
         # A language model predicts what it reads: it has one vocabulary, the source.
         old = (self.old.tgt or self.old.src) if side == "tgt" else self.old.src
         new = (self.new.tgt or self.new.src) if side == "tgt" else self.new.src
-        return move_rows(tensor, old[index], new[index], of_new_words)
+        return _move_rows(tensor, old[index], new[index], of_new_words)
 
 
 def updated_vocabularies(
@@ -84,7 +84,7 @@ def updated_vocabularies(
     )
 
 
-def move_rows(tensor: Tensor, old: Vocabulary, new: Vocabulary, of_new_words: float) -> Tensor:
+def _move_rows(tensor: Tensor, old: Vocabulary, new: Vocabulary, of_new_words: float) -> Tensor:
     """V ... rows of the old ids as rows of the new ones; those of new words hold `of_new_words`."""
     common = [(index, old.id(word)) for index, word in enumerate(new.words) if word in old]
     to, origin = torch.tensor(common).unbind(1)

@@ -170,7 +170,7 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(preparation, "_WORTH_WORKERS", 0)
     monkeypatch.setattr(preparation, "_ENCODED_AT_A_TIME", 300)
     monkeypatch.setattr(vocabulary_building, "COUNTED_AT_A_TIME", 300)
-    monkeypatch.setattr(corpus, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(corpus, "_BLOCK_BYTES", 100)
     flags = write_pairs(tmp_path, PAIRS * 50)
     written = []
     for workers in ("1", "2"):

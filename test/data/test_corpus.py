@@ -55,7 +55,7 @@ def test_a_byte_order_mark_is_left_out_at_the_beginning_only(tmp_path: Path) -> 
 
 
 def test_blocks_know_their_line_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(corpus, "_BLOCK_BYTES", 4)
     paths = write(tmp_path, b"a\nb\nc\nd\ne\n", b"1\n2\n3\n4\n5")
     blocks = list(read_parallel(paths, lambda _: None))
     assert len(blocks) > 1
@@ -68,7 +68,7 @@ def test_blocks_know_their_line_numbers(tmp_path: Path, monkeypatch: pytest.Monk
 def test_files_of_different_length_are_refused_with_both_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, first: int, second: int
 ) -> None:
-    monkeypatch.setattr(corpus, "BLOCK_BYTES", size)
+    monkeypatch.setattr(corpus, "_BLOCK_BYTES", size)
     paths = write(tmp_path, b"a\n" * first, b"b\n" * second)
     with pytest.raises(DataError) as error:
         read(paths)
@@ -79,7 +79,7 @@ def test_files_of_different_length_are_refused_with_both_counts(
 
 
 def test_bad_bytes_are_named_by_file_line_and_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "BLOCK_BYTES", 8)
+    monkeypatch.setattr(corpus, "_BLOCK_BYTES", 8)
     paths = write(tmp_path, b"fine\nfine\nnot \xe4 fine\nfine\n")
     with pytest.raises(DataError) as error:
         read(paths)

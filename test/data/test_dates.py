@@ -41,7 +41,7 @@ def test_joining_undoes_any_spelling(text: str) -> None:
     ],
 )
 def test_every_way_to_say_a_time(moment: datetime, expected: set[str]) -> None:
-    styles = toy_tasks.IN_DIGITS + toy_tasks.IN_WORDS
+    styles = toy_tasks._IN_DIGITS + toy_tasks._IN_WORDS
     assert {text for style in styles if (text := style(moment)) is not None} == expected
 
 
@@ -73,7 +73,7 @@ def test_every_way_to_say_a_time(moment: datetime, expected: set[str]) -> None:
     ],
 )
 def test_every_way_to_say_a_date(moment: datetime, expected: set[str]) -> None:
-    assert {style(moment) for style in toy_tasks.DATE_STYLES} == expected
+    assert {style(moment) for style in toy_tasks._DATE_STYLES} == expected
 
 
 def test_no_two_moments_share_a_source() -> None:

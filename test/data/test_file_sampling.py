@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from onmt.data.corpus import LineBlock
-from onmt.data.file_sampling import CorpusFile, FileSample, find_files, plan_sample, read_rules
+from onmt.data.file_sampling import FileSample, _CorpusFile, _find_files, _plan_sample, _read_rules
 from onmt.errors import DataError
 
 
-def corpus(**lines: int) -> list[CorpusFile]:
-    return [CorpusFile(stem, (stem,), count) for stem, count in lines.items()]
+def corpus(**lines: int) -> list[_CorpusFile]:
+    return [_CorpusFile(stem, (stem,), count) for stem, count in lines.items()]
 
 
 def rules(folder: Path, text: str) -> Path:
@@ -20,8 +20,8 @@ def rules(folder: Path, text: str) -> Path:
     return path
 
 
-def plan(folder: Path, files: list[CorpusFile], text: str, size: float) -> dict[str, int | None]:
-    return {one.stem: one.drawn for one in plan_sample(files, read_rules(str(rules(folder, text))), size)}
+def plan(folder: Path, files: list[_CorpusFile], text: str, size: float) -> dict[str, int | None]:
+    return {one.stem: one.drawn for one in _plan_sample(files, _read_rules(str(rules(folder, text))), size)}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_quotas(tmp_path: Path, text: str, size: float, expected: dict[str, int 
 )
 def test_malformed_rules_are_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataError) as error:
-        read_rules(str(rules(tmp_path, text)))
+        _read_rules(str(rules(tmp_path, text)))
     assert message in str(error.value)
 
 
@@ -68,18 +68,18 @@ def test_files_are_found_with_their_partners(tmp_path: Path) -> None:
     for name in ("b.src", "a.src", "b.tgt", "a.tgt", "readme.txt"):
         (tmp_path / name).write_bytes(b"x\ny")
     (tmp_path / "c.src").mkdir()
-    found = find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
+    found = _find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
     assert [(file.stem, file.lines) for file in found] == [("a", 2), ("b", 2)]
     assert found[0].paths == (f"{tmp_path}/a.src", f"{tmp_path}/a.tgt")
     (tmp_path / "a.tgt").write_bytes(b"x\n")
     with pytest.raises(DataError, match=r"a\.src has 2 lines but .*a\.tgt has 1"):
-        find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
-    assert len(find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=False)) == 2
+        _find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
+    assert len(_find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=False)) == 2
     (tmp_path / "a.tgt").unlink()
     with pytest.raises(DataError, match=r"a\.tgt', is missing"):
-        find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
+        _find_files(str(tmp_path), [".src", ".tgt"], pairs_of_lines=True)
     with pytest.raises(DataError, match=r"no file whose name ends with '\.x'"):
-        find_files(str(tmp_path), [".x"], pairs_of_lines=True)
+        _find_files(str(tmp_path), [".x"], pairs_of_lines=True)
 
 
 def blocks(path: str) -> list[tuple[LineBlock, ...]]:

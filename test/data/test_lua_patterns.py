@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.data.file_sampling import compile_lua_pattern
+from onmt.data.file_sampling import _compile_lua_pattern
 from onmt.errors import OptionError
 
 
@@ -39,21 +39,21 @@ from onmt.errors import OptionError
     ],
 )
 def test_patterns(pattern: str, matching: list[str], others: list[str]) -> None:
-    compiled = compile_lua_pattern(pattern)
+    compiled = _compile_lua_pattern(pattern)
     assert [text for text in matching + others if compiled.search(text)] == matching
 
 
 @pytest.mark.parametrize("pattern", ["%b()", "%f[a]", "(a)%1", "%", "[a", "[", "(a", "a)", "[z-a]", "[%"])
 def test_what_is_not_supported_is_refused(pattern: str) -> None:
     with pytest.raises(OptionError, match="the pattern '"):
-        compile_lua_pattern(pattern)
+        _compile_lua_pattern(pattern)
 
 
 @settings(max_examples=200, deadline=None)
 @given(pattern=st.text("ab.%[]^$()*+-?dDwé|\\{}", max_size=8), text=st.text("ab1é", max_size=5))
 def test_any_pattern_is_compiled_or_refused(pattern: str, text: str) -> None:
     try:
-        compiled = compile_lua_pattern(pattern)
+        compiled = _compile_lua_pattern(pattern)
     except OptionError:
         return
     compiled.search(text)

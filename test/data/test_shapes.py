@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from onmt.data.toy_tasks import COLOURS, COUNTS, SMALLEST, Group, Scene, draw, scenes
+from onmt.data.toy_tasks import _COLOURS, _COUNTS, SMALLEST, Scene, _Group, draw, scenes
 from onmt.errors import OptionError
 
 pytest.importorskip("PIL.Image")
@@ -30,13 +30,13 @@ def blobs(pixels: npt.NDArray[np.uint8]) -> list[tuple[str, float, float]]:
                     coloured[ny, nx] = False
                     waiting.append((ny, nx))
         mean = np.mean([pixels[place] for place in area], axis=0)
-        name = min(COLOURS, key=lambda name: float(np.abs(mean - COLOURS[name]).sum()))
+        name = min(_COLOURS, key=lambda name: float(np.abs(mean - _COLOURS[name]).sum()))
         found.append((name, float(np.mean([x for _, x in area])), float(np.mean([y for y, _ in area]))))
     return found
 
 
 def test_captions_read_as_a_person_would_say_them() -> None:
-    scene = Scene(Group(2, "red", "circle"), "left of", Group(1, "blue", "square"))
+    scene = Scene(_Group(2, "red", "circle"), "left of", _Group(1, "blue", "square"))
     assert scene.caption == "two red circles left of a blue square"
 
 
@@ -57,7 +57,7 @@ def test_scenes_are_repeatable_and_various() -> None:
     drawn = list(islice(scenes(1), 300))
     assert drawn == list(islice(scenes(1), 300))
     assert drawn != list(islice(scenes(2), 300))
-    assert {scene.first.count for scene in drawn} == {1, 2, 3} == set(range(1, len(COUNTS) + 1))
+    assert {scene.first.count for scene in drawn} == {1, 2, 3} == set(range(1, len(_COUNTS) + 1))
     assert {scene.relation for scene in drawn} == {"left of", "above"}
     assert all((one.first.colour, one.first.kind) != (one.second.colour, one.second.kind) for one in drawn)
 

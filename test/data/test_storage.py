@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.data import preparation, shards
-from onmt.data.preparation import sentence_order
+from onmt.data.preparation import _sentence_order
 from onmt.data.shards import HashingFile, SideArrays, read_shard, write_shard
 from onmt.errors import DataError
 
@@ -112,5 +112,5 @@ def test_order_is_a_stable_sort_of_a_shuffle(lengths: list[int], shuffled: bool,
         expected = np.array(sorted(expected, key=lambda index: sizes[index]), dtype=np.int32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "_SENTENCES_AT_A_TIME", 7)
-        order = sentence_order(sizes, np.random.default_rng(5) if shuffled else None, sort)
+        order = _sentence_order(sizes, np.random.default_rng(5) if shuffled else None, sort)
     assert order.tolist() == expected.tolist()

@@ -11,10 +11,10 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.corpus import LineBlock
 from onmt.data.vocabulary import Vocabulary
 from onmt.data.vocabulary_building import (
+    _with_frequencies,
     build_vocabulary,
     count_blocks,
     total_counts,
-    with_frequencies,
     with_sentence_marks,
 )
 from onmt.errors import DataError
@@ -109,4 +109,4 @@ def test_counts_and_their_order_do_not_depend_on_blocks(
 
 def test_frequencies_of_a_given_vocabulary() -> None:
     given_words = Vocabulary([*SPECIAL_WORDS, "d", "x"])
-    assert with_frequencies(given_words, COUNTER).frequencies == (0, 7, 0, 0, 3, 0)
+    assert _with_frequencies(given_words, COUNTER).frequencies == (0, 7, 0, 0, 3, 0)

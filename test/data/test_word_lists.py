@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
-from onmt.data.vocabulary_building import read_vocabulary, read_word_list
+from onmt.data.vocabulary_building import _read_word_list, read_vocabulary
 from onmt.errors import DataError
 
 
@@ -57,7 +57,7 @@ def test_malformed_lists_name_their_line(tmp_path: Path, content: bytes, told: s
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    for read in (read_vocabulary, read_word_list):
+    for read in (read_vocabulary, _read_word_list):
         with pytest.raises(DataError, match="cannot read the vocabulary"):
             read(tmp_path / "nothing")
 
@@ -66,7 +66,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_words_come_in_their_order(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
     kept = [word for word in words if word not in SPECIAL_WORDS and not word.startswith("\ufeff")]
     path = written(tmp_path_factory.mktemp("words") / "v", "".join(f"{word}\n" for word in kept))
-    assert read_word_list(path).words == (*SPECIAL_WORDS, *kept)
+    assert _read_word_list(path).words == (*SPECIAL_WORDS, *kept)
 
 
 @given(st.binary(max_size=60))

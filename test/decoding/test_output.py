@@ -11,11 +11,11 @@ from onmt.decoding.hypotheses import History
 from onmt.decoding.output import (
     Coverage,
     Scores,
-    attention_array,
-    attention_block,
-    beam_json,
-    encoding_line,
-    write_beams,
+    _attention_array,
+    _attention_block,
+    _beam_json,
+    _encoding_line,
+    _write_beams,
 )
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis
@@ -37,25 +37,25 @@ WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.1]], dtype=np.float32)
 
 def test_attention_of_words():
     source = Source(("a", "b"), (("X", "Y"),))
-    block = attention_block(3, "c d", Hypothesis(["c", "d"], [], -1.25, WEIGHTS), source)
+    block = _attention_block(3, "c d", Hypothesis(["c", "d"], [], -1.25, WEIGHTS), source)
     assert block == "3 ||| c d ||| -1.250000 ||| a￨X b￨Y ||| 2 2\n1 0\n0.25 0.10000000149012\n\n"
 
 
 def test_attention_of_vectors_and_without_attention():
     vectors = Source(vectors=np.zeros((2, 4), dtype=np.float32))
-    block = attention_block(1, "c d", Hypothesis(["c", "d"], [], -1.0, WEIGHTS), vectors)
+    block = _attention_block(1, "c d", Hypothesis(["c", "d"], [], -1.0, WEIGHTS), vectors)
     assert block.startswith("1 ||| c d ||| -1.000000 ||| 2\n1 0\n")
-    without = attention_block(1, "", Hypothesis([], [], -math.inf, None), Source(("a",)))
+    without = _attention_block(1, "", Hypothesis([], [], -math.inf, None), Source(("a",)))
     assert without == "1 |||  ||| -inf ||| a ||| 1 0\n\n"
 
 
 def test_encoding():
-    assert encoding_line(2, np.array([0.5, -0.20426999], dtype=np.float32)) == "2 0.5 -0.20426999032497"
+    assert _encoding_line(2, np.array([0.5, -0.20426999], dtype=np.float32)) == "2 0.5 -0.20426999032497"
 
 
 def test_beam():
     short = history([[3, 4]], [[0, 0]], [[-1.0, -2.0]])
-    assert json.loads(beam_json([HISTORY, short], VOCABULARY)) == {
+    assert json.loads(_beam_json([HISTORY, short], VOCABULARY)) == {
         "predicted_ids": [[["é", "</s>"]], []],
         "beam_parent_ids": [[[0, 0]], []],
         "scores": [[[-1.0, None]], []],
@@ -63,14 +63,14 @@ def test_beam():
 
 
 def test_attention_as_an_array():
-    assert attention_array(Hypothesis(["c", "d"], [], -1.0, WEIGHTS), Source(("a", "b"))) is WEIGHTS
-    without = attention_array(Hypothesis(["c"], [], -1.0, None), Source(("a", "b")))
+    assert _attention_array(Hypothesis(["c", "d"], [], -1.0, WEIGHTS), Source(("a", "b"))) is WEIGHTS
+    without = _attention_array(Hypothesis(["c"], [], -1.0, None), Source(("a", "b")))
     assert (without.shape, without.dtype) == ((0, 2), np.float32)
 
 
 def written(past, folder, beam_size):
     with ArrayFile(str(folder / "beam.npz")) as file:
-        write_beams(file, past, VOCABULARY, beam_size)
+        _write_beams(file, past, VOCABULARY, beam_size)
     with np.load(folder / "beam.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 

@@ -12,7 +12,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
-from onmt.decoding.output import attention_block, beam_json, write_beams
+from onmt.decoding.output import _attention_block, _beam_json, _write_beams
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis
 from onmt.decoding.visualize import AttentionTable, BeamTree, page, read_attention, read_beams
@@ -63,12 +63,12 @@ def files(tmp_path, monkeypatch):
     words = Source(("a", "|||"))
     vectors = Source(vectors=np.zeros((2, 3), dtype=np.float32))
     blocks = [
-        attention_block(1, "<b> ||| x", Hypothesis([], [], -1.0, np.eye(3, 2, dtype=np.float32)), words),
-        attention_block(3, "", Hypothesis([], [], -np.inf, None), words),
-        attention_block(4, "x y", Hypothesis(["x", "y"], [], -2.5, WEIGHTS), vectors),
+        _attention_block(1, "<b> ||| x", Hypothesis([], [], -1.0, np.eye(3, 2, dtype=np.float32)), words),
+        _attention_block(3, "", Hypothesis([], [], -np.inf, None), words),
+        _attention_block(4, "x y", Hypothesis(["x", "y"], [], -2.5, WEIGHTS), vectors),
     ]
     (tmp_path / "attn").write_text("".join(blocks), encoding="utf-8")
-    (tmp_path / "beam").write_text(beam_json(PAST, VOCABULARY), encoding="utf-8")
+    (tmp_path / "beam").write_text(_beam_json(PAST, VOCABULARY), encoding="utf-8")
     return tmp_path
 
 
@@ -152,7 +152,7 @@ def array_files(tmp_path, monkeypatch):
         for line, weights in enumerate([WEIGHTS, np.zeros((0, 0), dtype=np.float32)]):
             file.add(f"arr_{line}", weights)
     with ArrayFile("beam.npz") as file:
-        write_beams(file, [None, *PAST], VOCABULARY, 2)
+        _write_beams(file, [None, *PAST], VOCABULARY, 2)
     return tmp_path
 
 

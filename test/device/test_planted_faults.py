@@ -139,7 +139,7 @@ def test_an_aliasing_save(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
         session.ledger.clear()
         assert not shares_memory(saved_by(model, tmp_path)["weights"])
         assert session.ledger.count("sync") <= len(list(model.parameters()))
-        patch.setattr("onmt.training.checkpoints.on_host", lambda tensor: tensor.detach().host)
+        patch.setattr("onmt.training.checkpoints._on_host", lambda tensor: tensor.detach().host)
         assert shares_memory(saved_by(model, tmp_path)["weights"])
 
 

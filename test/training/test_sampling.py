@@ -20,8 +20,8 @@ from onmt.training.sampling import (
     PartitionSampler,
     PerplexitySampler,
     UniformSampler,
+    _perplexity_threshold,
     make_sampler,
-    perplexity_threshold,
 )
 
 SILENT = Logger(LoggerOptions(disable_logs=True), None)
@@ -133,7 +133,7 @@ def test_the_threshold_is_the_mode_and_some_deviations(spread: float) -> None:
     values = [3.001, 2.998, 3.0, 1.2, 2.0, 4.5, 7.25, 30.0]
     above = [value for value in values if value > 3.0]
     deviation = math.sqrt(sum((value - 3.0) ** 2 for value in above) / (len(above) - 1))
-    assert perplexity_threshold(np.array(values), -spread) == pytest.approx(3.0 + spread * deviation)
+    assert _perplexity_threshold(np.array(values), -spread) == pytest.approx(3.0 + spread * deviation)
     assert statistics.mode(round(value, 2) for value in values) == 3.0
 
 

@@ -14,7 +14,7 @@ from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS
 from onmt.training.options import TrainSeq2SeqOptions
 from onmt.training.recipe import initial_slots, make_recipe
-from onmt.training.vocabulary_update import VocabularyUpdate, move_rows, updated_vocabularies
+from onmt.training.vocabulary_update import VocabularyUpdate, _move_rows, updated_vocabularies
 
 
 def vocabulary(words: str) -> Vocabulary:
@@ -27,7 +27,7 @@ DATA = Vocabularies(src=(vocabulary("c d a"), vocabulary("Y Z")), tgt=(vocabular
 
 def test_rows_follow_their_words() -> None:
     rows = torch.arange(14.0).reshape(7, 2)
-    moved = move_rows(rows, OLD.src[0], DATA.src[0], 0.5)
+    moved = _move_rows(rows, OLD.src[0], DATA.src[0], 0.5)
     assert torch.equal(moved[:4], rows[:4])
     assert torch.equal(moved[4], rows[6])  # c
     assert torch.equal(moved[5], torch.full((2,), 0.5))  # d is new
