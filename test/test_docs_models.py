@@ -17,7 +17,7 @@ import torch
 from onmt.commandline.parser import parse
 from onmt.commands import preprocess, train
 from onmt.errors import OptionError
-from onmt.models import options
+from onmt.models import encoder_options, options
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def test_the_table_of_combinations_says_what_the_command_line_says(row: list[str
 
 
 def test_the_table_of_combinations_is_complete() -> None:
-    field = options.EncoderOptions.__dataclass_fields__["encoder_type"]
+    field = encoder_options.EncoderOptions.__dataclass_fields__["encoder_type"]
     encoders = re.findall(r"'(\w+)'", str(field.type))
     assert [row[0] for row in ALLOWED[1:]] == [f"-encoder_type {encoder}" for encoder in encoders]
     assert {column.split(" ")[1] for column in ALLOWED[0][1:]} == {
@@ -100,13 +100,18 @@ def test_what_the_page_calls_refused_is_refused_in_one_line(
 
 
 def test_every_refusal_of_the_model_options_is_on_the_page(data: Path) -> None:
-    source = Path(options.__file__)
-    raised = {node.lineno for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Raise)}
+    sources = [Path(options.__file__), Path(encoder_options.__file__)]
+    raised = {
+        (source, node.lineno)
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Raise)
+    }
     shown = set()
     for flags, _, _ in REFUSED:
         with pytest.raises(OptionError) as caught:
             parse(train.SCRIPT, command_line(data, flags))
-        shown |= {frame.lineno + 1 for frame in caught.traceback if Path(frame.path) == source}
+        shown |= {(Path(frame.path), frame.lineno + 1) for frame in caught.traceback}
     assert raised <= shown
 
 

@@ -6,20 +6,11 @@ from typing import Literal
 
 from onmt.errors import OptionError
 from onmt.models.options import (
-    EncoderOptions,
     LanguageModelOptions,
     ModelOptions,
     Seq2SeqModelOptions,
     SourceEmbeddingOptions,
     TaggerOptions,
-)
-from onmt.spec.layers import (
-    CellSpec,
-    ConvolutionalEncoderSpec,
-    EncoderSpec,
-    PyramidalEncoderSpec,
-    RecurrentEncoderSpec,
-    StackSpec,
 )
 from onmt.spec.model import (
     AttentionSpec,
@@ -67,7 +58,7 @@ def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
         return ModelSpec(
             model_type="seq2seq",
             source=_source(options, options.src_word_vec_size, sizes, options.word_vec_size),
-            encoder=encoder_spec(options, options.encoder_layers),
+            encoder=options.encoder_spec(options.encoder_layers),
             outputs=sizes.tgt,
             bridge=BRIDGES[options.bridge],
             decoder=_decoder(options, sizes),
@@ -75,7 +66,7 @@ def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
             policies=policies,
         )
     source = _source(options, options.word_vec_size, sizes)
-    encoder = encoder_spec(options, options.layers)
+    encoder = options.encoder_spec(options.layers)
     if isinstance(options, LanguageModelOptions):
         return ModelSpec(
             model_type="lm",
@@ -105,20 +96,13 @@ def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
     source = spec.source
     if isinstance(source, EmbeddingSpec):
         source = with_frozen_columns(source, options.fix_word_vecs_enc, "enc")
-    encoder = spec.encoder
-    if isinstance(encoder, ConvolutionalEncoderSpec):
-        dropouts = _dropouts(options)
-        encoder = replace(
-            encoder, input_dropout=dropouts["input_dropout"], layer_dropout=dropouts["layer_dropout"]
-        )
-    elif isinstance(encoder, RecurrentEncoderSpec | PyramidalEncoderSpec):
-        encoder = replace(encoder, stack=_with_dropout(encoder.stack, options))
+    encoder = options.with_dropout(spec.encoder)
     decoder = spec.decoder
     if decoder is not None and isinstance(options, Seq2SeqModelOptions):
         decoder = replace(
             decoder,
             embedding=with_frozen_columns(decoder.embedding, options.fix_word_vecs_dec, "dec"),
-            stack=_with_dropout(decoder.stack, options),
+            stack=options.stack_with_dropout(decoder.stack),
             output_dropout=options.dropout,
         )
     transitions = options.loglikelihood == "sentence" if isinstance(options, TaggerOptions) else False
@@ -145,78 +129,19 @@ def with_frozen_columns(
     return replace(spec, frozen_columns=spec.tables[0].dim if fix else 0)
 
 
-def encoder_spec(options: EncoderOptions, layers: int) -> EncoderSpec:
-    """The encoder that the flags describe, with so many layers."""
-    if options.encoder_type == "cnn":
-        return ConvolutionalEncoderSpec(
-            layers=options.cnn_layers,
-            kernel=options.cnn_kernel,
-            hidden_size=options.cnn_size,
-            positions=options.max_pos if options.use_pos_emb else 0,
-            input_dropout=options.dropout if options.dropout_input else 0.0,
-            layer_dropout=options.dropout,
-        )
-    stack = _stack(options, layers)
-    if options.encoder_type == "gnmt":
-        return RecurrentEncoderSpec(kind="gnmt", stack=stack, merge="concat")
-    if options.encoder_type in ("dbrnn", "pdbrnn"):
-        reduction = options.pdbrnn_reduction if options.encoder_type == "pdbrnn" else 1
-        return PyramidalEncoderSpec(
-            stack=replace(stack, residual="none"),
-            merge=options.brnn_merge,
-            reduction=reduction,
-            reduction_merge=options.pdbrnn_merge,
-        )
-    kind: Literal["rnn", "brnn"] = "rnn" if options.encoder_type == "rnn" else "brnn"
-    return RecurrentEncoderSpec(kind=kind, stack=stack, merge=options.brnn_merge)
-
-
 def structure_notes(options: ModelOptions) -> list[str]:
-    """Flags that the chosen encoder has no use for, one sentence each: worth a warning, not a refusal."""
-    notes = []
-    if options.residual and options.encoder_type in ("dbrnn", "pdbrnn", "cnn"):
-        notes.append(f"-residual has no effect in -encoder_type {options.encoder_type}, as in the original")
-    if options.dropout_type == "variational" and options.encoder_type == "cnn":
-        notes.append("-dropout_type variational has no effect in -encoder_type cnn: its layers draw naively")
+    """Flags that the chosen encoder ignores, one sentence each: worth a warning, not a refusal."""
+    notes = options.ignored_flags()
     if options.encoder_type == "cnn" and isinstance(options, Seq2SeqModelOptions) and options.enc_layers:
         notes.append("-enc_layers has no effect in -encoder_type cnn: use -cnn_layers")
     return notes
-
-
-def _stack(options: EncoderOptions, layers: int) -> StackSpec:
-    stack = StackSpec(
-        cell=CellSpec(kind="lstm" if options.rnn_type == "LSTM" else "gru"),
-        layers=layers,
-        hidden_size=options.rnn_size,
-        residual="lower" if options.residual else "none",
-    )
-    return _with_dropout(stack, options)
-
-
-def _with_dropout(stack: StackSpec, options: EncoderOptions) -> StackSpec:
-    dropouts = _dropouts(options)
-    return replace(
-        stack,
-        input_dropout=dropouts["input_dropout"],
-        layer_dropout=dropouts["layer_dropout"],
-        recurrent_dropout=dropouts["recurrent_dropout"],
-        variational=options.dropout_type == "variational",
-    )
-
-
-def _dropouts(options: EncoderOptions) -> dict[str, float]:
-    return {
-        "input_dropout": options.dropout if options.dropout_input else 0.0,
-        "layer_dropout": options.dropout,
-        "recurrent_dropout": options.dropout if options.dropout_type == "variational" else 0.0,
-    }
 
 
 def _decoder(options: Seq2SeqModelOptions, sizes: DataSizes) -> DecoderSpec:
     embedding = _embedding(options, options.tgt_word_vec_size, sizes.tgt, options.word_vec_size, "tgt")
     return DecoderSpec(
         embedding=_frozen_by_flag(embedding, options.fix_word_vecs_dec, "dec"),
-        stack=_stack(options, options.decoder_layers),
+        stack=options.stack_spec(options.decoder_layers),
         attention=AttentionSpec(score="last" if options.attention == "none" else options.global_attention),
         feed="output" if options.input_feed else "none",
         output_dropout=options.dropout,

@@ -1,9 +1,8 @@
-"""What a model is, said once: frozen descriptions that every dialect fills in and one builder reads. No torch
-here.
+"""The description of a model: every dialect fills it in, one builder reads it. Torch-free.
 
 A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
-from it alone; its encoders are described in `encoder_spec`, its recurrent parts in `recurrent_spec`. Shape
-letters used in the whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per
+from it alone. Encoders and recurrent layers are described in onmt/spec/layers.py. Shape letters used in the
+whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per
 position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
 """
 
