@@ -29,6 +29,10 @@ _SIZES: Final = {"cpu": _Sizes(8 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 
 class LinearCrossEntropy(torch.autograd.Function):
     """-log softmax(inputs @ weight^T + bias)[target] per row, and its sum; the plain twin is F.cross_entropy
     of F.linear.
+
+    With label smoothing (Szegedy et al. 2016) the gradient is that of (1 - smoothing) times this loss plus
+    smoothing times the mean over all V classes of -log softmax; the values stay those of the plain loss, so
+    that they can be compared with losses of any other smoothing.
     """
 
     @staticmethod
@@ -40,12 +44,13 @@ class LinearCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         counts: Tensor | None,
         dtype: torch.dtype | None,
+        smoothing: float,
     ) -> tuple[Tensor, Tensor]:
         """inputs N H, weight V H, bias V, targets N, counts N (1 for a row that counts, 0 for one that does
         not; None: all count), dtype: format of the products' factors -> total (0-dim), and the losses N,
         through which no gradient flows.
         """
-        work = _Work(inputs, weight, bias, dtype, gradients=any(ctx.needs_input_grad))
+        work = _Work(inputs, weight, bias, dtype, smoothing if any(ctx.needs_input_grad) else None)
         losses = inputs.new_empty(len(inputs))
         for chunk in work.chunks():
             losses[chunk] = work.forward(chunk, targets[chunk], None if counts is None else counts[chunk])
@@ -60,15 +65,24 @@ class LinearCrossEntropy(torch.autograd.Function):
         # On a CPU looking at the factor costs nothing; elsewhere the host would wait for it.
         if gradients and (grad_total.device.type != "cpu" or grad_total != 1):
             gradients = tuple(gradient * grad_total for gradient in gradients)
-        return *(gradients or (None, None, None)), None, None, None
+        return *(gradients or (None, None, None)), None, None, None, None
 
 
 class _Work:
-    """What the chunks share: the narrow copies of the factors, and the gradients as far as they are known."""
+    """What the chunks share: the narrow copies of the factors, and the gradients as far as they are known.
+
+    smoothing: None where no gradients are wanted.
+    """
 
     def __init__(
-        self, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype | None, *, gradients: bool
+        self,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        dtype: torch.dtype | None,
+        smoothing: float | None,
     ) -> None:
+        self._smoothing = smoothing or 0.0
         self._inputs = inputs if dtype is None else inputs.to(dtype)
         self._weight = weight if dtype is None else weight.to(dtype)
         self._bias = bias
@@ -78,7 +92,7 @@ class _Work:
         self._logits = inputs.new_empty(rows, len(weight))
         self._narrow = self._logits if dtype is None else self._inputs.new_empty(rows, len(weight))
         self.gradients: tuple[Tensor, ...] = ()
-        if gradients:
+        if smoothing is not None:
             of_weight = torch.empty_like(weight) if len(inputs) else torch.zeros_like(weight)
             self.gradients = (torch.empty_like(inputs), of_weight, torch.zeros_like(bias))
 
@@ -111,7 +125,10 @@ class _Work:
         # The largest probability is 1 / sum exp(logit - largest), at least 1 / V: its logarithm is safe.
         losses = largest - probabilities.amax(dim=1).log() - wanted
         if self.gradients:
-            probabilities.scatter_add_(1, targets[:, None], -torch.ones_like(losses)[:, None])
+            if self._smoothing:
+                probabilities.sub_(self._smoothing / probabilities.shape[1])
+            of_target = torch.full_like(losses, self._smoothing - 1)
+            probabilities.scatter_add_(1, targets[:, None], of_target[:, None])
             if counts is not None:
                 probabilities.mul_(counts[:, None])
             self.gradients[2].add_(probabilities.sum(0))

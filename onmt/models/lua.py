@@ -89,6 +89,34 @@ def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
     )
 
 
+def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_embeddings: bool) -> ModelSpec:
+    """`spec` with one table of word vectors for both sides, and with an output layer that uses the decoder's.
+
+    Raises OptionError where tables or widths do not fit.
+    """
+    decoder = spec.decoder
+    if decoder is None or not (share_embeddings or share_decoder_embeddings):
+        return spec
+    if share_embeddings:
+        if spec.source != decoder.embedding:
+            raise OptionError(
+                "-share_embeddings needs equal tables on both sides: one vocabulary, no word features on one "
+                "side only, the same width (-word_vec_size) and the same -fix_word_vecs_*"
+            )
+        decoder = replace(decoder, shares_source_embedding=True)
+    if share_decoder_embeddings:
+        width, wanted = decoder.embedding.tables[0].dim, decoder.stack.layer_size
+        if decoder.stack.residual == "concat":
+            raise OptionError("-share_decoder_embeddings does not go with residual_combiner concat")
+        if width != wanted:
+            raise OptionError(
+                f"-share_decoder_embeddings needs word vectors as wide as the decoder's output, not {width} "
+                f"and {wanted}: set -word_vec_size (or the last -rnn_size) accordingly"
+            )
+        decoder = replace(decoder, ties_output=True)
+    return replace(spec, decoder=decoder)
+
+
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
     """`spec` with what may change on a restart taken from the flags: dropout, frozen word vectors, kind of
     likelihood.

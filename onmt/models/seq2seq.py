@@ -39,6 +39,8 @@ class Seq2Seq(Model):
         memory, keys = spec.encoder.memory_size(width), spec.encoder.key_size(width)
         self.decoder = Decoder(spec.decoder, memory, keys, embeddings)
         self.generator = Generator(self.decoder.output_size, spec.outputs)
+        if spec.decoder.ties_output:
+            self.generator.tie(embeddings.words)
 
     def _target_embeddings(self, spec: DecoderSpec) -> Embeddings:
         if not spec.shares_source_embedding:
@@ -74,8 +76,9 @@ class Seq2Seq(Model):
             batch = _with_shorter_targets(batch, limit - 1)
         assert batch.tgt_output is not None
         words = step.output_words if step else None
+        smoothing = step.label_smoothing if step else 0.0
         outputs = self._outputs(batch, step)
-        total, losses = self.generator.negative_log_likelihood(outputs, batch.tgt_output, words)
+        total, losses = self.generator.negative_log_likelihood(outputs, batch.tgt_output, words, smoothing)
         by_words = self.spec.policies.loss_divisor == "tokens"
         divisor = batch.tgt_words if by_words else batch.size
         return Loss(total, batch.tgt_words, divisor, losses)

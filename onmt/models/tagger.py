@@ -38,7 +38,10 @@ class Tagger(Model):
         targets = F.pad(batch.tgt_output[:, :steps], (0, 0, 0, max(0, steps - batch.tgt_output.shape[1])))
         targets = targets.masked_fill(~padding_mask(batch.src_lengths, steps)[..., None], PAD)
         if self.transitions is None:
-            total, losses = self.generator.negative_log_likelihood(encoding.memory, targets)
+            smoothing = step.label_smoothing if step else 0.0
+            total, losses = self.generator.negative_log_likelihood(
+                encoding.memory, targets, smoothing=smoothing
+            )
         else:
             emissions = self.generator(encoding.memory)[0]
             losses = self.transitions.negative_log_likelihood(emissions, targets[..., 0], batch.src_lengths)

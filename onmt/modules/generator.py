@@ -37,6 +37,15 @@ class Generator(Multiplying):
         """outputs ...H -> log-probabilities ...V, words first, then the features."""
         return tuple(_log_softmax(self.logits(outputs, index)) for index in range(len(self.weights)))
 
+    def tie(self, table: nn.Parameter) -> None:
+        """Use the word table of the decoder, V H, as the weight of the words (Press and Wolf 2017).
+
+        The padding word stays the zero vector: no gradient reaches its row.
+        """
+        assert table.shape == self.weights[0].shape
+        self.weights[0] = table
+        table.register_hook(_without_padding)
+
     def cut(self, words: Tensor) -> "Generator":
         """A generator whose first output is for these words (N ids) only, with weights of its own."""
         sizes = (len(words), *(len(weight) for weight in list(self.weights)[1:]))
@@ -63,12 +72,13 @@ class Generator(Multiplying):
         return best if words is None else words[best]
 
     def negative_log_likelihood(
-        self, outputs: Tensor, targets: Tensor, words: Tensor | None = None
+        self, outputs: Tensor, targets: Tensor, words: Tensor | None = None, smoothing: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """outputs B T H, targets B T F -> the sum over sentences, steps and outputs without padding, 0-dim,
         and the sums by sentence, B, through which no gradient flows.
 
         words: sorted ids, PAD first, that are all the words there are; every target must be among them.
+        smoothing: label smoothing of the gradient, see `LinearCrossEntropy`.
         """
         batch, steps, hidden = outputs.shape
         rows = outputs.reshape(-1, hidden)
@@ -83,21 +93,17 @@ class Generator(Multiplying):
             wanted = torch.cat([places[:, None], wanted[:, 1:]], dim=1)
         total, losses = rows.new_zeros(()), rows.new_zeros(len(rows))
         for index in range(len(self.weights)):
-            summed, of_rows = self._cross_entropy(rows, wanted[:, index], index, words, real is not None)
+            weight, bias = self._output(index, words)
+            # A word's own padding is gone, but features may be padding on their own.
+            all_count = real is not None and index == 0
+            counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
+            summed, of_rows = LinearCrossEntropy.apply(
+                rows, weight, bias, wanted[:, index], counts, self.products.dtype, smoothing
+            )
             total, losses = total + summed, losses + of_rows
         if real is not None:
             losses = losses.new_zeros(batch * steps).index_copy_(0, real, losses)
         return total, losses.view(batch, steps).sum(1)
-
-    def _cross_entropy(
-        self, rows: Tensor, wanted: Tensor, index: int, words: Tensor | None, without_padding: bool
-    ) -> tuple[Tensor, Tensor]:
-        """rows N H, wanted N -> the sum of the losses of one output, and each of them, N."""
-        weight, bias = self._output(index, words)
-        # A word's own padding is gone, but features may be padding on their own.
-        counts = None if without_padding and index == 0 else (wanted != PAD).to(rows.dtype)
-        total, losses = LinearCrossEntropy.apply(rows, weight, bias, wanted, counts, self.products.dtype)
-        return total, losses
 
     def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of one output; of some words (N ids) only, where `words` says so."""
@@ -105,6 +111,12 @@ class Generator(Multiplying):
         if words is not None and index == 0:
             return weight.index_select(0, words), bias.index_select(0, words)
         return weight, bias
+
+
+def _without_padding(gradient: Tensor) -> Tensor:
+    gradient = gradient.clone()
+    gradient[PAD] = 0
+    return gradient
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

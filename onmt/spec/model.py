@@ -111,7 +111,7 @@ class DecoderSpec:
     context, or nothing.
 
     `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output
-    itself.
+    itself. `ties_output`: the output layer's weight is the table of target words.
     """
 
     embedding: EmbeddingSpec
@@ -121,6 +121,7 @@ class DecoderSpec:
     mix: Literal["tanh", "tanh_bias", "identity"] = "tanh"
     output_dropout: float = 0.0
     shares_source_embedding: bool = False
+    ties_output: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,7 @@ class TrainingState:
     `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
     `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
+    `trained_weights` are the parameters where the model holds their moving average; None without one.
     `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
@@ -82,6 +83,7 @@ class TrainingState:
     optimizer: dict[str, Any] | None = field(default=None, repr=False)
     loss_scale: dict[str, Any] | None = None
     sampler: dict[str, Any] | None = field(default=None, repr=False)
+    trained_weights: dict[str, Tensor] | None = field(default=None, repr=False)
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None

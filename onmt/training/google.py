@@ -25,7 +25,7 @@ def google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
     """
     spec = spec_of(model, data_sizes(data))
     if model.shares_embedding:
-        check_shared(data.vocabularies)
+        check_shared(data.vocabularies, "embedding.share")
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
     for name, vocabularies in sides:
         if model.parameters.get(name):
@@ -61,13 +61,13 @@ def restart_google_model(
     restart.options = instances.replace(options, {**kept, "model": name, "model_params": parameters.text})
 
 
-def check_shared(vocabularies: Vocabularies) -> None:
-    """Raise OptionError unless one table can hold the word vectors of both sides."""
+def check_shared(vocabularies: Vocabularies, wanted_by: str) -> None:
+    """Raise OptionError unless one table can hold both sides' word vectors, as `wanted_by` asks."""
     source, target = vocabularies.src[0], vocabularies.tgt[0]
     if source.words != target.words:
         of_source, of_target = _first_difference(source.words, target.words)
         raise OptionError(
-            f"embedding.share needs one vocabulary for both sides, but where the source's has '{of_source}' "
+            f"{wanted_by} needs one vocabulary for both sides, but where the source's has '{of_source}' "
             f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
         )
 

@@ -1,14 +1,34 @@
-"""Decay of the learning rate by epoch and by score (onmt/train/Optim.lua)."""
+"""The learning rate: decay by epoch and score (onmt/train/Optim.lua), and schedules by step."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from onmt.errors import CheckpointError
 from onmt.training.options import Metric, OptimOptions
 
 _HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
+
+
+class Schedule(Protocol):
+    """A learning rate that depends on the number of updates."""
+
+    def after(self, steps: int) -> float:
+        """The rate of the next update when this many have been made."""
+
+
+@dataclass(frozen=True)
+class InverseRootSchedule:
+    """rate * min(t / warmup, sqrt(warmup / t)) for update t, counted from 1 (after Vaswani et al. 2017)."""
+
+    rate: float
+    warmup: int
+
+    def after(self, steps: int) -> float:
+        """See `Schedule.after`."""
+        step = steps + 1
+        return self.rate * min(step / self.warmup, math.sqrt(self.warmup / step))
 
 
 @dataclass

@@ -62,6 +62,8 @@ class Optimizer(ABC):
         self.names = tuple(parameters)
         self.parameters = list(parameters.values())
         self.steps = 0
+        self.weight_decay = 0.0
+        self._weights = [parameter for parameter in self.parameters if parameter.dim() > 1]
         self.gathered: dict[str, list[Tensor]] = {
             slot: [torch.zeros_like(parameter) for parameter in self.parameters] for slot in self.slots
         }
@@ -81,7 +83,17 @@ class Optimizer(ABC):
             if not finite:
                 return
             finite = None
+        self._shrink(learning_rate, finite)
         self._update(gradients, learning_rate, finite)
+
+    def _shrink(self, learning_rate: float, finite: Tensor | None) -> None:
+        """Decoupled weight decay (Loshchilov and Hutter 2019)."""
+        if self.weight_decay == 0:
+            return
+        factor: float | Tensor = 1 - learning_rate * self.weight_decay
+        if finite is not None:
+            factor = torch.where(finite, factor, 1.0).to(self.parameters[0].dtype)
+        torch._foreach_mul_(self._weights, factor)
 
     @abstractmethod
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:

@@ -18,6 +18,7 @@ from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
+from onmt.training.regularisation_options import RegularisationOptions, SharedTableOptions
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -226,7 +227,7 @@ class SeedOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopOptions(TrainerOptions, StepOptions, OptimOptions, SeedOptions):
+class LoopOptions(TrainerOptions, StepOptions, OptimOptions, RegularisationOptions, SeedOptions):
     """Everything the training loop asks for"""
 
 
@@ -264,7 +265,7 @@ class TrainOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSeq2SeqOptions(TrainOptions, BitextOptions, Seq2SeqModelOptions):
+class TrainSeq2SeqOptions(TrainOptions, BitextOptions, SharedTableOptions, Seq2SeqModelOptions):
     """Train"""
 
 
@@ -291,9 +292,13 @@ class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
     """Train"""
 
     def check(self) -> None:
-        """Tags are few; nothing would be gained."""
+        """Combinations that a tagger has no use for."""
         if self.sample_vocab:
             raise OptionError("-sample_vocab works with -model_type seq2seq and lm only")
+        if self.label_smoothing and self.loglikelihood == "sentence":
+            raise OptionError(
+                "-label_smoothing goes with -loglikelihood word, not with whole sequences of tags"
+            )
 
 
 AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions

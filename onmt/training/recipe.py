@@ -7,12 +7,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from onmt.errors import OptionError
 from onmt.google.model import GoogleModel
-from onmt.google.optimisation import OptimizerSettings, StepSchedule, optimizer_settings, schedule_of
+from onmt.google.optimisation import OptimizerSettings, optimizer_settings, schedule_of
 from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
+from onmt.training.learning_rate import InverseRootSchedule, Schedule
 from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
 from onmt.training.options import AnyTrainOptions
 from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
@@ -57,7 +59,7 @@ class Recipe:
     options: AnyTrainOptions
     google: GoogleModel | None
     sampling: ScheduledSampling
-    schedule: StepSchedule | None
+    schedule: Schedule | None
     max_grad_norm: float
 
 
@@ -73,15 +75,25 @@ def make_recipe(options: AnyTrainOptions) -> Recipe:
         )
     google = stored_google_model(options.model, options.model_params)
     if google is None:
-        return Recipe(options, None, sampling, None, options.max_grad_norm)
+        schedule = _warmup(options, options.learning_rate)
+        return Recipe(options, None, sampling, schedule, options.max_grad_norm)
+    of_model = schedule_of(google.parameters)
+    if options.warmup_steps and of_model.decay:
+        raise OptionError("-warmup_steps and optimizer.lr_decay_type both set the learning rate: choose one")
     clip = optimizer_settings(google.parameters).clip_gradients
-    return Recipe(options, google, sampling, schedule_of(google.parameters), clip)
+    return Recipe(options, google, sampling, _warmup(options, of_model.rate) or of_model, clip)
+
+
+def _warmup(options: AnyTrainOptions, rate: float) -> InverseRootSchedule | None:
+    return InverseRootSchedule(rate, options.warmup_steps) if options.warmup_steps else None
 
 
 def make_optimizer(recipe: Recipe, model: Model) -> Optimizer:
     """The optimiser of all parameters that are trained."""
     parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
-    return _optimizer(recipe, parameters, table_names(model))
+    optimizer = _optimizer(recipe, parameters, table_names(model))
+    optimizer.weight_decay = recipe.options.weight_decay
+    return optimizer
 
 
 def initial_slots(recipe: Recipe) -> Mapping[str, float]:

@@ -13,7 +13,13 @@ from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.build import build_model
 from onmt.models.loading import find_newest, read_content, restore_model
-from onmt.models.lua import restructured, spec_from_options, structure_notes, with_frozen_columns
+from onmt.models.lua import (
+    restructured,
+    spec_from_options,
+    structure_notes,
+    with_frozen_columns,
+    with_shared_tables,
+)
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.models.pretrained import fill, load_image_weights, read_word_vectors, with_pretrained_columns
 from onmt.modules.crf import Transitions
@@ -26,6 +32,7 @@ from onmt.training.google import check_shared, google_spec, restart_google_model
 from onmt.training.learning_rate import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe, initial_slots
+from onmt.training.regularisation_options import SharedTableOptions
 from onmt.training.restart import restart_options
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
 
@@ -78,6 +85,10 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = google_spec(recipe.google, data)
     else:
         spec, vectors = _with_word_vectors(spec_from_options(options, data_sizes(data)), options)
+    if isinstance(options, SharedTableOptions):
+        spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
+        if options.share_embeddings:
+            check_shared(data.vocabularies, "-share_embeddings")
     logger.info("Building model...")
     for line in spec.log_lines():
         logger.info(line)
@@ -138,9 +149,12 @@ def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Lo
         )
         spec, weights, vocabularies = update.spec(spec), update.tensors(weights), update.new
         if spec.decoder is not None and spec.decoder.shares_source_embedding:
-            check_shared(vocabularies)
+            flag = "embedding.share" if spec.dialect == "google" else "-share_embeddings"
+            check_shared(vocabularies, flag)
         if state.optimizer is not None:
             state.optimizer = update.optimizer_state(state.optimizer, initial_slots(recipe))
+        if state.trained_weights is not None:
+            state.trained_weights = update.tensors(state.trained_weights)
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")
     _check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
     if run.applied:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
+from onmt.training.averaging import MovingAverage
 from onmt.training.batches import Epochs
 from onmt.training.checkpoints import Saver, TrainingState
 from onmt.training.distributed import Interrupted, Replicas
@@ -84,6 +85,7 @@ class Trainer:
         self._output_words: Tensor | None = None
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
+        self._average = self._moving_average()
         self._signals = SignalHandler(held=True)
         self._started = time.monotonic() - 60 * state.minutes
 
@@ -172,6 +174,8 @@ class Trainer:
             if not usable_rate(rate):
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
+            if self._average is not None:
+                self._average.update(self.optimizer.steps)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
         indices = None if batch is None else batch.indices
@@ -183,7 +187,11 @@ class Trainer:
             self.options.seed, "step", epoch, iteration, self.replicas.rank, device=self._device
         )
         return TrainingStep(
-            Noise(generator), self.state.gold_probability, self.sampling.scope, self._output_words
+            Noise(generator),
+            self.state.gold_probability,
+            self.sampling.scope,
+            self._output_words,
+            self.options.label_smoothing,
         )
 
     def _set_gold_probability(self, epoch: int) -> None:
@@ -198,7 +206,11 @@ class Trainer:
         if self.replicas.is_first:
             self.progress.logger.info("Evaluating on the validation dataset...")
             try:
-                with self.progress.phases.during("validation"), suppress(_ValidationStopped):
+                with (
+                    self.progress.phases.during("validation"),
+                    self._averaged(),
+                    suppress(_ValidationStopped),
+                ):
                     score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
             except DataError as error:
                 failure = error
@@ -232,8 +244,8 @@ class Trainer:
             return
         self.epochs.merge()
         if self.replicas.is_first:
-            self._bring_state_up_to_date()
-            with self.progress.phases.during("saving"):
+            with self.progress.phases.during("saving"), self._averaged():
+                self._bring_state_up_to_date()
                 self.saver.save_epoch(epoch, score, self.state)
 
     def _save_checkpoint_unless_skipped(self) -> None:
@@ -248,8 +260,8 @@ class Trainer:
         self._require_finite()
         self.epochs.merge()
         if self.replicas.is_first:
-            self._bring_state_up_to_date()
-            with self.progress.phases.during("saving"):
+            with self.progress.phases.during("saving"), self._averaged():
+                self._bring_state_up_to_date()
                 self.saver.save_checkpoint(self.state)
 
     def _require_finite(self) -> None:
@@ -270,6 +282,19 @@ class Trainer:
         self.state.optimizer = self.optimizer.to_state()
         self.state.loss_scale = None if self._loss_scale is None else self._loss_scale.to_state()
         self.state.sampler = self.epochs.sampler_state()
+        self.state.trained_weights = None if self._average is None else self._average.trained()
+
+    def _moving_average(self) -> MovingAverage | None:
+        if not self.options.average_decay:
+            return None
+        average = MovingAverage(self.optimizer.names, self.optimizer.parameters, self.options.average_decay)
+        if self.state.trained_weights is not None:
+            average.load(self.state.trained_weights)
+        return average
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """The moving average, if there is one, stands in the model's place inside the context."""
+        return nullcontext() if self._average is None else self._average.applied()
 
     def _stop_validation_if_asked(self) -> None:
         if self._signals.received is not None:

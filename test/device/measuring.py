@@ -94,7 +94,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         model=model,
         optimizer=optimiser,
         epochs=SimpleNamespace(measure=lambda *_: None),
-        options=SimpleNamespace(seed=7),
+        options=SimpleNamespace(seed=7, label_smoothing=0.0),
         _max_grad_norm=5.0,
         sampling=SimpleNamespace(scope="token"),
         schedule=None,
@@ -108,6 +108,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         _output_words=torch.arange(WORDS, device=device) if configuration.restricted else None,
         _skipped=SimpleNamespace(record=lambda _: None),
         _statistics=[buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()],
+        _average=None,
         _loss_scale=LossScale(device, None) if configuration.products is torch.float16 else None,
     )
     return trainer

@@ -33,7 +33,7 @@ def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 def test_values_and_gradients(counted: bool, dtype: torch.dtype, tolerance: float, factor: float) -> None:
     inputs, weight, bias, targets = tensors(dtype)
     counts = torch.tensor([1, 0, 1, 1, 0, 1, 1], dtype=dtype) if counted else None
-    total, losses = LinearCrossEntropy.apply(inputs, weight, bias, targets, counts, None)
+    total, losses = LinearCrossEntropy.apply(inputs, weight, bias, targets, counts, None, 0.0)
     expected = F.cross_entropy(F.linear(inputs, weight, bias), targets, reduction="none")
     expected = expected if counts is None else expected * counts
     torch.testing.assert_close(losses, expected, rtol=tolerance, atol=tolerance)
@@ -50,15 +50,32 @@ def test_values_and_gradients(counted: bool, dtype: torch.dtype, tolerance: floa
 def test_gradients_in_float64() -> None:
     *variables, targets = tensors(torch.float64)
     assert torch.autograd.gradcheck(
-        lambda *v: LinearCrossEntropy.apply(*v, targets, None, None)[0], variables
+        lambda *v: LinearCrossEntropy.apply(*v, targets, None, None, 0.0)[0], variables
     )
+
+
+@pytest.mark.usefixtures("chunks")
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_label_smoothing_changes_the_gradient_and_not_the_value(smoothing: float) -> None:
+    inputs, weight, bias, targets = tensors(torch.float64)
+    total, losses = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, None, smoothing)
+    log_probs = torch.log_softmax(F.linear(inputs, weight, bias), dim=1)
+    gold = log_probs.gather(1, targets[:, None])[:, 0]
+    smoothed = -((1 - smoothing) * gold + smoothing * log_probs.mean(1)).sum()
+    torch.testing.assert_close(losses, -gold)
+    for fast, plain in zip(
+        torch.autograd.grad(total, (inputs, weight, bias)),
+        torch.autograd.grad(smoothed, (inputs, weight, bias)),
+        strict=True,
+    ):
+        torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-9)
 
 
 def test_logits_far_apart_keep_their_loss() -> None:
     """A probability below the smallest float has a finite logarithm all the same."""
     inputs = torch.tensor([[1.0]])
     weight = torch.tensor([[500.0], [0.0], [-500.0]])
-    _, losses = LinearCrossEntropy.apply(inputs, weight, torch.zeros(3), torch.tensor([2]), None, None)
+    _, losses = LinearCrossEntropy.apply(inputs, weight, torch.zeros(3), torch.tensor([2]), None, None, 0.0)
     assert losses.tolist() == [1000.0]
 
 
@@ -66,7 +83,7 @@ def test_nothing_to_predict() -> None:
     _, weight, bias, _ = tensors(torch.float32)
     inputs = torch.zeros(0, WIDTH, requires_grad=True)
     total, losses = LinearCrossEntropy.apply(
-        inputs, weight, bias, torch.zeros(0, dtype=torch.int64), None, None
+        inputs, weight, bias, torch.zeros(0, dtype=torch.int64), None, None, 0.0
     )
     assert total == 0
     assert losses.shape == (0,)
@@ -75,8 +92,8 @@ def test_nothing_to_predict() -> None:
 
 def test_narrow_products_stay_close_and_parameters_keep_their_type() -> None:
     inputs, weight, bias, targets = tensors(torch.float32)
-    total, _ = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, torch.bfloat16)
-    exact, _ = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, None)
+    total, _ = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, torch.bfloat16, 0.0)
+    exact, _ = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, None, 0.0)
     assert total != exact
     torch.testing.assert_close(total, exact, rtol=0.02, atol=0)
     for narrow, full in zip(

@@ -123,3 +123,21 @@ def test_zero_gradients_survive_clipping() -> None:
     gradients = [torch.zeros(3)]
     assert scale_and_clip(gradients, 1.0, 5.0).item() == 0
     assert torch.equal(gradients[0], torch.zeros(3))
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_weight_decay_shrinks_weights_before_the_update(name: str) -> None:
+    weight, bias = (torch.nn.Parameter(torch.full(shape, 2.0)) for shape in ((2, 3), (3,)))
+    plain = [
+        torch.nn.Parameter(torch.full((2, 3), 2.0 * (1 - 0.1 * 0.5))),
+        torch.nn.Parameter(torch.full((3,), 2.0)),
+    ]
+    decaying, usual = (OPTIMIZERS[name]({"w": w, "b": b}) for w, b in ((weight, bias), plain))
+    decaying.weight_decay = 0.5
+    for optimizer in (decaying, usual):
+        optimizer.step([torch.ones(2, 3), torch.ones(3)], 0.1)
+    assert torch.equal(weight, plain[0])
+    assert torch.equal(bias, plain[1])
+    before = weight.detach().clone()
+    decaying.step([torch.ones(2, 3), torch.ones(3)], 0.1, torch.tensor(False))
+    assert torch.equal(weight, before)

@@ -1,0 +1,56 @@
+"""Regularisation, warm-up and shared word vectors: options for models of both dialects. Torch-free."""
+
+from dataclasses import dataclass
+
+from onmt.commandline.declare import at_least, between, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularisationOptions:
+    """Regularisation"""
+
+    label_smoothing: float = option(
+        0.0,
+        "Share of each target's probability that is spread evenly over the whole vocabulary. Losses and "
+        "perplexities in the log stay those without smoothing.",
+        valid=between(0, 1),
+        train_state=True,
+    )
+    weight_decay: float = option(
+        0.0,
+        "Before each update multiply all weights, but no biases, by 1 minus learning rate times this number "
+        "(decoupled weight decay).",
+        valid=at_least(0),
+        train_state=True,
+    )
+    average_decay: float = option(
+        0.0,
+        "Validate and save a moving average of the parameters: average += d * (parameters - average) after "
+        "each update, where d is this number, or 9 / (updates + 9) while that is larger. 0: no average.",
+        valid=between(0, 1),
+        train_state=True,
+    )
+    warmup_steps: int = option(
+        0,
+        "Let the learning rate rise linearly for this many updates and fall with the square root of the "
+        "number of updates afterwards: learning_rate * min(step / warmup_steps, sqrt(warmup_steps / step)). "
+        "The decay rules by epoch then do nothing. 0: no such schedule.",
+        valid=at_least(0),
+        train_state=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedTableOptions:
+    """Shared word vectors"""
+
+    share_embeddings: bool = option(
+        False,
+        "Use one table of word vectors for source and target. Both sides need the same vocabulary.",
+        structural=0,
+    )
+    share_decoder_embeddings: bool = option(
+        False,
+        "Use the decoder's word vectors as the weights of the output layer. Both must have the same width.",
+        structural=0,
+    )

@@ -1,0 +1,118 @@
+"""Label smoothing, weight decay, moving average, warm-up and shared tables through train.py."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from onmt.checkpoint import load_checkpoint
+from onmt.commands import translate
+from onmt.training.learning_rate import InverseRootSchedule
+
+RunTrain = Callable[..., tuple[int, str, str]]
+ALL = (
+    "-rnn_size 8 -word_vec_size 8 -layers 1 -max_batch_size 10 -optim adam -learning_rate 0.02 "
+    "-label_smoothing 0.1 -weight_decay 0.01 -average_decay 0.05 -warmup_steps 20 -share_decoder_embeddings"
+).split()
+
+
+def content_of(folder: Path, name: str, epoch: int) -> dict[str, torch.Tensor]:
+    (path,) = folder.glob(f"{name}_epoch{epoch}_*.pt")
+    return load_checkpoint(path)
+
+
+def test_the_schedule() -> None:
+    schedule = InverseRootSchedule(0.5, 4)
+    rates = [schedule.after(steps) for steps in range(9)]
+    assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, *(0.5 * math.sqrt(4 / t) for t in range(5, 10))])
+
+
+def test_a_continued_run_equals_an_uninterrupted_one(run_train: RunTrain, tmp_path: Path) -> None:
+    whole = ["-save_model", str(tmp_path / "whole"), *ALL, "-end_epoch", "3"]
+    assert run_train(*whole)[0] == 0
+    assert run_train("-save_model", str(tmp_path / "part"), *ALL, "-end_epoch", "1")[0] == 0
+    (first,) = tmp_path.glob("part_epoch1_*.pt")
+    again = ["-train_from", str(first), "-continue", "-end_epoch", "3", "-max_batch_size", "10"]
+    code, log, _ = run_train("-save_model", str(tmp_path / "part"), *again)
+    assert code == 0
+    assert "WARNING" not in log
+    expected, found = content_of(tmp_path, "whole", 3), content_of(tmp_path, "part", 3)
+    for kind in ("weights", "trained_weights"):
+        left = expected["training"][kind] if kind != "weights" else expected[kind]
+        right = found["training"][kind] if kind != "weights" else found[kind]
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[name], right[name]) for name in left)
+    assert not torch.equal(*(part["decoder.embeddings.words"] for part in (left, expected["weights"])))
+
+
+def test_the_output_layer_shares_its_table(run_train: RunTrain, tmp_path: Path) -> None:
+    assert run_train(*ALL, "-end_epoch", "1")[0] == 0
+    content = content_of(tmp_path, "m", 1)
+    assert content["spec"]["decoder"]["ties_output"]
+    assert "generator.weights.0" not in content["weights"]
+    assert not content["weights"]["decoder.embeddings.words"][0].any()  # padding
+    (tmp_path / "in").write_text("a b c\nd e\n", encoding="utf-8")
+    (model,) = tmp_path.glob("m_epoch1_*.pt")
+    argv = ["-model", str(model), "-src", str(tmp_path / "in"), "-output", str(tmp_path / "out")]
+    assert translate.main(argv) == 0
+    assert (tmp_path / "out").read_text(encoding="utf-8").count("\n") == 2
+
+
+def test_one_table_for_both_sides(run_train: RunTrain, tiny_files: list[str], tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("".join(f"{letter}\n" for letter in "abcdefgh"), encoding="utf-8")
+    shared = [*tiny_files, *ALL, "-share_embeddings", "-end_epoch", "1"]
+    code, _, errors = run_train(*shared, "-save_model", str(tmp_path / "other"))
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert run_train(*shared, "-src_vocab", str(words), "-tgt_vocab", str(words))[0] == 0
+    content = content_of(tmp_path, "m", 1)
+    tables = [name for name, weight in content["weights"].items() if weight.shape == (12, 8)]
+    assert tables == ["source.words"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["-share_decoder_embeddings"], "as wide as the decoder's output, not 6 and 8"),
+        (["-share_embeddings", "-fix_word_vecs_dec"], "-share_embeddings needs equal tables"),
+        (["-label_smoothing", "1.5"], "-label_smoothing"),
+        (["-weight_decay", "-1"], "-weight_decay"),
+        (["-average_decay", "2"], "-average_decay"),
+        (["-warmup_steps", "-1"], "-warmup_steps"),
+    ],
+)
+def test_what_does_not_fit_is_refused(flags: list[str], complaint: str, run_train: RunTrain) -> None:
+    code, _, errors = run_train(*flags)
+    assert code == 2
+    assert complaint in errors
+    assert errors.count("\n") == 1
+
+
+def test_label_smoothing_leaves_the_reported_loss_comparable(run_train: RunTrain) -> None:
+    """The first report of a run without updates that matter is the same with and without smoothing."""
+    still = ["-learning_rate", "1e-30", "-end_epoch", "1", "-dropout", "0"]
+    logs = [run_train(*still, *more)[1] for more in ([], ["-label_smoothing", "0.3"])]
+    perplexities = [log.rpartition("Validation perplexity: ")[2].split("\n")[0] for log in logs]
+    reported = [log.partition("Perplexity ")[2].split("\n")[0] for log in logs]
+    assert perplexities[0] == perplexities[1]
+    assert reported[0] == reported[1]
+
+
+def test_google_models_take_them_too(run_train: RunTrain, tmp_path: Path) -> None:
+    params = (
+        "{embedding.dim: 8, encoder.params: {rnn_cell: {cell_params: {num_units: 8}}}, "
+        "decoder.params: {rnn_cell: {cell_params: {num_units: 8}}}, attention.params: {num_units: 8}}"
+    )
+    given = ["-train_from", "", "-train_steps", "3", "-warmup_steps", "2", "-model", "AttentionSeq2Seq"]
+    more = ["-label_smoothing", "0.1", "-share_decoder_embeddings", "-average_decay", "0.1"]
+    code, _, errors = run_train(*given, "-model_params", params, *more)
+    assert code == 0, errors
+    (path,) = tmp_path.glob("m_epoch*.pt")
+    assert load_checkpoint(path)["spec"]["decoder"]["ties_output"]
+    decaying = params[:-1] + ", optimizer.lr_decay_type: exponential_decay}"
+    code, _, errors = run_train(*given, "-model_params", decaying)
+    assert code == 2
+    assert "-warmup_steps and optimizer.lr_decay_type" in errors
