@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,8 @@ class EpochBatches:
     """The batches of a training set, epoch by epoch: as stored for the first `curriculum` epochs, then
     shuffled.
 
-    With N replicas an iteration takes N consecutive batches of that order, one for each.
+    With N replicas an iteration takes N x `accumulated` consecutive batches of that order, every N-th of them
+    for one replica.
     """
 
     def __init__(
@@ -28,10 +30,12 @@ class EpochBatches:
         dataset: SentenceSet,
         plan: BatchPlan,
         curriculum: int,
+        accumulated: int,
         seed: int,
         replicas: Replicas,
         device: torch.device,
     ) -> None:
+        self._accumulated = accumulated
         self._dataset = dataset
         self.plan = plan
         self._curriculum = curriculum
@@ -42,18 +46,19 @@ class EpochBatches:
     @property
     def iterations(self) -> int:
         """Per epoch."""
-        return -(-len(self.plan) // self._replicas.size)
+        return -(-len(self.plan) // (self._replicas.size * self._accumulated))
 
-    def take(self, epoch: int, first: int) -> Iterator[Batch | None]:
-        """This replica's batches of the iterations `first` (from 1) and later, on its device.
+    def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
+        """This replica's batches of each iteration from `first` (from 1) on, on its device.
 
-        None where the last iteration has no batch left for this replica.
+        The last iteration may have fewer of them, or none.
         """
+        size, rank = self._replicas.size, self._replicas.rank
         order = epoch_order(len(self.plan), epoch, self._curriculum, self._seed)
-        mine = range((first - 1) * self._replicas.size + self._replicas.rank, len(order), self._replicas.size)
-        yield from prefetch(lambda place: self._batch(int(order[place])), mine)
-        if len(mine) < self.iterations - first + 1:
-            yield None
+        mine = range((first - 1) * size * self._accumulated + rank, len(order), size)
+        batches = prefetch(lambda place: self._batch(int(order[place])), mine)
+        for _ in range(first, self.iterations + 1):
+            yield tuple(islice(batches, self._accumulated))
 
     def _batch(self, index: int) -> Batch:
         return self._dataset.batch(self.plan[index]).to(self._device)
@@ -90,15 +95,15 @@ class StepBatches:
         """The batches of a pass."""
         return self._passes.plan
 
-    def take(self, epoch: int, first: int) -> Iterator[Batch | None]:
+    def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
         """See `EpochBatches.take`."""
         step, end = (epoch - 1) * self.iterations + first - 1, epoch * self.iterations
         if self._total > 0:
             end = min(end, self._total)
         while step < end:
             number, place = divmod(step, self._passes.iterations)
-            for batch in self._passes.take(number + 1, place + 1):
-                yield batch
+            for batches in self._passes.take(number + 1, place + 1):
+                yield batches
                 step += 1
                 if step >= end:
                     return

@@ -15,6 +15,7 @@ from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.base import stored_tensors
 from onmt.training.learning_rate import LearningRate
+from onmt.training.validation import ValidationHistory
 from onmt.version import VERSION
 
 
@@ -55,6 +56,7 @@ class Batching:
     uneven_batches: bool
     replicas: int
     iterations: int
+    accum_count: int = 1
 
     def differences(self, other: "Batching") -> list[str]:
         """What changed from `other` to this one, each as `max_batch_size: 20 -> 160`."""
@@ -71,6 +73,7 @@ class TrainingState:
     `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
     `trained_weights` are the parameters where the model holds their moving average; None without one.
+    `validation` are the scores so far.
     `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
@@ -84,6 +87,7 @@ class TrainingState:
     loss_scale: dict[str, Any] | None = None
     sampler: dict[str, Any] | None = field(default=None, repr=False)
     trained_weights: dict[str, Tensor] | None = field(default=None, repr=False)
+    validation: ValidationHistory = field(default_factory=ValidationHistory)
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None
@@ -92,6 +96,7 @@ class TrainingState:
         """Plain values and tensors, the `training` part of a checkpoint."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         content["rate"] = self.rate.to_state()
+        content["validation"] = self.validation.to_state()
         content["batching"] = None if self.batching is None else asdict(self.batching)
         content["environment"] = None if self.environment is None else asdict(self.environment)
         return content
@@ -102,6 +107,7 @@ class TrainingState:
         try:
             values = dict(content)
             values["rate"] = LearningRate.from_state(values["rate"])
+            values["validation"] = ValidationHistory.from_state(values.get("validation") or {})
             for name, kind in (("batching", Batching), ("environment", Environment)):
                 values[name] = None if values.get(name) is None else kind(**values[name])
             _check_names(values.get("kept_models", []))
@@ -151,17 +157,25 @@ def _on_host(tensor: Tensor) -> Tensor:
 
 
 class Saver:
-    """Writes `<save_model>_checkpoint.pt` and `<save_model>_epoch<E>_<score>.pt`.
+    """Writes `<save_model>_checkpoint.pt`, `<save_model>_best.pt` and `<save_model>_epoch<E>_<score>.pt`.
 
-    Of the models of epochs only the last `keep` stay (0: all), and the last one whose score is a finite
-    number; others than those of this training, as the state knows them, are never touched.
+    Of the models of epochs only the last `keep` and the `keep_best` best stay (both 0: all), and the last one
+    whose score is a finite number. Files that this training did not write, as the state knows them, are never
+    touched.
     """
 
     def __init__(
-        self, save_model: str, keep: int, description: ModelDescription, model: nn.Module, logger: Logger
+        self,
+        save_model: str,
+        keep: int,
+        keep_best: int,
+        description: ModelDescription,
+        model: nn.Module,
+        logger: Logger,
     ) -> None:
         self._stem = save_model
-        self._keep = keep
+        self._keep = max(keep, 1) if keep_best else keep
+        self._keep_best = keep_best
         self._description = description
         self._model = model
         self._logger = logger
@@ -176,9 +190,15 @@ class Saver:
         """Replace the checkpoint; returns its path."""
         return self._save(self.checkpoint_path, state)
 
+    def save_best(self, state: TrainingState) -> Path:
+        """Replace the best model; returns its path."""
+        return self._save(Path(f"{self._stem}_best.pt"), state)
+
     def save_epoch(self, epoch: int, score: float | None, state: TrainingState) -> Path:
         """Keep the model after `epoch`; without validation data its score reads 0.00."""
         path = Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt")
+        if score is not None:
+            state.validation.scores[path.name] = score
         superseded = self._superseded_by(path, state)
         self._save(path, state)
         for old in superseded:
@@ -194,6 +214,10 @@ class Saver:
         if not any(map(_has_finite_score, names[-self._keep :])):
             best = [name for name in outdated if _has_finite_score(name)]
             outdated = [name for name in outdated if name not in best[-1:]]
+        best_models = state.validation.best_models(self._keep_best)
+        outdated = [name for name in outdated if name not in best_models]
+        for name in outdated:
+            state.validation.scores.pop(name, None)
         state.kept_models = [name for name in names if name not in outdated]
         # A training that goes on under another name leaves what it wrote under the first one.
         own = f"{Path(self._stem).name}_epoch"

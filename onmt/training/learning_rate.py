@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from onmt.errors import CheckpointError
 from onmt.training.options import Metric, OptimOptions
 
-_HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
+HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
 
 
 class Schedule(Protocol):
@@ -72,7 +72,7 @@ class LearningRate:
             return True
         if score is None or self.last_score is None:
             return False
-        if metric in _HIGHER_IS_BETTER:
+        if metric in HIGHER_IS_BETTER:
             return score < self.last_score + delta
         return score > self.last_score - delta
 

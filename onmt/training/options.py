@@ -18,7 +18,12 @@ from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
-from onmt.training.regularisation_options import RegularisationOptions, SharedTableOptions
+from onmt.training.regularisation_options import (
+    AccumulationOptions,
+    RegularisationOptions,
+    SharedTableOptions,
+    StoppingOptions,
+)
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
 
@@ -40,8 +45,7 @@ class TrainerOptions:
     )
     keep_checkpoint_max: int = option(
         0,
-        "Of the models kept after epochs remove all but the last so many, as this training writes new ones; "
-        "0: remove none.",
+        "Number of models of epochs to keep; older ones that this training wrote are removed. 0: keep all.",
         valid=at_least(0),
     )
     report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
@@ -153,7 +157,7 @@ class SaverOptions:
         "Models are named `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
         valid=not_empty,
         required=True,
-        writes=("{}_checkpoint.pt", "{}_epoch*"),
+        writes=("{}_checkpoint.pt", "{}_best.pt", "{}_epoch*"),
         replaces=("train_from",),
     )
     train_from: str = option(
@@ -227,7 +231,15 @@ class SeedOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopOptions(TrainerOptions, StepOptions, OptimOptions, RegularisationOptions, SeedOptions):
+class LoopOptions(
+    TrainerOptions,
+    StepOptions,
+    OptimOptions,
+    AccumulationOptions,
+    RegularisationOptions,
+    StoppingOptions,
+    SeedOptions,
+):
     """Everything the training loop asks for"""
 
 

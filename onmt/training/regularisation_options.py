@@ -1,4 +1,4 @@
-"""Regularisation, warm-up and shared word vectors: options for models of both dialects. Torch-free."""
+"""Regularisation, early stopping and shared word vectors, for models of both dialects. Torch-free."""
 
 from dataclasses import dataclass
 
@@ -37,6 +37,42 @@ class RegularisationOptions:
         "The decay rules by epoch then do nothing. 0: no such schedule.",
         valid=at_least(0),
         train_state=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccumulationOptions:
+    """Accumulation"""
+
+    accum_count: int = option(
+        1,
+        "Batches whose gradients are summed before each update, as if they were one batch. An iteration is "
+        "an update.",
+        valid=at_least(1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingOptions:
+    """Stopping and keeping"""
+
+    early_stopping: int = option(
+        0,
+        "Stop after this many validations in a row that are not better than the best one, by "
+        "`-validation_metric`. 0: never.",
+        valid=at_least(0),
+    )
+    keep_best: int = option(
+        0,
+        "Write the best model so far to `<save_model>_best.pt`, and remove models of epochs except this many "
+        "best ones and the last `-keep_checkpoints` (at least one). 0: neither.",
+        valid=at_least(0),
+    )
+    keep_checkpoints: int = option(
+        0,
+        "Number of models of epochs to keep; older ones that this training wrote are removed. 0: as "
+        "`-keep_checkpoint_max` says.",
+        valid=at_least(0),
     )
 
 

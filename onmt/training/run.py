@@ -14,7 +14,7 @@ from onmt.commandline import instances
 from onmt.commandline.schema import declared_options
 from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
 from onmt.data.options import BitextOptions, MonotextOptions
-from onmt.errors import CheckpointError
+from onmt.errors import CheckpointError, OptionError
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
@@ -149,6 +149,8 @@ def _make_trainer(
         vocabularies=start.vocabularies.to_state(),
     )
     curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
+    if data.valid is None and (options.early_stopping or options.keep_best):
+        raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
         model=model,
         optimizer=optimizer,
@@ -156,7 +158,14 @@ def _make_trainer(
         evaluator=_evaluator(start, data, device),
         recipe=replace(recipe, options=options),
         state=state,
-        saver=Saver(options.save_model, options.keep_checkpoint_max, description, model, logger),
+        saver=Saver(
+            options.save_model,
+            options.keep_checkpoints or options.keep_checkpoint_max,
+            options.keep_best,
+            description,
+            model,
+            logger,
+        ),
         progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler, device)),
         replicas=replicas,
     )
@@ -172,7 +181,9 @@ def _epochs(
 ) -> Epochs:
     def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
         plan = _plan(sentences, options)
-        passes = EpochBatches(sentences, plan, options.curriculum, options.seed, replicas, device)
+        passes = EpochBatches(
+            sentences, plan, options.curriculum, options.accum_count, options.seed, replicas, device
+        )
         if not options.counts_steps:
             return passes
         return StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
@@ -212,6 +223,7 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> 
         max_tokens=options.max_tokens,
         uneven_batches=options.uneven_batches,
         replicas=replicas.size,
+        accum_count=options.accum_count,
         iterations=iterations,
     )
 

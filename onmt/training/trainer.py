@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -98,14 +98,18 @@ class Trainer:
                 iterations = self._train_epoch(epoch)
                 score = self._validate(epoch)
                 too_slow = self._decay(epoch, score)
+                is_best = self.state.validation.record(self.options.validation_metric, score)
+                stops = too_slow or self._no_longer_improves()
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
-                if epoch == last or too_slow or self._keeps(epoch):
-                    self._save_epoch(epoch, score, is_last=epoch == last or too_slow)
+                if epoch == last or stops or self._keeps(epoch):
+                    self._save_epoch(epoch, score, is_last=epoch == last or stops)
+                if is_best and self.options.keep_best:
+                    self._save_best()
                 self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
-                if epoch == last or too_slow:
+                if epoch == last or stops:
                     return
                 self._stop_if_asked()
 
@@ -121,11 +125,11 @@ class Trainer:
         self._set_gold_probability(epoch)
         batches = started.batches.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for batch in self.progress.phases.waiting("data", _or_failure(batches)):
-            self._stop_if_asked(batch)
-            assert not isinstance(batch, DataError)
+        for of_iteration in self.progress.phases.waiting("data", _or_failure(batches)):
+            self._stop_if_asked(of_iteration)
+            assert not isinstance(of_iteration, DataError)
             done = state.iteration
-            result = self.step(batch, epoch, done)
+            result = self.step(of_iteration, epoch, done)
             state.iteration += 1
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
@@ -141,23 +145,26 @@ class Trainer:
         self._skipped.read()
         self.progress.report(iteration, self.state.rate.value, self._skipped.take_words())
 
-    def step(self, batch: Batch | None, epoch: int, iteration: int) -> StepResult:
-        """One update from one batch per replica (None: this replica's share of the epoch is used up)."""
+    def step(self, batches: Sequence[Batch], epoch: int, iteration: int) -> StepResult:
+        """One update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
         parameters, phases = self.optimizer.parameters, self.progress.phases
         for parameter in parameters:
             parameter.grad = None
         statistics = [values.clone() for values in self._statistics]
         loss = torch.zeros((), device=self._device)
         words = count = src_words = 0
-        if batch is not None:
+        noise = self._training_step(epoch, iteration)
+        for batch in batches:
             with phases.during("forward"):
-                measured = self.model.loss(batch, self._training_step(epoch, iteration))
+                measured = self.model.loss(batch, noise)
             with phases.during("backward"):
                 scale = self._loss_scale
                 (measured.total if scale is None else scale.scaled(measured.total)).backward()
             self.epochs.measure(iteration, batch, measured.per_sentence)
-            loss = measured.total.detach()
-            words, count, src_words = measured.words, measured.divisor, batch.src_words
+            loss = loss + measured.total.detach() if words else measured.total.detach()
+            words += measured.words
+            count += measured.divisor
+            src_words += batch.src_words
         with phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             divisor = self.replicas.sum_gradients(gradients, count, loss)
@@ -178,7 +185,8 @@ class Trainer:
                 self._average.update(self.optimizer.steps)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        indices = None if batch is None else batch.indices
+        indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
+        indices = batches[0].indices if len(batches) == 1 else indices
         self._skipped.record(Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words))
         return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
@@ -231,6 +239,17 @@ class Trainer:
             self.optimizer.restart()
         return self.state.rate.value < self.options.min_learning_rate
 
+    def _no_longer_improves(self) -> bool:
+        """Whether `-early_stopping` ends the training, which is logged."""
+        patience, history = self.options.early_stopping, self.state.validation
+        if not patience or history.since_best < patience:
+            return False
+        best = "the first" if history.best is None else f"{history.best:.2f}"
+        self.progress.logger.info(
+            f"Stopping early: {history.since_best} validations in a row were not better than {best}"
+        )
+        return True
+
     def _keeps(self, epoch: int) -> bool:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
@@ -247,6 +266,14 @@ class Trainer:
             with self.progress.phases.during("saving"), self._averaged():
                 self._bring_state_up_to_date()
                 self.saver.save_epoch(epoch, score, self.state)
+
+    def _save_best(self) -> None:
+        self._require_finite()
+        self.epochs.merge()
+        if self.replicas.is_first:
+            with self.progress.phases.during("saving"), self._averaged():
+                self._bring_state_up_to_date()
+                self.saver.save_best(self.state)
 
     def _save_checkpoint_unless_skipped(self) -> None:
         """What was saved before the numbers went wrong must not be replaced while they may be wrong."""
@@ -300,9 +327,9 @@ class Trainer:
         if self._signals.received is not None:
             raise _ValidationStopped
 
-    def _stop_if_asked(self, batch: Batch | DataError | None = None) -> None:
+    def _stop_if_asked(self, read: Sequence[Batch] | DataError | None = None) -> None:
         """Save and stop if one of the replicas had a signal, or failed to read its batch."""
-        failure = batch if isinstance(batch, DataError) else None
+        failure = read if isinstance(read, DataError) else None
         number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
         if number == 0:
             return
@@ -320,7 +347,7 @@ class Trainer:
         )
 
 
-def _or_failure(batches: Iterator[Batch | None]) -> Iterator[Batch | DataError | None]:
+def _or_failure(batches: Iterator[Sequence[Batch]]) -> Iterator[Sequence[Batch] | DataError]:
     """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
     try:
         yield from batches

@@ -130,7 +130,7 @@ def train(configuration: Configuration, device: torch.device, ledger: Ledger | N
     for iteration in range(1, STEPS + 1):
         if ledger is not None:
             ledger.clear()
-        results.append(trainer.step(batch, 1, iteration))
+        results.append(trainer.step([batch], 1, iteration))
     parameters = {name: host_of(part) for name, part in trainer.model.named_parameters()}
     losses = [float(host_of(result.loss)) for result in results]
     return Outcome(losses, [float(host_of(result.grad_norm)) for result in results], parameters)

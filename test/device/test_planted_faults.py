@@ -120,7 +120,7 @@ def saved_by(model: Model, folder: Path) -> dict[str, Any]:
             pass
 
     description = ModelDescription(data_type="bitext", spec={}, options={}, vocabularies={})
-    saver = Saver(str(folder / "model"), 0, description, model, SilentLogger())  # type: ignore[arg-type]
+    saver = Saver(str(folder / "model"), 0, 0, description, model, SilentLogger())  # type: ignore[arg-type]
     rate = LearningRate(1.0)
     return load_checkpoint(saver.save_checkpoint(TrainingState(rate=rate)))
 

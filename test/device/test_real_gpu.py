@@ -41,10 +41,10 @@ def test_a_step_waits_for_nothing_and_equals_the_cpus(
     trainers = [make_step(configuration, device) for device in (CPU, GPU)]
     for trainer in trainers:
         batch = configuration.batch().to(trainer._device)
-        trainer.step(batch, 1, 1)
+        trainer.step([batch], 1, 1)
         with forbidding_syncs() if trainer._device == GPU else contextlib.nullcontext():
             for iteration in range(2, STEPS + 1):
-                trainer.step(batch, 1, iteration)
+                trainer.step([batch], 1, iteration)
     tolerance = 1e-4 if configuration.products is None else 1e-2
     ours, theirs = (dict(trainer.model.named_parameters()) for trainer in trainers)
     for name, values in ours.items():

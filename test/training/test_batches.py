@@ -21,8 +21,8 @@ def taken(
     replicas = Replicas()
     replicas.rank, replicas.size = rank, size
     plan = plan_batches(dataset.src_lengths, 7, 1800, False)
-    batches = EpochBatches(dataset, plan, curriculum, 3435, replicas, CPU)
-    return [None if batch is None else batch.indices.tolist() for batch in batches.take(epoch, first)]
+    batches = EpochBatches(dataset, plan, curriculum, 1, 3435, replicas, CPU)
+    return [batch[0].indices.tolist() if batch else None for batch in batches.take(epoch, first)]
 
 
 def test_an_epoch_takes_every_sentence_once(dataset: Dataset) -> None:
@@ -61,3 +61,19 @@ def test_stored_batches_come_the_same_every_time(dataset: Dataset) -> None:
     for _ in range(2):
         indices = np.concatenate([batch.indices.numpy() for batch in batches])
         assert indices.tolist() == list(range(len(dataset)))
+
+
+@pytest.mark.parametrize(("size", "accumulated"), [(1, 3), (2, 2), (3, 4)])
+def test_accumulated_batches_are_consecutive_ones(dataset: Dataset, size: int, accumulated: int) -> None:
+    alone = [batch for batch in taken(dataset, 0, 1, 3, 1, 0) if batch is not None]
+    plan = plan_batches(dataset.src_lengths, 7, 1800, False)
+    shares = []
+    for rank in range(size):
+        replicas = Replicas()
+        replicas.rank, replicas.size = rank, size
+        batches = EpochBatches(dataset, plan, 0, accumulated, 3435, replicas, CPU)
+        shares.append([[batch.indices.tolist() for batch in taken] for taken in batches.take(3, 1)])
+        assert len(shares[-1]) == batches.iterations == -(-len(alone) // (size * accumulated))
+    for iteration, start in enumerate(range(0, len(alone), size * accumulated)):
+        together = [batch for share in shares for batch in share[iteration]]
+        assert sorted(together) == sorted(alone[start : start + size * accumulated])

@@ -30,12 +30,12 @@ class OneOfTwo(Replicas):
 def passes(count: int = 7, replicas: Replicas | None = None) -> EpochBatches:
     plan = BatchPlan(np.arange(count + 1), 1, 0, False)
     device = torch.device("cpu")
-    return EpochBatches(Numbers(), plan, 1, 3, replicas or Replicas(), device)  # type: ignore[arg-type]
+    return EpochBatches(Numbers(), plan, 1, 1, 3, replicas or Replicas(), device)  # type: ignore[arg-type]
 
 
-def taken(batches: StepBatches | EpochBatches, epoch: int, first: int = 1) -> list[int | None]:
-    found = batches.take(epoch, first)
-    return [None if batch is None else batch.number for batch in found]  # type: ignore[attr-defined]
+def taken(source: StepBatches | EpochBatches, epoch: int, first: int = 1) -> list[int | None]:
+    found = source.take(epoch, first)
+    return [batches[0].number if batches else None for batches in found]  # type: ignore[attr-defined]
 
 
 def test_passes_follow_on_one_another() -> None:

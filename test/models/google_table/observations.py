@@ -108,7 +108,7 @@ class Built:
             Replicas(),
         )
         for iteration in range(1, steps + 1):
-            trainer.step(SimpleNamespace(src_words=1, indices=None), 1, iteration)  # type: ignore[arg-type]
+            trainer.step([SimpleNamespace(src_words=1, indices=None)], 1, iteration)  # type: ignore[arg-type]
         return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
