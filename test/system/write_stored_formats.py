@@ -145,6 +145,13 @@ def data_commands() -> list[str]:
     ]
 
 
+def write_unsigned_manifest(data: Path) -> None:
+    """Write a manifest as it was before manifests had a checksum of their own."""
+    content = json.loads((data / "plain-train.json").read_text(encoding="utf-8"))
+    del content["checksum"]
+    (data / "unsigned-train.json").write_text(json.dumps(content), encoding="utf-8")
+
+
 def write_models(folder: Path) -> None:
     """Train the models; each keeps the file of the last epoch, named without its score, or the checkpoint."""
     for name, flags in TRAININGS.items():
@@ -205,8 +212,12 @@ def _other_readings() -> dict[str, str]:
         "score_bleu": "score text/test.tgt < arrays/pred",
         "score_ter": "score text/test.tgt -scorer ter < arrays/pred",
         "extract_embeddings": "extract_embeddings -model models/brnn.pt -output_dir out",
+        "apply_embeddings": "apply_embeddings -dict data/words.dict -embed_data vectors/src-embeddings-3.pt"
+        " -save_prefix out/vectors -txt_src text/test.src -txt_tgt text/test.tgt -log_file out/log",
         "prepare_config": "preprocess -config configs/preprocess -save_data out/d -disable_logs",
         "prepare_vocabularies": f"preprocess {pairs()} {vocabularies} -save_data out/d -log_file out/log",
+        "prepare_built": f"preprocess {pairs('f.')} -src_vocab data/built.dict"
+        " -save_data out/d -log_file out/log",
         "prepare_features": f"preprocess {pairs('f.')} -features_vocabs_prefix data/features"
         " -save_data out/d -log_file out/log",
     }
@@ -229,6 +240,9 @@ def _continued_trainings() -> dict[str, str]:
     }
     return {
         **{f"train_{name}": f"train {flags} {BATCHES} -save_model out/m" for name, flags in starts.items()},
+        "train_vectors": f"train -data data/plain {SMALL} -layers 1 {EPOCH} -save_model out/m"
+        " -pre_word_vecs_enc vectors/src-embeddings-3.pt -fix_word_vecs_enc pretrained",
+        "train_unsigned": f"train -data data/unsigned {SMALL} -layers 1 {EPOCH} -save_model out/m",
         "train_config": "train -config configs/train -save_model out/m",
     }
 
@@ -273,6 +287,7 @@ def main(target: Path) -> None:
         (target / name).mkdir()
     for command in data_commands():
         _run(target, f"{command} < text/plain.txt")
+    write_unsigned_manifest(target / "data")
     write_models(target)
     write_arrays(target)
     for unneeded in (OUTPUT, "images/train", "images/valid"):
