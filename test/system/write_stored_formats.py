@@ -100,7 +100,10 @@ def write_texts(folder: Path) -> None:
     _write(folder / "phrases", [["ab", "|||", "BA"], ["zz", "|||", "zz!"]])
     _write(folder / "unknown.src", [["ab", "zz"], [], ["zz"]])
     _write(folder / "subdict", [["BA"], ["DC"], ["FE"]])
-    _write(folder / "plain.txt", [["AbCd,", "efgh", "efij."], ["abab", "Efgh!"]])
+    learnt = "abq Abq, abq xab xab gfe gfe abq xab! gfe fex yab zab"
+    _write(folder / "plain.txt", [learnt.split()])
+    # Each mode of BPE cuts these words in its own way.
+    _write(folder / "cut.txt", ["abqx xabq. xabx yxab".split(), [], "Abq, xgfe gfex xfex fexy".split()])
     draw = random.Random(6)
     _write(folder / "glove.txt", [[word, *(f"{draw.uniform(-1, 1):.3f}" for _ in "xyz")] for word in WORDS])
 
@@ -141,7 +144,7 @@ def data_commands() -> list[str]:
         ),
         "generate_shapes -output images -train 6 -valid 2 -test 2 -size 40 -disable_logs",
         *(f"preprocess -save_data data/{name} {flags} -disable_logs" for name, flags in prepared.items()),
-        *(f"learn_bpe -size 6 -bpe_mode {mode} -save_bpe bpe/{mode} -disable_logs" for mode in BPE),
+        *(f"learn_bpe -size 12 -bpe_mode {mode} -save_bpe bpe/{mode} -disable_logs" for mode in BPE),
     ]
 
 
@@ -199,7 +202,7 @@ def _other_readings() -> dict[str, str]:
         "lm_score": f"lm score {LM}",
         "lm_sample": f"lm sample {LM} -max_length 8",
         **{f"tag_{name}": f"tag -model models/{name}.pt {tagged}" for name in ("tagger", "crf")},
-        **{f"tokenize_{mode}": f"{cut} bpe/{mode} < text/plain.txt" for mode in BPE},
+        **{f"tokenize_{mode}": f"{cut} bpe/{mode} < text/cut.txt" for mode in BPE},
         **{
             f"inspect_{name}": f"inspect_model -model models/{name}.pt"
             for name in TRAININGS
