@@ -1,8 +1,11 @@
 """Scripts, console commands and versions agree."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,60 @@ def test_every_dependency_is_pinned() -> None:
     ]
     assert all(line.count("==") == 1 for line in pinned)
     assert "torch==2.13.0" in pinned
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the programs of a fresh environment: the wheel, and the dependencies of this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    shutil.copytree(ROOT / "onmt", source / "onmt", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    offline = ["-q", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    build = ["wheel", *offline, "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+    subprocess.run([sys.executable, "-m", "pip", *build], check=True, capture_output=True, cwd=folder)
+    shutil.rmtree(source)
+    [wheel] = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=False)
+    [site] = (folder / "venv" / "lib").glob("python*/site-packages")
+    # A folder named in a .pth file adds no .pth files of its own: an editable install stays invisible.
+    here = Path(sys.prefix, "lib", site.parent.name, "site-packages")
+    (site / "dependencies.pth").write_text(f"{here}\n", encoding="utf-8")
+    programs = folder / "venv" / "bin"
+    install = ["install", *offline, "--ignore-installed", str(wheel)]
+    subprocess.run([programs / "python", "-m", "pip", *install], check=True, capture_output=True, cwd=folder)
+    return programs
+
+
+def run_installed(programs: Path, folder: Path, name: str, *argv: str, stdin: bytes = b"") -> str:
+    """Standard output of a program of the environment, run in `folder`; its failure fails the test."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [programs / name, *argv]
+    finished = subprocess.run(
+        command, cwd=folder, env=environment, input=stdin, capture_output=True, timeout=600
+    )
+    assert finished.returncode == 0, f"{name}: {finished.stderr.decode()}"
+    return finished.stdout.decode("utf-8")
+
+
+@pytest.mark.slow
+def test_every_command_of_the_wheel_prints_its_help(installed: Path, tmp_path: Path) -> None:
+    assert {path.name for path in installed.glob("onmt_*")} == {f"onmt_{name}" for name in COMMANDS}
+    where = run_installed(installed, tmp_path, "python", "-c", "import onmt; print(onmt.__file__)")
+    assert Path(where).is_relative_to(installed.parent)
+    for name in COMMANDS:
+        assert run_installed(installed, tmp_path, f"onmt_{name}", "-h").startswith("Usage: ")
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demo_and_scores_it(installed: Path, tmp_path: Path) -> None:
+    printed = run_installed(installed, tmp_path, "onmt_demo", "-end_epoch", "1")
+    commands = re.findall(r"^\$ (\S+)", printed, re.MULTILINE)
+    assert commands == ["onmt_generate_dates", "onmt_preprocess", "onmt_train", "onmt_translate"]
+    assert "| onmt_translate -model demo/dates_epoch1_" in printed
+    predictions = (tmp_path / "demo" / "test.pred").read_bytes()
+    references = "demo/corpus/test.tgt"
+    score = run_installed(installed, tmp_path, "onmt_score", references, stdin=predictions)
+    assert float(score.split("\t")[0]) > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"demo"}

@@ -15,6 +15,9 @@ from onmt.errors import DataError, OnmtError
 from onmt.logger import Logger, LoggerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = (ROOT / "tools" / "demo.py").is_file()
+"""False where the package was installed from a wheel, which has neither the scripts nor the corpus."""
+CORPUS = "data/dates"
 PREDICTIONS = "test.pred"
 
 MODEL = (
@@ -42,7 +45,12 @@ TRAINING = (
 class PipelineOptions:
     """Demo"""
 
-    data: str = option("data/dates", "Folder of the corpus.", valid=not_empty)
+    data: str = option(
+        CORPUS,
+        "Folder of the corpus. If the default one does not exist, the same corpus is written to `corpus` in "
+        "the folder of -output.",
+        valid=not_empty,
+    )
     output: str = option(
         "demo", "Folder for everything that is made; its files are replaced.", valid=not_empty
     )
@@ -84,18 +92,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(parsed: Parsed[DemoOptions], logger: Logger) -> None:
     """Preprocess, train, translate; show the answers, the exact-match rate and what to try next."""
     options = parsed.options
-    data, output = Path(options.data), Path(options.output)
+    output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     for old in output.glob("dates_epoch*.pt"):
         old.unlink()
-    _run("preprocess.py", preprocess_arguments(data, output))
-    _run("train.py", train_arguments(output, options.end_epoch))
+    data = corpus(options)
+    _run("preprocess", preprocess_arguments(data, output))
+    _run("train", train_arguments(output, options.end_epoch))
     model = trained_model(output)
-    _run("translate.py", translate_arguments(model, data / "test.src", output))
+    _run("translate", translate_arguments(model, data / "test.src", output))
     answers = read_answers(data / "test.src", output / PREDICTIONS, data / "test.tgt")
     print(
         f"\n{table(answers[: options.lines])}\n\n{advice(model)}\n\nexact match: {exact_match(answers):.1f} %"
     )
+
+
+def corpus(options: PipelineOptions) -> Path:
+    """Return the folder of the corpus; generate the corpus if it is the default one and does not exist."""
+    folder = Path(options.data)
+    if options.data != CORPUS or folder.exists():
+        return folder
+    folder = Path(options.output) / "corpus"
+    _run("generate_dates", ["-output", str(folder)])
+    return folder
 
 
 def preprocess_arguments(data: Path, output: Path) -> list[str]:
@@ -162,7 +181,7 @@ def table(answers: Sequence[Answer]) -> str:
 
 def advice(model: Path) -> str:
     """What to try next."""
-    translate = f"{python()} translate.py -model {model}"
+    translate = f"{shown('translate')} -model {model}"
     return "\n".join(
         [
             "Try next:",
@@ -175,14 +194,29 @@ def advice(model: Path) -> str:
     )
 
 
+def shown(command: str) -> str:
+    """The command as the user would type it: the script in a checkout, the console command elsewhere."""
+    return f"{python()} {launcher(command)}" if CHECKOUT else f"onmt_{command}"
+
+
+def launcher(command: str) -> Path:
+    """The script of a command, relative to the checkout."""
+    script = Path(f"{command}.py")
+    return script if (ROOT / script).is_file() else Path("tools") / script
+
+
 def python() -> str:
     """How the user would type the interpreter's name in this folder."""
     executable, here = Path(sys.executable), Path.cwd()
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
 
 
-def _run(script: str, arguments: Sequence[str]) -> None:
-    print(f"\n$ {python()} {script} {shlex.join(arguments)}", flush=True)
-    finished = subprocess.run([sys.executable, str(ROOT / script), *arguments])
+def _run(command: str, arguments: Sequence[str]) -> None:
+    print(f"\n$ {shown(command)} {shlex.join(arguments)}", flush=True)
+    # The console commands may be in a folder that is not on the PATH.
+    module = f"import sys; from onmt.commands.{command} import main; sys.exit(main())"
+    program = [str(ROOT / launcher(command))] if CHECKOUT else ["-c", module]
+    finished = subprocess.run([sys.executable, *program, *arguments])
     if finished.returncode != 0:
-        raise OnmtError(f"the demo stops here: {script} ended with exit code {finished.returncode}")
+        name = launcher(command).name if CHECKOUT else f"onmt_{command}"
+        raise OnmtError(f"the demo stops here: {name} ended with exit code {finished.returncode}")

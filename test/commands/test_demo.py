@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from onmt.commands import demo
-from onmt.commands.demo import Answer
+from onmt.commands.demo import Answer, PipelineOptions
 from onmt.errors import DataError
 
+ROOT = Path(__file__).resolve().parents[2]
 RIGHT = Answer("noon on 1 may 2026", "2026-05-01 12:00", "2026-05-01 12:00")
 WRONG = Answer("7 am on 1 may 2026", "2026-05-01 17:00", "2026-05-01 07:00")
 
@@ -47,3 +48,25 @@ def test_a_failing_step_ends_the_demo(tmp_path: Path, capfd: pytest.CaptureFixtu
     code = demo.main(["-data", str(tmp_path / "nowhere"), "-output", str(tmp_path / "out")])
     assert code == 1
     assert capfd.readouterr().err.split("\n")[-2].startswith("demo.py: the demo stops here: preprocess.py")
+
+
+def test_the_default_corpus_is_written_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert demo.corpus(PipelineOptions(data="elsewhere")) == Path("elsewhere")
+    written = demo.corpus(PipelineOptions())
+    assert written == Path("demo/corpus")
+    names = [path.name for path in (ROOT / "data" / "dates").iterdir()]
+    assert len(names) == 6
+    for name in names:
+        assert (written / name).read_bytes() == (ROOT / "data" / "dates" / name).read_bytes()
+    monkeypatch.chdir(ROOT)
+    assert demo.corpus(PipelineOptions()) == Path("data/dates")
+
+
+def test_commands_are_shown_as_a_user_can_type_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert demo.shown("train").endswith(" train.py")
+    assert demo.shown("generate_dates").endswith(" tools/generate_dates.py")
+    monkeypatch.setattr(demo, "CHECKOUT", False)
+    assert demo.shown("train") == "onmt_train"
