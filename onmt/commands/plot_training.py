@@ -1,5 +1,6 @@
-"""`tools/plot_training.py`: a picture of one or several trainings, from their logs."""
+"""`tools/plot_training.py`: a picture of one or several trainings, from their logs or metrics files."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from onmt.logger import Logger, LoggerOptions
 class PlotOptions:
     """Plot"""
 
-    logs: tuple[str, ...] = option((), "Logs of train.py, one curve each.", valid=existing_file)
+    logs: tuple[str, ...] = option(
+        (), "Logs or `_metrics.jsonl` files of train.py, one curve each.", valid=existing_file
+    )
     output: str = option(
         "training.png", "Picture to write; its ending says its format.", valid=not_empty, writes=("{}",)
     )
@@ -71,13 +74,14 @@ def execute(parsed: Parsed[PlotTrainingOptions], logger: Logger) -> None:
 
 
 def read_history(path: str) -> History:
-    """The figures in a log of train.py. Raises DataError if there are none."""
+    """The figures in a log of train.py, or in its metrics file. Raises DataError if there are none."""
     history = History()
     place = 0.0
+    read_line = _read_record if path.endswith(".jsonl") else _read_line
     for number, line in enumerate(Path(path).read_bytes().decode("utf-8", "replace").split("\n"), start=1):
         try:
-            place = _read_line(line, history, place)
-        except (ValueError, ZeroDivisionError) as error:
+            place = read_line(line, history, place)
+        except (ValueError, ZeroDivisionError, TypeError, KeyError) as error:
             raise DataError(f"{path}, line {number}: {error}") from error
     if not history.perplexities:
         raise DataError(f"{path}: no line of this file reports a training")
@@ -95,6 +99,23 @@ def _read_line(line: str, history: History, place: float) -> float:
     elif validation is not None:
         history.metric = validation["name"]
         history.scores.append((place, float(validation["score"])))
+    return place
+
+
+def _read_record(line: str, history: History, place: float) -> float:
+    """As `_read_line`, of a metrics file; null stands for a number that is not finite."""
+    if not line:
+        return place
+    record = json.loads(line)
+    place = record["epoch"] - 1 + record["iteration"] / record["iterations"]
+    if record["kind"] == "validation":
+        history.metric = record["metric"]
+        if record["score"] is not None:
+            history.scores.append((place, record["score"]))
+    else:
+        history.rates.append((place, record["learning_rate"]))
+        if record["perplexity"] is not None:
+            history.perplexities.append((place, record["perplexity"]))
     return place
 
 

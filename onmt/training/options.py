@@ -157,8 +157,13 @@ class SaverOptions:
         "Models are named `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
         valid=not_empty,
         required=True,
-        writes=("{}_checkpoint.pt", "{}_best.pt", "{}_epoch*"),
+        writes=("{}_checkpoint.pt", "{}_best.pt", "{}_metrics.jsonl", "{}_epoch*"),
         replaces=("train_from",),
+    )
+    save_metrics: bool = option(
+        True,
+        "Write every report and validation to `<save_model>_metrics.jsonl`, a JSON object per line, which "
+        "tools/plot_training.py draws.",
     )
     train_from: str = option(
         "",

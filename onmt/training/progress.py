@@ -16,6 +16,7 @@ from tqdm import tqdm
 from onmt.errors import OptionError
 from onmt.logger import Logger
 from onmt.training.distributed import Replicas
+from onmt.training.metrics_file import MetricsFile
 
 _Item = TypeVar("_Item")
 
@@ -141,9 +142,12 @@ class Progress:
         replicas: Replicas,
         optimizer_name: str,
         curves: Curves | None,
+        metrics: MetricsFile | None,
         phases: Phases,
     ) -> None:
+        """`curves` and `metrics` are None where nothing is recorded, as in all replicas but the first."""
         self.logger = logger
+        self._metrics = metrics
         self.phases = phases
         self._replicas = replicas
         self._optimizer_name = optimizer_name
@@ -200,12 +204,18 @@ class Progress:
         )
         step = (self._epoch - 1) * self._iterations + iteration
         self._draw({"learning_rate": learning_rate, "perplexity": value, "token_per_sec": speed}, step)
+        if self._metrics is not None:
+            record = {"perplexity": value, "learning_rate": learning_rate, "tokens_per_second": round(speed)}
+            self._metrics.add("report", self._epoch, iteration, {"iterations": self._iterations, **record})
         self._counts = _Counts()
 
     def validated(self, name: str, score: float) -> None:
         """Log a validation score; the curve's step is the last iteration of the epoch."""
         self.logger.info(f"Validation {name}: {score:.2f}")
         self._draw({f"validation_{name}": score}, self._epoch * self._iterations)
+        if self._metrics is not None:
+            record = {"iterations": self._iterations, "metric": name, "score": score}
+            self._metrics.add("validation", self._epoch, self._iterations, record)
 
     def profiled(self) -> None:
         """Log where the time went, if that was measured."""

@@ -20,11 +20,13 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
 from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
+from onmt.saved_models import saved_models
 from onmt.training.batches import EpochBatches, Epochs, StepBatches, StoredBatches
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
 from onmt.training.data import TrainingData, open_data
 from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
 from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
+from onmt.training.metrics_file import MetricsFile
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.progress import Phases, Progress, TensorBoard
@@ -56,6 +58,7 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
         _train(options, given, logger)
         return
     with claimed(options.save_model, "-save_model"):
+        _warn_of_earlier_models(options, logger)
         _train(options, given, logger)
 
 
@@ -149,6 +152,10 @@ def _make_trainer(
         vocabularies=start.vocabularies.to_state(),
     )
     curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
+    metrics = None
+    if options.save_metrics and replicas.is_first:
+        metrics = MetricsFile(options.save_model, logger)
+        metrics.start(state.epoch, state.iteration)
     if data.valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
@@ -166,7 +173,9 @@ def _make_trainer(
             model,
             logger,
         ),
-        progress=Progress(logger, replicas, optimizer.name, curves, Phases(options.profiler, device)),
+        progress=Progress(
+            logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device)
+        ),
         replicas=replicas,
     )
 
@@ -260,6 +269,16 @@ def _announce(trainer: Trainer, logger: Logger) -> None:
         logger.warning(f"Nothing to train: epoch {first} is next, and -end_epoch is {last}")
     else:
         logger.info(f"Start training from epoch {first} to {last}...")
+
+
+def _warn_of_earlier_models(options: AnyTrainOptions, logger: Logger) -> None:
+    earlier = [] if options.continue_ else saved_models(options.save_model)
+    if earlier:
+        others = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
+        logger.warning(
+            f"'{earlier[0]}'{others} of an earlier training: models of the same name will be replaced, the "
+            "others stay"
+        )
 
 
 def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:

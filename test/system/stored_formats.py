@@ -38,7 +38,12 @@ def read(folder: Path, command: str) -> dict[str, Any]:
     """Run a command line in `folder`; its exit code, its standard output and the files under `out`."""
     (folder / OUTPUT).mkdir()
     code, printed = run_command(folder, command)
-    written = sorted(path for path in (folder / OUTPUT).rglob("*") if path.is_file())
+    written = sorted(
+        path
+        for path in (folder / OUTPUT).rglob("*")
+        if path.is_file()
+        and not path.name.endswith("_metrics.jsonl")  # times; younger than the first fixtures
+    )
     files = {path.relative_to(folder / OUTPUT).as_posix(): describe_file(path) for path in written}
     return {"exit": code, "stdout": text_lines(printed), "files": files}
 

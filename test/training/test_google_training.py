@@ -170,8 +170,9 @@ def test_gradients_are_means_over_words_and_clipped_twice(
     step = Trainer.step
     compared = []
 
-    def checked_step(self: Trainer, batch: Any, epoch: int, iteration: int) -> StepResult:
+    def checked_step(self: Trainer, batches: Any, epoch: int, iteration: int) -> StepResult:
         before = {name: part.detach().clone() for name, part in self.model.named_parameters()}
+        (batch,) = batches
         training_step: TrainingStep = self._training_step(epoch, iteration)
         loss = self.model.loss(batch, training_step)
         words = int((batch.tgt_output[..., 0] != 0).sum())
@@ -183,7 +184,7 @@ def test_gradients_are_means_over_words_and_clipped_twice(
             if name in ("source.words", "decoder.embeddings.words"):
                 gradient = gradient * min(1.0, 0.001 / float(gradient.norm()))
             expected[name] = old - 0.5 * gradient
-        result = step(self, batch, epoch, iteration)
+        result = step(self, batches, epoch, iteration)
         for name, part in self.model.named_parameters():
             torch.testing.assert_close(part.detach(), expected[name], rtol=1e-4, atol=1e-7)
         compared.append(float(norm) > 0.05)

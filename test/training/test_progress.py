@@ -26,7 +26,7 @@ class Recorder:
 
 def make(optimizer: str = "sgd", curves: Recorder | None = None) -> tuple[Progress, io.StringIO]:
     log = io.StringIO()
-    return Progress(Logger(LoggerOptions(), log), Replicas(), optimizer, curves, Phases(False)), log
+    return Progress(Logger(LoggerOptions(), log), Replicas(), optimizer, curves, None, Phases(False)), log
 
 
 def lines(log: io.StringIO) -> list[str]:
