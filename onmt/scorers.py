@@ -8,12 +8,13 @@ Sources: onmt/scorers/bleu.lua, tercom.lua, dlratio.lua.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from onmt.errors import DataError
 from onmt.text.edit_rate import Edits, edits
 
 Sentence = Sequence[str]
+TranslationMetric = Literal["bleu", "dlratio", "ter"]
 
 # The orders of n-grams that BLEU counts unless told otherwise.
 BLEU_ORDER: Final = 4

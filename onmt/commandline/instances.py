@@ -127,26 +127,6 @@ def from_dict(options: type[Instance], stored: Mapping[str, Any]) -> Instance:
     return replace(options(), values)
 
 
-def flags_where(options: type, condition: Callable[[Option], bool]) -> tuple[str, ...]:
-    """The flags of the options that meet a condition on their declaration (`option.info.train_state` ...)."""
-    return tuple(option.flag for option in declared_options(options) if condition(option))
-
-
-def structural_flags(options: type, structural: int) -> tuple[str, ...]:
-    """The flags declared `structural=0` or `structural=1`."""
-    return flags_where(options, lambda option: option.info.structural == structural)
-
-
-def init_only_flags(options: type) -> tuple[str, ...]:
-    """The flags declared `init_only=True`."""
-    return flags_where(options, lambda option: option.info.init_only)
-
-
-def train_state_flags(options: type) -> tuple[str, ...]:
-    """The flags declared `train_state=True`."""
-    return flags_where(options, lambda option: option.info.train_state)
-
-
 def _with_values(options: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
     own = {path[0]: value for path, value in values.items() if len(path) == 1}
     nested: dict[str, dict[tuple[str, ...], Any]] = {}

@@ -104,3 +104,12 @@ def _number(option: Option, word: str) -> int | float:
     if abs(exact) > _LARGEST_INTEGER:
         raise OptionError(f"invalid argument for option {option.shown}: the integer is too large")
     return exact
+
+
+def text_of(value: Any) -> str:
+    """The text of an option's or a parameter's value, as logs show it; lists are joined by blanks."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return " ".join(map(text_of, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ from typing import Any
 from onmt.commandline.declare import existing_model, option
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
+from onmt.commandline.values import text_of
 from onmt.logger import Logger, LoggerOptions
 from onmt.training.options import flags_of_lua_models
 
@@ -74,7 +75,7 @@ def describe(path: str, content: Mapping[str, Any]) -> Iterator[str]:
     for title, values in (("spec", content["spec"]), ("options", options)):
         yield ""
         yield f"{title}:"
-        yield from (f"  {name} = {_shown(value)}" for name, value in sorted(_flat(values)))
+        yield from (f"  {name} = {text_of(value)}" for name, value in sorted(_flat(values)))
 
 
 def _vocabularies(state: Mapping[str, Any]) -> Iterator[str]:
@@ -124,11 +125,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return " ".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

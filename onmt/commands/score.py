@@ -14,7 +14,15 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
-from onmt.scorers import BLEU_ORDER, MULTI_REFERENCE, SCORERS, CorpusScorer, Sentence, corpus_bleu
+from onmt.scorers import (
+    BLEU_ORDER,
+    MULTI_REFERENCE,
+    SCORERS,
+    CorpusScorer,
+    Sentence,
+    TranslationMetric,
+    corpus_bleu,
+)
 from onmt.text.lines import decode_lines, read_text_lines, split_at_white_space
 from onmt.text.options import SegmentationOptions
 from onmt.text.tokenizer import Tokenizer
@@ -45,7 +53,7 @@ class ScorerOptions:
         valid=not_empty,
         reads=("{}", "{}[0-9]*"),
     )
-    scorer: Literal["bleu", "dlratio", "ter"] = option(
+    scorer: TranslationMetric = option(  # noqa: RUF009 - ruff does not see through the alias
         "bleu",
         "`bleu`: as multi-bleu.perl counts it, unsmoothed. `ter`: translation edit rate. `dlratio`: "
         "restricted Damerau-Levenshtein distance in bytes over the bytes of the first reference.",

@@ -75,11 +75,10 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of one source.
+    """The result of translating one source.
 
     hypotheses: n_best of them, best first; none for an empty source. gold_score: log-probability of the
-    reference's words and `</s>`. unknown: source words that the vocabulary does not have. history: see
-    `-save_beam_to`.
+    reference's words and `</s>`. history: see `-save_beam_to`.
     """
 
     hypotheses: list[Hypothesis] = field(default_factory=list)

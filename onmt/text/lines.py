@@ -79,11 +79,6 @@ def join_features(words: Sequence[str], features: Sequence[Sequence[str]]) -> li
     return [FEATURE_MARKER.join(parts) for parts in zip(words, *features, strict=True)]
 
 
-def without_features(token: str) -> str:
-    """The word of a token."""
-    return token.partition(FEATURE_MARKER)[0]
-
-
 # Gives one line for each line it gets, one after the other.
 LineFunction = Callable[[list[str]], Iterable[str]]
 

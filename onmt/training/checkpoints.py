@@ -43,8 +43,7 @@ class Environment:
 
     def differences(self, other: "Environment") -> list[str]:
         """What changed from `other` to this one, each as `threads: 2 -> 4`."""
-        before, now = asdict(other), asdict(self)
-        return [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+        return _changes(asdict(other), asdict(self))
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,11 @@ class Batching:
 
     def differences(self, other: "Batching") -> list[str]:
         """What changed from `other` to this one, each as `max_batch_size: 20 -> 160`."""
-        before, now = asdict(other), asdict(self)
-        return [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
+        return _changes(asdict(other), asdict(self))
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {before[name]} -> {now[name]}" for name in now if now[name] != before[name]]
 
 
 @dataclass

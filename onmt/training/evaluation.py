@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import torch
 
@@ -18,7 +18,7 @@ from onmt.files import replacing
 from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.scorers import SCORERS, sentence_score
+from onmt.scorers import SCORERS, TranslationMetric, sentence_score
 from onmt.training.progress import perplexity
 
 _NAMES: Final = {"bleu": "BLEU", "ter": "TER", "dlratio": "DLratio"}
@@ -79,7 +79,7 @@ class TranslationEvaluator:
 
     def __init__(
         self,
-        metric: Literal["bleu", "ter", "dlratio"],
+        metric: TranslationMetric,
         batches: Iterable[Batch],
         vocabularies: Vocabularies,
         options: TranslatorOptions,

@@ -5,6 +5,7 @@ from itertools import zip_longest
 from typing import Any
 
 from onmt.commandline import instances
+from onmt.commandline.values import text_of
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.data.vocabulary_building import read_vocabulary
 from onmt.decoding.model_search import SEARCH_FLAGS
@@ -15,7 +16,7 @@ from onmt.google.settings import from_text, restarted_parameters
 from onmt.spec.model import ModelSpec
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.options import AnyTrainOptions, flags_of_lua_models
-from onmt.training.restart import Restart, shown, typed_values
+from onmt.training.restart import Restart, typed_values
 
 
 def google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
@@ -53,7 +54,7 @@ def restart_google_model(
     parameters = restarted_parameters(name, text, options.model_params, options.continue_)
     checked_model(name, from_text(parameters.text))
     restart.applied.pop("model_params", None)
-    restart.applied |= {key: shown(value) for key, value in parameters.changed.items()}
+    restart.applied |= {key: text_of(value) for key, value in parameters.changed.items()}
     for key in parameters.ignored:
         of = "with -continue" if key.startswith("optimizer.") and options.continue_ else "of the model"
         restart.warnings.append(f"Cannot change {key} {of}. Ignoring.")

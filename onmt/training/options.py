@@ -67,7 +67,7 @@ class TrainerOptions:
         valid=at_least(0),
         train_state=True,
     )
-    validation_metric: Literal["perplexity", "loss", "bleu", "ter", "dlratio"] = option(
+    validation_metric: Metric = option(  # noqa: RUF009 - ruff does not see through the alias
         "perplexity",
         "What is measured on the validation data after each epoch; decay rules and file names use it.",
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from onmt.commandline import instances
 from onmt.commandline.schema import Kind, Option, declared_options
+from onmt.commandline.values import text_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
 from onmt.training.options import SaverOptions
 
@@ -60,7 +61,7 @@ def restart_options(
                 restart.warnings.append(f"Cannot change the option -{flag} of the model. Ignoring.")
         elif declared[flag].info.structural == 1:
             if differs:
-                restart.applied[flag] = shown(wanted[flag])
+                restart.applied[flag] = text_of(wanted[flag])
             elif flag not in wanted:
                 values[flag] = value
         elif declared[flag].info.train_state:
@@ -97,7 +98,7 @@ def _cancelled(
     for flag, now in (("learning_rate", learning_rate), ("start_epoch", epoch)):
         if flag in wanted and wanted[flag] not in (now, restored.get(flag)):
             restart.warnings.append(
-                f"-{flag} {shown(wanted[flag])} is not that of the checkpoint: -continue is cancelled."
+                f"-{flag} {text_of(wanted[flag])} is not that of the checkpoint: -continue is cancelled."
             )
             return True
     return False
@@ -133,12 +134,3 @@ def _typed_element(kind: Kind, value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) else None
-
-
-def shown(value: Any) -> str:
-    """An option's value as the log tells it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return " ".join(map(shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

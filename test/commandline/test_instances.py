@@ -62,11 +62,3 @@ def test_check_calls_each_class_once(options):
     instances.check(options)
     with pytest.raises(OptionError, match="4 layers at most"):
         instances.check(dataclasses.replace(options, layers=5))
-
-
-def test_what_a_restart_needs_to_know(options):
-    kind = type(options)
-    assert set(instances.structural_flags(kind, 0)) == {"sizes", "layers", "encoder"}
-    assert set(instances.structural_flags(kind, 1)) == {"dropout", "fix"}
-    assert instances.init_only_flags(kind) == ("param_init",)
-    assert instances.train_state_flags(kind) == ("optim",)
