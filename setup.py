@@ -29,6 +29,7 @@ setup(
         "numpy>=1.26",
         "sacrebleu>=2.4",
         "rapidfuzz>=3.6",
+        "rouge-score>=0.1.2",
         "pyyaml>=6.0",
     ],
     extras_require={

@@ -8,6 +8,7 @@ Sources: onmt/scorers/bleu.lua, tercom.lua, dlratio.lua.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from onmt.errors import DataError
@@ -15,6 +16,7 @@ from onmt.text.edit_rate import Edits, edits
 
 Sentence = Sequence[str]
 TranslationMetric = Literal["bleu", "dlratio", "ter"]
+RougeKind = Literal["rouge1", "rouge2", "rougeL"]
 
 # The orders of n-grams that BLEU counts unless told otherwise.
 BLEU_ORDER: Final = 4
@@ -148,6 +150,29 @@ def corpus_dlratio(hypotheses: Sequence[Sentence], references: Sequence[Sequence
     return Score(value=value, detail=f"DLratio = {value:.4f} (distance={distance}, ref_bytes={length})")
 
 
+def rouge(kind: RougeKind, hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]]) -> Score:
+    """Mean F1 of ROUGE-1, -2 or -L (Lin 2004) by the rouge-score package, without stemming."""
+    from rouge_score.rouge_scorer import RougeScorer  # slow to import
+
+    _check_lengths(hypotheses, references)
+    scorer = RougeScorer([kind], tokenizer=_Words())
+    values = [
+        scorer.score_multi([" ".join(reference[place]) for reference in references], " ".join(hypothesis))[
+            kind
+        ].fmeasure
+        for place, hypothesis in enumerate(hypotheses)
+    ]
+    value = sum(values) / len(values) if values else 0.0
+    return Score(value=value, detail=f"{kind} = {value:.4f} (sentences={len(values)})")
+
+
+class _Words:
+    """rouge-score's own tokenizer keeps ASCII letters and digits only."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return text.split(" ") if text else []
+
+
 CorpusScorer = Callable[[Sequence[Sentence], Sequence[Sequence[Sentence]]], Score]
 
 # What `-scorer` and `-validation_metric` call the scores.
@@ -155,6 +180,13 @@ SCORERS: Final[Mapping[str, CorpusScorer]] = {
     "bleu": corpus_bleu,
     "dlratio": corpus_dlratio,
     "ter": corpus_ter,
+}
+
+# Those that `-log_metrics` knows beside these.
+ROUGE_SCORERS: Final[Mapping[str, CorpusScorer]] = {
+    "rouge_1": partial(rouge, "rouge1"),
+    "rouge_2": partial(rouge, "rouge2"),
+    "rouge_l": partial(rouge, "rougeL"),
 }
 
 # Those that can use several references of a sentence.

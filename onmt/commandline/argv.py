@@ -1,9 +1,10 @@
 """Lua's rules for the words of a command line.
 
 A word that starts with one or two hyphens and an ASCII letter is a flag, any other word is a value: `-1.5`
-and `-1e-3` are values. Flags are written in full and given once. A list option takes all words up to the next
-flag, each of which may hold several elements separated by commas, with white space around them; a boolean may
-stand alone; any other option takes exactly one word. What remains are the positional arguments.
+and `-1e-3` are values. `--flag=value`, as google/seq2seq's users write, is a flag with its first value.
+Flags are written in full and given once. A list option takes all words up to the next flag, each of which
+may hold several elements separated by commas, with white space around them; a boolean may stand alone; any
+other option takes exactly one word. What remains are the positional arguments.
 """
 
 import re
@@ -44,7 +45,8 @@ def split(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[Occurrence, ...]]
     for word in argv:
         match = _FLAG.fullmatch(word)
         if match:
-            occurrences.append((match[1], []))
+            flag, equals, value = match[1].partition("=")
+            occurrences.append((flag, [value] if equals else []))
         else:
             (occurrences[-1][1] if occurrences else leading).append(word)
     return tuple(leading), tuple(Occurrence(flag, tuple(words)) for flag, words in occurrences)
@@ -81,11 +83,8 @@ def known_option(flag: str, options: Mapping[str, Option]) -> Option:
         return option
     if option is not None:
         raise OptionError(f"unknown option -{flag}: '{flag}' is given by its place, without a flag")
-    name, equals, value = flag.partition("=")
-    if equals and name in options:
-        raise OptionError(f"unknown option -{flag}: a value follows after a blank, -{name} {value}")
     visible = [option.flag for option in options.values() if option.info.deprecated is None]
-    raise UnknownOptionError(flag, did_you_mean(name, visible))
+    raise UnknownOptionError(flag, did_you_mean(flag, visible))
 
 
 def _own_words(

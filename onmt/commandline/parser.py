@@ -171,7 +171,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
             if option.info.deprecated is None and option.flag not in implied.idle
         ]
         write_config(save_config, [(option, instances.value_of(options, option)) for option in current])
-    return Parsed(options, frozenset(given), notices, (*warnings, *implied.warnings))
+    return Parsed(options, frozenset(given), (*notices, *implied.notices), (*warnings, *implied.warnings))
 
 
 _FILE_OPTIONS = tuple(

@@ -15,7 +15,7 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Implied:
-    """What given flags say about others: their values by flag, and lines for standard error.
+    """What given flags say about others: values by flag, warnings for stderr, notices for the log.
 
     idle: flags that mean nothing beside them; `-save_config` leaves them out.
     """
@@ -23,6 +23,7 @@ class Implied:
     values: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     idle: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
 
 
 def _never(options: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.decoding.options import TranslateOptions
+from onmt.google.inference_flags import inference_flags
 from onmt.hooks import hooked_options
 from onmt.logger import Logger
 
@@ -12,6 +13,7 @@ SCRIPT = Script(
     name="translate.py",
     summary="Translates a file with a trained model.",
     choose=lambda words: hooked_options(TranslateOptions, words),
+    imply=inference_flags,
     data_on_stdout=lambda options: options.writes_data_to_stdout,
 )
 

@@ -15,6 +15,7 @@ from onmt.commandline.declare import (
     option,
 )
 from onmt.errors import OptionError
+from onmt.google.options import GoogleInferenceOptions
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
 from onmt.runtime.options import DeviceOptions
@@ -193,6 +194,7 @@ class TimeOptions:
 @dataclass(frozen=True, kw_only=True)
 class TranslateOptions(
     TranslateDataOptions,
+    GoogleInferenceOptions,
     TranslationModelOptions,
     TranslatorOptions,
     OnTheFlyTokenizerOptions,

@@ -1,5 +1,6 @@
 """Translate google/seq2seq's settings to flags of train.py, before the flags are checked. Torch-free."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,15 +13,34 @@ from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
 from onmt.google.parameters import class_name, deep_merged, names_and_values, typed
 from onmt.google.settings import (
+    HOOKS,
     IDLE_SETTINGS,
     SETTING_FLAGS,
     check_model_name,
     read_config_files,
     read_model_params,
     to_text,
+    with_settings_given,
 )
+from onmt.saved_models import saved_models
 
-_METRICS: Final[Mapping[str, str]] = {"LogPerplexityMetricSpec": "perplexity", "BleuMetricSpec": "bleu"}
+_METRICS: Final[Mapping[str, str]] = {
+    "LogPerplexityMetricSpec": "perplexity",
+    "BleuMetricSpec": "bleu",
+    "RougeMetricSpec": "",  # its rouge_type says which
+}
+_ROUGE_TYPES: Final = tuple(
+    f"{kind}/{part}"
+    for kind in ("rouge_1", "rouge_2", "rouge_l")
+    for part in ("f_score", "r_score", "p_score")
+)
+_METRIC_PARAMETERS: Final[Mapping[str, Any]] = {
+    "separator": " ",
+    "eos_token": "SEQUENCE_END",
+    "sos_token": "SEQUENCE_START",
+    "postproc_fn": "",
+    "rouge_type": "",
+}
 _PIPELINES: Final[Mapping[str, str]] = {
     "ParallelTextInputPipeline": "",
     "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
@@ -39,6 +59,9 @@ _PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
 """Parameters of ParallelTextInputPipeline and their defaults."""
 
 _DELIMITERS: Final = ("source_delimiter", "target_delimiter")
+
+MODEL_IN_FOLDER: Final = "model"
+"""Stem of the models in `-output_dir`."""
 
 ANY_LENGTH: Final = 2**31 - 1
 """What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
@@ -63,11 +86,16 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
     given: values by flag. flags_of_lua_models: the flags that describe a Lua model, its loss or its schedule.
     Raises OptionError for invalid settings.
     """
-    config = read_config_files(given.get("config_paths", ()))
+    config = with_settings_given(read_config_files(given.get("config_paths", ())), given)
     name, params = _named_model(config, given)
     if given.get("train_steps") and "end_epoch" in given:
         raise OptionError("-train_steps and -end_epoch both say when to stop: give one of them")
     values, ignored = _flags_of_config(config, given)
+    folder = _text(config, "output_dir")
+    notices: tuple[str, ...] = ()
+    if folder:
+        of_folder, notices = _flags_of_folder(folder, {**values, **given})
+        values |= of_folder
     model_flags: dict[str, Any] = {}
     if name:
         refuse_flags_of_lua_models(given, flags_of_lua_models)
@@ -78,12 +106,33 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
     elif params:
         model_flags = {"model_params": to_text(params)}
     steps = given.get("train_steps") or values.get("train_steps")
-    if steps and not given.get("continue"):
+    if steps and not {**values, **given}.get("continue"):
         values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
     idle = {"config_paths", *(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
-    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle))
+    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle), notices)
+
+
+def _flags_of_folder(folder: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The flags that follow from `output_dir`, and lines for the log; the folder is made."""
+    for flag in ("save_model", "train_from"):
+        if given.get(flag):
+            raise OptionError(f"-output_dir says where models are saved and found: leave -{flag} out")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"-output_dir {folder}: {error.strerror}") from error
+    stem = os.path.join(folder, MODEL_IN_FOLDER)
+    flags: dict[str, Any] = {"save_model": stem}
+    notices = []
+    if saved_models(stem):
+        flags |= {"train_from": stem, "continue": True}
+        notices.append(f"'{folder}' holds a training of this model, which goes on")
+    if not given.get("train_steps") and "end_epoch" not in given:
+        flags |= {"end_epoch": 0, "eval_every_n_steps": STEPS_BETWEEN_EVALUATIONS}
+        notices.append("Without -train_steps the training goes on until it is stopped")
+    return flags, tuple(notices)
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
@@ -118,15 +167,24 @@ def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tup
     flags: dict[str, Any] = {
         flag: typed(1, config[name], name) for name, flag in SETTING_FLAGS.items() if name in config
     }
-    ignored = [name for name in IDLE_SETTINGS if name in config]
+    ignored = [f"{name} ({instead})" for name, instead in IDLE_SETTINGS.items() if config.get(name)]
+    ignored += _hooks(config.get("hooks") or [])
     if "end_epoch" in given and flags.pop("train_steps", None) is not None:
         ignored.append("train_steps")
     if config.get("schedule", "continuous_train_and_eval") != "continuous_train_and_eval":
         ignored.append("schedule")
-    metric, other_metrics = _metric(config.get("metrics", []))
-    flags |= {"validation_metric": metric} if metric else {}
+    of_metrics, other_metrics = _metrics(config.get("metrics") or [])
+    flags |= of_metrics
     files, other_settings = _texts(config, given)
     return flags | files, ignored + other_settings + other_metrics
+
+
+def _hooks(hooks: Any) -> list[str]:
+    """The hooks, each with what to do instead."""
+    if not isinstance(hooks, list):
+        raise OptionError(f"hooks must be a list, not {hooks!r}")
+    names = [class_name(class_of(entry, "hooks"), HOOKS, "hooks: class") for entry in hooks]
+    return [f"hooks: {name} ({HOOKS[name]})" for name in names]
 
 
 def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -137,11 +195,11 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
         if config.get(setting) is None:
             continue
         _check_delimiters(config[setting], setting, given)
-        name = class_name(_class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
+        name = class_name(class_of(config[setting], setting), _PIPELINES, f"{setting}: class")
         if any(given.get(flag) for flag in _TEXT_FLAGS):
             ignored.append(setting)
         elif name == "ParallelTextInputPipeline":
-            files, odd = _parallel_texts(config[setting], setting)
+            files, odd = parallel_texts(config[setting], setting)
             flags |= {f"{split}_{side}": file for side, file in files.items()}
             ignored += odd
         elif split == "train":
@@ -164,23 +222,58 @@ def _check_delimiters(pipeline: Any, where: str, given: Mapping[str, Any]) -> No
             )
 
 
-def _metric(metrics: Any) -> tuple[str | None, list[str]]:
-    """The metric that decides here, and those that are not measured."""
+def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
+    """The flags of the metrics, and what is not followed. The first metric that can decide does; the others
+    are logged.
+    """
     if not isinstance(metrics, list):
         raise OptionError(f"metrics must be a list, not {metrics!r}")
-    chosen, others = None, []
+    names: list[str] = []
+    ignored: list[str] = []
+    strips_bpe = False
     for entry in metrics:
-        name = _class_of(entry, "metrics")
-        if chosen is None and name in _METRICS:
-            chosen = _METRICS[name]
-            others += [f"metrics: {name}: {key}" for key, value in entry.items() if key != "class" and value]
-        else:
-            others.append(f"metrics: {name}")
-    return chosen, others
+        kind = class_name(class_of(entry, "metrics"), _METRICS, "metrics: class")
+        params = names_and_values(entry.get("params") or {}, f"metrics: {kind}: params")
+        for name in params:
+            if name not in _METRIC_PARAMETERS:
+                near = did_you_mean(name, _METRIC_PARAMETERS, "")
+                raise OptionError(f"metrics: {kind}: unknown parameter '{name}'{near}")
+        names.append(_METRICS[kind] or _rouge(params))
+        strips_bpe |= str(params.get("postproc_fn") or "").split(".")[-1] == "strip_bpe"
+        ignored += [
+            f"metrics: {kind}: {name}"
+            for name, value in params.items()
+            if name != "rouge_type"
+            and value not in (None, _METRIC_PARAMETERS[name])
+            and not (name == "postproc_fn" and strips_bpe)
+        ]
+    deciding = next((name for name in names if not name.startswith("rouge")), None)
+    flags: dict[str, Any] = {} if deciding is None else {"validation_metric": deciding}
+    others = tuple(dict.fromkeys(name for name in names if name != deciding))
+    flags |= {"log_metrics": others} if others else {}
+    return flags | ({"metrics_strip_bpe": True} if strips_bpe else {}), ignored
 
 
-def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, str], list[str]]:
-    """The file of each side of a pipeline over parallel texts, and what of it is not followed."""
+def _rouge(params: Mapping[str, Any]) -> str:
+    """The name in `-log_metrics` of a RougeMetricSpec."""
+    kind = params.get("rouge_type") or ""
+    if kind not in _ROUGE_TYPES:
+        raise OptionError(
+            f"metrics: RougeMetricSpec: rouge_type must be one of {', '.join(_ROUGE_TYPES)}, not {kind!r}"
+        )
+    name, _, part = str(kind).partition("/")
+    if part != "f_score":
+        raise OptionError(f"metrics: RougeMetricSpec: {kind} is not measured here, {name}/f_score is")
+    return name
+
+
+def parallel_texts(
+    setting: Mapping[str, Any], where: str, sides: Sequence[str] = ("src", "tgt")
+) -> tuple[dict[str, str], list[str]]:
+    """The file of each side of a pipeline over parallel texts, and what of it is not followed.
+
+    Raises OptionError for unknown parameters, and unless each of the sides has one file.
+    """
     given = setting.get("params")
     params = {} if given is None else names_and_values(given, f"{where}: params")
     for name in params:
@@ -189,6 +282,8 @@ def _parallel_texts(setting: Mapping[str, Any], where: str) -> tuple[dict[str, s
             raise OptionError(f"{where}: unknown parameter '{name}'{near}")
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
+        if side not in sides:
+            continue
         named = params.get(name, [])
         is_list = isinstance(named, list) and all(isinstance(file, str) for file in named)
         elements = list_elements(named) if is_list else ()
@@ -226,7 +321,8 @@ def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _class_of(entry: Any, where: str) -> str:
+def class_of(entry: Any, where: str) -> str:
+    """The class that an entry of YAML names, without its package. Raises OptionError if it names none."""
     name = entry.get("class") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):
         raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")

@@ -1,9 +1,15 @@
 """Options of google/seq2seq's dialect and of its clock, which counts steps. No torch here."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from onmt.commandline.declare import at_least, existing_file, existing_file_or_empty, option
+from onmt.commandline.declare import (
+    at_least,
+    existing_file,
+    existing_file_or_empty,
+    existing_model_or_empty,
+    option,
+)
 
 STEPS_BETWEEN_EVALUATIONS: Final = 1000
 """`-eval_every_n_steps` with `-train_steps`, unless it is given."""
@@ -38,6 +44,73 @@ class GoogleModelOptions:
         "publishes for `inception_v3`, instead of from random numbers.",
         init_only=True,
         valid=existing_file_or_empty,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoogleTrainingOptions:
+    """google/seq2seq training"""
+
+    output_dir: str = option(
+        "",
+        "Folder for the models, `<output_dir>/model_*.pt`, instead of `-save_model`; it is made if need be. "
+        "Where it holds a training of the same model, that training goes on. Without `-train_steps` "
+        "the training goes on until it is stopped.",
+    )
+    batch_size: int = option(0, "`-max_batch_size` under the original's name.", valid=at_least(0))
+    input_pipeline_train: str = option(
+        "",
+        "Training texts as YAML: `class: ParallelTextInputPipeline` with `params` `source_files` and so on.",
+    )
+    input_pipeline_dev: str = option("", "Validation texts, as `-input_pipeline_train`.")
+    metrics: str = option(
+        "", "YAML list of metrics; the first that is measured here becomes `-validation_metric`."
+    )
+    hooks: str = option("", "YAML list of hooks; a warning tells what to use here instead of each.")
+    buckets: str = option(
+        "",
+        "Boundaries of source lengths: batches hold sources of one length anyway, unless `-uneven_batches`.",
+    )
+    schedule: Literal["", "continuous_train_and_eval"] = option(
+        "", "Training and validation always take turns, as in `continuous_train_and_eval`."
+    )
+    save_checkpoints_steps: int = option(0, "`-save_every` under the original's name.", valid=at_least(0))
+    save_checkpoints_secs: int = option(
+        0, "Not followed, with a warning: `-save_checkpoints_steps` counts steps.", valid=at_least(0)
+    )
+    keep_checkpoint_every_n_hours: float = option(
+        0.0, "Not followed, with a warning: use `-save_every_epochs`.", valid=at_least(0)
+    )
+    tf_random_seed: int = option(0, "`-seed` under the original's name.", valid=at_least(0))
+    gpu_memory_fraction: float = option(
+        1.0, "Not followed, with a warning: memory is taken as needed.", valid=at_least(0)
+    )
+    gpu_allow_growth: bool = option(False, "Not followed, with a warning: memory is taken as needed.")
+    log_device_placement: bool = option(
+        False, "Not followed, with a warning: `-gpuid` says where everything is."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoogleInferenceOptions:
+    """google/seq2seq inference"""
+
+    tasks: str = option(
+        "",
+        "YAML list of the original's tasks, `DecodeText`, `DumpAttention`, `DumpBeams`, with their `params`; "
+        "`DecodeText` prints the translations.",
+    )
+    model_dir: str = option(
+        "", "Translate with the newest model in this folder, an `-output_dir` of train.py."
+    )
+    checkpoint_path: str = option("", "`-model` under the original's name.", valid=existing_model_or_empty)
+    input_pipeline: str = option(
+        "", "Sources as YAML: `class: ParallelTextInputPipeline` with `params` `source_files`."
+    )
+    model_params: str = option(
+        "",
+        "Parameters of the search as YAML, or a file that holds them: `inference.beam_search.*`, and "
+        "`max_decode_length` in `decoder.params`.",
     )
 
 

@@ -18,6 +18,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DEEPEST: Final = 50  # levels; no configuration needs them, and Python's stack ends at some hundreds
 _LONGEST_TEXT: Final = 4096  # characters: a path's most; messages tell names and values in full
 _LARGEST_WHOLE: Final = 2**63 - 1
+_MOST_VALUES: Final = 100_000
 
 _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 """What PyYAML raises, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
@@ -26,13 +27,14 @@ _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, Ove
 def read_yaml(text: str, where: str) -> Any:
     """The value of a YAML text: dicts with texts as names, lists, texts, finite numbers, booleans, None.
 
-    A number may be written `1e-4`, which YAML 1.1 calls a text. Raises OptionError, in one line that begins
-    with `where`, for everything else: malformed text, names given twice, aliases, dates.
+    A number may be written `1e-4`, which YAML 1.1 calls a text. Aliases (`*name`) are read, up to a total
+    number of values that no configuration needs. Raises OptionError, in one line that begins with `where`,
+    for everything else: malformed text, names given twice, dates.
     """
     import yaml  # here, because only a few runs need it
 
     try:
-        return _plain(yaml.load(text, Loader=_loader()), where, 0)
+        return _Plain(where).value(yaml.load(text, Loader=_loader()), where, 0)
     except yaml.YAMLError as error:
         raise OptionError(f"{where}: {_in_one_line(error)}") from None
     except _YAML_FAILURES as error:
@@ -62,14 +64,6 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            if self.check_event(yaml.AliasEvent):
-                event = self.peek_event()
-                raise yaml.composer.ComposerError(
-                    None, None, "aliases (*name) are not read here: write the value out", event.start_mark
-                )
-            return super().compose_node(parent, index)
-
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen = set()
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
@@ -85,17 +79,33 @@ def _loader() -> Any:
     return Loader
 
 
-def _plain(value: Any, where: str, depth: int) -> Any:
-    """The value, if it consists of what parameters are made of; messages begin with `where`."""
-    if isinstance(value, dict):
-        _check_depth(where, depth)
-        return {
-            _checked_name(name, where): _plain(part, f"{where}: {name}", depth + 1)
-            for name, part in value.items()
-        }
-    if isinstance(value, list):
-        _check_depth(where, depth)
-        return [_plain(part, where, depth + 1) for part in value]
+class _Plain:
+    """Copies values that consist of what parameters are made of, and counts them: aliases may repeat a value
+    so often that a small file would fill the memory.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._count = 0
+
+    def value(self, value: Any, where: str, depth: int) -> Any:
+        """The value; messages begin with `where`."""
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            raise OptionError(f"{self._where}: more than {_MOST_VALUES} values, aliases written out")
+        if isinstance(value, dict):
+            _check_depth(where, depth)
+            return {
+                _checked_name(name, where): self.value(part, f"{where}: {name}", depth + 1)
+                for name, part in value.items()
+            }
+        if isinstance(value, list):
+            _check_depth(where, depth)
+            return [self.value(part, where, depth + 1) for part in value]
+        return _checked_scalar(value, where)
+
+
+def _checked_scalar(value: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"{where}: {value} is not a finite number")
     if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
@@ -138,17 +148,28 @@ SETTING_FLAGS: Final[Mapping[str, str]] = {
 }
 """Settings that hold a whole number, and the flags that they become."""
 
-IDLE_SETTINGS: Final = (
-    "hooks",
-    "buckets",
-    "output_dir",
-    "save_checkpoints_secs",
-    "keep_checkpoint_every_n_hours",
-    "gpu_memory_fraction",
-    "gpu_allow_growth",
-    "log_device_placement",
-)
-"""Settings that have no effect here, whatever their value."""
+IDLE_SETTINGS: Final[Mapping[str, str]] = {
+    "buckets": "batches hold sources of one length anyway, unless -uneven_batches",
+    "save_checkpoints_secs": "use save_checkpoints_steps",
+    "keep_checkpoint_every_n_hours": "use -save_every_epochs",
+    "gpu_memory_fraction": "memory is taken as needed",
+    "gpu_allow_growth": "memory is taken as needed",
+    "log_device_placement": "-gpuid says where everything is",
+}
+"""Settings that have no effect here, whatever their value, and what to do instead."""
+
+HOOKS: Final[Mapping[str, str]] = {
+    "PrintModelAnalysisHook": "the log lists the model's parts and counts its parameters",
+    "MetadataCaptureHook": "use -profiler",
+    "TrainSampleHook": "use -save_validation_translation_every",
+    "SyncReplicasOptimizerHook": "several -gpuid always train synchronously",
+    "DelayStartHook": "all replicas start together",
+    "VariableRestoreHook": "use -train_from",
+}
+"""The original's hooks, and what to do instead."""
+
+YAML_SETTINGS: Final = ("hooks", "metrics", "input_pipeline_train", "input_pipeline_dev")
+"""Settings whose flags take YAML."""
 
 CONFIG_KEYS: Final = (
     "model",
@@ -158,6 +179,8 @@ CONFIG_KEYS: Final = (
     "input_pipeline_dev",
     "metrics",
     "schedule",
+    "hooks",
+    "output_dir",
     *IDLE_SETTINGS,
 )
 
@@ -178,6 +201,23 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
                 raise OptionError(f"{path}: unknown setting '{name}'{did_you_mean(name, CONFIG_KEYS, '')}")
         settings = deep_merged(settings, given)
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def with_settings_given(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of files under those that flags of the same names give; names and values are merged.
+
+    given: flags with their values, YAML as text. Raises OptionError for text that cannot be read.
+    """
+    merged = dict(settings)
+    for name in CONFIG_KEYS:
+        value = given.get(name)
+        if value is None or value == "" or name in ("model", "model_params"):
+            continue
+        if name in YAML_SETTINGS:
+            value = read_yaml(value, f"-{name}")
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = deep_merged(merged[name], value) if both else value
+    return merged
 
 
 def read_model_params(text: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Measuring a model on the validation data."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,33 +18,53 @@ from onmt.files import replacing
 from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.scorers import SCORERS, TranslationMetric, sentence_score
+from onmt.scorers import ROUGE_SCORERS, SCORERS, sentence_score
 from onmt.training.progress import perplexity
 
-_NAMES: Final = {"bleu": "BLEU", "ter": "TER", "dlratio": "DLratio"}
+_NAMES: Final[Mapping[str, str]] = {
+    "bleu": "BLEU",
+    "ter": "TER",
+    "dlratio": "DLratio",
+    "rouge_1": "ROUGE-1",
+    "rouge_2": "ROUGE-2",
+    "rouge_l": "ROUGE-L",
+}
+_SCORERS: Final = {**SCORERS, **ROUGE_SCORERS}
 _BATCH_SIZE: Final = 30  # sentences translated at a time
 _CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two looks at the user's wish to stop
 
 
 class Evaluator(Protocol):
-    """A metric on a fixed set of sentences. `name` is how the log calls it."""
+    """Metrics on a fixed set of sentences."""
 
-    name: str
+    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
+        """Scores by the names in the log; `between_batches` is called often, and may raise to stop."""
 
-    def score(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
-        """The model's score; `between_batches` is called often, and may raise to stop."""
+
+class Evaluators:
+    """Several evaluators, one after the other; the first metric of the first one decides."""
+
+    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+        self._evaluators = evaluators
+
+    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
+        """See `Evaluator.scores`."""
+        found: dict[str, float] = {}
+        for evaluator in self._evaluators:
+            found |= evaluator.scores(model, epoch, between_batches)
+        return found
 
 
 class LossEvaluator:
-    """Perplexity of the validation set, or its logarithm; without dropout and sampling."""
+    """Perplexity of the validation set, its logarithm, or both; without dropout and sampling."""
 
-    def __init__(self, batches: Iterable[Batch], logarithm: bool) -> None:
-        self.name = "loss" if logarithm else "perplexity"
+    def __init__(self, batches: Iterable[Batch], names: Sequence[str]) -> None:
+        """names: of `perplexity` and `loss` those that are wanted, in their order."""
         self._batches = batches
-        self._logarithm = logarithm
+        self._names = names
 
-    def score(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
-        """See `Evaluator.score`."""
+    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
+        """See `Evaluator.scores`."""
         words = 0
         losses = []
         with torch.inference_mode():
@@ -54,7 +74,12 @@ class LossEvaluator:
                 words += measured.words
                 between_batches()
         total = float(torch.stack(losses).sum())
-        return total / words if self._logarithm else perplexity(total, words)
+        return {name: total / words if name == "loss" else perplexity(total, words) for name in self._names}
+
+
+def _without_bpe(words: list[str]) -> list[str]:
+    """The words that subwords of subword-nmt make."""
+    return " ".join(words).replace("@@ ", "").split(" ") if words else []
 
 
 @dataclass(frozen=True)
@@ -79,23 +104,25 @@ class TranslationEvaluator:
 
     def __init__(
         self,
-        metric: TranslationMetric,
+        metrics: Sequence[str],
         batches: Iterable[Batch],
         vocabularies: Vocabularies,
         options: TranslatorOptions,
         language_model: LoadedModel | None,
         files: TranslationFiles,
+        strip_bpe: bool = False,
     ) -> None:
-        self.name = _NAMES[metric]
-        self._scorer = SCORERS[metric]
+        """metrics: those that compare translations, by their names in `-log_metrics`."""
+        self._strip_bpe = strip_bpe
+        self._scorers = {_NAMES[metric]: _SCORERS[metric] for metric in metrics}
         self._batches = batches
         self._vocabularies = vocabularies
         self._options = options
         self._language_model = language_model
         self._files = files
 
-    def score(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
-        """See `Evaluator.score`."""
+    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
+        """See `Evaluator.scores`."""
         assert isinstance(model, Seq2Seq)
         translator = Translator(model, self._vocabularies, self._options, self._language_model)
         hypotheses: list[list[str]] = []
@@ -107,10 +134,12 @@ class TranslationEvaluator:
                 hypotheses.append(translation.hypotheses[0].words if translation.hypotheses else [])
                 references.append(reference)
             between_batches()
+        if self._strip_bpe:
+            hypotheses, references = (list(map(_without_bpe, texts)) for texts in (hypotheses, references))
         path = self._files.path(epoch)
         if path is not None:
             self._write(path, hypotheses, references)
-        return 100 * self._scorer(hypotheses, [references]).value
+        return {name: 100 * scorer(hypotheses, [references]).value for name, scorer in self._scorers.items()}
 
     def _pairs(self) -> Iterator[tuple[Source, list[str]]]:
         for on_device in self._batches:
@@ -136,8 +165,9 @@ class TranslationEvaluator:
         return Source(columns[0], tuple(columns[1:]))
 
     def _write(self, path: Path, hypotheses: list[list[str]], references: list[list[str]]) -> None:
+        scorer = next(iter(self._scorers.values()))
         with replacing(path) as file:
             for hypothesis, reference in zip(hypotheses, references, strict=True):
-                score = 100 * sentence_score(self._scorer, hypothesis, [reference]).value
+                score = 100 * sentence_score(scorer, hypothesis, [reference]).value
                 line = f"{score:.2f} ||| {' '.join(hypothesis)} ||| {' '.join(reference)}\n"
                 file.write(line.encode("utf-8"))

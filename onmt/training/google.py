@@ -55,6 +55,11 @@ def restart_google_model(
     checked_model(name, from_text(parameters.text))
     restart.applied.pop("model_params", None)
     restart.applied |= {key: text_of(value) for key, value in parameters.changed.items()}
+    if options.output_dir and parameters.ignored:
+        raise OptionError(
+            f"-output_dir {options.output_dir} holds the training of another model: "
+            f"{', '.join(parameters.ignored)} differ; name another folder"
+        )
     for key in parameters.ignored:
         of = "with -continue" if key.startswith("optimizer.") and options.continue_ else "of the model"
         restart.warnings.append(f"Cannot change {key} {of}. Ignoring.")

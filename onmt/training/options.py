@@ -12,7 +12,7 @@ from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
 from onmt.google.flags import flags_from_settings
-from onmt.google.options import GoogleModelOptions, StepOptions
+from onmt.google.options import GoogleModelOptions, GoogleTrainingOptions, StepOptions
 from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -70,6 +70,17 @@ class TrainerOptions:
     validation_metric: Metric = option(  # noqa: RUF009 - ruff does not see through the alias
         "perplexity",
         "What is measured on the validation data after each epoch; decay rules and file names use it.",
+    )
+    log_metrics: tuple[
+        Literal["perplexity", "loss", "bleu", "ter", "dlratio", "rouge_1", "rouge_2", "rouge_l"], ...
+    ] = option(
+        (),
+        "Metrics that are measured and logged after each epoch beside `-validation_metric`. `rouge_*` are "
+        "mean F1 scores.",
+    )
+    metrics_strip_bpe: bool = option(
+        False,
+        "Join the subwords of subword-nmt (`sub@@ word`) before translations are compared with references.",
     )
     save_validation_translation_every: int = option(
         0,
@@ -254,6 +265,7 @@ class TrainOptions(
     HookOptions,
     LoopOptions,
     GoogleModelOptions,
+    GoogleTrainingOptions,
     SaverOptions,
     TranslatorOptions,
     ExperimentOptions,
@@ -292,11 +304,10 @@ class _WithoutTranslation(TrainOptions):
 
     def check(self) -> None:
         """There is nothing to translate."""
-        if self.validation_metric not in ("perplexity", "loss"):
-            raise OptionError(
-                f"-validation_metric {self.validation_metric} compares translations: it needs -model_type "
-                f"seq2seq"
-            )
+        for metric in (self.validation_metric, *self.log_metrics):
+            if metric not in ("perplexity", "loss"):
+                flag = "-validation_metric" if metric == self.validation_metric else "-log_metrics"
+                raise OptionError(f"{flag} {metric} compares translations: it needs -model_type seq2seq")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,13 @@ from onmt.training.batches import EpochBatches, Epochs, StepBatches, StoredBatch
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
 from onmt.training.data import TrainingData, open_data
 from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
-from onmt.training.evaluation import Evaluator, LossEvaluator, TranslationEvaluator, TranslationFiles
+from onmt.training.evaluation import (
+    Evaluator,
+    Evaluators,
+    LossEvaluator,
+    TranslationEvaluator,
+    TranslationFiles,
+)
 from onmt.training.metrics_file import MetricsFile
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
@@ -217,13 +223,25 @@ def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -
     if data.valid is None:
         return None
     options = start.recipe.options
-    plan, metric = _plan(data.valid, options), options.validation_metric
-    if metric == "perplexity" or metric == "loss":
-        return LossEvaluator(StoredBatches(data.valid, plan, device), logarithm=metric == "loss")
-    batches = StoredBatches(data.valid, plan, torch.device("cpu"))  # read back into words there
-    language_model = load_model(options.lm_model, device) if options.lm_model else None
-    files = TranslationFiles(options.save_model, options.save_validation_translation_every)
-    return TranslationEvaluator(metric, batches, start.vocabularies, options, language_model, files)
+    plan = _plan(data.valid, options)
+    metrics = tuple(dict.fromkeys((options.validation_metric, *options.log_metrics)))
+    losses = [metric for metric in metrics if metric in ("perplexity", "loss")]
+    others = [metric for metric in metrics if metric not in losses]
+    evaluators: list[Evaluator] = []
+    if losses:
+        evaluators.append(LossEvaluator(StoredBatches(data.valid, plan, device), losses))
+    if others:
+        batches = StoredBatches(data.valid, plan, torch.device("cpu"))  # read back into words there
+        language_model = load_model(options.lm_model, device) if options.lm_model else None
+        files = TranslationFiles(options.save_model, options.save_validation_translation_every)
+        vocabularies = start.vocabularies
+        evaluators.append(
+            TranslationEvaluator(
+                others, batches, vocabularies, options, language_model, files, options.metrics_strip_bpe
+            )
+        )
+    # The metric that decides comes first.
+    return Evaluators(evaluators if options.validation_metric in losses else evaluators[::-1])
 
 
 def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> Batching:

@@ -121,6 +121,11 @@ def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> _Stor
     state = _stored_state(path, content, options.continue_)
     restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
     restart_google_model(restart, path, spec, content["options"], given)
+    if options.output_dir and options.model and options.model != restart.options.model:
+        raise OptionError(
+            f"-output_dir {options.output_dir} holds the training of another model, of class "
+            f"{restart.options.model or 'OpenNMT Lua'}: name another folder"
+        )
     options = restart.options
     options.check_steps_of_samples()
     for warning in restart.warnings:

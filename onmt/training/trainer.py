@@ -211,6 +211,7 @@ class Trainer:
         if self.evaluator is None:
             return None
         score = failure = None
+        scores: dict[str, float] = {}
         if self.replicas.is_first:
             self.progress.logger.info("Evaluating on the validation dataset...")
             try:
@@ -219,7 +220,8 @@ class Trainer:
                     self._averaged(),
                     suppress(_ValidationStopped),
                 ):
-                    score = self.evaluator.score(self.model, epoch, self._stop_validation_if_asked)
+                    scores = self.evaluator.scores(self.model, epoch, self._stop_validation_if_asked)
+                    score = next(iter(scores.values()))
             except DataError as error:
                 failure = error
         # The other replicas wait here for the score, or to hear that there is none.
@@ -227,7 +229,8 @@ class Trainer:
         if score is None:
             self._stop_if_asked(failure)
         if score is not None and self.replicas.is_first:
-            self.progress.validated(self.evaluator.name, score)
+            for name, value in scores.items():
+                self.progress.validated(name, value)
         return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:

@@ -65,7 +65,6 @@ def test_values(script, words, name, value, options):
         (["-lay", "3"], "unknown option -lay; did you mean -layers?"),
         (["-save_dat", "x"], "unknown option -save_dat; did you mean -save_data?"),
         (["-hx"], "unknown option -hx"),
-        (["-layers=3"], "unknown option -layers=3: a value follows after a blank, -layers 3"),
         (["-train", "x"], "unknown option -train; it exists with -data_type monotext"),
         (
             ["-data_type", "monotext", "-tok_src_mode", "space"],

@@ -62,8 +62,8 @@ def test_texts_that_look_like_numbers(text: str) -> None:
     [
         ("{a: b", "here: line 1, column 6: expected ',' or '}'"),
         ("a: 1\nb: 2\na: 3", "here: line 3, column 1: 'a' is given twice"),
-        ("a: &x 1\nb: *x", "here: line 2, column 4: aliases"),
-        ("&a [*a]", "here: line 1, column 5: aliases"),
+        ("&a [*a]", "here: more than 50 levels"),
+        ("a: *x", "here: line 1, column 4: found undefined alias"),
         ("!!python/object/apply:os.abort []", "here: line 1, column 1: could not determine"),
         ("!!int ''", "here: a value cannot be read"),
         ("!!timestamp x", "here: a value cannot be read"),

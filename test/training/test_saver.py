@@ -77,12 +77,16 @@ def test_the_last_model_with_a_finite_score_stays(
     run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A score may be NaN while the model is sound: validation data can be spoilt, too."""
-    score = LossEvaluator.score
+    scores = LossEvaluator.scores
 
-    def spoilt(self: LossEvaluator, model: Model, epoch: int, between_batches: Callable[[], None]) -> float:
-        return math.nan if 2 <= epoch <= 4 else score(self, model, epoch, between_batches)
+    def spoilt(
+        self: LossEvaluator, model: Model, epoch: int, between_batches: Callable[[], None]
+    ) -> dict[str, float]:
+        if 2 <= epoch <= 4:
+            return {"perplexity": math.nan}
+        return scores(self, model, epoch, between_batches)
 
-    monkeypatch.setattr(LossEvaluator, "score", spoilt)
+    monkeypatch.setattr(LossEvaluator, "scores", spoilt)
     keep = ("-keep_checkpoint_max", "1")
     assert run_train("-end_epoch", "4", *keep)[0] == 0
     assert epochs(tmp_path) == ["epoch1", "epoch4"]

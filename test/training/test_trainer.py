@@ -241,17 +241,17 @@ def test_a_run_interrupted_while_validating_goes_on_with_validation(
 ) -> None:
     arguments = ["-end_epoch", "2", "-dropout", "0.3"]
     assert run_train(*arguments, "-save_model", str(tmp_path / "whole"))[0] == 0
-    score = LossEvaluator.score
+    score = LossEvaluator.scores
 
-    def interrupted_score(self: LossEvaluator, *rest: Any) -> float:
+    def interrupted_score(self: LossEvaluator, *rest: Any) -> dict[str, float]:
         signal.raise_signal(signal.SIGINT)
         return score(self, *rest)
 
-    monkeypatch.setattr(LossEvaluator, "score", interrupted_score)
+    monkeypatch.setattr(LossEvaluator, "scores", interrupted_score)
     code, _, _ = run_train(*arguments)
     assert code == 130
     assert not list(tmp_path.glob("m_epoch*"))
-    monkeypatch.setattr(LossEvaluator, "score", score)
+    monkeypatch.setattr(LossEvaluator, "scores", score)
     checkpoint = str(tmp_path / "m_checkpoint.pt")
     code, log, _ = run_train(*arguments, "-train_from", checkpoint, "-continue", "-max_batch_size", "10")
     assert code == 0
