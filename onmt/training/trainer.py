@@ -142,8 +142,8 @@ class Trainer:
         return iterations
 
     def _report(self, iteration: int) -> None:
-        self._skipped.read()
-        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words())
+        loss = self._skipped.read(self.progress.loss)
+        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words(), loss)
 
     def step(self, batches: Sequence[Batch], epoch: int, iteration: int) -> StepResult:
         """One update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
@@ -171,8 +171,7 @@ class Trainer:
             if self._loss_scale is not None:
                 divisor = self._loss_scale.divisor(divisor)
             grad_norm = scale_and_clip(gradients, divisor, self._max_grad_norm)
-            if self._loss_scale is not None:
-                self._loss_scale.update(gradients, grad_norm)
+            lowered = None if self._loss_scale is None else self._loss_scale.update(grad_norm)
             self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
@@ -187,7 +186,9 @@ class Trainer:
                 values.copy_(torch.where(finite, values, before))
         indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
         indices = batches[0].indices if len(batches) == 1 else indices
-        self._skipped.record(Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words))
+        self._skipped.record(
+            Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words, lowered)
+        )
         return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:

@@ -123,6 +123,15 @@ def test_training_waits_for_nothing(folder: Path, flags: str) -> None:
     torch.use_deterministic_algorithms(False)
 
 
+def test_a_report_waits_once(folder: Path) -> None:
+    argv = ["-data", str(folder / "data"), "-save_model", str(folder / "report"), *MODEL, "-end_epoch", "1"]
+    with pretended_gpu() as session, counting(session.ledger):
+        assert train.main([*argv, "-report_every", "1", "-gpuid", "1"]) == 0
+    places = [place for place in session.ledger.places("sync") if "finiteness.py" in place]
+    assert len(places) == 1
+    assert [place for place in session.ledger.places("sync") if "progress.py" in place] == []
+
+
 def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session:
