@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from onmt.commandline.parser import parse
 from onmt.commandline.script import HelpRequested, Options, Parsed, Script
-from onmt.errors import OnmtError
+from onmt.errors import OnmtError, is_out_of_memory
 from onmt.logger import Logger, LoggerOptions, discard_output
 from onmt.signals import Stopped, describe_signal, handling_signals, ignore_signals
 
@@ -18,17 +18,6 @@ EXIT_FAILURE: Final = 1
 EXIT_SIGNAL: Final = 128  # plus the number of the signal, as a shell reports a process that a signal ended
 EXIT_INTERRUPTED: Final = EXIT_SIGNAL + 2  # SIGINT
 EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
-
-_OUT_OF_MEMORY: Final = (
-    "can't allocate memory",
-    "Cannot allocate memory",
-    "Storage size calculation overflowed",
-    "Overflow when unpacking long",  # a size above 64 bits, told by a TypeError
-    "Maximum allowed dimension exceeded",  # numpy's, by a ValueError
-    "failed to map segment",  # a library that finds no room, by an ImportError
-    "out of memory",  # of a GPU, by CUDA's own calls
-    "_ALLOC_FAILED",  # and by its libraries
-)
 
 
 class _ClosedStream(io.TextIOBase):
@@ -118,7 +107,7 @@ def failure_of(error: BaseException) -> Failure | None:
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return Failure(f"{error.filename}: {reason}" if error.filename is not None else reason, EXIT_FAILURE)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         detail = str(error).partition("\n")[0]
         advice = (
             "out of memory: smaller batches (-max_batch_size, -max_tokens; -batch_size to translate), "
@@ -187,12 +176,3 @@ def _flush_or_discard_output() -> None:
         sys.stdout.flush()
     except OSError:
         discard_output(sys.stdout)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own, or torch's, which is known by name: torch may not be imported here."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    told = str(error)
-    kinds = (RuntimeError, TypeError, ValueError, ImportError)
-    return isinstance(error, kinds) and any(words in told for words in _OUT_OF_MEMORY)

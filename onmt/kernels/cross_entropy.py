@@ -26,6 +26,10 @@ class _Sizes(NamedTuple):
 _SIZES: Final = {"cpu": _Sizes(8 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 << 20)}
 
 
+_LARGEST_SCALE: Final = 2.0**14
+"""The gradient of a logit is at most 1 in magnitude, and float16 ends at 65,504."""
+
+
 class LinearCrossEntropy(torch.autograd.Function):
     """-log softmax(inputs @ weight^T + bias)[target] per row, and its sum; the plain twin is F.cross_entropy
     of F.linear.
@@ -45,12 +49,19 @@ class LinearCrossEntropy(torch.autograd.Function):
         counts: Tensor | None,
         dtype: torch.dtype | None,
         smoothing: float,
+        scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """inputs N H, weight V H, bias V, targets N, counts N (1 for a row that counts, 0 for one that does
-        not; None: all count), dtype: format of the products' factors -> total (0-dim), and the losses N,
-        through which no gradient flows.
+        not; None: all count), dtype: format of the products' factors, scale: the factor that the loss will
+        get afterwards (0-dim) -> total (0-dim), and the losses N, through which no gradient flows.
+
+        The gradients are computed here, before the total is scaled. With float16 factors they need the scale
+        already, or small ones would underflow in the products; `backward` divides by it again.
         """
-        work = _Work(inputs, weight, bias, dtype, smoothing if any(ctx.needs_input_grad) else None)
+        if scale is not None:
+            scale = scale.clamp(max=_LARGEST_SCALE) if dtype is torch.float16 else None
+        ctx.scale = scale
+        work = _Work(inputs, weight, bias, dtype, smoothing if any(ctx.needs_input_grad) else None, scale)
         losses = inputs.new_empty(len(inputs))
         for chunk in work.chunks():
             losses[chunk] = work.forward(chunk, targets[chunk], None if counts is None else counts[chunk])
@@ -62,16 +73,18 @@ class LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         gradients = ctx.gradients
+        if ctx.scale is not None:
+            grad_total = grad_total / ctx.scale
         # On a CPU looking at the factor costs nothing; elsewhere the host would wait for it.
         if gradients and (grad_total.device.type != "cpu" or grad_total != 1):
             gradients = tuple(gradient * grad_total for gradient in gradients)
-        return *(gradients or (None, None, None)), None, None, None, None
+        return *(gradients or (None, None, None)), None, None, None, None, None
 
 
 class _Work:
     """What the chunks share: the narrow copies of the factors, and the gradients as far as they are known.
 
-    smoothing: None where no gradients are wanted.
+    smoothing: None where no gradients are wanted. scale: a factor of all gradients, 0-dim.
     """
 
     def __init__(
@@ -81,8 +94,10 @@ class _Work:
         bias: Tensor,
         dtype: torch.dtype | None,
         smoothing: float | None,
+        scale: Tensor | None,
     ) -> None:
         self._smoothing = smoothing or 0.0
+        self._scale = scale
         self._inputs = inputs if dtype is None else inputs.to(dtype)
         self._weight = weight if dtype is None else weight.to(dtype)
         self._bias = bias
@@ -131,6 +146,8 @@ class _Work:
             probabilities.scatter_add_(1, targets[:, None], of_target[:, None])
             if counts is not None:
                 probabilities.mul_(counts[:, None])
+            if self._scale is not None:
+                probabilities.mul_(self._scale)
             self.gradients[2].add_(probabilities.sum(0))
             if self._narrow is not self._logits:
                 self._narrow[piece] = probabilities

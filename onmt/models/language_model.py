@@ -43,7 +43,10 @@ class LanguageModel(Model):
         encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, host, noise)
         words = step.output_words if step else None
         smoothing = step.label_smoothing if step else 0.0
-        total, losses = self.generator.negative_log_likelihood(encoding.memory, read[:, 1:], words, smoothing)
+        scale = step.loss_scale if step else None
+        total, losses = self.generator.negative_log_likelihood(
+            encoding.memory, read[:, 1:], words, smoothing, scale
+        )
         return Loss(total, batch.src_words, batch.size, losses)
 
     def start(self, rows: int) -> DecoderState:

@@ -78,7 +78,10 @@ class Seq2Seq(Model):
         words = step.output_words if step else None
         smoothing = step.label_smoothing if step else 0.0
         outputs = self._outputs(batch, step)
-        total, losses = self.generator.negative_log_likelihood(outputs, batch.tgt_output, words, smoothing)
+        scale = step.loss_scale if step else None
+        total, losses = self.generator.negative_log_likelihood(
+            outputs, batch.tgt_output, words, smoothing, scale
+        )
         by_words = self.spec.policies.loss_divisor == "tokens"
         divisor = batch.tgt_words if by_words else batch.size
         return Loss(total, batch.tgt_words, divisor, losses)

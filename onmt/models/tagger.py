@@ -40,7 +40,7 @@ class Tagger(Model):
         if self.transitions is None:
             smoothing = step.label_smoothing if step else 0.0
             total, losses = self.generator.negative_log_likelihood(
-                encoding.memory, targets, smoothing=smoothing
+                encoding.memory, targets, smoothing=smoothing, scale=step.loss_scale if step else None
             )
         else:
             emissions = self.generator(encoding.memory)[0]

@@ -72,13 +72,18 @@ class Generator(Multiplying):
         return best if words is None else words[best]
 
     def negative_log_likelihood(
-        self, outputs: Tensor, targets: Tensor, words: Tensor | None = None, smoothing: float = 0.0
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        words: Tensor | None = None,
+        smoothing: float = 0.0,
+        scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """outputs B T H, targets B T F -> the sum over sentences, steps and outputs without padding, 0-dim,
         and the sums by sentence, B, through which no gradient flows.
 
         words: sorted ids, PAD first, that are all the words there are; every target must be among them.
-        smoothing: label smoothing of the gradient, see `LinearCrossEntropy`.
+        smoothing: label smoothing of the gradient, scale: of the loss (0-dim), see `LinearCrossEntropy`.
         """
         batch, steps, hidden = outputs.shape
         rows = outputs.reshape(-1, hidden)
@@ -98,7 +103,7 @@ class Generator(Multiplying):
             all_count = real is not None and index == 0
             counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
             summed, of_rows = LinearCrossEntropy.apply(
-                rows, weight, bias, wanted[:, index], counts, self.products.dtype, smoothing
+                rows, weight, bias, wanted[:, index], counts, self.products.dtype, smoothing, scale
             )
             total, losses = total + summed, losses + of_rows
         if real is not None:

@@ -49,9 +49,10 @@ def map_in_order(
 ) -> Generator[Made, None, None]:
     """`function(item)` for each item, in their order; with more than one worker, computed by processes.
 
-    Only a few items are taken ahead of the results. Raises what the function raises.
+    Only a few items are taken ahead of the results. Once CUDA has started, everything is computed in this
+    process: CUDA does not support being forked. Raises what the function raises.
     """
-    if workers <= 1:
+    if workers <= 1 or _cuda_has_started():
         yield from map(function, items)
         return
     pending: deque[Future[Made]] = deque()
@@ -78,6 +79,12 @@ def map_in_order(
     finally:
         given_up[0] = 1  # no effect but on items that a worker has been sent and not begun
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cuda_has_started() -> bool:
+    """Whether this process has a context of CUDA; does not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())
 
 
 class _Worker:

@@ -36,7 +36,8 @@ class Attempt:
     """A step that was taken unless something was not finite.
 
     norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; indices (B; None without a
-    batch), loss (0-dim), words: of this replica's batch.
+    batch), loss (0-dim), words: of this replica's batch; lowered: whether an overflow lowered the loss scale,
+    0-dim, None without one.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class Attempt:
     norm: Tensor
     finite: Tensor
     words: int
+    lowered: Tensor | None = None
 
 
 class SkippedSteps:
@@ -68,35 +70,51 @@ class SkippedSteps:
         if len(self._attempts) >= self._unread:
             self.read()
 
-    def read(self) -> None:
-        """Log the steps skipped since the last call. Raises NotFiniteError after MOST_IN_A_ROW."""
+    def read(self, loss: Tensor | None = None) -> float | None:
+        """Log the steps skipped since the last call. Raises NotFiniteError after MOST_IN_A_ROW.
+
+        loss: a float64 scalar to read at the same time, so that the host waits once; its value is returned.
+        """
         attempts, self._attempts = self._attempts, []
-        if not attempts:
-            return
-        flags = torch.stack([attempt.finite for attempt in attempts]).tolist()
-        for attempt, finite in zip(attempts, flags, strict=True):
+        finite = [attempt.finite for attempt in attempts]
+        lowered = [attempt.finite if attempt.lowered is None else attempt.lowered for attempt in attempts]
+        values = [flag.double() for flag in (*finite, *lowered)] + ([] if loss is None else [loss])
+        if not values:
+            return None
+        numbers = torch.stack(values).tolist()
+        count = len(attempts)
+        flags = zip(attempts, numbers[:count], numbers[count : 2 * count], strict=True)
+        self._judge((attempt, bool(taken), bool(fell)) for attempt, taken, fell in flags)
+        return None if loss is None else float(numbers[-1])
+
+    def _judge(self, attempts: Iterable[tuple[Attempt, bool, bool]]) -> None:
+        """Attempts, whether each was taken, and whether it lowered the loss scale."""
+        for attempt, finite, lowered in attempts:
             if finite:
                 self.in_a_row = 0
                 continue
-            self.in_a_row += 1
             self._words += attempt.words
             told = self._describe(attempt)
+            if lowered:  # says nothing about the model: the next step has a smaller scale
+                self._tell(told, "the loss scale of -fp16 was too large and is halved")
+                continue
+            self.in_a_row += 1
             if self.in_a_row == _MOST_IN_A_ROW:
                 raise NotFiniteError(
                     f"{_MOST_IN_A_ROW} steps in a row had a loss or a gradient that is not finite, the last "
                     f"one was {told}; {_ADVICE}"
                 )
-            self._tell(told)
+            self._tell(told, "its loss or gradient is not finite")
 
     def take_words(self) -> int:
         """How many words of this replica's losses were skipped since the last call."""
         words, self._words, self._told = self._words, 0, 0
         return words
 
-    def _tell(self, told: str) -> None:
+    def _tell(self, told: str, reason: str) -> None:
         self._told += 1
         if self._told <= _TOLD:
-            self._logger.warning(f"Skipped a step, its loss or gradient is not finite: {told}")
+            self._logger.warning(f"Skipped a step, {reason}: {told}")
         if self._told == _TOLD:
             self._logger.warning("More skipped steps up to the next report are not told")
 

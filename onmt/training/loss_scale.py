@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 _INITIAL: Final = 2.0**16
+_SMALLEST: Final = 1.0
 _LARGEST: Final = 2.0**24
 _PATIENCE: Final = 2000  # steps without overflow before the scale is doubled
 
@@ -14,8 +15,8 @@ _PATIENCE: Final = 2000  # steps without overflow before the scale is doubled
 class LossScale:
     """A factor of the loss that grows until gradients overflow (Micikevicius et al. 2018).
 
-    Scale and counter stay on the device: nothing waits for it. A step whose gradients overflowed is taken
-    with gradients of zero, and the scale is halved.
+    Scale and counter stay on the device: nothing waits for it. An overflow halves the scale; the optimiser
+    skips the step, as every step whose gradients are not finite.
     """
 
     def __init__(self, device: torch.device, state: Mapping[str, Any] | None) -> None:
@@ -32,15 +33,18 @@ class LossScale:
         """What to divide the gradients of the scaled loss by, where `divisor` is that of the loss's."""
         return self.scale * divisor
 
-    def update(self, gradients: list[Tensor], norm: Tensor) -> None:
-        """Zero the gradients, in place, if their norm (0-dim) isn't finite; choose the next step's scale."""
+    def update(self, norm: Tensor) -> Tensor:
+        """Choose the next step's scale by the norm of this step's gradients (0-dim).
+
+        Returns whether an overflow lowered the scale, 0-dim; false where the scale was the smallest already.
+        """
         overflow = ~torch.isfinite(norm)
-        for gradient in gradients:
-            gradient.masked_fill_(overflow, 0.0)
+        lowered = overflow & (self.scale > _SMALLEST)
         steps = torch.where(overflow, 0, self._steps + 1)
         grown = torch.where(steps >= _PATIENCE, self.scale * 2, self.scale)
-        self.scale = torch.where(overflow, self.scale / 2, grown).clamp(1.0, _LARGEST)
+        self.scale = torch.where(overflow, self.scale / 2, grown).clamp(_SMALLEST, _LARGEST)
         self._steps = torch.where(steps >= _PATIENCE, 0, steps)
+        return lowered
 
     def to_state(self) -> dict[str, Any]:
         """Plain values for a checkpoint; waits for the device."""

@@ -182,18 +182,25 @@ class Progress:
             with suppress(OSError):
                 self._bar.update()
 
-    def report(self, iteration: int, learning_rate: float, skipped_words: int = 0) -> None:
+    @property
+    def loss(self) -> Tensor | None:
+        """The summed loss since the last report, 0-dim float64 on the device; None without a step."""
+        return self._counts.loss
+
+    def report(
+        self, iteration: int, learning_rate: float, skipped_words: int = 0, loss: float | None = None
+    ) -> None:
         """Log the line of the steps since the last report, if there were any.
 
-        skipped_words: of those added, the words of steps that count for nothing.
+        skipped_words: of those added, the words of steps that count for nothing. loss: the value of
+        `Progress.loss` where the caller has read it already; otherwise this waits for the device once.
         """
         counts = self._counts
         if counts.loss is None:
             return
-        sums = torch.tensor(
-            [counts.words - skipped_words, counts.src_words], dtype=torch.double, device=counts.loss.device
-        )
-        loss, words, src_words = self._replicas.sum(torch.cat([counts.loss[None], sums])).tolist()
+        own = [float(counts.loss) if loss is None else loss, counts.words - skipped_words, counts.src_words]
+        # The sums are built on the CPU, where the replicas exchange them: an upload would block.
+        loss, words, src_words = self._replicas.sum(torch.tensor(own, dtype=torch.double)).tolist()
         speed = src_words / max(time.perf_counter() - counts.since, 1e-9)
         value = perplexity(loss, int(words))
         rate = "" if self._optimizer_name == "adadelta" else f" LR {learning_rate:.6f}"

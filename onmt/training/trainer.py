@@ -17,12 +17,13 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
 from onmt.training.averaging import MovingAverage
-from onmt.training.batches import Epochs
+from onmt.training.batches import Epoch, Epochs
 from onmt.training.checkpoints import Saver, TrainingState
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
 from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
 from onmt.training.loss_scale import LossScale
+from onmt.training.memory import largest_batch, naming_batches
 from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip
@@ -83,6 +84,7 @@ class Trainer:
         self._clip_tables = TableClip(model, optimizer.names)
         self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
+        self._untried = self._device.type == "cuda"  # memory that the CPU lacks shows in no single step
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
         self._average = self._moving_average()
@@ -123,13 +125,16 @@ class Trainer:
             state.batching = replace(state.batching, iterations=iterations)
         self.progress.start_epoch(epoch, iterations, state.iteration)
         self._set_gold_probability(epoch)
+        if self._untried:
+            self._try_largest_batch(started, epoch)
         batches = started.batches.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
         for of_iteration in self.progress.phases.waiting("data", _or_failure(batches)):
             self._stop_if_asked(of_iteration)
             assert not isinstance(of_iteration, DataError)
             done = state.iteration
-            result = self.step(of_iteration, epoch, done)
+            with naming_batches(of_iteration, f"epoch {epoch}, iteration {done}"):
+                result = self.step(of_iteration, epoch, done)
             state.iteration += 1
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
@@ -141,9 +146,27 @@ class Trainer:
         self.progress.end_epoch()
         return iterations
 
+    def _try_largest_batch(self, epoch: Epoch, number: int) -> None:
+        """Run the epoch's largest batch forward and backward, so that a lack of memory shows at the start.
+
+        Changes nothing that training depends on: gradients are dropped, buffers restored, and the random
+        numbers are those of iteration 0, which no step uses.
+        """
+        self._untried = False
+        sentences, plan = epoch.sentences, epoch.batches.plan
+        index = largest_batch(plan, sentences.src_lengths, sentences.tgt_lengths)
+        batch = sentences.batch(plan[index]).to(self._device)
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        with naming_batches([batch], f"epoch {number}, before the first step"):
+            self.model.loss(batch, self._training_step(number, 0)).total.backward()
+        for parameter in self.optimizer.parameters:
+            parameter.grad = None
+        for buffer, before in buffers:
+            buffer.copy_(before)
+
     def _report(self, iteration: int) -> None:
-        self._skipped.read()
-        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words())
+        loss = self._skipped.read(self.progress.loss)
+        self.progress.report(iteration, self.state.rate.value, self._skipped.take_words(), loss)
 
     def step(self, batches: Sequence[Batch], epoch: int, iteration: int) -> StepResult:
         """One update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
@@ -171,8 +194,7 @@ class Trainer:
             if self._loss_scale is not None:
                 divisor = self._loss_scale.divisor(divisor)
             grad_norm = scale_and_clip(gradients, divisor, self._max_grad_norm)
-            if self._loss_scale is not None:
-                self._loss_scale.update(gradients, grad_norm)
+            lowered = None if self._loss_scale is None else self._loss_scale.update(grad_norm)
             self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
@@ -187,7 +209,9 @@ class Trainer:
                 values.copy_(torch.where(finite, values, before))
         indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
         indices = batches[0].indices if len(batches) == 1 else indices
-        self._skipped.record(Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words))
+        self._skipped.record(
+            Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words, lowered)
+        )
         return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
@@ -200,6 +224,7 @@ class Trainer:
             self.sampling.scope,
             self._output_words,
             self.options.label_smoothing,
+            None if self._loss_scale is None else self._loss_scale.scale,
         )
 
     def _set_gold_probability(self, epoch: int) -> None:

@@ -28,6 +28,8 @@ def test_a_search_keeps_its_budget_and_finds_what_the_cpu_finds(case: SearchCase
         places,
     )
     assert cost.syncs <= found.steps + READ_BACK
+    looks = [place for place in ledger.places("sync") if "decoding/beam_search.py" in place]
+    assert sum(int(place.rpartition("(")[2].removesuffix("x)")) for place in looks) <= found.steps
     expected = search_on_cpu(case)
     assert found.steps == expected.steps
     assert [one[:2] for one in found.hypotheses] == [one[:2] for one in expected.hypotheses]

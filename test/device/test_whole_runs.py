@@ -14,6 +14,9 @@ from pretended_gpu import pretended_gpu
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import lm, preprocess, tag, train, translate
+from onmt.data.batch import Batch
+from onmt.models.seq2seq import Seq2Seq
+from onmt.serving.api import load_translator
 from onmt.training.progress import Phases
 
 pytestmark = pytest.mark.slow
@@ -123,6 +126,42 @@ def test_training_waits_for_nothing(folder: Path, flags: str) -> None:
     torch.use_deterministic_algorithms(False)
 
 
+def test_a_report_waits_once(folder: Path) -> None:
+    argv = ["-data", str(folder / "data"), "-save_model", str(folder / "report"), *MODEL, "-end_epoch", "1"]
+    with pretended_gpu() as session, counting(session.ledger):
+        assert train.main([*argv, "-report_every", "1", "-gpuid", "1"]) == 0
+    places = [place for place in session.ledger.places("sync") if "finiteness.py" in place]
+    assert len(places) == 1
+    assert [place for place in session.ledger.places("sync") if "progress.py" in place] == []
+
+
+def test_too_large_a_batch_ends_the_run_before_the_first_step(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    loss = Seq2Seq.loss
+
+    def limited(self: Seq2Seq, batch: Batch, step: Any) -> Any:
+        assert batch.tgt_output is not None
+        sizes.append((batch.size, batch.src.shape[1] + batch.tgt_output.shape[1]))
+        if len(sizes) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return loss(self, batch, step)
+
+    monkeypatch.setattr(Seq2Seq, "loss", limited)
+    argv = ["-data", str(folder / "data"), "-save_model", str(folder / "large"), *MODEL, "-end_epoch", "1"]
+    with pretended_gpu():
+        assert train.main([*argv, "-gpuid", "1"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "epoch 1, before the first step, with a batch of 10 sentences of source length" in told
+    assert "-max_batch_size" in told
+    with pretended_gpu():
+        assert train.main([*argv, "-gpuid", "1"]) == 0
+    first, *steps = sizes[1:]
+    assert first[0] * first[1] >= max(size * length for size, length in steps)
+
+
 def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session:
@@ -152,6 +191,21 @@ def test_translations_equal_the_cpus(folder: Path, beam: str) -> None:
     assert blocking(session.ledger) == []
     assert translate.main([*argv, "-output", str(folder / "cpu.txt")]) == 0
     assert (folder / "gpu.txt").read_text() == (folder / "cpu.txt").read_text()
+
+
+def test_the_python_api_copies_as_the_command_line_does(folder: Path) -> None:
+    """The servers translate through the same `TextTranslator`."""
+    trained(folder, "api", *MODEL, *ADAM, "-end_epoch", "1")
+    lines = (folder / "valid.src").read_text().splitlines()[:6]
+    path = last_model(folder, "api")
+    with pretended_gpu() as session:
+        translator = load_translator(path, gpuid=1, beam_size=3)
+        session.ledger.clear()
+        ours = [line.text for line in translator.translate(lines)]
+    assert not session.refused
+    assert blocking(session.ledger) == []
+    assert [place for place in session.ledger.places("sync") if "serving/" in place] == []
+    assert ours == [line.text for line in load_translator(path, beam_size=3).translate(lines)]
 
 
 def test_taggers_and_language_models_equal_the_cpus(folder: Path) -> None:

@@ -103,3 +103,19 @@ def test_narrow_products_stay_close_and_parameters_keep_their_type() -> None:
     ):
         assert narrow.dtype == torch.float32
         assert (narrow - full).norm() < 0.03 * full.norm()
+
+
+@pytest.mark.parametrize("scale", [None, 2.0**10, 2.0**16])
+def test_a_tiny_gradient_survives_float16_with_the_scale_of_the_loss(scale: float | None) -> None:
+    weight = torch.tensor([[8.75], [-8.75]], requires_grad=True)
+    inputs, bias, targets = torch.ones(1, 1), torch.zeros(2), torch.tensor([0])
+    given = None if scale is None else torch.tensor(scale)
+    total, _ = LinearCrossEntropy.apply(inputs, weight, bias, targets, None, torch.float16, 0.0, given)
+    (total * (scale or 1.0)).backward()
+    assert weight.grad is not None
+    found = weight.grad[1, 0] / (scale or 1.0)
+    exact = torch.sigmoid(torch.tensor(-17.5))  # of the word that is no target: 2.5e-8
+    if scale is None:
+        assert found == 0
+    else:
+        torch.testing.assert_close(found, exact, rtol=1e-2, atol=0)

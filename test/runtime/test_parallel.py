@@ -98,3 +98,10 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
     else:
         name = "" if number == signal.SIGINT else f" by {number.name}"
         assert (process.returncode, errors.decode()) == (128 + number, f"toy.py: interrupted{name}\n")
+
+
+def test_nothing_is_forked_once_cuda_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    assert set(map_in_order(lambda _: os.getpid(), range(9), 2)) == {os.getpid()}
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: False)
+    assert os.getpid() not in set(map_in_order(lambda _: os.getpid(), range(9), 2))

@@ -19,6 +19,7 @@ from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
 from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, _ranges, require_finite
+from onmt.training.loss_scale import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
 from onmt.training.tensorflow_optim import CenteredRmsProp, Ftrl, Momentum
 
@@ -197,6 +198,35 @@ def test_skipped_words_and_many_skipped_steps() -> None:
     assert skipped.take_words() == 30 * 7
     assert skipped.take_words() == 0
     assert log.getvalue().count("Skipped a step") == 20
+
+
+def test_an_overflow_that_lowers_the_loss_scale_does_not_end_the_training() -> None:
+    log = io.StringIO()
+    skipped = SkippedSteps(Replicas(), Logger(LoggerOptions(), log), CPU)
+    scale = LossScale(CPU, {"scale": 2.0**12, "steps": 0})
+
+    def overflow(iteration: int) -> None:
+        lowered = scale.update(torch.tensor(math.inf))
+        numbers = (torch.tensor(1.0), torch.tensor(math.inf), torch.tensor(False))
+        skipped.record(Attempt(1, iteration, None, 0.1, *numbers, 7, lowered))
+
+    for iteration in range(12):
+        overflow(iteration)
+    assert (skipped.in_a_row, skipped.take_words()) == (0, 12 * 7)
+    assert log.getvalue().count("Skipped a step, the loss scale of -fp16 was too large and is halved") == 12
+    for iteration in range(9):
+        overflow(iteration)
+    assert skipped.in_a_row == 9
+    with pytest.raises(NotFiniteError, match="10 steps in a row"):
+        overflow(9)
+
+
+def test_a_loss_is_read_with_the_flags() -> None:
+    skipped = SkippedSteps(Replicas(), Logger(LoggerOptions(), io.StringIO()), torch.device("meta"))
+    assert skipped.read() is None
+    assert skipped.read(torch.tensor(1.5).double()) == 1.5
+    skipped.record(Attempt(1, 1, None, 0.1, *(torch.tensor(1.0),) * 2, torch.tensor(True), 7))
+    assert skipped.read(torch.tensor(2.5).double()) == 2.5
 
 
 class TwoReplicas(Replicas):

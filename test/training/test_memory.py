@@ -1,0 +1,34 @@
+"""Batches that are too large for the memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from onmt.data.batch import make_batch
+from onmt.data.dataset import BatchPlan
+from onmt.training.memory import BatchTooLargeError, largest_batch, naming_batches
+
+
+def test_the_largest_batch_has_the_most_padded_positions() -> None:
+    plan = BatchPlan(np.array([0, 2, 3, 6]), 3, 100, True)
+    src = np.array([1, 9, 12, 5, 5, 5])
+    assert largest_batch(plan, src, None) == 0
+    assert largest_batch(plan, src, np.array([2, 2, 2, 2, 2, 9])) == 2
+    assert largest_batch(plan, src, np.array([2, 2, 90, 2, 2, 9])) == 1
+
+
+def test_an_allocation_failure_names_the_batch() -> None:
+    ids = np.zeros((2, 3, 1), dtype=np.int64)
+    target = np.zeros((2, 6, 1), dtype=np.int64)
+    batch = make_batch(ids, np.array([3, 3]), target, np.array([6, 6]), np.arange(2))
+    with (
+        pytest.raises(
+            BatchTooLargeError, match=r"^out of memory at epoch 2, iteration 7, .*\(no room\)$"
+        ) as told,
+        naming_batches([batch], "epoch 2, iteration 7"),
+    ):
+        raise torch.OutOfMemoryError("no room\nsecond line")
+    assert "2 sentences of source length 3 and target length 5" in str(told.value)
+    assert told.value.exit_code == 1
+    with pytest.raises(RuntimeError, match="another"), naming_batches([batch], "x"):
+        raise RuntimeError("another")
