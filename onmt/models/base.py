@@ -95,6 +95,10 @@ class Model(nn.Module):
         """The summed loss of a batch; `step` None evaluates: no dropout, no sampling."""
         raise NotImplementedError
 
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """`words` and `divisor` of the loss of a batch, see `Loss`."""
+        raise NotImplementedError
+
     def initialise(self, scale: float, generator: torch.Generator) -> None:
         """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; zero what
         padding reads.

@@ -47,7 +47,11 @@ class LanguageModel(Model):
         total, losses = self.generator.negative_log_likelihood(
             encoding.memory, read[:, 1:], words, smoothing, scale
         )
-        return Loss(total, batch.src_words, batch.size, losses)
+        return Loss(total, *self.counts(batch), losses)
+
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """See `Model.counts`."""
+        return batch.src_words, batch.size
 
     def start(self, rows: int) -> DecoderState:
         """The state before the first token, for so many sequences."""

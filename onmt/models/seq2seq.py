@@ -71,9 +71,8 @@ class Seq2Seq(Model):
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
         """See `Model.loss`. Features count in the total but not among the words."""
-        limit = self.spec.policies.target_limit
-        if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
-            batch = _with_shorter_targets(batch, limit - 1)
+        counts = self.counts(batch)
+        batch = self._with_target_limit(batch)
         assert batch.tgt_output is not None
         words = step.output_words if step else None
         smoothing = step.label_smoothing if step else 0.0
@@ -82,9 +81,19 @@ class Seq2Seq(Model):
         total, losses = self.generator.negative_log_likelihood(
             outputs, batch.tgt_output, words, smoothing, scale
         )
-        by_words = self.spec.policies.loss_divisor == "tokens"
-        divisor = batch.tgt_words if by_words else batch.size
-        return Loss(total, batch.tgt_words, divisor, losses)
+        return Loss(total, *counts, losses)
+
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """See `Model.counts`."""
+        words = self._with_target_limit(batch).tgt_words
+        return words, words if self.spec.policies.loss_divisor == "tokens" else batch.size
+
+    def _with_target_limit(self, batch: Batch) -> Batch:
+        """The batch with its targets cut to the limit of the model."""
+        limit = self.spec.policies.target_limit
+        if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
+            return _with_shorter_targets(batch, limit - 1)
+        return batch
 
     def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
         assert batch.tgt_input is not None

@@ -46,7 +46,11 @@ class Tagger(Model):
             emissions = self.generator(encoding.memory)[0]
             losses = self.transitions.negative_log_likelihood(emissions, targets[..., 0], batch.src_lengths)
             total = losses.sum()
-        return Loss(total, batch.tgt_words, batch.size, losses)
+        return Loss(total, *self.counts(batch), losses)
+
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """See `Model.counts`."""
+        return batch.tgt_words, batch.size
 
     def log_probs(
         self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None

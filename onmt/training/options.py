@@ -48,6 +48,11 @@ class TrainerOptions:
         "Number of models of epochs to keep; older ones that this training wrote are removed. 0: keep all.",
         valid=at_least(0),
     )
+    cuda_graphs: bool = option(
+        False,
+        "On a GPU: capture the forward and backward pass of each shape of batch as a CUDA graph when it "
+        "comes a second time, and replay it from then on.",
+    )
     report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
     async_parallel: bool = option(
         False, "Has no effect today, and says so: several GPUs always train synchronously."
@@ -282,6 +287,10 @@ class TrainOptions(
             raise OptionError("-continue needs -train_from: the checkpoint to go on from")
         if self.update_vocab != "none" and not self.train_from:
             raise OptionError("-update_vocab needs -train_from: the model whose vocabularies change")
+        if self.cuda_graphs and not self.wants_gpu:
+            raise OptionError("-cuda_graphs needs a GPU: choose one with -gpuid")
+        if self.cuda_graphs and self.accum_count > 1:
+            raise OptionError("-cuda_graphs does not go with -accum_count: a graph overwrites its gradients")
         if not self.continue_:  # else the checkpoint may say more
             self.check_steps_of_samples()
 

@@ -22,6 +22,7 @@ from onmt.training.checkpoints import Saver, TrainingState
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
 from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, require_finite
+from onmt.training.graphs import GradientGraphs
 from onmt.training.loss_scale import LossScale
 from onmt.training.memory import largest_batch, naming_batches
 from onmt.training.optim import Optimizer, scale_and_clip, usable_rate
@@ -88,6 +89,9 @@ class Trainer:
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
         self._average = self._moving_average()
+        self._graphs: GradientGraphs | None = None
+        if self.options.cuda_graphs:
+            self._graphs = GradientGraphs(model, optimizer.parameters, self._device, progress.logger)
         self._signals = SignalHandler(held=True)
         self._started = time.monotonic() - 60 * state.minutes
 
@@ -178,11 +182,13 @@ class Trainer:
         words = count = src_words = 0
         noise = self._training_step(epoch, iteration)
         for batch in batches:
-            with phases.during("forward"):
-                measured = self.model.loss(batch, noise)
-            with phases.during("backward"):
-                scale = self._loss_scale
-                (measured.total if scale is None else scale.scaled(measured.total)).backward()
+            measured = self._graphs.compute(batch, noise) if self._graphs is not None else None
+            if measured is None:
+                with phases.during("forward"):
+                    measured = self.model.loss(batch, noise)
+                with phases.during("backward"):
+                    scale = self._loss_scale
+                    (measured.total if scale is None else scale.scaled(measured.total)).backward()
             self.epochs.measure(iteration, batch, measured.per_sentence)
             loss = loss + measured.total.detach() if words else measured.total.detach()
             words += measured.words

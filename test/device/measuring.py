@@ -109,6 +109,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         _skipped=SimpleNamespace(record=lambda _: None),
         _statistics=[buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()],
         _average=None,
+        _graphs=None,
         _loss_scale=LossScale(device, None) if configuration.products is torch.float16 else None,
     )
     return trainer

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import torch
 from device_operations import STAND_INS, run_recurrent
 from ledger import Ledger, caller
+from pretended_graphs import CaptureError, PretendedGraph, Recorded, capturing
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -158,6 +159,7 @@ class Session:
         self.synchronized: list[torch.device | None] = []
         self.refused: list[str] = []
         self._pinned: dict[int, Tensor] = {}
+        self.recording: list[Recorded] | None = None
         self._local = threading.local()
 
     @property
@@ -273,7 +275,9 @@ class Dispatch(TorchDispatchMode):
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         device = self._device_of_result(name, kwargs, tensors)
         if device is None:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            self._record(func, args, kwargs, result)
+            return result
         self._check(func, name, args, kwargs, tensors)
         known = {id(tensor.host): tensor for tensor in tensors if isinstance(tensor, GpuTensor)}
         host_args, host_kwargs = tree_map(
@@ -282,6 +286,7 @@ class Dispatch(TorchDispatchMode):
         if host_kwargs.get("device") is not None:
             host_kwargs["device"] = CPU
         result = STAND_INS.get(name, func)(*host_args, **host_kwargs)
+        self._record(func, host_args, host_kwargs, result)
         if device.type == "cpu":
             return result
         if name == "aten::copy_" and not isinstance(args[0], GpuTensor):
@@ -296,6 +301,11 @@ class Dispatch(TorchDispatchMode):
             ),
             result,
         )
+
+    def _record(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        if self._session.recording is not None:
+            stand_in = STAND_INS.get(func._schema.name)
+            self._session.recording.append(Recorded(func, args, kwargs, result, stand_in))
 
     def _device_of_result(self, name: str, kwargs: Any, tensors: list[Tensor]) -> torch.device | None:
         """Where the result lies; None: the operation has nothing to do with a GPU."""
@@ -471,6 +481,9 @@ class Calls(TorchFunctionMode):
         return None
 
     def _recurrent(self, func: Any, args: Any) -> Any:
+        if self._session.recording is not None:
+            raise CaptureError("the stand-in of a recurrent layer cannot be captured")
+
         def build(host: Tensor) -> Tensor:
             return GpuTensor(host, args[0].place)
 
@@ -532,6 +545,9 @@ def pretended_gpu(devices: int = 1) -> Iterator[Session]:
         (torch.cuda, "synchronize", synchronize),
         (torch.backends.cudnn, "is_acceptable", lambda tensor: isinstance(tensor, GpuTensor)),
         (torch, "Generator", GpuGenerator),
+        (torch.cuda, "CUDAGraph", lambda: PretendedGraph(session)),
+        (torch.cuda, "graph", lambda graph, **_: capturing(session, graph)),
+        (torch.cuda, "graph_pool_handle", lambda: (0, 0)),
         (ThreadPoolExecutor, "submit", submit_with_modes),
     ]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]

@@ -162,6 +162,18 @@ def test_too_large_a_batch_ends_the_run_before_the_first_step(
     assert first[0] * first[1] >= max(size * length for size, length in steps)
 
 
+def test_captured_steps_train_and_continue_as_plain_ones(folder: Path) -> None:
+    flags = ["-encoder_type", "cnn", "-cnn_size", "8", "-bridge", "dense", "-layers", "1", "-rnn_size", "8"]
+    flags += ["-word_vec_size", "6", "-max_batch_size", "5", "-dropout", "0.4", "-curriculum", "3"]
+    plain = trained(folder, "plain", *flags, "-end_epoch", "3")
+    captured = trained(folder, "captured", *flags, "-end_epoch", "3", "-cuda_graphs")
+    assert difference(plain, captured) < 1e-6
+    trained(folder, "stopped", *flags, "-end_epoch", "2", "-cuda_graphs")
+    again = ["-train_from", str(last_model(folder, "stopped")), "-continue", "-max_batch_size", "5"]
+    continued = trained(folder, "continued", *again, "-end_epoch", "3", "-cuda_graphs")
+    assert difference(plain, continued) < 1e-6
+
+
 def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session:
