@@ -220,7 +220,7 @@ class _Search:
         device = sources.lengths.device
         mask = sources.attended if settings.coverage_norm != 0 else None
         self._beam = first_beam(sources.count, self._slots, mask, settings, device)
-        self._repeatable = sources.lengths.new_zeros(0)
+        self._repeatable: Tensor | None = None
         if settings.repeatable:
             self._repeatable = to_device(torch.tensor(settings.repeatable), device)
         self._alive = torch.arange(sources.count, device=device)

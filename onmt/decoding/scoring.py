@@ -11,9 +11,10 @@ these places and whose results are dropped. Measured for 32-bit products on the 
 exact shape.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -76,18 +77,17 @@ class ModelScorer:
 
     def step(self, tokens: Tensor) -> Scores:
         """See Scorer."""
+        output = self.advance(tokens)
+        return _scores(output.log_probs, output.attention)
+
+    def advance(self, tokens: Tensor) -> Step:
+        """Read the last tokens, R F; predictions for all rows."""
         output = self._model.step(tokens if self._expanded else tokens[:: self._beam], self._state)
         if not self._expanded:
             output = output.expand(self._beam)
             self._expanded = True
         self._state = output.state
-        words, *features = output.log_probs
-        labels = [scores.argmax(dim=1) for scores in features]
-        return Scores(
-            words,
-            torch.stack(labels, dim=1) if labels else tokens.new_zeros(len(tokens), 0),
-            output.attention,
-        )
+        return output
 
     def reorder(self, rows: Tensor) -> None:
         """See Scorer."""
@@ -96,6 +96,59 @@ class ModelScorer:
     def keep(self, sentences: Tensor) -> None:
         """See Scorer."""
         self._state = self._state.keep(sentences)
+
+
+def _scores(log_probs: Sequence[Tensor], attention: Tensor | None) -> Scores:
+    """log_probs: R V of the words and of each target feature; attention: R S."""
+    words, *features = log_probs
+    labels = [scores.argmax(dim=1) for scores in features]
+    none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
+    return Scores(words, torch.stack(labels, dim=1) if labels else none, attention)
+
+
+Average = Literal["mean", "log_mean"]
+"""What an ensemble averages: probabilities or log-probabilities."""
+
+
+def averaged(log_probs: Sequence[Tensor], average: Average) -> Tensor:
+    """Log-probabilities of M models, of one shape, as one: log(1/M sum_m p_m), or 1/M sum_m log p_m, which
+    is not normalised again.
+    """
+    stacked = torch.stack(list(log_probs))
+    if average == "log_mean":
+        return stacked.mean(dim=0)
+    return stacked.logsumexp(dim=0) - math.log(len(stacked))
+
+
+class EnsembleScorer:
+    """Averaged predictions of several models: of words, of features, and attention of those `attending`."""
+
+    def __init__(self, scorers: Sequence[ModelScorer], average: Average, attending: Sequence[int]) -> None:
+        """attending: places of the models whose attention counts; theirs is over the same positions."""
+        self._scorers = scorers
+        self._average = average
+        self._attending = attending
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        outputs = [scorer.advance(tokens) for scorer in self._scorers]
+        log_probs = [
+            averaged(of_models, self._average)
+            for of_models in zip(*(output.log_probs for output in outputs), strict=True)
+        ]
+        seen = [outputs[place].attention for place in self._attending]
+        weights = [attention for attention in seen if attention is not None]
+        return _scores(log_probs, torch.stack(weights).mean(dim=0) if weights else None)
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        for scorer in self._scorers:
+            scorer.reorder(rows)
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        for scorer in self._scorers:
+            scorer.keep(sentences)
 
 
 class FusedScorer:

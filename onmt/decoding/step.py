@@ -279,11 +279,11 @@ def sampled(
 
 
 def restrict(
-    log_probs: Tensor, beam: Beam, settings: SearchSettings, repeatable: Tensor, step: int
+    log_probs: Tensor, beam: Beam, settings: SearchSettings, repeatable: Tensor | None, step: int
 ) -> None:
     """Give -inf to the words that the settings forbid in this step, in place. log_probs: R V.
 
-    repeatable: ids of `settings.repeatable` on the device.
+    repeatable: ids of `settings.repeatable` on the device, None without any.
     """
     if step <= settings.min_length:
         log_probs[:, EOS] = -torch.inf
@@ -296,14 +296,14 @@ def restrict(
         log_probs.scatter_add_(1, last, penalty)
 
 
-def repeated_ngrams(words: Tensor, size: int, repeatable: Tensor) -> tuple[Tensor, Tensor]:
+def repeated_ngrams(words: Tensor, size: int, repeatable: Tensor | None) -> tuple[Tensor, Tensor]:
     """The last word of every n-gram of `words`, R T, and whether it would complete that n-gram again: both R
     T-size+1. N-grams with a word of `repeatable` in them count as never repeated.
     """
     ngrams = words.unfold(1, size, 1)
     current = words[:, words.shape[1] - size + 1 :]
     repeats = (ngrams[:, :, :-1] == current[:, None, :]).all(dim=2)
-    if len(repeatable) > 0:
+    if repeatable is not None:
         repeats = repeats & ~(ngrams[..., None] == repeatable).any(dim=3).any(dim=2)
     return ngrams[:, :, -1], repeats
 
