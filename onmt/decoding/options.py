@@ -200,10 +200,27 @@ class TranslateDataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationModelOptions:
+class EnsembleOptions:
     """Translator"""
 
-    model: str = option("", "Model to translate with.", valid=existing_model, required=True)
+    ensemble: Literal["mean", "log_mean"] = option(
+        "mean",
+        "With several models: average probabilities, or log-probabilities (`log_mean`).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationModelOptions(EnsembleOptions):
+    """Translator"""
+
+    model: tuple[str, ...] = option(
+        (),
+        "Model to translate with. Several models with one target vocabulary are an ensemble; the first says "
+        "how to search.",
+        valid=existing_model,
+        required=True,
+        whole=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +264,8 @@ class TranslateOptions(
             )
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
+        if self.dump_input_encoding and len(self.model) > 1:
+            raise OptionError("-dump_input_encoding is for one -model: each has an encoder of its own")
         if self.dump_input_encoding and self.plot_attention:
             raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
         if self.plot_attention == "-":

@@ -23,6 +23,7 @@ class RestrictionOptions:
         (),
         "Words of the target vocabulary; a sequence that contains one of them may appear again.",
         valid=not_empty,
+        whole=True,
     )
     ban_unk: bool = option(False, "Never generate `<unk>`.")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from onmt.decoding.options import TranslatorOptions
 from onmt.logger import Logger, LoggerOptions
+from onmt.serving.api import Models
 from onmt.serving.http_server import bound_socket, serve
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import LimitOptions
@@ -25,7 +26,12 @@ def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more:
     hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "place") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
-        path=path, options=options, given=frozenset(), batch_size=batch_size, tokenizer=tokenizer, **hooks
+        models=Models((path,)),
+        options=options,
+        given=frozenset(),
+        batch_size=batch_size,
+        tokenizer=tokenizer,
+        **hooks,
     )
 
 

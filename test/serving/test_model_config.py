@@ -29,7 +29,7 @@ def written(tmp_path: Path, content: str | bytes) -> str:
 
 def test_the_documented_example(tmp_path: Path) -> None:
     (first, given), (second, _) = read_model_config(written(tmp_path, DOCUMENTED))
-    assert first.model == "/NMTModels/en-fr/model-enfr_epoch600_3.03.t7"
+    assert first.model == ("/NMTModels/en-fr/model-enfr_epoch600_3.03.t7",)
     assert (first.replace_unk, first.mode, first.joiner_annotate, first.beam_size) == (
         True,
         "aggressive",
