@@ -93,7 +93,9 @@ class Ensemble:
         self._members = members
         self._average = average
         self._fusion = fusion
-        models = [member.model for member in members]
+        models: list[Seq2Seq | LanguageModel] = [member.model for member in members]
+        if fusion is not None:
+            models.append(fusion.model)
         self._fillers = max(map(fillers_for, models)) if batch_invariant else 0
         attending = [place for place, member in enumerate(members) if member.attends]
         finest = max((members[place].resolution for place in attending), default=0)

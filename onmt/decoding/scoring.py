@@ -22,6 +22,7 @@ from torch import Tensor
 from onmt.constants import BOS
 from onmt.decoding.sentences import Source
 from onmt.models.base import Step
+from onmt.models.language_model import LanguageModel
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 from onmt.spec.layers import PyramidalEncoderSpec
@@ -220,15 +221,16 @@ _SMALLEST: Final = 16**3
 _POSITIONS: Final = 32  # sources end at a multiple of this
 
 
-def fillers_for(model: Seq2Seq) -> int:
+def fillers_for(model: Seq2Seq | LanguageModel) -> int:
     """How many fillers a batch needs: the more, the smaller the model's products are."""
     sizes = [parameter.numel() for parameter in model.parameters() if parameter.dim() > 1]
-    encoder = model.spec.encoder
-    positions = _POSITIONS
-    if isinstance(encoder, PyramidalEncoderSpec):
-        positions = max(1, _POSITIONS // encoder.reduction ** (encoder.stack.layers - 1))
-    smallest = min(*sizes, model.decoder.memory_size * positions)
-    return max(_FILLERS, _SMALLEST // smallest + 1)
+    if isinstance(model, Seq2Seq):
+        encoder = model.spec.encoder
+        positions = _POSITIONS
+        if isinstance(encoder, PyramidalEncoderSpec):
+            positions = max(1, _POSITIONS // encoder.reduction ** (encoder.stack.layers - 1))
+        sizes.append(model.decoder.memory_size * positions)
+    return max(_FILLERS, _SMALLEST // min(sizes) + 1)
 
 
 def with_fillers(sources: Sequence[Source], count: int) -> list[Source]:
