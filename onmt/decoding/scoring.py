@@ -102,9 +102,11 @@ class ModelScorer:
 def _scores(log_probs: Sequence[Tensor], attention: Tensor | None) -> Scores:
     """log_probs: R V of the words and of each target feature; attention: R S."""
     words, *features = log_probs
-    labels = [scores.argmax(dim=1) for scores in features]
-    none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
-    return Scores(words, torch.stack(labels, dim=1) if labels else none, attention)
+    if not features:
+        none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
+        return Scores(words, none, attention)
+    labels = torch.stack([scores.argmax(dim=1) for scores in features], dim=1)
+    return Scores(words, labels, attention)
 
 
 Average = Literal["mean", "log_mean"]

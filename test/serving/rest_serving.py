@@ -21,12 +21,14 @@ SILENT = Logger(LoggerOptions(disable_logs=True), None)
 SPACE = TokenizerOptions(mode="space")
 
 
-def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any) -> ModelSettings:
+def model(
+    path: str | tuple[str, ...] = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any
+) -> ModelSettings:
     """A model whose search is short."""
     hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "place") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
-        models=Models((path,)),
+        models=Models((path,) if isinstance(path, str) else path),
         options=options,
         given=frozenset(),
         batch_size=batch_size,
