@@ -22,6 +22,7 @@ from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.modules.decoder import DecoderState
 from onmt.modules.encoding import padding_mask
+from onmt.spec.model import PolicySpec
 
 LENGTHS = [3, 1, 5, 2]
 LINES = ["a b c d a b", "", "c", "unknown b", "d d d", "a"]
@@ -176,6 +177,31 @@ def test_attention_is_that_of_models_over_the_same_positions(loaded) -> None:
                 assert found.attention.shape == (len(found.words), len(line.split()))
     assert not ensemble_of([without]).attends
     assert ensemble_of([pyramid, without]).attends
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_model_that_reads_backwards_beside_one_that_reads_forwards(place, loaded) -> None:
+    """google/seq2seq's dialect beside OpenNMT's: the first says how to search."""
+    policies = PolicySpec(
+        finished="stay",
+        length_penalty="words",
+        source_end_symbol=True,
+        source_reverse=True,
+        source_limit=5,
+    )
+    model = build_model(replace(loaded(1, encoder_type="brnn").spec, policies=policies))
+    model.initialise(1.0, torch.Generator().manual_seed(4))
+    backwards = replace(loaded(1), model=model)
+    models = [loaded(0), backwards]
+    user = ensemble_of([models[place], models[1 - place]], n_best=2, coverage_norm=0.1)
+    for batch_size in (1, 2):
+        for line, one, other in zip(LINES, translate(user), translate(user, batch_size), strict=True):
+            for mine, yours in zip(one.hypotheses, other.hypotheses, strict=True):
+                assert mine.words == yours.words
+                assert mine.score == pytest.approx(yours.score, abs=1e-5)
+                assert mine.attention.shape == (len(mine.words), len(line.split()))
+                np.testing.assert_allclose(mine.attention, yours.attention, atol=1e-5)
+                assert (mine.attention[:, 5:] > 0).all()  # where only the forward one looks
 
 
 HOW = {
