@@ -11,7 +11,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Sources, beam_search
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import Average, EnsembleScorer, ModelScorer
+from onmt.decoding.scoring import Average, EnsembleScorer, ModelScorer, fillers_for
 from onmt.decoding.step import SearchSettings
 from onmt.decoding.translator import Translator
 from onmt.errors import OptionError
@@ -235,6 +235,16 @@ def test_the_batch_changes_nothing(how, count, loaded) -> None:
             for mine, yours in zip(one.hypotheses, other.hypotheses, strict=True):
                 assert (mine.words, mine.score) == (yours.words, yours.score)
                 assert np.array_equal(mine.attention, yours.attention)
+
+
+def test_a_language_model_may_be_smaller_than_the_models(loaded) -> None:
+    """Its products decide how many fillers the batch needs."""
+    model = loaded(0, rnn_size=128, word_vec_size=128, encoder_type="rnn")
+    user = ensemble_of([model], "mean", language_model(), invariant=True, beam_size=1)
+    wanted = fillers_for(language_model().model)
+    assert user._ensemble._fillers == wanted > fillers_for(model.model)
+    for one, other in zip(translate(user), translate(user, 1), strict=True):
+        assert [found.score for found in one.hypotheses] == [found.score for found in other.hypotheses]
 
 
 def language_model() -> LoadedModel:
