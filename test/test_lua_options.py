@@ -43,6 +43,9 @@ REQUIRED_HERE = {
 }
 DIFFERENT_TYPES = {
     "tools/learn_bpe -size": "a number that the original declared as a string",
+    "tools/rest_translation_server -model": "several models are an ensemble here",
+    "tools/translation_server -model": "several models are an ensemble here",
+    "translate -model": "several models are an ensemble here",
 }
 
 

@@ -94,7 +94,7 @@ def _own_words(
     if option.is_list:
         if not words:
             raise OptionError(f"missing argument(s) for option -{option.flag}")
-        return split_list(words), ()
+        return list_elements(words) if option.info.whole else split_list(words), ()
     if option.takes_bare and words and wanted > 0 and not is_boolean(words[0], option):
         return (), words  # Lua would take the positional argument for the boolean's value
     if not words and not option.takes_bare:

@@ -126,6 +126,7 @@ class OptionInfo:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     replaces: tuple[str, ...]
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def option(
     reads: tuple[str, ...] = (),
     writes: tuple[str, ...] = (),
     replaces: tuple[str, ...] = (),
+    whole: bool = False,
 ) -> Any:
     """Declare one option; the value is a dataclass field whose type comes from the annotation beside it.
 
@@ -168,6 +170,7 @@ def option(
     reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
         value: see `onmt.commandline.parser`. An option whose `valid` wants existing files reads these.
     replaces: flags whose files it may write over, on purpose.
+    whole: a comma does not divide the words of a list on the command line, because they may contain one.
     """
     info = OptionInfo(
         help=help,
@@ -183,6 +186,7 @@ def option(
         reads=reads,
         writes=writes,
         replaces=replaces,
+        whole=whole,
     )
     return field(default=default, metadata={OPTION_KEY: info})
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD
+from onmt.data.batch import to_device
 from onmt.decoding.hypotheses import Endings, Path, Trace, merge, read_back
 from onmt.decoding.scoring import Scorer
 from onmt.decoding.step import (
@@ -28,6 +29,8 @@ from onmt.decoding.step import (
     continuations,
     first_beam,
     pruning,
+    restrict,
+    sampled,
 )
 
 
@@ -84,19 +87,12 @@ class Grid:
         return Grid(self.constraints, used | met, self.beam)
 
     def choose(
-        self,
-        beam: Beam,
-        log_probs: Tensor,
-        source_lengths: Tensor,
-        ranking: Ranking,
-        settings: SearchSettings,
-        step: int,
-        prune: Prune | None,
+        self, free: Candidates, forced: Candidates, settings: SearchSettings, prune: Prune | None
     ) -> Candidates:
-        """The next hypotheses of every level, each level's best first; arguments as of `continuations`."""
-        forced = self._forced(beam, log_probs, ranking, step)
-        self._forbid(log_probs)
-        free = continuations(beam, log_probs, source_lengths, ranking, settings, step)
+        """The next hypotheses of every level, each level's best first.
+
+        free: of `continuations`, after `forbid`; forced: of `self.forced`.
+        """
         complete = self._complete()
         levels = []
         for level in range(self.constraints.levels):
@@ -136,7 +132,7 @@ class Grid:
         repeated = (owed[:, :, None, :] & (same & earlier)[:, None]).any(dim=3)
         return owed & ~repeated
 
-    def _forced(self, beam: Beam, log_probs: Tensor, ranking: Ranking, step: int) -> Candidates:
+    def forced(self, beam: Beam, log_probs: Tensor, ranking: Ranking, step: int) -> Candidates:
         """Every hypothesis continued by each constraint it owes, C per slot."""
         sentences, slots, _ = self.used.shape
         tokens = self.constraints.words[:, None, :].expand(-1, slots, -1)
@@ -146,7 +142,7 @@ class Grid:
         parents = torch.arange(slots, device=totals.device)[None, :, None].expand_as(tokens)
         return Candidates(totals.flatten(1), ranks.flatten(1), tokens.flatten(1), parents.flatten(1))
 
-    def _forbid(self, log_probs: Tensor) -> None:
+    def forbid(self, log_probs: Tensor) -> None:
         """Take from the free continuations what may come as a constraint only, in place."""
         log_probs.index_fill_(1, self.constraints.reserved, -torch.inf)
         if self.constraints.limited:
@@ -163,12 +159,13 @@ class Sources:
     """What the search needs to know of the B sentences.
 
     lengths: B, source positions; attended: B S, True where attention can go; start_labels: the label that
-    each target feature has before the first step.
+    each target feature has before the first step; draws: B K T float64, uniform numbers for sampling.
     """
 
     lengths: Tensor
     attended: Tensor
     start_labels: tuple[int, ...] = ()
+    draws: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -203,6 +200,8 @@ def beam_search(
 
 def rows_per_sentence(settings: SearchSettings, constraints: Constraints | None) -> int:
     """Hypotheses that are followed at once for one sentence."""
+    if settings.sampling is not None:
+        return settings.n_best
     return settings.beam_size * (1 if constraints is None else constraints.levels)
 
 
@@ -220,7 +219,10 @@ class _Search:
         self._slots = rows_per_sentence(settings, constraints)
         device = sources.lengths.device
         mask = sources.attended if settings.coverage_norm != 0 else None
-        self._beam = first_beam(sources.count, self._slots, mask, device)
+        self._beam = first_beam(sources.count, self._slots, mask, settings, device)
+        self._repeatable: Tensor | None = None
+        if settings.repeatable:
+            self._repeatable = to_device(torch.tensor(settings.repeatable), device)
         self._alive = torch.arange(sources.count, device=device)
         self._stored = Endings.none(sources.count, settings.n_best, device)
         self._endings = Endings.none(sources.count, settings.n_best, device)
@@ -267,18 +269,29 @@ class _Search:
 
     def _extend(self, log_probs: Tensor, step: int) -> Candidates:
         """Refill the slots of the beam."""
-        lengths = self._sources.lengths[self._alive]
-        prune = pruning(self._beam, step, self._settings)
-        if self._grid is None:
-            pool = continuations(self._beam, log_probs, lengths, self._ranking, self._settings, step)
-            chosen = choose(pool, self._settings, prune)
+        beam, settings, grid = self._beam, self._settings, self._grid
+        forced = None if grid is None else grid.forced(beam, log_probs, self._ranking, step)
+        if grid is not None:
+            grid.forbid(log_probs)
+        restrict(log_probs, beam, settings, self._repeatable, step)
+        if settings.sampling is not None:
+            chosen = sampled(beam, log_probs, self._draws(step), self._ranking, settings, step)
         else:
-            chosen = self._grid.choose(
-                self._beam, log_probs, lengths, self._ranking, self._settings, step, prune
-            )
-            self._grid = self._grid.extended(chosen)
-        self._beam = self._beam.extended(chosen)
+            lengths = self._sources.lengths[self._alive]
+            prune = pruning(beam, step, settings)
+            pool = continuations(beam, log_probs, lengths, self._ranking, settings, step)
+            if grid is None or forced is None:
+                chosen = choose(pool, settings, prune)
+            else:
+                chosen = grid.choose(pool, forced, settings, prune)
+                self._grid = grid.extended(chosen)
+        self._beam = beam.extended(chosen)
         return chosen
+
+    def _draws(self, step: int) -> Tensor:
+        """The uniform numbers of the living sentences in this step, B K."""
+        assert self._sources.draws is not None
+        return self._sources.draws[self._alive, :, step - 1]
 
     def _retire(self, chosen: Candidates, ranks: Tensor, step: int) -> Tensor:
         """Note each sentence's best endings so far; which sentences are done, B. ranks: B K, after `step`."""

@@ -16,6 +16,7 @@ from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import LmOptions, TagOptions
 from onmt.decoding.output import Timer, number, reference_text, source_text
+from onmt.decoding.sampling import Sampling, draw
 from onmt.decoding.sentences import (
     Reference,
     Source,
@@ -109,7 +110,7 @@ class LanguageModelUser:
             output = self._model.step(tokens[:, position], state)
             state = output.state
             words, *features = output.log_probs
-            best = [_draw(words, settings.temperature, draws[:, position])]
+            best = [draw(words, draws[:, position], Sampling(temperature=settings.temperature))]
             best += [scores.argmax(dim=1) for scores in features]
             following = torch.stack(best, dim=1)
             ended = (following[:, 0] == EOS) & ~known[:, position + 1, 0]
@@ -156,17 +157,6 @@ class LanguageModelUser:
 
     def _begun(self, source: Source) -> npt.NDArray[np.int64]:
         return np.ascontiguousarray(self._marked(source)[:-1])
-
-
-def _draw(log_probs: Tensor, temperature: float, draws: Tensor) -> Tensor:
-    """Words drawn from softmax(log_probs / temperature): R V and R uniform numbers -> R."""
-    cumulated = torch.softmax(log_probs.double() / temperature, dim=1).cumsum(dim=1)
-    # The last sum may fall short of 1 by rounding.
-    return (
-        torch.searchsorted(cumulated, draws[:, None].contiguous())
-        .squeeze(1)
-        .clamp(max=log_probs.shape[1] - 1)
-    )
 
 
 class TaggerUser:

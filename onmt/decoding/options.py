@@ -14,6 +14,7 @@ from onmt.commandline.declare import (
     not_empty,
     option,
 )
+from onmt.decoding.search_options import RestrictionOptions, SamplingOptions
 from onmt.errors import OptionError
 from onmt.google.options import GoogleInferenceOptions
 from onmt.hooks import HookOptions
@@ -23,7 +24,7 @@ from onmt.text.options import TokenizerOptions, on_the_fly
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslatorOptions:
+class TranslatorOptions(RestrictionOptions, SamplingOptions):
     """Translator"""
 
     lm_model: str = option(
@@ -64,7 +65,10 @@ class TranslatorOptions:
         valid=existing_file_or_empty,
     )
     n_best: int = option(
-        1, "Translations to give per sentence, the best first; at most -beam_size.", valid=at_least(1)
+        1,
+        "Translations to give per sentence, the best first; at most -beam_size. With sampling: independent "
+        "samples.",
+        valid=at_least(1),
     )
     max_num_unks: float = option(
         math.inf, "Hypotheses with more `<unk>` than this are given up.", valid=at_least(1)
@@ -110,7 +114,9 @@ class TranslatorOptions:
 
     def check(self) -> None:
         """Refuse what would otherwise be ignored or fail later."""
-        if self.n_best > self.beam_size:
+        if self.samples:
+            self._check_sampling()
+        elif self.n_best > self.beam_size:
             raise OptionError(
                 f"-n_best {self.n_best}: the beam has only {self.beam_size} hypotheses; "
                 "-beam_size must be at least as large"
@@ -121,6 +127,31 @@ class TranslatorOptions:
             raise OptionError("-lexical_constraints needs -phrase_table, where the translations come from")
         if self.limit_lexical_constraints and not self.lexical_constraints:
             raise OptionError("-limit_lexical_constraints needs -lexical_constraints")
+        if self.min_length > self.max_sent_length:
+            raise OptionError(
+                f"-min_length {self.min_length} is larger than -max_sent_length {self.max_sent_length}"
+            )
+        if self.ban_unk and (self.replaces_unknown_words or self.max_num_unks != math.inf):
+            raise OptionError(
+                "-ban_unk leaves no `<unk>` to -replace_unk, -replace_unk_tagged and -max_num_unks: give one"
+            )
+
+    def _check_sampling(self) -> None:
+        """Raise OptionError for what only a beam can do."""
+        if self.beam_size > 1:
+            raise OptionError(
+                f"-random_sampling_topk and -top_p need -beam_size 1, not {self.beam_size}: "
+                "-n_best is the number of samples"
+            )
+        for flag, given in (
+            ("max_num_unks", self.max_num_unks != math.inf),
+            ("pre_filter_factor", self.pre_filter_factor != 1),
+            ("eos_norm", self.eos_norm != 0),
+            ("lexical_constraints", self.lexical_constraints),
+            ("placeholder_constraints", self.placeholder_constraints),
+        ):
+            if given:
+                raise OptionError(f"-{flag} is for beam search: sampling draws from the model alone")
 
     @property
     def replaces_unknown_words(self) -> bool:
@@ -170,10 +201,27 @@ class TranslateDataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationModelOptions:
+class EnsembleOptions:
     """Translator"""
 
-    model: str = option("", "Model to translate with.", valid=existing_model, required=True)
+    ensemble: Literal["mean", "log_mean"] = option(
+        "mean",
+        "With several models: average probabilities, or log-probabilities (`log_mean`).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationModelOptions(EnsembleOptions):
+    """Translator"""
+
+    model: tuple[str, ...] = option(
+        (),
+        "Model to translate with. Several models with one target vocabulary are an ensemble; the first says "
+        "how to search.",
+        valid=existing_model,
+        required=True,
+        whole=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +266,8 @@ class TranslateOptions(
             )
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
+        if self.dump_input_encoding and len(self.model) > 1:
+            raise OptionError("-dump_input_encoding is for one -model: each has an encoder of its own")
         if self.dump_input_encoding and self.plot_attention:
             raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
         if self.plot_attention == "-":

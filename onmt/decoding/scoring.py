@@ -11,9 +11,10 @@ these places and whose results are dropped. Measured for 32-bit products on the 
 exact shape.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from torch import Tensor
 from onmt.constants import BOS
 from onmt.decoding.sentences import Source
 from onmt.models.base import Step
+from onmt.models.language_model import LanguageModel
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 from onmt.spec.layers import PyramidalEncoderSpec
@@ -76,18 +78,17 @@ class ModelScorer:
 
     def step(self, tokens: Tensor) -> Scores:
         """See Scorer."""
+        output = self.advance(tokens)
+        return _scores(output.log_probs, output.attention)
+
+    def advance(self, tokens: Tensor) -> Step:
+        """Read the last tokens, R F; predictions for all rows."""
         output = self._model.step(tokens if self._expanded else tokens[:: self._beam], self._state)
         if not self._expanded:
             output = output.expand(self._beam)
             self._expanded = True
         self._state = output.state
-        words, *features = output.log_probs
-        labels = [scores.argmax(dim=1) for scores in features]
-        return Scores(
-            words,
-            torch.stack(labels, dim=1) if labels else tokens.new_zeros(len(tokens), 0),
-            output.attention,
-        )
+        return output
 
     def reorder(self, rows: Tensor) -> None:
         """See Scorer."""
@@ -96,6 +97,61 @@ class ModelScorer:
     def keep(self, sentences: Tensor) -> None:
         """See Scorer."""
         self._state = self._state.keep(sentences)
+
+
+def _scores(log_probs: Sequence[Tensor], attention: Tensor | None) -> Scores:
+    """log_probs: R V of the words and of each target feature; attention: R S."""
+    words, *features = log_probs
+    if not features:
+        none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
+        return Scores(words, none, attention)
+    labels = torch.stack([scores.argmax(dim=1) for scores in features], dim=1)
+    return Scores(words, labels, attention)
+
+
+Average = Literal["mean", "log_mean"]
+"""What an ensemble averages: probabilities or log-probabilities."""
+
+
+def averaged(log_probs: Sequence[Tensor], average: Average) -> Tensor:
+    """Log-probabilities of M models, of one shape, as one: log(1/M sum_m p_m), or 1/M sum_m log p_m, which
+    is not normalised again.
+    """
+    stacked = torch.stack(list(log_probs))
+    if average == "log_mean":
+        return stacked.mean(dim=0)
+    return stacked.logsumexp(dim=0) - math.log(len(stacked))
+
+
+class EnsembleScorer:
+    """Averaged predictions of several models: of words, of features, and attention of those `attending`."""
+
+    def __init__(self, scorers: Sequence[ModelScorer], average: Average, attending: Sequence[int]) -> None:
+        """attending: places of the models whose attention counts; theirs is over the same positions."""
+        self._scorers = scorers
+        self._average = average
+        self._attending = attending
+
+    def step(self, tokens: Tensor) -> Scores:
+        """See Scorer."""
+        outputs = [scorer.advance(tokens) for scorer in self._scorers]
+        log_probs = [
+            averaged(of_models, self._average)
+            for of_models in zip(*(output.log_probs for output in outputs), strict=True)
+        ]
+        seen = [outputs[place].attention for place in self._attending]
+        weights = [attention for attention in seen if attention is not None]
+        return _scores(log_probs, torch.stack(weights).mean(dim=0) if weights else None)
+
+    def reorder(self, rows: Tensor) -> None:
+        """See Scorer."""
+        for scorer in self._scorers:
+            scorer.reorder(rows)
+
+    def keep(self, sentences: Tensor) -> None:
+        """See Scorer."""
+        for scorer in self._scorers:
+            scorer.keep(sentences)
 
 
 class FusedScorer:
@@ -167,15 +223,16 @@ _SMALLEST: Final = 16**3
 _POSITIONS: Final = 32  # sources end at a multiple of this
 
 
-def fillers_for(model: Seq2Seq) -> int:
+def fillers_for(model: Seq2Seq | LanguageModel) -> int:
     """How many fillers a batch needs: the more, the smaller the model's products are."""
     sizes = [parameter.numel() for parameter in model.parameters() if parameter.dim() > 1]
-    encoder = model.spec.encoder
-    positions = _POSITIONS
-    if isinstance(encoder, PyramidalEncoderSpec):
-        positions = max(1, _POSITIONS // encoder.reduction ** (encoder.stack.layers - 1))
-    smallest = min(*sizes, model.decoder.memory_size * positions)
-    return max(_FILLERS, _SMALLEST // smallest + 1)
+    if isinstance(model, Seq2Seq):
+        encoder = model.spec.encoder
+        positions = _POSITIONS
+        if isinstance(encoder, PyramidalEncoderSpec):
+            positions = max(1, _POSITIONS // encoder.reduction ** (encoder.stack.layers - 1))
+        sizes.append(model.decoder.memory_size * positions)
+    return max(_FILLERS, _SMALLEST // min(sizes) + 1)
 
 
 def with_fillers(sources: Sequence[Source], count: int) -> list[Source]:

@@ -36,7 +36,8 @@ class Picture:
 class Source:
     """One input: words and, per feature, the label of every word; vectors, frames x dimension; or an image.
 
-    placeholders: the values of the placeholders in the words, by `｟name｠`.
+    placeholders: the values of the placeholders in the words, by `｟name｠`. number: of the sentence in its
+    file, call or request; decides what sampling draws.
     """
 
     words: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Source:
     placeholders: Mapping[str, str] = field(default_factory=dict)
     vectors: Vectors | None = None
     picture: Picture | None = None
+    number: int = 0
 
     def __len__(self) -> int:
         if self.picture is not None:

@@ -6,13 +6,14 @@ that was never filled, has a score of -inf.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from onmt.constants import EOS, UNK
+from onmt.decoding.sampling import Sampling, draw
 from onmt.kernels.cross_entropy import best
 
 
@@ -22,8 +23,11 @@ class SearchSettings:
 
     `max_length`: words after which everything counts as finished. `max_unknowns`: more `<unk>` than this
     prune a hypothesis (None: no limit). `pre_filter_factor`: so many times the beam is looked at before
-    pruning. `length_norm`, `coverage_norm`, `eos_norm`: 0 switches each off. `finished`, `length_penalty`:
-    where the dialects differ, see PolicySpec.
+    pruning. `length_norm`, `coverage_norm`, `eos_norm`: 0 switches each off. `min_length`: words before which
+    no hypothesis may end. `block_ngrams`: no n-gram of this length appears twice in a hypothesis (0: any may)
+    unless it contains one of the words `repeatable` (ids). `ban_unknown`: no `<unk>`. `sampling`: draw
+    `n_best` hypotheses instead of searching. `finished`, `length_penalty`: where the dialects differ, see
+    PolicySpec.
     """
 
     beam_size: int = 5
@@ -34,6 +38,11 @@ class SearchSettings:
     length_norm: float = 0.0
     coverage_norm: float = 0.0
     eos_norm: float = 0.0
+    min_length: int = 0
+    block_ngrams: int = 0
+    repeatable: tuple[int, ...] = ()
+    ban_unknown: bool = False
+    sampling: Sampling | None = None
     finished: Literal["retire", "stay"] = "retire"
     length_penalty: Literal["lua", "words"] = "lua"
 
@@ -44,7 +53,8 @@ class Beam:
 
     scores: B K float64, sums of log-probabilities; unknowns: B K, `<unk>`s so far; ended: B K, have produced
     `</s>` (only where finished hypotheses stay); lengths: B K, words so far; coverage: B K S float64,
-    attention received by each source position (1 at padding), None when nobody asks for it.
+    attention received by each source position (1 at padding), None when nobody asks for it; words: B K T, the
+    words so far, None when nobody asks for them.
     """
 
     scores: Tensor
@@ -52,34 +62,31 @@ class Beam:
     ended: Tensor
     lengths: Tensor
     coverage: Tensor | None
+    words: Tensor | None = None
 
     def attended(self, attention: Tensor | None) -> "Beam":
         """The beam once its rows have looked at the source; attention: R S."""
         if self.coverage is None or attention is None:
             return self
-        coverage = self.coverage + attention.view_as(self.coverage)
-        return Beam(self.scores, self.unknowns, self.ended, self.lengths, coverage)
+        return replace(self, coverage=self.coverage + attention.view_as(self.coverage))
 
     def extended(self, chosen: "Candidates") -> "Beam":
         """The beam after its slots have been refilled."""
         ended = self.ended.gather(1, chosen.parents)
         finishing = chosen.tokens == EOS
-        coverage = self.coverage
-        if coverage is not None:
-            index = chosen.parents[:, :, None].expand(-1, -1, coverage.shape[2])
-            coverage = coverage.gather(1, index)
+        words = _of_parents(self.words, chosen.parents)
         return Beam(
             scores=chosen.totals,
             unknowns=self.unknowns.gather(1, chosen.parents) + (chosen.tokens == UNK),
             ended=ended | finishing,
             lengths=self.lengths.gather(1, chosen.parents) + ~finishing,
-            coverage=coverage,
+            coverage=_of_parents(self.coverage, chosen.parents),
+            words=None if words is None else torch.cat([words, chosen.tokens[:, :, None]], dim=2),
         )
 
     def without(self, dead: Tensor) -> "Beam":
         """The beam with the slots marked in `dead`, B K, emptied."""
-        scores = self.scores.masked_fill(dead, -torch.inf)
-        return Beam(scores, self.unknowns, self.ended, self.lengths, self.coverage)
+        return replace(self, scores=self.scores.masked_fill(dead, -torch.inf))
 
     def keep(self, sentences: Tensor) -> "Beam":
         """Only these sentences."""
@@ -89,20 +96,34 @@ class Beam:
             self.ended[sentences],
             self.lengths[sentences],
             None if self.coverage is None else self.coverage[sentences],
+            None if self.words is None else self.words[sentences],
         )
 
 
-def first_beam(sentences: int, slots: int, mask: Tensor | None, device: torch.device) -> Beam:
-    """The beam before the first step: slot 0 alive, the others dead. mask: B S, given if coverage counts."""
+def _of_parents(field: Tensor | None, parents: Tensor) -> Tensor | None:
+    """field B K X, of each slot's parent; parents: B K."""
+    if field is None:
+        return None
+    return field.gather(1, parents[:, :, None].expand(-1, -1, field.shape[2]))
+
+
+def first_beam(
+    sentences: int, slots: int, mask: Tensor | None, settings: SearchSettings, device: torch.device
+) -> Beam:
+    """The beam before the first step: slot 0 alive, the others dead unless each is a sample of its own.
+
+    mask: B S, given if coverage counts.
+    """
     scores = torch.full((sentences, slots), -torch.inf, dtype=torch.float64, device=device)
-    scores[:, 0] = 0.0
+    scores[:, : None if settings.sampling else 1] = 0.0
     zeros = torch.zeros(sentences, slots, dtype=torch.int64, device=device)
     coverage = None
     if mask is not None:
         # Lua starts from 0.0001 so that the logarithm is finite; padding must not count at all.
         start = torch.full(mask.shape, 1e-4, dtype=torch.float64, device=device).masked_fill(~mask, 1.0)
         coverage = start[:, None, :].repeat(1, slots, 1)
-    return Beam(scores, zeros, zeros.bool(), zeros, coverage)
+    words = zeros.new_zeros(sentences, slots, 0) if settings.block_ngrams else None
+    return Beam(scores, zeros, zeros.bool(), zeros, coverage, words)
 
 
 @dataclass(frozen=True)
@@ -238,6 +259,53 @@ def choose(pool: Candidates, settings: SearchSettings, prune: Prune | None) -> C
     if prune is not None:
         considered = considered.demoted(prune(considered))
     return considered.slice(slice(settings.beam_size))
+
+
+def sampled(
+    beam: Beam, log_probs: Tensor, draws: Tensor, ranking: Ranking, settings: SearchSettings, step: int
+) -> Candidates:
+    """Each slot's hypothesis continued by a word drawn at random. log_probs: R V; draws: B K, uniform."""
+    assert settings.sampling is not None
+    shape = draws.shape
+    tokens = draw(log_probs, draws.flatten(), settings.sampling)
+    values = log_probs.gather(1, tokens[:, None]).double().view(shape)
+    tokens = tokens.view(shape)
+    if settings.finished == "stay":
+        tokens, values = tokens.masked_fill(beam.ended, EOS), values.masked_fill(beam.ended, 0.0)
+    totals = beam.scores + values
+    ranks = ranking.candidates(totals[:, :, None], tokens[:, :, None], beam, step).squeeze(2)
+    parents = torch.arange(shape[1], device=totals.device).expand(shape)
+    return Candidates(totals, ranks, tokens, parents)
+
+
+def restrict(
+    log_probs: Tensor, beam: Beam, settings: SearchSettings, repeatable: Tensor | None, step: int
+) -> None:
+    """Give -inf to the words that the settings forbid in this step, in place. log_probs: R V.
+
+    repeatable: ids of `settings.repeatable` on the device, None without any.
+    """
+    if step <= settings.min_length:
+        log_probs[:, EOS] = -torch.inf
+    if settings.ban_unknown:
+        log_probs[:, UNK] = -torch.inf
+    if beam.words is not None and beam.words.shape[2] >= settings.block_ngrams:
+        last, repeats = repeated_ngrams(beam.words.flatten(0, 1), settings.block_ngrams, repeatable)
+        # A word may end several n-grams: adding is the same in whatever order.
+        penalty = torch.zeros_like(last, dtype=log_probs.dtype).masked_fill(repeats, -torch.inf)
+        log_probs.scatter_add_(1, last, penalty)
+
+
+def repeated_ngrams(words: Tensor, size: int, repeatable: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The last word of every n-gram of `words`, R T, and whether it would complete that n-gram again: both R
+    T-size+1. N-grams with a word of `repeatable` in them count as never repeated.
+    """
+    ngrams = words.unfold(1, size, 1)
+    current = words[:, words.shape[1] - size + 1 :]
+    repeats = (ngrams[:, :, :-1] == current[:, None, :]).all(dim=2)
+    if repeatable is not None:
+        repeats = repeats & ~(ngrams[..., None] == repeatable).any(dim=3).any(dim=2)
+    return ngrams[:, :, -1], repeats
 
 
 def _empty_output(candidates: Candidates) -> Tensor:

@@ -1,8 +1,10 @@
 """The run of translate.py: reads windows of sentences, translates them, writes results and log in order."""
 
 from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 from typing import Final
 
+import torch
 from tqdm import tqdm
 
 from onmt.constants import UNK_WORD
@@ -24,8 +26,9 @@ from onmt.decoding.sentences import Picture, Reference, Source, placed
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, OptionError
 from onmt.hooks import load_hook_module
+from onmt.kernels.products import Products
 from onmt.logger import Logger
-from onmt.models.loading import load_model
+from onmt.models.loading import LoadedModel, load_model
 from onmt.models.seq2seq import Seq2Seq
 from onmt.runtime.device import products_of, select_device
 from onmt.text.hooks import tokenizer_hooks
@@ -76,7 +79,10 @@ class TranslationRun:
             tqdm(unit="sentence", disable=None, leave=False) as bar,
         ):
             for window in windows(inputs, size):
-                sources = [self._source(one) for one in window]
+                sources = [
+                    replace(self._source(one), number=number)
+                    for number, one in enumerate(window, start=self._count + 1)
+                ]
                 if options.dump_input_encoding:
                     self._encode(window, sources, results, bar.update)
                 else:
@@ -88,26 +94,39 @@ class TranslationRun:
     def _load(self) -> Translator:
         options, logger = self._options, self._logger
         device = select_device(options, logger)
-        logger.info(f"Loading '{options.model}'...")
         products = products_of(options, device, logger, frozen=True)
-        loaded = load_model(options.model, device, products)
-        logger.info(f"Model {loaded.spec.model_type} trained on {loaded.data_type}")
-        if not isinstance(loaded.model, Seq2Seq):
-            raise CheckpointError(
-                f"{options.model}: this is a {loaded.spec.model_type} model; only seq2seq models translate "
-                "(tools/tag.py and tools/lm.py are for the others)"
-            )
+        first, *others = (self._load_model(path, device, products) for path in options.model)
+        assert isinstance(first.model, Seq2Seq)
         language_model = None
         if options.lm_model:
             logger.info(f"Loading '{options.lm_model}'...")
             language_model = load_model(options.lm_model, device, products)
-        self._options = options = with_search_of(loaded, options, self._given)
-        translator = Translator(loaded.model, loaded.vocabularies, options, language_model)
+        self._options = options = with_search_of(first, options, self._given)
+        translator = Translator(
+            first.model,
+            first.vocabularies,
+            options,
+            language_model,
+            others=others,
+            average=options.ensemble,
+        )
         if translator.allowed is not None:
             logger.info(
                 f"Using target vocabulary from {options.target_subdict} ({len(translator.allowed)} vocabs)"
             )
         return translator
+
+    def _load_model(self, path: str, device: torch.device, products: Products) -> LoadedModel:
+        """A translation model. Raises CheckpointError for one of another kind."""
+        self._logger.info(f"Loading '{path}'...")
+        loaded = load_model(path, device, products)
+        self._logger.info(f"Model {loaded.spec.model_type} trained on {loaded.data_type}")
+        if not isinstance(loaded.model, Seq2Seq):
+            raise CheckpointError(
+                f"{path}: this is a {loaded.spec.model_type} model; only seq2seq models translate "
+                "(tools/tag.py and tools/lm.py are for the others)"
+            )
+        return loaded
 
     def _source(self, one: Input) -> Source:
         vectors, text, image_size = one.vectors, one.text, self._translator.image_size

@@ -1,7 +1,7 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD, UNK
-from onmt.data.batch import Batch, to_device
+from onmt.data.batch import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
 from onmt.decoding.hypotheses import History, Path, histories
 from onmt.decoding.lexicon import (
     has_case_labels,
@@ -23,23 +24,13 @@ from onmt.decoding.lexicon import (
     restore_placeholders,
 )
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import (
-    BatchInvariantScorer,
-    FusedScorer,
-    ModelScorer,
-    RestrictedModel,
-    Scorer,
-    Stepper,
-    fillers_for,
-    with_fillers,
-    with_repeated,
-)
+from onmt.decoding.sampling import Sampling
+from onmt.decoding.scoring import Average
 from onmt.decoding.sentences import (
     Progress,
     Reference,
     Source,
     Vectors,
-    batch_of,
     by_length,
     ignore,
     make_reference,
@@ -51,9 +42,7 @@ from onmt.errors import OptionError
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
-from onmt.modules.encoding import Encoding, padding_mask
-from onmt.spec.inception import grid_at
-from onmt.spec.layers import InceptionEncoderSpec
+from onmt.runtime.random import numpy_generator
 from onmt.text.case import NONE as NO_CASE
 from onmt.text.placeholders import has_placeholder
 
@@ -87,7 +76,7 @@ class Translation:
 
 
 class Translator:
-    """Translates with one model, and a language model beside it if there is one."""
+    """Translates with one model or an ensemble, and a language model beside it if there is one."""
 
     def __init__(
         self,
@@ -96,34 +85,38 @@ class Translator:
         options: TranslatorOptions,
         language_model: LoadedModel | None = None,
         batch_invariant: bool = False,
+        others: Sequence[LoadedModel] = (),
+        average: Average = "mean",
     ) -> None:
         """Read what the options name. The model computes where its parameters are.
 
         batch_invariant: scores and attention are the same to the last bit in whatever batch, see
-        `onmt.decoding.scoring`; costs the more the smaller the batch.
-        Raises OptionError where model and options do not fit together, DataError for unreadable files.
+        `onmt.decoding.scoring`; costs the more the smaller the batch. others: the further models of an
+        ensemble, whose predictions are averaged with the model's.
+        Raises OptionError where models and options do not fit together, DataError for unreadable files.
         """
         self._model = model
         self._vocabularies = vocabularies
         self._options = options
-        self._batch_invariant = batch_invariant
-        self._fillers = fillers_for(model) if batch_invariant else 0
         self._device = next(model.parameters()).device
-        self._settings = settings_of(options, model)
+        target = vocabularies.tgt[0]
+        self._settings = replace(
+            settings_of(options, model), repeatable=_repeatable(options.ignore_when_blocking, target)
+        )
         self._table = read_phrase_table(options.phrase_table) if options.phrase_table else None
-        self._language_model: LanguageModel | None = None
-        if language_model is not None:
-            self._language_model = _fitting_language_model(language_model, vocabularies)
         self.allowed: Tensor | None = None
         """Ids of the target words that may be used, None: all."""
-        target = vocabularies.tgt[0]
         if options.target_subdict:
             allowed = torch.tensor(read_subdictionary(options.target_subdict, target))
             self.allowed = to_device(allowed, self._device)
-        self._stepper: Stepper = model if self.allowed is None else RestrictedModel(model, self.allowed)
+        fusion = None
+        if language_model is not None:
+            fusion = Fusion(_fitting_language_model(language_model, vocabularies), options.lm_weight)
+        members = fitting_members(Member(model, vocabularies, self.allowed), others, self.allowed)
+        self._ensemble = Ensemble(members, average, fusion, batch_invariant)
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
-        _check_source_words(options, model)
+        _check_source_words(options, model, self._ensemble)
 
     @property
     def reads_vectors(self) -> bool:
@@ -138,15 +131,12 @@ class Translator:
     @property
     def image_grid(self) -> tuple[int, int] | None:
         """Rows and columns of the grid over which attention to an image is."""
-        size, encoder = self.image_size, self._model.spec.encoder
-        if size is None or not isinstance(encoder, InceptionEncoderSpec):
-            return None
-        return grid_at(encoder.endpoint, size.height, size.width)
+        return self._ensemble.image_grid
 
     @property
     def attends(self) -> bool:
         """Translations come with attention."""
-        return _attends(self._model)
+        return self._ensemble.attends
 
     @property
     def target_vocabulary(self) -> Vocabulary:
@@ -195,20 +185,21 @@ class Translator:
         for places in by_length(sources, batch_size):
             with torch.inference_mode():
                 gold = [references[place] for place in places]
-                scores = self._model.score(self._batch([sources[place] for place in places], gold))
-            for place, score in zip(places, scores.tolist(), strict=True):
+                batches = self._ensemble.batches([sources[place] for place in places], gold)
+                scores = self._ensemble.gold_scores(batches)
+            for place, score in zip(places, scores, strict=True):
                 results[place] = score
         return results
 
     def encode(
         self, sources: Sequence[Source], batch_size: int, progress: Progress = ignore
     ) -> list[npt.NDArray[np.float32] | None]:
-        """The encoder's last final state for each source, None for an empty one."""
+        """The last final state of the (first) model's encoder for each source, None for an empty one."""
+        model = self._ensemble.first
         results: list[npt.NDArray[np.float32] | None] = [None] * len(sources)
         for places in by_length(sources, batch_size):
             with torch.inference_mode():
-                batch = self._batch([sources[place] for place in places], None)
-                states = self._encode(batch).states[-1]
+                states = model.encode(model.batch([sources[place] for place in places], None)).states[-1]
             for place, state in zip(places, states.cpu().numpy(), strict=True):
                 results[place] = state
             progress(len(places))
@@ -217,16 +208,16 @@ class Translator:
     @torch.inference_mode()
     def _translate(self, sources: list[Source], gold: list[Reference] | None) -> list[Translation]:
         """Translate one batch of sources that are not empty."""
-        batch = self._batch(sources, gold)
-        gold_scores = None if gold is None else self._model.score(batch).tolist()
-        encoding = self._encoding(sources, batch)
+        batches = self._ensemble.batches(sources, gold)
+        gold_scores = None if gold is None else self._ensemble.gold_scores(batches)
         first_label = EOS if self._model.spec.policies.features_shifted else BOS
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
         constraints = self._constraints(sources)
-        scorer = self._search_scorer(encoding, rows_per_sentence(self._settings, constraints))
+        rows = rows_per_sentence(self._settings, constraints)
+        scorer, attended = self._ensemble.start(batches, sources, rows)
         result = beam_search(
             scorer,
-            Sources(batch.src_lengths, _attended(encoding, batch.src_lengths), labels),
+            Sources(batches[0].src_lengths, attended, labels, self._draws(sources)),
             self._settings,
             constraints,
         )
@@ -240,40 +231,21 @@ class Translator:
             for place, (source, paths) in enumerate(zip(sources, result.paths, strict=True))
         ]
 
-    def _encoding(self, sources: list[Source], batch: Batch) -> Encoding:
-        if not self._batch_invariant:
-            return self._encode(batch)
-        padded = self._batch(with_fillers(sources, self._fillers), None)
-        return self._model.encode(padded.src, padded.src_lengths).keep(self._indices(len(sources)))
-
-    def _indices(self, count: int) -> Tensor:
-        return torch.arange(count, device=self._device)
-
-    def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
-        shifted = self._model.spec.policies.features_shifted
-        return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
-
-    def _encode(self, batch: Batch) -> Encoding:
-        return self._model.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
-
-    def _search_scorer(self, encoding: Encoding, beam: int) -> Scorer:
-        if not self._batch_invariant:
-            return self._scorer(encoding, beam)
-        sentences = with_repeated(self._indices(len(encoding.lengths)), self._fillers)
-        return BatchInvariantScorer(self._scorer(encoding.keep(sentences), beam), beam, self._fillers)
-
-    def _scorer(self, encoding: Encoding, beam: int) -> Scorer:
-        scorer: Scorer = ModelScorer(self._stepper, self._model.start(encoding), beam)
-        if self._language_model is not None:
-            scorer = FusedScorer(
-                scorer,
-                self._language_model,
-                self._language_model.start(len(encoding.lengths)),
-                weight=self._options.lm_weight,
-                features=len(self._vocabularies.tgt) - 1,
-                beam=beam,
-            )
-        return scorer
+    def _draws(self, sources: list[Source]) -> Tensor | None:
+        """Uniform numbers for sampling, B K T: the same for a sentence whatever the batch and `-n_best`."""
+        if self._settings.sampling is None:
+            return None
+        samples, seed = range(self._settings.n_best), self._options.seed
+        numbers = [
+            [
+                numpy_generator(seed, "translation sample", source.number, sample).random(
+                    self._settings.max_length + 1
+                )
+                for sample in samples
+            ]
+            for source in sources
+        ]
+        return to_device(torch.from_numpy(np.array(numbers)), self._device)
 
     def _constraints(self, sources: list[Source]) -> Constraints | None:
         options = self._options
@@ -284,6 +256,8 @@ class Translator:
             required_words(source.words, self._vocabularies.tgt[0], options.placeholder_constraints, table)
             for source in sources
         ]
+        if options.ban_unk:
+            required = [[word for word in words if word != UNK] for words in required]
         words = torch.full((len(sources), max(map(len, required))), PAD, dtype=torch.int64)
         for row, ids in zip(words, required, strict=True):
             row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
@@ -321,14 +295,26 @@ def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
         length_norm=options.length_norm,
         coverage_norm=options.coverage_norm,
         eos_norm=options.eos_norm,
+        min_length=options.min_length,
+        block_ngrams=options.block_ngram_repeat,
+        ban_unknown=options.ban_unk,
+        sampling=_sampling_of(options) if options.samples else None,
         finished=model.spec.policies.finished,
         length_penalty=model.spec.policies.length_penalty,
     )
 
 
-def _check_source_words(options: TranslatorOptions, model: Seq2Seq) -> None:
+def _sampling_of(options: TranslatorOptions) -> Sampling:
+    return Sampling(
+        top_k=max(0, options.random_sampling_topk),
+        top_p=options.top_p,
+        temperature=options.random_sampling_temp,
+    )
+
+
+def _check_source_words(options: TranslatorOptions, model: Seq2Seq, ensemble: Ensemble) -> None:
     """Raise OptionError for what needs source words, or attention, that the model does not have."""
-    if options.replaces_unknown_words and not _attends(model):
+    if options.replaces_unknown_words and not ensemble.attends:
         raise OptionError("-replace_unk needs a model with attention; this one has none")
     constrained = options.lexical_constraints or options.placeholder_constraints
     if (options.replaces_unknown_words or constrained) and model.spec.source.kind != "embeddings":
@@ -337,16 +323,15 @@ def _check_source_words(options: TranslatorOptions, model: Seq2Seq) -> None:
         )
 
 
-def _attends(model: Seq2Seq) -> bool:
-    assert model.spec.decoder is not None
-    return model.spec.decoder.attention.score not in ("last", "none")
-
-
-def _attended(encoding: Encoding, src_lengths: Tensor) -> Tensor:
-    """Where attention can go, B S: over the source as it was given, however the encoder read it."""
-    if encoding.order is None:
-        return padding_mask(encoding.lengths, encoding.memory.shape[1])
-    return (encoding.order >= 0) & padding_mask(src_lengths, encoding.order.shape[1])
+def _repeatable(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Ids of words of `-ignore_when_blocking`. Raises OptionError for one that the vocabulary lacks."""
+    for word in words:
+        if word not in vocabulary:
+            raise OptionError(
+                f"-ignore_when_blocking {word}: the target vocabulary has no such word; give words as the "
+                "model has them, with joiners"
+            )
+    return tuple(vocabulary.id(word) for word in words)
 
 
 def _fitting_language_model(loaded: LoadedModel, vocabularies: Vocabularies) -> LanguageModel:

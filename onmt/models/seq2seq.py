@@ -117,11 +117,15 @@ class Seq2Seq(Model):
 
     def score(self, batch: Batch) -> Tensor:
         """B float64: summed log-probabilities of the target words and end symbol; features do not count."""
+        return self.word_scores(batch).sum(1)
+
+    def word_scores(self, batch: Batch) -> Tensor:
+        """B T float64: log-probabilities of the target words and end symbol, 0 at padding."""
         assert batch.tgt_output is not None
         log_probs = self.generator(self._outputs(batch, None))[0]
         words = batch.tgt_output[..., 0]
         chosen = log_probs.gather(2, words[..., None])[..., 0].to(torch.float64)
-        return (chosen * (words != PAD)).sum(1)
+        return chosen * (words != PAD)
 
 
 def _with_shorter_targets(batch: Batch, steps: int) -> Batch:

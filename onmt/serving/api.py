@@ -7,7 +7,7 @@ called from several threads at once.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike, fspath
 from typing import Literal, TypeVar, Unpack
@@ -20,7 +20,8 @@ from onmt.commandline.run import failure_of
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.inference import LanguageModelUser, TaggerUser
 from onmt.decoding.model_search import with_search_of
-from onmt.decoding.options import TranslateDataOptions, TranslatorOptions
+from onmt.decoding.options import EnsembleOptions, TranslateDataOptions, TranslatorOptions
+from onmt.decoding.scoring import Average
 from onmt.decoding.sentences import Reference, Source, make_source, placed
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, DataError, OnmtError, OptionError
@@ -85,8 +86,16 @@ class TranslatedLine:
         return " ".join(join_features(self.source_tokens, self.source_features))
 
 
+@dataclass(frozen=True)
+class Models:
+    """Files of the models of a translator, and what is averaged if there are several."""
+
+    paths: tuple[str, ...]
+    average: Average = "mean"
+
+
 class TextTranslator:
-    """Translates lines with one model. Made by `load_translator`."""
+    """Translates lines with one model or an ensemble. Made by `load_translator`."""
 
     def __init__(self, translator: Translator, pipeline: TextPipeline, batch_size: int) -> None:
         self._translator = translator
@@ -112,7 +121,10 @@ class TextTranslator:
                 return self._translator.score(sources, references, self._batch_size)
 
     def source(self, line: str, labels: Sequence[str] = ()) -> Source:
-        """A line as the model reads it; `labels` are word features for each of its tokens."""
+        """A line as the model reads it; `labels` are word features for each of its tokens.
+
+        What sampling draws for it depends on its `number`.
+        """
         with errors_of_users():
             return self._translator.source(self._pipeline.source_tokens(line, labels))
 
@@ -127,7 +139,8 @@ class TextTranslator:
             ]
 
     def _sources(self, lines: Sequence[str]) -> list[Source]:
-        return _each("line", lines, self.source)
+        sources = _each("line", lines, self.source)
+        return [replace(source, number=number) for number, source in enumerate(sources, start=1)]
 
     def _reference(self, line: str) -> Reference:
         return self._translator.reference(self._pipeline.target_tokens(line))
@@ -180,8 +193,9 @@ class LineScorer:
 
 
 def load_translator(
-    model: Path,
+    model: Path | Sequence[Path],
     *,
+    ensemble: Average = "mean",
     tokenizer: TokenizerOptions | None = None,
     target_tokenizer: TokenizerOptions | None = None,
     hook_file: str = "",
@@ -190,8 +204,9 @@ def load_translator(
     batch_size: int = TranslateDataOptions.batch_size,
     **search: Unpack[TranslatorKeywords],
 ) -> TextTranslator:
-    """Load a translation model, ours or Lua's.
+    """Load a translation model, ours or Lua's, or several with one target vocabulary as an ensemble.
 
+    ensemble: average the probabilities of several models, or their log-probabilities (`"log_mean"`).
     tokenizer: how lines are cut into tokens, and translations put together again, by `target_tokenizer` where
     the target side differs; without it lines are tokens separated by blanks, and so are translations.
     gpuid: number of the GPU from 1, 0 for the CPU. search: flags of translate.py, as in `beam_size=5`.
@@ -206,9 +221,12 @@ def load_translator(
         hooks = tokenizer_hooks(load_hook_module(hook_file), tokenizer or TOKENS)
         pipeline = TextPipeline(tokenizer or TOKENS, target_tokenizer or tokenizer, hooks)
         place = _silent_place(gpuid, precision)
-        return open_translator(
-            fspath(model), options, frozenset(search), place, pipeline, _checked(batch_size)
-        )
+        paths = [model] if isinstance(model, str | PathLike) else model
+        if not paths:
+            raise OptionError("invalid argument for option model: it must name at least one file")
+        average = options_from(EnsembleOptions, {"ensemble": ensemble}).ensemble
+        models = Models(tuple(fspath(path) for path in paths), average)
+        return open_translator(models, options, frozenset(search), place, pipeline, _checked(batch_size))
 
 
 def load_tagger(
@@ -234,28 +252,42 @@ def load_language_model(
 
 
 def open_translator(
-    model: str,
+    models: Models,
     options: TranslatorOptions,
     given: frozenset[str],
     place: Place,
     pipeline: TextPipeline,
     batch_size: int,
 ) -> TextTranslator:
-    """The translator of a model file. given: the flags that the user set, which beat the model's own.
+    """The translator of model files. given: the flags that the user set, which beat the first model's own.
 
     Results are the same to the last bit in whatever batch (on the CPU). Errors: see `load_translator`.
     """
-    loaded = load_model(model, place.device, place.products)
+    first, *others = (_load_text_model(path, place) for path in models.paths)
+    assert isinstance(first.model, Seq2Seq)
+    if pipeline.restores_case and len(first.vocabularies.tgt) == 1:
+        raise OptionError(f"{first.path}: -case_feature needs a model whose translations have a word feature")
+    language_model = load_model(options.lm_model, place.device, place.products) if options.lm_model else None
+    translator = Translator(
+        first.model,
+        first.vocabularies,
+        with_search_of(first, options, given),
+        language_model,
+        batch_invariant=True,
+        others=others,
+        average=models.average,
+    )
+    return TextTranslator(translator, pipeline, batch_size)
+
+
+def _load_text_model(path: str, place: Place) -> LoadedModel:
+    """A model that translates text. Raises CheckpointError for one of another kind."""
+    loaded = load_model(path, place.device, place.products)
     if not isinstance(loaded.model, Seq2Seq):
         raise _wrong_kind(loaded, "a translation model")
     if not loaded.vocabularies.src:
-        raise CheckpointError(f"{model}: this model reads no text, but vectors or images")
-    if pipeline.restores_case and len(loaded.vocabularies.tgt) == 1:
-        raise OptionError(f"{model}: -case_feature needs a model whose translations have a word feature")
-    language_model = load_model(options.lm_model, place.device, place.products) if options.lm_model else None
-    options = with_search_of(loaded, options, given)
-    translator = Translator(loaded.model, loaded.vocabularies, options, language_model, batch_invariant=True)
-    return TextTranslator(translator, pipeline, batch_size)
+        raise CheckpointError(f"{path}: this model reads no text, but vectors or images")
+    return loaded
 
 
 @contextmanager

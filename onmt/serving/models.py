@@ -5,7 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from onmt.errors import DataError, OnmtError
 from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.runtime.device import Place
-from onmt.serving.api import TextTranslator, TranslatedLine, errors_of_users, open_translator
+from onmt.serving.api import Models, TextTranslator, TranslatedLine, errors_of_users, open_translator
 from onmt.serving.batching import Batcher, Metrics
 from onmt.serving.options import LimitOptions
 from onmt.serving.protocol import Item, RequestError, refuse, too_large, unavailable
@@ -37,7 +37,7 @@ class ModelSettings:
     given: the flags that the user set. tokenizer: None where lines are tokens.
     """
 
-    path: str
+    models: Models
     options: TranslatorOptions
     given: frozenset[str]
     batch_size: int
@@ -48,8 +48,14 @@ class ModelSettings:
 
     @property
     def name(self) -> str:
-        """The file's name without its folders."""
-        return Path(self.path).name
+        """The files' names without their folders."""
+        return ", ".join(Path(path).name for path in self.models.paths)
+
+    def without_folders(self, text: str) -> str:
+        """A message in which the models' files have no folders: those are not for clients to know."""
+        for path in self.models.paths:
+            text = text.replace(path, Path(path).name)
+        return text
 
 
 @dataclass(frozen=True)
@@ -209,7 +215,7 @@ class ServedModel:
             raise
         except OnmtError as error:
             self._logger.error(f"model id {self.number}: {error}")
-            reason = str(error).replace(self.settings.path, self.settings.name)
+            reason = self.settings.without_folders(str(error))
             raise unavailable(f"model {self.number} cannot be loaded: {reason}") from error
         return self._translator
 
@@ -222,7 +228,7 @@ class ServedModel:
                     raise unavailable(f"too little GPU memory is free to load model {self.number}")
             pipeline = TextPipeline(settings.tokenizer or TOKENS, settings.tokenizer, settings.hooks)
             return open_translator(
-                settings.path,
+                settings.models,
                 settings.options,
                 settings.given,
                 settings.place,
@@ -241,7 +247,7 @@ class ServedModel:
             if len(source) > self._limits.max_src_tokens:
                 most = self._limits.max_src_tokens
                 too_large(f"item {number} has {len(source)} tokens, but at most {most} can be translated")
-            sources.append(source)
+            sources.append(replace(source, number=number))
         return sources
 
     def _batcher_of(self, translator: TextTranslator) -> Batcher[Source, TranslatedLine]:

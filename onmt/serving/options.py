@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from onmt.commandline.declare import at_least, existing_file, not_empty, option
-from onmt.decoding.options import TranslationModelOptions, TranslatorOptions
+from onmt.decoding.options import EnsembleOptions, TranslationModelOptions, TranslatorOptions
 from onmt.errors import DataError, OptionError
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
@@ -116,10 +116,12 @@ class RestMultiModelsOptions(MultiModelOptions, LimitOptions, DeviceOptions, Hoo
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryOptions:
+class EntryOptions(EnsembleOptions):
     """Model"""
 
-    model: str = option("", "Model to translate with.", required=True)
+    model: tuple[str, ...] = option(
+        (), "Model to translate with, or a list of the models of an ensemble.", required=True
+    )
     with_attention: bool = option(False, "Return attention with every translation.", flag="withAttn")
     batch_size: int = option(1000, "Most sentences to translate at a time.", valid=at_least(1))
 

@@ -10,6 +10,7 @@ from onmt.errors import OnmtError
 from onmt.hooks import load_hook_module
 from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import place_of
+from onmt.serving.api import Models
 from onmt.serving.http_server import bound_socket, serve, url_of
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import (
@@ -56,7 +57,7 @@ class ServerLog(Logger):
 def run_rest_server(options: RestTranslationServerOptions, given: frozenset[str], logger: Logger) -> None:
     """Load the model and serve it until a signal comes."""
     settings = ModelSettings(
-        path=options.model,
+        models=Models(options.model, options.ensemble),
         options=options,
         given=given,
         batch_size=options.batch_size,
@@ -75,13 +76,12 @@ def run_multi_models(options: RestMultiModelsOptions, logger: Logger) -> None:
     hooks = tokenizer_hooks(load_hook_module(options.hook_file), options)
     place = place_of(options, logger)
     for number, (entry, _) in enumerate(entries, start=1):
-        if not Path(entry.model).exists():
-            logger.warning(
-                f"{options.model_config}: there is no file '{entry.model}' of model id {number} yet"
-            )
+        for path in entry.model:
+            if not Path(path).exists():
+                logger.warning(f"{options.model_config}: there is no file '{path}' of model id {number} yet")
     settings = [
         ModelSettings(
-            path=entry.model,
+            models=Models(entry.model, entry.ensemble),
             options=entry,
             given=given,
             batch_size=entry.batch_size,
@@ -99,7 +99,7 @@ def run_multi_models(options: RestMultiModelsOptions, logger: Logger) -> None:
 def run_zeromq_server(options: TranslationServerOptions, given: frozenset[str], logger: Logger) -> None:
     """Load the model and serve it until a signal comes."""
     settings = ModelSettings(
-        path=options.model,
+        models=Models(options.model, options.ensemble),
         options=options,
         given=given,
         batch_size=options.batch_size,

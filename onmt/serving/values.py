@@ -3,7 +3,7 @@
 A test compares the keyword arguments with the declared flags.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypedDict, TypeVar
 
@@ -34,6 +34,14 @@ class TranslatorKeywords(TypedDict, total=False):
     length_norm: float
     coverage_norm: float
     eos_norm: float
+    min_length: int
+    block_ngram_repeat: int
+    ignore_when_blocking: Sequence[str]
+    ban_unk: bool
+    random_sampling_topk: int
+    random_sampling_temp: float
+    top_p: float
+    seed: int
 
 
 Options = TypeVar("Options")

@@ -1,7 +1,7 @@
 """Measuring a model on the validation data."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -129,7 +129,8 @@ class TranslationEvaluator:
         references: list[list[str]] = []
         pairs = self._pairs()
         while chunk := list(islice(pairs, _CHUNK)):
-            translations = translator.translate([source for source, _ in chunk], _BATCH_SIZE)
+            sources = [replace(source, number=n) for n, (source, _) in enumerate(chunk, len(hypotheses) + 1)]
+            translations = translator.translate(sources, _BATCH_SIZE)
             for (_, reference), translation in zip(chunk, translations, strict=True):
                 hypotheses.append(translation.hypotheses[0].words if translation.hypotheses else [])
                 references.append(reference)

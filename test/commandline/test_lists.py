@@ -47,7 +47,10 @@ def test_white_space_is_not_part_of_an_element(row, data):
     separators = data.draw(st.lists(SEPARATOR, min_size=len(elements) + 1, max_size=len(elements) + 1))
     text = "".join(f"{separator}{element}" for separator, element in zip(separators, elements, strict=False))
     words = text + separators[-1]
-    for argv in ([f"-{flag}", words], [f"--{flag}", *words.split(",")]):
+    argvs = [[f"-{flag}", words], [f"--{flag}", *words.split(",")]]
+    if option.info.whole:  # whose words may contain commas
+        argvs = [[f"-{flag}", *map("\t{}\n ".format, elements)]]
+    for argv in argvs:
         assert convert(option, read_arguments(argv, {flag: option})[flag]) == plain
     quoted = [element if " " not in element else f'"{element}"' for element in elements]
     in_a_line = separators[0].translate({10: " "}).join(quoted)
@@ -65,3 +68,12 @@ def test_quotes_in_a_file_keep_commas_of_names_only():
     ):
         [entry] = read_entries("c", f"{flag} = {text}".encode())
         assert entry_words(entry, options[flag]) == words
+
+
+def test_words_that_may_contain_commas_are_not_divided_at_them():
+    whole = {(name, flag) for name, flag, option in LISTS if option.info.whole}
+    assert whole >= {("translate.py", "model"), ("translate.py", "ignore_when_blocking")}
+    for _, flag, option in LISTS:
+        if option.info.whole:
+            words = ("a,b.pt", ",", "two words")
+            assert read_arguments([f"-{flag}", *words], {flag: option})[flag] == words

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from small_models import SOURCE, TARGET, save
+from small_models import OTHER_SOURCE, SOURCE, TARGET, save
 
 from onmt.data.vocabulary import Vocabularies
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -18,6 +18,9 @@ def models(tmp_path_factory) -> Path:
     save(f"{folder}/vectors.pt", words, Vocabularies((), (TARGET,), 2), "feattext")
     without = Seq2SeqModelOptions(layers=1, rnn_size=6, word_vec_size=5, attention="none")
     save(f"{folder}/last.pt", without, Vocabularies((SOURCE,), (TARGET,)), "bitext")
+    pyramid = Seq2SeqModelOptions(layers=2, rnn_size=8, word_vec_size=4, encoder_type="pdbrnn")
+    save(f"{folder}/others.pt", pyramid, Vocabularies((OTHER_SOURCE,), (TARGET,)), "bitext")
+    save(f"{folder}/german.pt", words, Vocabularies((SOURCE,), (SOURCE,)), "bitext")
     language_model = LanguageModelOptions(layers=1, rnn_size=6, word_vec_size=(5,))
     save(f"{folder}/lm.pt", language_model, Vocabularies((TARGET,), ()), "monotext")
     tagger = TaggerOptions(layers=1, rnn_size=6, word_vec_size=(5,))

@@ -14,6 +14,7 @@ def vocabulary(*words: str) -> Vocabulary:
 
 
 SOURCE, TARGET = vocabulary("a", "b", "c"), vocabulary("x", "y", "z")
+OTHER_SOURCE = vocabulary("c", "q", "a")
 
 
 def save(path: str, options, vocabularies: Vocabularies, data_type: str) -> None:

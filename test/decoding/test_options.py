@@ -15,12 +15,29 @@ def files(tmp_path, monkeypatch):
 
 
 GIVEN = ["-model", "m.pt", "-src", "src"]
+SAMPLING = ["-top_p", "0.9", "-beam_size", "1"]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["-n_best", "6"], "-n_best 6: the beam has only 5"),
+        (["-ignore_when_blocking", "."], "-ignore_when_blocking needs -block_ngram_repeat"),
+        (["-random_sampling_temp", "0.5"], "-random_sampling_temp needs -random_sampling_topk"),
+        (["-min_length", "9", "-max_sent_length", "8"], "-min_length 9 is larger than -max_sent_length 8"),
+        (["-ban_unk", "-replace_unk"], "-ban_unk leaves no `<unk>` to -replace_unk"),
+        (["-ban_unk", "-max_num_unks", "2"], "-ban_unk leaves no `<unk>`"),
+        (["-min_length", "-1"], "must be at least 0"),
+        (["-top_p", "1.1"], "must be between 0 and 1"),
+        (["-random_sampling_topk", "-2"], "must be at least -1"),
+        (["-random_sampling_topk", "-1"], "-top_p need -beam_size 1, not 5"),
+        (["-top_p", "0.9", "-n_best", "7"], "-top_p need -beam_size 1, not 5"),
+        ([*SAMPLING, "-max_num_unks", "2"], "-max_num_unks is for beam search"),
+        ([*SAMPLING, "-pre_filter_factor", "2"], "-pre_filter_factor is for beam search"),
+        ([*SAMPLING, "-eos_norm", "2"], "-eos_norm is for beam search"),
+        ([*SAMPLING, "-placeholder_constraints"], "-placeholder_constraints is for beam search"),
+        ([*SAMPLING, "-lexical_constraints", "-phrase_table", "table"], "-lexical_constraints is for beam"),
+        (["-ensemble", "median"], "'median' is not in accepted values"),
         (["-max_num_unks", "1.5"], "-max_num_unks: it must be an integer"),
         (["-lexical_constraints"], "-lexical_constraints needs -phrase_table"),
         (["-limit_lexical_constraints", "-phrase_table", "table"], "needs -lexical_constraints"),
@@ -55,3 +72,18 @@ def test_the_log_leaves_standard_output_to_data(files):
     for argv in (["-output", "-"], ["-save_attention", "-"], ["-save_beam_to", "-"]):
         assert TRANSLATE.data_on_stdout(parse(TRANSLATE, [*GIVEN, *argv]).options)
     assert not TRANSLATE.data_on_stdout(parse(TRANSLATE, GIVEN).options)
+
+
+def test_an_ensemble_has_no_encoding_to_write(files):
+    argv = ["-model", "m.pt", "m.pt", "-src", "src", "-dump_input_encoding"]
+    with pytest.raises(OptionError, match="-dump_input_encoding is for one -model"):
+        parse(TRANSLATE, argv)
+
+
+def test_no_model_of_an_ensemble_is_written_over(files):
+    with pytest.raises(OptionError, match="'tgt' is read by this run"):
+        parse(TRANSLATE, ["-model", "m.pt", "tgt", "-src", "src", "-output", "tgt"])
+
+
+def test_samples_may_be_more_than_the_beam(files):
+    assert parse(TRANSLATE, [*GIVEN, *SAMPLING, "-n_best", "7"]).options.n_best == 7

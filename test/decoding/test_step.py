@@ -72,7 +72,7 @@ def test_pruned_candidates_make_room_only_for_those_looked_at():
 
 
 def test_a_new_beam_has_one_live_slot_and_counts_padding_as_covered():
-    beam = first_beam(1, 2, torch.tensor([[True, False]]), torch.device("cpu"))
+    beam = first_beam(1, 2, torch.tensor([[True, False]]), SearchSettings(), torch.device("cpu"))
     assert beam.scores.tolist() == [[0.0, -torch.inf]]
     assert beam.coverage[0].tolist() == [[pytest.approx(1e-4), 1.0]] * 2
 

@@ -33,7 +33,9 @@ LENGTHS = (5, 5, 4, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCase:
-    """A model and how it searches. `table`: lines of a phrase table; `subset`: words that may be used."""
+    """A model and how it searches. `table`: lines of a phrase table; `subset`: words that may be used;
+    `ensemble`: with another model of the same kind.
+    """
 
     name: str
     spec: ModelSpec
@@ -43,13 +45,11 @@ class SearchCase:
     references: bool = False
     table: bool = False
     subset: bool = False
+    ensemble: bool = False
 
     def translator(self, device: torch.device, folder: Path) -> Translator:
         """The model, the same each time, on a device."""
-        model = build_model(self.spec)
-        model.initialise(0.3, torch.Generator().manual_seed(1))
-        model = model.to(device)
-        assert isinstance(model, Seq2Seq)
+        model = self._model(1).to(device)
         options = self.options
         if self.table:
             (folder / "table").write_text("".join(f"{word}|||{word}\n" for word in WORDS[:3]))
@@ -57,7 +57,16 @@ class SearchCase:
         if self.subset:
             (folder / "subset").write_text("".join(f"{word}\n" for word in WORDS[:20]))
             options = replace(options, target_subdict=str(folder / "subset"))
-        return Translator(model, self.vocabularies, options, self._language_model(device))
+        others = []
+        if self.ensemble:
+            others = [LoadedModel("other", self._model(5).to(device), self.vocabularies, {}, "bitext")]
+        return Translator(model, self.vocabularies, options, self._language_model(device), others=others)
+
+    def _model(self, seed: int) -> Seq2Seq:
+        model = build_model(self.spec)
+        model.initialise(0.3, torch.Generator().manual_seed(seed))
+        assert isinstance(model, Seq2Seq)
+        return model
 
     @property
     def vocabularies(self) -> Vocabularies:
@@ -118,6 +127,10 @@ def search_cases() -> Iterator[SearchCase]:
     yield case("references", references=True)
     yield case("-save_beam_to", {"save_beam_to": "x"})
     yield case("-target_subdict", subset=True)
+    yield case("ensemble of two", ensemble=True)
+    restricted = {"min_length": 3, "block_ngram_repeat": 2, "ban_unk": True}
+    yield case("restrictions", {**restricted, "ignore_when_blocking": ("w1", "w2")})
+    yield case("samples", {"beam_size": 1, "n_best": 3, "random_sampling_topk": 9, "top_p": 0.9})
     yield case("-placeholder_constraints", {"placeholder_constraints": True})
     yield case("-lexical_constraints", {"lexical_constraints": True}, table=True)
     limited = {"lexical_constraints": True, "limit_lexical_constraints": True}
@@ -133,5 +146,5 @@ def search_cases() -> Iterator[SearchCase]:
     yield case("AttentionSeq2Seq", model=google("", "AttentionSeq2Seq", params, sizes=SIZES).spec)
 
 
-FEW = ("beam 5", "norms, n_best 5", "-limit_lexical_constraints")
+FEW = ("beam 5", "norms, n_best 5", "-limit_lexical_constraints", "restrictions", "samples")
 """The searches that the default suite looks at."""

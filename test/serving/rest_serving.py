@@ -10,6 +10,7 @@ from typing import Any
 
 from onmt.decoding.options import TranslatorOptions
 from onmt.logger import Logger, LoggerOptions
+from onmt.serving.api import Models
 from onmt.serving.http_server import bound_socket, serve
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import LimitOptions
@@ -20,12 +21,19 @@ SILENT = Logger(LoggerOptions(disable_logs=True), None)
 SPACE = TokenizerOptions(mode="space")
 
 
-def model(path: str = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any) -> ModelSettings:
+def model(
+    path: str | tuple[str, ...] = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any
+) -> ModelSettings:
     """A model whose search is short."""
     hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "place") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
-        path=path, options=options, given=frozenset(), batch_size=batch_size, tokenizer=tokenizer, **hooks
+        models=Models((path,) if isinstance(path, str) else path),
+        options=options,
+        given=frozenset(),
+        batch_size=batch_size,
+        tokenizer=tokenizer,
+        **hooks,
     )
 
 

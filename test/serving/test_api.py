@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -38,7 +38,8 @@ def test_every_flag_of_the_search_is_a_keyword() -> None:
     declared = {option.flag: option for option in declared_options(TranslatorOptions)}
     assert set(get_type_hints(TranslatorKeywords)) == declared.keys() - useless
     for name, kind in get_type_hints(TranslatorKeywords).items():
-        assert type(declared[name].default) is kind
+        default = declared[name].default
+        assert type(default) is kind or isinstance(default, get_origin(kind))
 
 
 def test_everything_public_can_be_imported() -> None:
@@ -57,6 +58,34 @@ def test_lines_are_translated_as_by_the_script(folder: Path, capsys) -> None:
     )
     assert translator.translate([]) == []
     assert translated[1].hypotheses == []
+
+
+@pytest.mark.parametrize("ensemble", ["mean", "log_mean"])
+def test_an_ensemble_translates_and_scores_as_by_the_script(folder: Path, ensemble) -> None:
+    paths = ["model.pt", Path("other.pt")]
+    translator = load_translator(paths, ensemble=ensemble, max_sent_length=9)
+    translated = translator.translate(LINES)
+    argv = ["-model", "model.pt", "other.pt", "-ensemble", ensemble, "-max_sent_length", "9"]
+    assert [line.text for line in translated] == written(translate.main, *argv)
+    scores = translator.score(LINES, [line.text for line in translated])
+    for line, score in zip(translated, scores, strict=True):
+        if line.hypotheses and len(line.hypotheses[0].tokens) < 9:
+            assert score == pytest.approx(line.hypotheses[0].score, abs=1e-4)
+
+
+def test_samples_and_restrictions_are_those_of_the_script(folder: Path) -> None:
+    flags = {"beam_size": 1, "top_p": 0.9, "random_sampling_temp": 1.2, "seed": 7, "min_length": 3}
+    more = {"max_sent_length": 9, "block_ngram_repeat": 2, "ignore_when_blocking": ["x", "y"], "n_best": 2}
+    translated = load_translator("model.pt", ban_unk=True, **flags, **more).translate(LINES)
+    argv = [word for flag, value in {**flags, **more}.items() for word in words_of(flag, value)]
+    found = written(translate.main, "-model", "model.pt", "-ban_unk", *argv)
+    texts = [[one.text for one in line.hypotheses] or ["", ""] for line in translated]
+    assert [text for pair in texts for text in pair] == found
+    assert all(len(one.tokens) >= 3 for line in translated for one in line.hypotheses)
+
+
+def words_of(flag: str, value: object) -> list[str]:
+    return [f"-{flag}", *(value if isinstance(value, list) else [str(value)])]
 
 
 def test_what_comes_back(folder: Path) -> None:
@@ -107,6 +136,11 @@ def test_tags_and_language_model_scores(folder: Path) -> None:
     ("call", "error", "message"),
     [
         (lambda: load_translator("none.pt"), CheckpointError, "none.pt: there is no such model"),
+        (lambda: load_translator([]), OptionError, "option model: it must name at least one file"),
+        (lambda: load_translator(["model.pt", "lm.pt"]), CheckpointError, "not a translation model"),
+        (lambda: load_translator(["model.pt", "featured.pt"]), OptionError, "features"),
+        (lambda: load_translator("model.pt", ensemble="median"), OptionError, "median"),
+        (lambda: load_translator("model.pt", top_p=0.5), OptionError, "need -beam_size 1"),
         (lambda: load_translator("src"), CheckpointError, "src"),
         (lambda: load_translator("tagger.pt"), CheckpointError, "seqtagger model, not a translation model"),
         (lambda: load_translator("vectors.pt"), CheckpointError, "reads no text"),

@@ -9,7 +9,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), 
 
 def test_the_examples_run_one_after_the_other(folder: Path, capsys) -> None:
     names: dict[str, object] = {}
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     for example in EXAMPLES:
         exec(example, names)
     printed = capsys.readouterr().out.split("\n")

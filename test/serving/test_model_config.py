@@ -29,7 +29,7 @@ def written(tmp_path: Path, content: str | bytes) -> str:
 
 def test_the_documented_example(tmp_path: Path) -> None:
     (first, given), (second, _) = read_model_config(written(tmp_path, DOCUMENTED))
-    assert first.model == "/NMTModels/en-fr/model-enfr_epoch600_3.03.t7"
+    assert first.model == ("/NMTModels/en-fr/model-enfr_epoch600_3.03.t7",)
     assert (first.replace_unk, first.mode, first.joiner_annotate, first.beam_size) == (
         True,
         "aggressive",
@@ -40,6 +40,13 @@ def test_the_documented_example(tmp_path: Path) -> None:
     assert (second.batch_size, second.with_attention, second.mode) == (1000, False, "conservative")
 
 
+def test_an_ensemble_is_a_list_of_models(tmp_path: Path) -> None:
+    content = "- model: [a, 'b, c']\n  ensemble: log_mean\n- model: a\n  ignore_when_blocking: ['.', ',']\n"
+    [(first, _), (second, _)] = read_model_config(written(tmp_path, f"{content}  block_ngram_repeat: 3\n"))
+    assert (first.model, first.ensemble) == (("a", "b, c"), "log_mean")
+    assert (second.model, second.ignore_when_blocking) == (("a",), (".", ","))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -48,6 +55,8 @@ def test_the_documented_example(tmp_path: Path) -> None:
             "line 2, model 2: unknown option 'beam_sise'; did you mean beam_size?",
         ),
         ("- model: a\n  beam_size: many", "line 1, model 1: invalid type for option -beam_size"),
+        ("- model: []", "missing required option -model"),
+        ("- model: a\n  ensemble: median", "'median' is not in accepted values"),
         ("- model: a\n  mode: loud", "'loud' is not in accepted values"),
         ("- model: a\n  n_best: 6", "-beam_size must be at least as large"),
         ("- model: a\n  save_beam_to: x", "-save_beam_to is for translate.py"),

@@ -124,7 +124,19 @@ def test_limits(folder: Path) -> None:
     served([model()], use, limits=limits)
 
 
-def test_shared_batches_give_the_answers_of_lone_requests(folder: Path) -> None:
+SAMPLING = {"beam_size": 1, "random_sampling_topk": -1}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda: model(n_best=2),
+        lambda: model(n_best=2, **SAMPLING),
+        lambda: model(("model.pt", "other.pt"), block_ngram_repeat=2, min_length=2),
+    ],
+    ids=["beam search", "sampling", "ensemble"],
+)
+def test_shared_batches_give_the_answers_of_lone_requests(settings, folder: Path) -> None:
     """Byte for byte; and they do share batches."""
     requests = [
         json.dumps(
@@ -143,7 +155,18 @@ def test_shared_batches_give_the_answers_of_lone_requests(folder: Path) -> None:
         after = client.pool.metrics.text().decode()
         assert batches(after) - batches(before) < 30 <= batches(before)
 
-    served([model(n_best=2)], use, limits=LimitOptions(batch_wait=0.02))
+    served([settings()], use, limits=LimitOptions(batch_wait=0.02))
+
+
+def test_samples_depend_on_the_place_in_the_request(folder: Path) -> None:
+    def use(client: Client) -> None:
+        asked = [{"src": "a b c"}] * 3
+        once = client.translate(asked)
+        assert client.translate(asked) == once
+        assert client.translate(asked[:1]) == once[:1]
+        assert len({json.dumps(answer) for answer in once}) == 3
+
+    served([model(max_sent_length=20, **SAMPLING)], use)
 
 
 def batches(metrics: str) -> int:
@@ -208,7 +231,7 @@ def test_a_failing_hook_fails_for_its_sentence_only(folder: Path) -> None:
 
 
 def test_several_models(folder: Path) -> None:
-    settings = [model(), model("other.pt", with_attention=True), model("gone.pt")]
+    settings = [model(), model("other.pt", with_attention=True), model(("model.pt", "./gone.pt"))]
     Path("gone.pt").write_text("no model", encoding="utf-8")
 
     def use(client: Client) -> None:
@@ -228,7 +251,7 @@ def test_several_models(folder: Path) -> None:
         assert [(one["id"], one["model"], one["loaded"]) for one in models] == [
             (1, "model.pt", True),
             (2, "other.pt", True),
-            (3, "gone.pt", False),
+            (3, "model.pt, gone.pt", False),
         ]
         assert client.get("/health")["loaded"] == 2
 
