@@ -40,7 +40,7 @@ def initialise_like_tensorflow(
                 module.reset()
             else:
                 for part, parameter in module.named_parameters(recurse=False):
-                    if part == "score_weight":
+                    if part in ("score_weight", "coverage_weight"):
                         parameter.uniform_(-bound, bound, generator=generator)
                     elif parameter.dim() > 1:
                         _xavier(parameter, generator)

@@ -117,6 +117,14 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
     return replace(spec, decoder=decoder)
 
 
+def with_coverage(spec: ModelSpec) -> ModelSpec:
+    """`spec` with an attention that knows its coverage. Raises OptionError where there is no attention."""
+    decoder = spec.decoder
+    if decoder is None or decoder.attention.score in ("last", "none"):
+        raise OptionError("-coverage_attn needs a decoder with attention: this one has none")
+    return replace(spec, decoder=replace(decoder, attention=replace(decoder.attention, coverage=True)))
+
+
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
     """`spec` with what may change on a restart taken from the flags: dropout, frozen word vectors, kind of
     likelihood.

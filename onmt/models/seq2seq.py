@@ -16,7 +16,7 @@ from onmt.models.encoders import (
     transformed_lengths,
 )
 from onmt.modules.bridge import Bridge
-from onmt.modules.decoder import Decoder, DecoderState
+from onmt.modules.decoder import Decoded, Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
 from onmt.modules.encoding import Encoding
 from onmt.modules.generator import Generator, Loss
@@ -70,27 +70,37 @@ class Seq2Seq(Model):
         return encoding if order is None else replace(encoding, order=order)
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
-        """See `Model.loss`. Features count in the total but not among the words."""
+        """See `Model.loss`. Features count in the total but not among the words.
+
+        The coverage loss, the sum over steps and positions of min(attention, coverage) (See et al. 2017, eq.
+        12), times the step's weight for it, has its part in the gradient but not in the value, which stays
+        comparable.
+        """
         limit = self.spec.policies.target_limit
         if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
             batch = _with_shorter_targets(batch, limit - 1)
         assert batch.tgt_output is not None
         words = step.output_words if step else None
         smoothing = step.label_smoothing if step else 0.0
-        outputs = self._outputs(batch, step)
-        total, losses = self.generator.negative_log_likelihood(outputs, batch.tgt_output, words, smoothing)
+        decoded = self._decoded(batch, step)
+        total, losses = self.generator.negative_log_likelihood(
+            decoded.outputs, batch.tgt_output, words, smoothing
+        )
+        if step is not None and step.coverage_weight and decoded.overlap is not None:
+            overlap = step.coverage_weight * (decoded.overlap * (batch.tgt_output[..., 0] != PAD)).sum()
+            total = total + (overlap - overlap.detach())
         by_words = self.spec.policies.loss_divisor == "tokens"
         divisor = batch.tgt_words if by_words else batch.size
         return Loss(total, batch.tgt_words, divisor, losses)
 
-    def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
+    def _decoded(self, batch: Batch, step: TrainingStep | None) -> Decoded:
         assert batch.tgt_input is not None
         encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, step)
         states = self.bridge(encoding.states)
         predict = partial(self.generator.predict, words=step.output_words if step else None)
-        outputs = self.decoder(batch.tgt_input, encoding, states, step, predict)
-        assert isinstance(outputs, Tensor)
-        return outputs
+        if self.decoder.spec.attention.coverage:
+            return self.decoder.forward_by_steps(batch.tgt_input, encoding, states, step, predict)
+        return Decoded(self.decoder(batch.tgt_input, encoding, states, step, predict))
 
     def start(self, encoding: Encoding) -> DecoderState:
         """The state before the first step of a search, one row per sentence."""
@@ -98,7 +108,7 @@ class Seq2Seq(Model):
 
     def step(self, tokens: Tensor, state: DecoderState, generator: Generator | None = None) -> Step:
         """tokens R F of the previous step -> Step; `generator` takes the place of the model's own."""
-        output, attention, state = self.decoder.step(tokens, state)
+        output, attention, state, _ = self.decoder.step(tokens, state)
         if attention is not None and state.order is not None:
             attention = in_original_order(attention, state.order)
         return Step((generator or self.generator)(output), attention, state)
@@ -106,7 +116,7 @@ class Seq2Seq(Model):
     def score(self, batch: Batch) -> Tensor:
         """B float64: summed log-probabilities of the target words and end symbol; features do not count."""
         assert batch.tgt_output is not None
-        log_probs = self.generator(self._outputs(batch, None))[0]
+        log_probs = self.generator(self._decoded(batch, None).outputs)[0]
         words = batch.tgt_output[..., 0]
         chosen = log_probs.gather(2, words[..., None])[..., 0].to(torch.float64)
         return (chosen * (words != PAD)).sum(1)

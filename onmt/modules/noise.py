@@ -50,7 +50,7 @@ class TrainingStep:
     `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling,
     Bengio et al. 2015); `sampling_scope` says whether that coin falls per word or once per sentence.
     `output_words` are the ids among which words are predicted, sorted, PAD first; None: the whole vocabulary.
-    `label_smoothing`: see `LinearCrossEntropy`.
+    `label_smoothing`: see `LinearCrossEntropy`. `coverage_weight`: of the coverage loss, see `Seq2Seq.loss`.
     """
 
     noise: Noise
@@ -58,6 +58,7 @@ class TrainingStep:
     sampling_scope: Literal["token", "sentence"] = "token"
     output_words: Tensor | None = None
     label_smoothing: float = 0.0
+    coverage_weight: float = 0.0
 
 
 def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:

@@ -87,11 +87,13 @@ class AttentionSpec:
     """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none`
     reads nothing.
 
-    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries.
+    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries. `coverage`: the
+    attention that a position has received so far enters its score (Tu et al. 2016, See et al. 2017).
     """
 
     score: Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last", "none"] = "general"
     units: int = 0
+    coverage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +190,7 @@ class ModelSpec:
         if self.decoder is not None:
             score = self.decoder.attention.score
             attention = "none" if score in ("last", "none") else f"global ({score})"
+            attention += ", coverage" if self.decoder.attention.coverage else ""
             lines += [" * Decoder:", *_embedding_lines(self.decoder.embedding)]
             lines += [f"   - attention: {attention}", self.decoder.stack.log_line]
         if self.bridge is not None:

@@ -1,4 +1,4 @@
-"""Regularisation, early stopping and shared word vectors, for models of both dialects. Torch-free."""
+"""Regularisation, early stopping, shared word vectors, coverage: for models of both dialects. Torch-free."""
 
 from dataclasses import dataclass
 
@@ -89,4 +89,24 @@ class SharedTableOptions:
         False,
         "Use the decoder's word vectors as the weights of the output layer. Both must have the same width.",
         structural=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageOptions:
+    """Coverage"""
+
+    coverage_attn: bool = option(
+        False,
+        "Let the attention that a source position has received so far enter its score (coverage), so that "
+        "the decoder can avoid what it has translated already.",
+        structural=0,
+    )
+    lambda_coverage: float = option(
+        0.0,
+        "Weight of the coverage loss of `-coverage_attn`: the attention that goes where there was attention "
+        "before, min(attention, coverage), summed over steps and positions. The losses and perplexities in "
+        "the log leave it out.",
+        valid=at_least(0),
+        train_state=True,
     )

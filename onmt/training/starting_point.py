@@ -17,6 +17,7 @@ from onmt.models.lua import (
     restructured,
     spec_from_options,
     structure_notes,
+    with_coverage,
     with_frozen_columns,
     with_shared_tables,
 )
@@ -32,7 +33,7 @@ from onmt.training.google import check_shared, google_spec, restart_google_model
 from onmt.training.learning_rate import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe, initial_slots
-from onmt.training.regularisation_options import SharedTableOptions
+from onmt.training.regularisation_options import CoverageOptions, SharedTableOptions
 from onmt.training.restart import restart_options
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
 
@@ -89,6 +90,9 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
             check_shared(data.vocabularies, "-share_embeddings")
+    if isinstance(options, CoverageOptions) and options.coverage_attn:
+        spec = with_coverage(spec)
+    _check_coverage_weight(recipe, spec)
     logger.info("Building model...")
     for line in spec.log_lines():
         logger.info(line)
@@ -161,10 +165,17 @@ def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Lo
         logger.info("Applying new parameters:")
         for name, value in run.applied.items():
             logger.info(f" * {name} = {value}")
+    _check_coverage_weight(recipe, spec)
     model = _restructured_model(spec, weights, options, run.path)
     if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
     return StartingPoint(model, vocabularies, recipe, state)
+
+
+def _check_coverage_weight(recipe: Recipe, spec: ModelSpec) -> None:
+    """Raise OptionError for a coverage loss of a model that has no coverage."""
+    if recipe.coverage_weight and not (spec.decoder and spec.decoder.attention.coverage):
+        raise OptionError("-lambda_coverage needs a model that was begun with -coverage_attn")
 
 
 def _count_parameters(model: nn.Module) -> int:

@@ -74,6 +74,7 @@ class Trainer:
         self.options = recipe.options
         self.sampling = recipe.sampling
         self._max_grad_norm = recipe.max_grad_norm
+        self._coverage_weight = recipe.coverage_weight
         self.schedule = recipe.schedule
         self.state = state
         self.saver = saver
@@ -200,6 +201,7 @@ class Trainer:
             self.sampling.scope,
             self._output_words,
             self.options.label_smoothing,
+            self._coverage_weight,
         )
 
     def _set_gold_probability(self, epoch: int) -> None:
