@@ -31,12 +31,13 @@ class Scores:
     """One step of R rows.
 
     log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, or None without
-    attention.
+    attention; copying: R, the probability of copying, None where the model cannot.
     """
 
     log_probs: Tensor
     features: Tensor
     attention: Tensor | None
+    copying: Tensor | None = None
 
 
 class Scorer(Protocol):
@@ -87,6 +88,7 @@ class ModelScorer:
             words,
             torch.stack(labels, dim=1) if labels else tokens.new_zeros(len(tokens), 0),
             output.attention,
+            output.copying,
         )
 
     def reorder(self, rows: Tensor) -> None:
@@ -208,6 +210,7 @@ class BatchInvariantScorer:
             log_probs=scores.log_probs[:rows],
             features=scores.features[:rows],
             attention=None if attention is None else attention[:rows],
+            copying=None if scores.copying is None else scores.copying[:rows],
         )
 
     def reorder(self, rows: Tensor) -> None:

@@ -1,7 +1,7 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.batch import Batch, to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.copying import check_copying, copies, extra_words, with_copies, word_of
 from onmt.decoding.hypotheses import History, Path, histories
 from onmt.decoding.lexicon import (
     has_case_labels,
@@ -64,13 +65,15 @@ class Hypothesis:
 
     features: per target feature the label of every word. score: sum of log-probabilities with `</s>`'s,
     normalised if norms are on; -inf: nothing could be found. attention: words x source positions, None
-    without attention.
+    without attention. copying: for each word the probability that the step copied from the source instead of
+    generating, None where the model cannot.
     """
 
     words: list[str]
     features: list[list[str]]
     score: float
     attention: npt.NDArray[np.float32] | None
+    copying: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class Translator:
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
         _check_source_words(options, model)
+        check_copying(options, model, language_model is not None)
 
     @property
     def reads_vectors(self) -> bool:
@@ -231,7 +235,12 @@ class Translator:
             self._settings,
             constraints,
         )
-        past = histories(result.traces, len(sources)) if self._options.save_beam_to else [None] * len(sources)
+        past: Sequence[History | None] = [None] * len(sources)
+        if self._options.save_beam_to:
+            past = [
+                replace(one, extra_words=self._extra_words(source))
+                for one, source in zip(histories(result.traces, len(sources)), sources, strict=True)
+            ]
         return [
             Translation(
                 [self._hypothesis(path, source) for path in paths],
@@ -245,17 +254,24 @@ class Translator:
         if not self._batch_invariant:
             return self._encode(batch)
         padded = self._batch(with_fillers(sources, self._fillers), None)
-        return self._model.encode(padded.src, padded.src_lengths).keep(self._indices(len(sources)))
+        encoding = self._model.encode(padded.src, padded.src_lengths, copies=padded.copies)
+        return encoding.keep(self._indices(len(sources)))
 
     def _indices(self, count: int) -> Tensor:
         return torch.arange(count, device=self._device)
 
     def _batch(self, sources: list[Source], gold: list[Reference] | None) -> Batch:
         shifted = self._model.spec.policies.features_shifted
-        return batch_of(sources, gold, self._vocabularies, shifted).to(self._device)
+        batch = batch_of(sources, gold, self._vocabularies, shifted)
+        if copies(self._model):
+            batch = with_copies(batch, sources, gold, self._vocabularies.tgt[0])
+        return batch.to(self._device)
+
+    def _extra_words(self, source: Source) -> tuple[str, ...]:
+        return extra_words(source, self._vocabularies.tgt[0]) if copies(self._model) else ()
 
     def _encode(self, batch: Batch) -> Encoding:
-        return self._model.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
+        return self._model.encode(batch.src, batch.src_lengths, batch.lengths_on_host, batch.copies)
 
     def _search_scorer(self, encoding: Encoding, beam: int) -> Scorer:
         if not self._batch_invariant:
@@ -291,7 +307,8 @@ class Translator:
         return Constraints(to_device(words, self._device), options.limit_lexical_constraints, self._reserved)
 
     def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
-        words = [self._vocabularies.tgt[0].word(token) for token in path.tokens]
+        extra = self._extra_words(source)
+        words = [word_of(token, self._vocabularies.tgt[0], extra) for token in path.tokens]
         if self._options.replaces_unknown_words and path.attention is not None:
             tagged = not self._options.replace_unk
             words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
@@ -307,7 +324,7 @@ class Translator:
             # A value comes back as it was, whatever case the model gives it.
             pairs = zip(features[0], untouched, strict=False)
             features[0] = [NO_CASE if kept else label for label, kept in pairs]
-        return Hypothesis(words, features, path.score, path.attention)
+        return Hypothesis(words, features, path.score, path.attention, path.copying)
 
 
 def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:

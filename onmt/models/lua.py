@@ -12,6 +12,7 @@ from onmt.models.options import (
     SourceEmbeddingOptions,
     TaggerOptions,
 )
+from onmt.spec.layers import PyramidalEncoderSpec
 from onmt.spec.model import (
     AttentionSpec,
     BridgeSpec,
@@ -123,6 +124,21 @@ def with_coverage(spec: ModelSpec) -> ModelSpec:
     if decoder is None or decoder.attention.score in ("last", "none"):
         raise OptionError("-coverage_attn needs a decoder with attention: this one has none")
     return replace(spec, decoder=replace(decoder, attention=replace(decoder.attention, coverage=True)))
+
+
+def with_copying(spec: ModelSpec) -> ModelSpec:
+    """`spec` with a decoder that can copy source words. Raises OptionError where it has none to copy."""
+    decoder, encoder = spec.decoder, spec.encoder
+    if decoder is None or decoder.attention.score in ("last", "none"):
+        raise OptionError("-copy_attn needs a decoder with attention: this one has none")
+    if not isinstance(spec.source, EmbeddingSpec):
+        raise OptionError("-copy_attn needs source words: this model reads none")
+    if isinstance(encoder, PyramidalEncoderSpec) and encoder.reduction > 1 and encoder.stack.layers > 1:
+        raise OptionError(
+            "-copy_attn needs one memory position per source word, but -encoder_type pdbrnn makes fewer: use "
+            "-encoder_type dbrnn"
+        )
+    return replace(spec, decoder=replace(decoder, copies=True))
 
 
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:

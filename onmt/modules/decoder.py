@@ -3,7 +3,7 @@
 B batch, T target steps, R rows of a search (B x K), H hidden, E embedding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from onmt.kernels.decoder import FedDecoder
 from onmt.kernels.decoder_parts import DecoderPlan, DecoderWeights, LinearWeights, PlanMasks
 from onmt.kernels.products import Multiplying
 from onmt.modules.attention import Attention
+from onmt.modules.copying import CopyGate, CopySource
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoding import Encoding
 from onmt.modules.noise import Noise, TrainingStep, dropped
@@ -28,8 +29,8 @@ Predict = Callable[[Tensor], Tensor]
 class DecoderState:
     """Where a search stands. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
     memory B S H and mask B S are shared by the rows of a sentence, which lie next to each other; order B S'
-    as in Encoding; coverage R S: attention received so far, where the spec asks for it. A language model has
-    no memory.
+    and copies as in Encoding; coverage R S: attention received so far, where the spec asks for it. A language
+    model has no memory.
     """
 
     hidden: States
@@ -39,6 +40,7 @@ class DecoderState:
     mask: Tensor | None = None
     order: Tensor | None = None
     coverage: Tensor | None = None
+    copies: CopySource | None = None
 
     def expand(self, beam: int) -> "DecoderState":
         """From R to R x beam rows, every row repeated."""
@@ -64,6 +66,7 @@ class DecoderState:
             memory=None if self.memory is None else self.memory[sentences],
             mask=None if self.mask is None else self.mask[sentences],
             order=None if self.order is None else self.order[sentences],
+            copies=None if self.copies is None else self.copies.keep(sentences),
         )
 
     def _select(self, select: Callable[[Tensor], Tensor]) -> "DecoderState":
@@ -78,29 +81,44 @@ class DecoderState:
 class DecoderStep(NamedTuple):
     """One step: output R H, attention R S (None without attention), the next state.
 
-    overlap: R, the sum over s of min(attention, coverage before the step), with coverage only.
+    overlap: R, the sum over s of min(attention, coverage before the step), with coverage only. gate: R, the
+    logit of generating a word instead of copying one, where the decoder can copy.
     """
 
     output: Tensor
     attention: Tensor | None
     state: DecoderState
     overlap: Tensor | None = None
+    gate: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """All steps of known targets: outputs B T H, overlap B T (see `DecoderStep`)."""
+    """All steps of known targets: outputs B T H, overlap and gate B T, attention B T S: see `DecoderStep`.
+
+    copies: of the encoding.
+    """
 
     outputs: Tensor
     overlap: Tensor | None = None
+    gate: Tensor | None = None
+    attention: Tensor | None = None
+    copies: CopySource | None = None
 
     @classmethod
     def of(cls, steps: Sequence[DecoderStep]) -> "Decoded":
         """The steps side by side."""
-        overlaps = [step.overlap for step in steps if step.overlap is not None]
+
+        def joined(tensors: Iterable[Tensor | None]) -> Tensor | None:
+            found = [tensor for tensor in tensors if tensor is not None]
+            return torch.stack(found, dim=1) if found else None
+
         return cls(
             torch.stack([step.output for step in steps], dim=1),
-            torch.stack(overlaps, dim=1) if overlaps else None,
+            joined(step.overlap for step in steps),
+            joined(step.gate for step in steps),
+            joined(step.attention for step in steps),
+            steps[-1].state.copies,
         )
 
 
@@ -141,6 +159,10 @@ class Decoder(Multiplying):
             self.mix_weight = nn.Parameter(torch.empty(self.output_size, memory_size + self.output_size))
         if spec.mix == "tanh_bias":
             self.mix_bias = nn.Parameter(torch.empty(self.output_size))
+        self.copy_gate: CopyGate | None = None
+        if spec.copies:
+            read = embeddings.output_size + fed_size(spec, memory_size)
+            self.copy_gate = CopyGate(memory_size + self.output_size + read)
 
     def start(self, encoding: Encoding, states: States) -> DecoderState:
         """Before the first step: states as the bridge made them, and a zero feed."""
@@ -152,8 +174,9 @@ class Decoder(Multiplying):
         coverage = None
         if self.spec.attention.coverage:
             coverage = encoding.memory.new_zeros(encoding.memory.shape[:2])
+        copies = encoding.copies if self.spec.copies else None
         return DecoderState(
-            states, feed, keys, encoding.memory, encoding.mask, encoding.order, coverage=coverage
+            states, feed, keys, encoding.memory, encoding.mask, encoding.order, coverage, copies
         )
 
     def step(self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None) -> DecoderStep:
@@ -193,7 +216,7 @@ class Decoder(Multiplying):
         training: TrainingStep | None,
         predict: Predict | None = None,
     ) -> Decoded:
-        """As `forward`, for specs with coverage: no step can be taken without the attention of the last."""
+        """As `forward`, for specs with coverage or copying: with what they need of every step."""
         batch, steps = inputs.shape[:2]
         masks = self.draw_masks(training.noise if training else None, steps, batch)
         state = self.start(encoding, states)
@@ -218,11 +241,16 @@ class Decoder(Multiplying):
         output, context, weights = self._attend(query, state, masks.output)
         feed = {"output": output, "context": context, "none": None}[self.spec.feed]
         following = replace(state, hidden=hidden, feed=feed)
+        gate = None
+        if self.copy_gate is not None:
+            assert context is not None
+            gate = self.copy_gate(context, query, inputs)
         if state.coverage is None:
-            return DecoderStep(output, weights, following)
+            return DecoderStep(output, weights, following, None, gate)
         assert weights is not None
         overlap = torch.minimum(weights, state.coverage).sum(dim=1)
-        return DecoderStep(output, weights, replace(following, coverage=state.coverage + weights), overlap)
+        following = replace(following, coverage=state.coverage + weights)
+        return DecoderStep(output, weights, following, overlap, gate)
 
     def forward_kernel(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
         """Input feeding by the hand-derived function. T B E -> B T H."""

@@ -94,7 +94,7 @@ class SharedTableOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageOptions:
-    """Coverage"""
+    """Coverage and copying"""
 
     coverage_attn: bool = option(
         False,
@@ -109,4 +109,11 @@ class CoverageOptions:
         "the log leave it out.",
         valid=at_least(0),
         train_state=True,
+    )
+    copy_attn: bool = option(
+        False,
+        "Let the decoder copy source words, with the attention as their probabilities, or generate a word of "
+        "the target vocabulary, as it finds better at every step (pointer-generator). `translate.py` then "
+        "writes source words that no vocabulary has.",
+        structural=0,
     )

@@ -17,6 +17,7 @@ from onmt.models.lua import (
     restructured,
     spec_from_options,
     structure_notes,
+    with_copying,
     with_coverage,
     with_frozen_columns,
     with_shared_tables,
@@ -90,13 +91,15 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
             check_shared(data.vocabularies, "-share_embeddings")
-    if isinstance(options, CoverageOptions) and options.coverage_attn:
-        spec = with_coverage(spec)
-    _check_coverage_weight(recipe, spec)
+    if isinstance(options, CoverageOptions):
+        spec = with_coverage(spec) if options.coverage_attn else spec
+        spec = with_copying(spec) if options.copy_attn else spec
+    _check_losses(recipe, spec)
     logger.info("Building model...")
     for line in spec.log_lines():
         logger.info(line)
     model = build_model(spec)
+    model.use_vocabularies(data.vocabularies)
     logger.info("Initializing parameters...")
     model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
     if options.image_weights:
@@ -165,17 +168,29 @@ def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Lo
         logger.info("Applying new parameters:")
         for name, value in run.applied.items():
             logger.info(f" * {name} = {value}")
-    _check_coverage_weight(recipe, spec)
+    _check_losses(recipe, spec)
     model = _restructured_model(spec, weights, options, run.path)
+    model.use_vocabularies(vocabularies)
     if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
     return StartingPoint(model, vocabularies, recipe, state)
 
 
-def _check_coverage_weight(recipe: Recipe, spec: ModelSpec) -> None:
-    """Raise OptionError for a coverage loss of a model that has no coverage."""
+def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
+    """Raise OptionError for a loss, or a way of training, that the model does not have."""
+    options, sampling = recipe.options, recipe.sampling
     if recipe.coverage_weight and not (spec.decoder and spec.decoder.attention.coverage):
         raise OptionError("-lambda_coverage needs a model that was begun with -coverage_attn")
+    if spec.decoder is None or not spec.decoder.copies:
+        return
+    unfit = {
+        "label_smoothing": options.label_smoothing > 0,
+        "sample_vocab": options.sample_vocab,
+        "scheduled_sampling": sampling.initial != 1 or sampling.rate != 0,
+    }
+    for flag, given in unfit.items():
+        if given:
+            raise OptionError(f"-{flag} does not go with a model that copies (-copy_attn): leave it out")
 
 
 def _count_parameters(model: nn.Module) -> int:
