@@ -102,7 +102,7 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
         if spec.source != decoder.embedding:
             raise OptionError(
                 "-share_embeddings needs equal tables on both sides: one vocabulary, no word features on one "
-                "side only, the same width (-word_vec_size) and the same -fix_word_vecs_*"
+                "side only, the same width (-word_vec_size), -pre_word_vecs_* and -fix_word_vecs_*"
             )
         decoder = replace(decoder, shares_source_embedding=True)
     if share_decoder_embeddings:
@@ -157,6 +157,11 @@ def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
             stack=options.stack_with_dropout(decoder.stack),
             output_dropout=options.dropout,
         )
+        if decoder.shares_source_embedding and decoder.embedding != source:
+            raise OptionError(
+                "the model has one table of word vectors for both sides (-share_embeddings): give "
+                "-fix_word_vecs_enc and -fix_word_vecs_dec the same value"
+            )
     transitions = options.loglikelihood == "sentence" if isinstance(options, TaggerOptions) else False
     return replace(
         spec,

@@ -46,7 +46,8 @@ class Generator(Multiplying):
         """
         assert table.shape == self.weights[0].shape
         self.weights[0] = table
-        table.register_hook(_without_padding)
+        if table.requires_grad:  # else -fix_word_vecs_dec keeps it as it is
+            table.register_hook(_without_padding)
 
     def cut(self, words: Tensor) -> "Generator":
         """A generator whose first output is for these words (N ids) only, with weights of its own."""

@@ -91,6 +91,8 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
             check_shared(data.vocabularies, "-share_embeddings")
+            if options.pre_word_vecs_enc != options.pre_word_vecs_dec:
+                raise OptionError("-share_embeddings: -pre_word_vecs_enc and _dec must name the same file")
     if isinstance(options, CoverageOptions):
         spec = with_coverage(spec) if options.coverage_attn else spec
         spec = with_copying(spec) if options.copy_attn else spec
