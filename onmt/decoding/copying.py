@@ -25,14 +25,10 @@ def copies(model: Seq2Seq) -> bool:
     return model.spec.decoder.copies
 
 
-def check_copying(options: TranslatorOptions, model: Seq2Seq, fused: bool) -> None:
-    """Raise OptionError for what knows no words beyond the target vocabulary beside a model that copies.
-
-    fused: there is a language model.
-    """
-    unfit = {"lm_model": fused, "target_subdict": bool(options.target_subdict)}
-    for flag, given in unfit.items():
-        if given and copies(model):
+def check_copying(options: TranslatorOptions) -> None:
+    """Raise OptionError for what knows no words beyond the target vocabulary, beside a model that copies."""
+    for flag, given in (("lm_model", options.lm_model), ("target_subdict", options.target_subdict)):
+        if given:
             raise OptionError(
                 f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other source "
                 "words, too: leave it out"

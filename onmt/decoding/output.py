@@ -141,7 +141,8 @@ def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Sour
     else:
         header += [str(len(rows))]
     if hypothesis.copying is not None:
-        header += [" ".join(map(number, hypothesis.copying.tolist()))]
+        # With a point in each of them, they cannot be taken for the numbers of positions and words.
+        header += [" ".join(f"{probability:.6f}" for probability in hypothesis.copying.tolist())]
     weights = [" ".join(map(number, row)) for row in rows]
     return "\n".join([" ||| ".join(header), *weights, "", ""])
 

@@ -128,7 +128,8 @@ class Translator:
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
         _check_source_words(options, model)
-        check_copying(options, model, language_model is not None)
+        if copies(model):
+            check_copying(options)
 
     @property
     def reads_vectors(self) -> bool:

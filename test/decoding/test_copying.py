@@ -151,6 +151,13 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
         assert hypothesis.copying is not None
         np.testing.assert_allclose(table.copying, hypothesis.copying, rtol=1e-6)
     assert page(tables, []).count("probability of copying") == 4
+    if suffix == "txt":
+        certain = "1 ||| x y ||| -0.5000 ||| a b ||| 2 2 ||| 1.000000 0.000000\n0 1\n1 0\n\n"
+        nothing = "2 |||  ||| -0.5000 ||| a ||| 1 0 ||| \n\n"
+        (tmp_path / "by_hand").write_text(certain + nothing, encoding="utf-8")
+        first, second = read_attention(str(tmp_path / "by_hand"))
+        assert (first.source, first.copying) == (["a", "b"], [1, 0])
+        assert (second.source, second.weights, second.copying) == (["a"], [], [])
     trees = read_beams(str(beams))
     shown = {word for words in trees[0].words for word in words}
     assert {"q", "a"} <= shown

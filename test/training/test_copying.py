@@ -155,6 +155,7 @@ def test_validation_by_bleu_translates_with_it(run_train: RunTrain) -> None:
         (["-copy_attn", "-label_smoothing", "0.1"], "-label_smoothing does not go with"),
         (["-copy_attn", "-sample", "10", "-sample_vocab"], "-sample_vocab does not go with"),
         (["-copy_attn", "-scheduled_sampling", "0.5"], "-scheduled_sampling does not go with"),
+        (["-copy_attn", "-target_subdict", __file__], "-target_subdict knows the target vocabulary only"),
         (["-copy_attn", "-model_type", "lm"], "-copy_attn"),
     ],
 )
