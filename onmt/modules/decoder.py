@@ -94,9 +94,9 @@ class DecoderStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoded:
-    """All steps of known targets: outputs B T H, overlap and gate B T, attention B T S: see `DecoderStep`.
+    """All steps of known targets: outputs B T H, overlap and gate B T: see `DecoderStep`.
 
-    copies: of the encoding.
+    attention B T S and copies, those of the encoding: only where the decoder can copy.
     """
 
     outputs: Tensor
@@ -117,7 +117,7 @@ class Decoded:
             torch.stack([step.output for step in steps], dim=1),
             joined(step.overlap for step in steps),
             joined(step.gate for step in steps),
-            joined(step.attention for step in steps),
+            joined(None if step.gate is None else step.attention for step in steps),
             steps[-1].state.copies,
         )
 

@@ -18,7 +18,7 @@ from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translation, Translator
 from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
-from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
 from onmt.models.options import LanguageModelOptions
 from onmt.models.seq2seq import Seq2Seq
 from onmt.spec.model import ModelSpec
@@ -48,6 +48,7 @@ class SearchCase:
         """The model, the same each time, on a device."""
         model = build_model(self.spec)
         model.initialise(0.3, torch.Generator().manual_seed(1))
+        model.use_vocabularies(self.vocabularies)
         model = model.to(device)
         assert isinstance(model, Seq2Seq)
         options = self.options
@@ -130,8 +131,10 @@ def search_cases() -> Iterator[SearchCase]:
         "decoder.params": {"rnn_cell": GOOGLE_CELLS["BasicLSTM"]},
         "source.reverse": True,
     }
+    yield case("coverage", {"n_best": 5}, model=with_coverage(spec))
+    yield case("copying", {"n_best": 5}, model=with_copying(spec), references=True)
     yield case("AttentionSeq2Seq", model=google("", "AttentionSeq2Seq", params, sizes=SIZES).spec)
 
 
-FEW = ("beam 5", "norms, n_best 5", "-limit_lexical_constraints")
+FEW = ("beam 5", "copying", "norms, n_best 5", "-limit_lexical_constraints")
 """The searches that the default suite looks at."""
