@@ -124,7 +124,7 @@ class Seq2Seq(Model):
         if decoded.gate is not None:
             copying = (decoded.gate, _copied(decoded, batch.tgt_output[..., 0]))
         total, losses = self.generator.negative_log_likelihood(
-            decoded.outputs, batch.tgt_output, words, smoothing, copying
+            decoded.outputs, batch.tgt_output, words, smoothing, copying=copying
         )
         if step is not None and step.coverage_weight and decoded.overlap is not None:
             overlap = step.coverage_weight * (decoded.overlap * (batch.tgt_output[..., 0] != PAD)).sum()

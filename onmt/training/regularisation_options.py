@@ -98,22 +98,21 @@ class CoverageOptions:
 
     coverage_attn: bool = option(
         False,
-        "Let the attention that a source position has received so far enter its score (coverage), so that "
-        "the decoder can avoid what it has translated already.",
+        "Add a coverage term to the attention score: the attention that a source position has received in "
+        "earlier steps, so that the decoder can avoid translating it again.",
         structural=0,
     )
     lambda_coverage: float = option(
         0.0,
-        "Weight of the coverage loss of `-coverage_attn`: the attention that goes where there was attention "
-        "before, min(attention, coverage), summed over steps and positions. The losses and perplexities in "
-        "the log leave it out.",
+        "Weight of the coverage loss of `-coverage_attn`: min(attention, coverage), summed over steps and "
+        "positions. Logged losses and perplexities exclude it.",
         valid=at_least(0),
         train_state=True,
     )
     copy_attn: bool = option(
         False,
-        "Let the decoder copy source words, with the attention as their probabilities, or generate a word of "
-        "the target vocabulary, as it finds better at every step (pointer-generator). `translate.py` then "
-        "writes source words that no vocabulary has.",
+        "Let the decoder copy source words (pointer-generator): at each step its distribution is a mixture "
+        "of the words of the target vocabulary and the source words, weighted by attention. `translate.py` "
+        "can then output source words that are in no vocabulary.",
         structural=0,
     )

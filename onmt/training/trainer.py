@@ -201,7 +201,7 @@ class Trainer:
             self.sampling.scope,
             self._output_words,
             self.options.label_smoothing,
-            self._coverage_weight,
+            coverage_weight=self._coverage_weight,
         )
 
     def _set_gold_probability(self, epoch: int) -> None:
