@@ -61,9 +61,10 @@ def execute(parsed: Parsed[ExtractEmbeddingsOptions], logger: Logger) -> None:
         ("source", "source.words", vocabularies.src),
         ("target", "decoder.embeddings.words", vocabularies.tgt),
     )
-    found = [
-        (side, content["weights"][name], words) for side, name, words in tables if name in content["weights"]
-    ]
+    weights = content["weights"]
+    if (content["spec"]["decoder"] or {}).get("shares_source_embedding"):
+        weights = {**weights, "decoder.embeddings.words": weights["source.words"]}
+    found = [(side, weights[name], words) for side, name, words in tables if name in weights]
     if not found:
         raise DataError(f"{options.model}: this model has no word vectors")
     for side, table, _ in found:

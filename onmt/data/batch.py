@@ -11,6 +11,19 @@ from onmt.constants import PAD
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Words with ids in a vocabulary that every sentence extends by those of its source, see `CopySource`.
+
+    source: B S int64, PAD behind a sentence's end; target: B T int64, words of `tgt_output`; size: one more
+    than the largest id that may be.
+    """
+
+    source: Tensor
+    target: Tensor | None
+    size: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some sentences as tensors: B sentences, S and T positions of the longest one, F = 1 + word features.
 
@@ -29,6 +42,7 @@ class Batch:
     indices: Tensor  # B int64, the sentences' positions in the data set
     host_lengths: Tensor | None = None  # B int64, src_lengths on the CPU once those lie on another device
     host_tgt_lengths: Tensor | None = None  # B int64 on the CPU, true positions of tgt_output, where known
+    copies: Copies | None = None  # where the words themselves are known and can be copied
 
     @property
     def lengths_on_host(self) -> Tensor:
@@ -51,7 +65,13 @@ class Batch:
             tgt_output=None if self.tgt_output is None else to_device(self.tgt_output, device),
             indices=to_device(self.indices, device),
             host_lengths=None if device.type == "cpu" else self.lengths_on_host,
+            copies=None if self.copies is None else _copies_to(self.copies, device),
         )
+
+
+def _copies_to(copies: Copies, device: torch.device) -> Copies:
+    target = None if copies.target is None else to_device(copies.target, device)
+    return Copies(to_device(copies.source, device), target, copies.size)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

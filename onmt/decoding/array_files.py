@@ -39,6 +39,10 @@ _NO_SUCH_PLACE: Final = (None, errno.EINVAL)
 """Numbers of an OSError that comes of wrong bytes too: bz2's has none; a place before the file is invalid."""
 
 
+COPYING: Final = "copying_"
+"""Before the number of a line, the name of its words' probabilities of copying in `-save_attention`."""
+
+
 def holds_arrays(path: str) -> bool:
     """Whether a file of results, by its name, is one of arrays."""
     return path.endswith(".npz")

@@ -247,6 +247,7 @@ class _Search:
                     ranks=ranks,
                     features=scores.features,
                     attention=scores.attention,
+                    copying=scores.copying,
                 )
             )
             living = (~done).nonzero().squeeze(1)  # the one place where the host waits for the device

@@ -9,6 +9,7 @@ from torch import Tensor
 from onmt.constants import PAD
 from onmt.data.batch import Batch
 from onmt.data.vocabulary import Vocabularies
+from onmt.decoding.copying import copies, with_copies
 from onmt.decoding.scoring import (
     Average,
     BatchInvariantScorer,
@@ -69,11 +70,14 @@ class Member:
     def batch(self, sources: Sequence[Source], gold: Sequence[Reference] | None) -> Batch:
         """The sources, none of them empty, and references with this model's ids."""
         shifted = self.model.spec.policies.features_shifted
-        return batch_of(sources, gold, self.vocabularies, shifted).to(self.device)
+        batch = batch_of(sources, gold, self.vocabularies, shifted)
+        if copies(self.model):
+            batch = with_copies(batch, sources, gold, self.vocabularies.tgt[0])
+        return batch.to(self.device)
 
     def encode(self, batch: Batch) -> Encoding:
         """The sources of a batch."""
-        return self.model.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
+        return self.model.encode(batch.src, batch.src_lengths, batch.lengths_on_host, batch.copies)
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ class Ensemble:
             return member.encode(batch)
         padded = member.batch(with_fillers(sources, self._fillers), None)
         indices = torch.arange(len(sources), device=member.device)
-        return member.model.encode(padded.src, padded.src_lengths).keep(indices)
+        encoding = member.model.encode(padded.src, padded.src_lengths, copies=padded.copies)
+        return encoding.keep(indices)
 
     def _scorer(self, encodings: Sequence[Encoding], beam: int) -> Scorer:
         scorers = [
@@ -194,6 +199,8 @@ def fitting_members(first: Member, others: Sequence[LoadedModel], allowed: Tenso
             raise OptionError(f"-model {loaded.path}: this is a {loaded.spec.model_type} model")
         member = Member(loaded.model, loaded.vocabularies, allowed)
         problem = _difference(first, member)
+        if problem is None and (copies(first.model) or copies(member.model)):
+            problem = "a model with -copy_attn writes words that other models do not know"
         if problem is not None:
             raise OptionError(f"-model {loaded.path}: {problem}, so that they cannot translate together")
         members.append(member)

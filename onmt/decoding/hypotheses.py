@@ -1,6 +1,6 @@
 """Finished hypotheses: when a sentence is done, and how paths are read back from the steps of a search."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,8 @@ class Trace:
 
     sentences: B, their numbers; tokens, parents: B K; totals: B K float64, sums of log-probabilities, -inf in
     dead slots; scores: as totals, but -inf also where a hypothesis ended and left the beam; ranks: B K
-    float64, the totals normalised, with which hypotheses compete; features: R F-1 and attention: R S of the
-    rows *before* the step chose among their continuations.
+    float64, the totals normalised, with which hypotheses compete; features: R F-1, attention: R S and
+    copying: R of the rows *before* the step chose among their continuations.
     """
 
     sentences: Tensor
@@ -94,6 +94,7 @@ class Trace:
     ranks: Tensor
     features: Tensor
     attention: Tensor | None
+    copying: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,15 @@ class Path:
     """One result of the search, in ids.
 
     tokens: word ids without `</s>`; features: labels (ids) per step, `</s>`'s included, one tuple per step;
-    score: normalised if norms are on; attention: T S float32, a row per word, None without attention.
+    score: normalised if norms are on; attention: T S float32, a row per word, None without attention;
+    copying: T float32, the probability of copying at each word, None where the model cannot.
     """
 
     tokens: list[int]
     features: list[tuple[int, ...]]
     score: float
     attention: npt.NDArray[np.float32] | None
+    copying: npt.NDArray[np.float32] | None = None
 
 
 def read_back(traces: list[Trace], endings: Endings, widths: Tensor) -> list[list[Path]]:
@@ -135,13 +138,18 @@ def read_back(traces: list[Trace], endings: Endings, widths: Tensor) -> list[lis
         rows = places * step_tokens.shape[1] + slots[paths]
         features[paths, step] = step_features[rows]
         looked.append((paths, rows))
-    all_weights = _attention_of(traces, looked[::-1], len(owners))
+    looked.reverse()
+    all_weights = _along_paths([trace.attention for trace in traces], looked, len(owners))
+    all_copying = _along_paths(
+        [None if trace.copying is None else trace.copying[:, None] for trace in traces], looked, len(owners)
+    )
     found = [
         _path(
             tokens[path, :last].tolist(),
             features[path, :last],
             scores[path],
             None if all_weights is None else all_weights[path, :, : int(kept[owners[path]])],
+            None if all_copying is None else all_copying[path, :, 0],
         )
         for path, last in enumerate(lasts.tolist())
     ]
@@ -159,22 +167,24 @@ def _on_host(tensors: list[Tensor]) -> list[npt.NDArray[Any]]:
     ]
 
 
-def _attention_of(
-    traces: list[Trace], looked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]], paths: int
+def _along_paths(
+    rows_of_steps: list[Tensor | None],
+    looked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    paths: int,
 ) -> npt.NDArray[np.float32] | None:
-    """The attention along every path, paths T S, zero after its end; None without attention.
+    """What every path has passed, paths T X, zero after its end; None where steps have nothing.
 
-    looked: for each step the paths that take it, and their rows in that step's attention.
+    rows_of_steps: R X of every step; looked: for each step the paths that take it, and their rows.
     """
-    first = traces[0].attention
+    first = rows_of_steps[0]
     if first is None:
         return None
-    found = first.new_zeros(paths, len(traces), first.shape[1])
+    found = first.new_zeros(paths, len(rows_of_steps), first.shape[1])
     indices = torch.from_numpy(np.concatenate([np.stack(pair) for pair in looked], axis=1))
     parts = to_device(indices, first.device).split([len(own) for own, _ in looked], dim=1)
-    for step, (trace, (own, rows)) in enumerate(zip(traces, parts, strict=True)):
-        assert trace.attention is not None
-        found[own, step] = trace.attention[rows]
+    for step, (of_step, (own, rows)) in enumerate(zip(rows_of_steps, parts, strict=True)):
+        assert of_step is not None
+        found[own, step] = of_step[rows]
     return found.cpu().numpy()
 
 
@@ -183,6 +193,7 @@ def _path(
     features: npt.NDArray[np.int64],
     score: float,
     attention: npt.NDArray[np.float32] | None,
+    copying: npt.NDArray[np.float32] | None,
 ) -> Path:
     # The last token is `</s>`, or the one with which the length limit cut the hypothesis: dropped either way.
     words = tokens[:-1]
@@ -194,18 +205,23 @@ def _path(
         [tuple(labels) for labels in features[:steps].tolist()],
         score,
         None if attention is None else attention[: len(words)].copy(),
+        None if copying is None else copying[: len(words)].copy(),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The whole search of one sentence, T steps of K slots: the fields of `Trace`, each T K."""
+    """The whole search of one sentence, T steps of K slots: the fields of `Trace`, each T K.
+
+    extra_words: those of ids from the target vocabulary's size on, where the source's words can be copied.
+    """
 
     tokens: npt.NDArray[np.int64]
     parents: npt.NDArray[np.int64]
     totals: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
     ranks: npt.NDArray[np.float64]
+    extra_words: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def alive(self) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import ArrayFile, holds_arrays
+from onmt.decoding.array_files import COPYING, ArrayFile, holds_arrays
+from onmt.decoding.copying import word_of
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import ResultFile
 from onmt.decoding.options import TranslateOptions
@@ -127,6 +128,7 @@ def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Sour
     """One hypothesis of `-save_attention`: a header, a line of weights per target word, an empty line.
 
     The weights over an image are those of its grid's places, row by row; its name stands for the words.
+    Where the model can copy, the header ends in the probability of copying at each word.
     index: of the sentence, from 1; text: the hypothesis as it was written.
     """
     rows = [] if hypothesis.attention is None else hypothesis.attention.tolist()
@@ -138,6 +140,9 @@ def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Sour
         header += [source_text(source), f"{len(source)} {len(rows)}"]
     else:
         header += [str(len(rows))]
+    if hypothesis.copying is not None:
+        # With a point in each of them, they cannot be taken for the numbers of positions and words.
+        header += [" ".join(f"{probability:.6f}" for probability in hypothesis.copying.tolist())]
     weights = [" ".join(map(number, row)) for row in rows]
     return "\n".join([" ||| ".join(header), *weights, "", ""])
 
@@ -161,12 +166,17 @@ def _beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
     """
     content: dict[str, list[Any]] = {"predicted_ids": [], "beam_parent_ids": [], "scores": []}
     for one in past:
-        steps = [] if one is None else [[vocabulary.word(i) for i in step] for step in one.tokens[:-1]]
+        steps = [] if one is None else _words_of_steps(one, vocabulary)
         content["predicted_ids"].append(steps)
         content["beam_parent_ids"].append([] if one is None else one.parents[:-1].tolist())
         scores = [] if one is None else one.scores[:-1].tolist()
         content["scores"].append([list(_finite(step)) for step in scores])
     return json.dumps(content, ensure_ascii=False)
+
+
+def _words_of_steps(history: History, vocabulary: Vocabulary) -> list[list[str]]:
+    extra = history.extra_words
+    return [[word_of(index, vocabulary, extra) for index in step] for step in history.tokens[:-1].tolist()]
 
 
 def _write_beams(
@@ -176,8 +186,11 @@ def _write_beams(
 
     predicted_ids, beam_parent_ids: int64, -1 in dead slots and after a sentence's last step; scores, with
     which hypotheses compete (-inf: cut by the length limit without all constraints), and log_probs, sums
-    before normalisation: float64, nan there. steps: N int64; target_words: the words of the ids.
+    before normalisation: float64, nan there. steps: N int64; target_words: the words of the ids, behind
+    those of the vocabulary the others that could be copied from some source.
     """
+    words = list(dict.fromkeys(word for one in past if one is not None for word in one.extra_words))
+    places = {word: len(vocabulary) + place for place, word in enumerate(words)}
     steps = np.array([0 if one is None else len(one.tokens) for one in past], dtype=np.int64)
     used = max((_slots_used(one) for one in past if one is not None), default=0)
     slots = beam_size * max(1, math.ceil(used / beam_size))  # with constraints there are several beams
@@ -187,12 +200,20 @@ def _write_beams(
         padded = (_padded(one, filler, kind, field, shape[1:]) for one in past)
         file.add_rows(name, shape, kind, padded)
 
-    add("predicted_ids", -1, np.int64, lambda one: one.tokens)
+    add("predicted_ids", -1, np.int64, lambda one: _renumbered(one, len(vocabulary), places))
     add("beam_parent_ids", -1, np.int64, lambda one: one.parents)
     add("scores", math.nan, np.float64, lambda one: one.ranks)
     add("log_probs", math.nan, np.float64, lambda one: one.totals)
     file.add("steps", steps)
-    file.add("target_words", np.array(vocabulary.words, dtype=np.str_))
+    file.add("target_words", np.array([*vocabulary.words, *words], dtype=np.str_))
+
+
+def _renumbered(history: History, known: int, places: Mapping[str, int]) -> _Values:
+    """The tokens with the ids that words beyond the `known` ones have in a file of many sentences."""
+    if not history.extra_words:
+        return history.tokens
+    ids = np.array([*range(known), *(places[word] for word in history.extra_words)], dtype=np.int64)
+    return np.asarray(ids[history.tokens])
 
 
 def _slots_used(history: History) -> int:
@@ -284,7 +305,7 @@ class Results:
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
             if holds_arrays(self._options.save_attention):
-                self._add_attention(_attention_array(hypothesis, source))
+                self._add_attention(_attention_array(hypothesis, source), hypothesis.copying)
             elif self._options.save_attention:
                 self._attention_text.write(_attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
@@ -305,9 +326,13 @@ class Results:
         elif path:
             self._beam_text.write(_beam_json(self._past, words))
 
-    def _add_attention(self, weights: npt.NDArray[np.float32]) -> None:
+    def _add_attention(
+        self, weights: npt.NDArray[np.float32], copying: npt.NDArray[np.float32] | None = None
+    ) -> None:
         """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""
         self._attention_arrays.add(f"arr_{self._attention_count}", weights)
+        if copying is not None:
+            self._attention_arrays.add(f"{COPYING}{self._attention_count}", copying)
         self._attention_count += 1
 
     def _open_plots(self) -> AttentionPlots:

@@ -33,12 +33,13 @@ class Scores:
     """One step of R rows.
 
     log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, or None without
-    attention.
+    attention; copying: R, the probability of copying, None where the model cannot.
     """
 
     log_probs: Tensor
     features: Tensor
     attention: Tensor | None
+    copying: Tensor | None = None
 
 
 class Scorer(Protocol):
@@ -79,7 +80,7 @@ class ModelScorer:
     def step(self, tokens: Tensor) -> Scores:
         """See Scorer."""
         output = self.advance(tokens)
-        return _scores(output.log_probs, output.attention)
+        return _scores(output.log_probs, output.attention, output.copying)
 
     def advance(self, tokens: Tensor) -> Step:
         """Read the last tokens, R F; predictions for all rows."""
@@ -99,14 +100,14 @@ class ModelScorer:
         self._state = self._state.keep(sentences)
 
 
-def _scores(log_probs: Sequence[Tensor], attention: Tensor | None) -> Scores:
-    """log_probs: R V of the words and of each target feature; attention: R S."""
+def _scores(log_probs: Sequence[Tensor], attention: Tensor | None, copying: Tensor | None = None) -> Scores:
+    """log_probs: R V of the words and of each target feature; attention: R S; copying: R."""
     words, *features = log_probs
     if not features:
         none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
-        return Scores(words, none, attention)
+        return Scores(words, none, attention, copying)
     labels = torch.stack([scores.argmax(dim=1) for scores in features], dim=1)
-    return Scores(words, labels, attention)
+    return Scores(words, labels, attention, copying)
 
 
 Average = Literal["mean", "log_mean"]
@@ -265,6 +266,7 @@ class BatchInvariantScorer:
             log_probs=scores.log_probs[:rows],
             features=scores.features[:rows],
             attention=None if attention is None else attention[:rows],
+            copying=None if scores.copying is None else scores.copying[:rows],
         )
 
     def reorder(self, rows: Tensor) -> None:

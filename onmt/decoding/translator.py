@@ -12,6 +12,7 @@ from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.batch import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.copying import check_copying, copies, extra_words, word_of
 from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
 from onmt.decoding.hypotheses import History, Path, histories
 from onmt.decoding.lexicon import (
@@ -53,13 +54,15 @@ class Hypothesis:
 
     features: per target feature the label of every word. score: sum of log-probabilities with `</s>`'s,
     normalised if norms are on; -inf: nothing could be found. attention: words x source positions, None
-    without attention.
+    without attention. copying: for each word the probability that the step copied from the source instead of
+    generating, None where the model cannot.
     """
 
     words: list[str]
     features: list[list[str]]
     score: float
     attention: npt.NDArray[np.float32] | None
+    copying: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class Translator:
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
         _check_source_words(options, model, self._ensemble)
+        if copies(model):
+            check_copying(options)
 
     @property
     def reads_vectors(self) -> bool:
@@ -221,7 +226,12 @@ class Translator:
             self._settings,
             constraints,
         )
-        past = histories(result.traces, len(sources)) if self._options.save_beam_to else [None] * len(sources)
+        past: Sequence[History | None] = [None] * len(sources)
+        if self._options.save_beam_to:
+            past = [
+                replace(one, extra_words=self._extra_words(source))
+                for one, source in zip(histories(result.traces, len(sources)), sources, strict=True)
+            ]
         return [
             Translation(
                 [self._hypothesis(path, source) for path in paths],
@@ -247,6 +257,9 @@ class Translator:
         ]
         return to_device(torch.from_numpy(np.array(numbers)), self._device)
 
+    def _extra_words(self, source: Source) -> tuple[str, ...]:
+        return extra_words(source, self._vocabularies.tgt[0]) if copies(self._model) else ()
+
     def _constraints(self, sources: list[Source]) -> Constraints | None:
         options = self._options
         if not options.placeholder_constraints and not options.lexical_constraints:
@@ -264,7 +277,8 @@ class Translator:
         return Constraints(to_device(words, self._device), options.limit_lexical_constraints, self._reserved)
 
     def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
-        words = [self._vocabularies.tgt[0].word(token) for token in path.tokens]
+        extra = self._extra_words(source)
+        words = [word_of(token, self._vocabularies.tgt[0], extra) for token in path.tokens]
         if self._options.replaces_unknown_words and path.attention is not None:
             tagged = not self._options.replace_unk
             words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
@@ -280,7 +294,7 @@ class Translator:
             # A value comes back as it was, whatever case the model gives it.
             pairs = zip(features[0], untouched, strict=False)
             features[0] = [NO_CASE if kept else label for label, kept in pairs]
-        return Hypothesis(words, features, path.score, path.attention)
+        return Hypothesis(words, features, path.score, path.attention, path.copying)
 
 
 def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:

@@ -4,19 +4,19 @@ import base64
 import json
 import math
 import mimetypes
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from onmt.decoding.array_files import holds_arrays, reading_arrays
+from onmt.decoding.attention_files import AttentionTable
 from onmt.errors import DataError
-from onmt.text.lines import read_text_lines, split_words
+from onmt.text.lines import read_text_lines
 
 LOOK: Final = """
 :root {
@@ -59,12 +59,6 @@ table.heat td { width: 17px; min-width: 17px; height: 17px; padding: 0; border: 
 """
 
 
-_SCORE: Final = r"(?P<score>-?(?:\d+\.\d+|inf)|-?nan)"
-_TARGET: Final = rf"(?P<number>\d{{1,9}}) \|\|\| (?P<target>.*) \|\|\| {_SCORE}"
-_ROWS: Final = r"(?P<rows>\d{1,9})"
-_WORDS: Final = re.compile(rf"{_TARGET} \|\|\| (?P<source>.*) \|\|\| \d+ {_ROWS}")
-_VECTORS: Final = re.compile(rf"{_TARGET} \|\|\| {_ROWS}")
-
 _STEP_WIDTH: Final = 130  # pixels
 _SLOT_HEIGHT: Final = 30
 _STYLE: Final = """
@@ -78,64 +72,12 @@ svg .kept { stroke: rgb(var(--accent)); stroke-width: 2; }
 
 
 @dataclass(frozen=True)
-class AttentionTable:
-    """One hypothesis of a `-save_attention` file: weights per target word (rows) and source position.
-
-    Arrays come without words and score; `number` is then that of the line in the output.
-    """
-
-    number: int
-    target: list[str]
-    source: list[str]
-    score: float | None
-    weights: list[list[float]]
-
-
-@dataclass(frozen=True)
 class BeamTree:
     """The search of one sentence in a `-save_beam_to` file, [step][slot]; no score: the slot is empty."""
 
     words: list[list[str]]
     parents: list[list[int]]
     scores: list[list[float | None]]
-
-
-def read_attention(path: str) -> list[AttentionTable]:
-    """The hypotheses of a `-save_attention` file. Raises DataError naming the line that does not fit."""
-    if holds_arrays(path):
-        return _read_attention_arrays(path)
-    tables = []
-    lines = zip(count(1), read_text_lines(path))
-    for line_number, line in lines:
-        where = f"{path}, line {line_number}"
-        header = _WORDS.fullmatch(line) or _VECTORS.fullmatch(line)
-        if header is None:
-            raise DataError(f"{where}: not the header of a hypothesis, as -save_attention writes it")
-        rows: list[list[float]] = []
-        for _ in range(int(header["rows"])):
-            row_number, row = next(lines, (line_number, None))
-            if row is None:
-                raise DataError(
-                    f"{where}: expected the weights of {header['rows']} words, but the file ends after "
-                    f"{len(rows)}"
-                )
-            rows.append(_weights(row, f"{path}, line {row_number}"))
-        end_number, end = next(lines, (line_number, ""))
-        if end:
-            raise DataError(
-                f"{path}, line {end_number}: expected an empty line after the {len(rows)} lines of weights"
-            )
-        source = header.groupdict().get("source", "")
-        tables.append(
-            AttentionTable(
-                int(header["number"]),
-                split_words(header["target"]),
-                split_words(source),
-                float(header["score"]),
-                rows,
-            )
-        )
-    return tables
 
 
 def read_beams(path: str) -> list[BeamTree]:
@@ -155,13 +97,6 @@ def read_beams(path: str) -> list[BeamTree]:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise DataError(f"{path}: not a file of -save_beam_to") from error
     return trees
-
-
-def _read_attention_arrays(path: str) -> list[AttentionTable]:
-    with reading_arrays(path, "-save_attention") as arrays:
-        names = [f"arr_{line}" for line in range(len(arrays.names))]
-        found = [arrays.read(name, "f", 2).tolist() for name in names]
-    return [AttentionTable(line, [], [], None, weights) for line, weights in enumerate(found, start=1)]
 
 
 def _read_beam_arrays(path: str) -> list[BeamTree]:
@@ -213,13 +148,6 @@ def page(
         f"<style>{LOOK}{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>Translations</h1>\n{body}\n"
         "</main>\n</body>\n</html>\n"
     )
-
-
-def _weights(row: str, where: str) -> list[float]:
-    try:
-        return [float(weight) for weight in row.split()]
-    except ValueError:
-        raise DataError(f"{where}: expected the weights of a target word, found '{row[:80]}'") from None
 
 
 def _check_tree(tree: BeamTree) -> None:
@@ -279,9 +207,12 @@ def _attention(table: AttentionTable) -> str:
     head = "".join(
         f'<th class="column" title="{escape(name)}"><span>{escape(name)}</span></th>' for name in names
     )
+    if table.copying:
+        head = f'<th class="column" title="probability of copying"><span>copying</span></th>{head}'
+    copying = [_cell(probability) for probability in table.copying] or [""] * len(table.weights)
     rows = [
-        f'<tr><th class="row">{escape(word)}</th>{"".join(map(_cell, row))}</tr>'
-        for word, row in zip(_row_names(table), table.weights, strict=True)
+        f'<tr><th class="row">{escape(word)}</th>{first}{"".join(map(_cell, row))}</tr>'
+        for word, first, row in zip(_row_names(table), copying, table.weights, strict=True)
     ]
     return "\n".join([f'<table class="heat">\n<tr><th></th>{head}</tr>', *rows, "</table>"])
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from onmt.constants import EOS, PAD
 from onmt.data.batch import Batch
+from onmt.data.vocabulary import Vocabularies
 from onmt.modules.crf import Transitions
 from onmt.modules.decoder import DecoderState
 from onmt.modules.embeddings import Embeddings
@@ -40,7 +41,7 @@ def initialise_like_tensorflow(
                 module.reset()
             else:
                 for part, parameter in module.named_parameters(recurse=False):
-                    if part == "score_weight":
+                    if part in ("score_weight", "coverage_weight", "gate_weight"):
                         parameter.uniform_(-bound, bound, generator=generator)
                     elif parameter.dim() > 1:
                         _xavier(parameter, generator)
@@ -67,12 +68,13 @@ def _xavier(weight: Tensor, generator: torch.Generator) -> None:
 
 class Step(NamedTuple):
     """One step of a search. log_probs: R V per output (words, then features); attention R S, None where there
-    is none.
+    is none; copying: R, the probability of copying a word, None where the model cannot.
     """
 
     log_probs: tuple[Tensor, ...]
     attention: Tensor | None
     state: DecoderState
+    copying: Tensor | None = None
 
     def expand(self, beam: int) -> "Step":
         """From R to R x beam rows, every row repeated."""
@@ -81,6 +83,7 @@ class Step(NamedTuple):
             tuple(scores.repeat_interleave(beam, dim=0) for scores in self.log_probs),
             None if attention is None else attention.repeat_interleave(beam, dim=0),
             self.state.expand(beam),
+            None if self.copying is None else self.copying.repeat_interleave(beam, dim=0),
         )
 
 
@@ -98,6 +101,9 @@ class Model(nn.Module):
     def counts(self, batch: Batch) -> tuple[int, int]:
         """`words` and `divisor` of the loss of a batch, see `Loss`."""
         raise NotImplementedError
+
+    def use_vocabularies(self, vocabularies: Vocabularies) -> None:
+        """Learn the words of the ids. Only copying asks for them."""
 
     def initialise(self, scale: float, generator: torch.Generator) -> None:
         """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; zero what

@@ -122,13 +122,16 @@ def load_model(path: str, device: torch.device, products: Products | None = None
     Raises CheckpointError if file, description and weights do not fit together.
     """
     content = read_content(path)
-    model = restore_model(ModelSpec.from_state(content["spec"]), content["weights"], path).to(device)
+    model = restore_model(ModelSpec.from_state(content["spec"]), content["weights"], path)
+    vocabularies = Vocabularies.from_state(content["vocabularies"])
+    model.use_vocabularies(vocabularies)
+    model = model.to(device)
     if products is not None:
         multiply_with(model, products)
     return LoadedModel(
         path=path,
         model=model,
-        vocabularies=Vocabularies.from_state(content["vocabularies"]),
+        vocabularies=vocabularies,
         options=content["options"],
         data_type=content["data_type"],
     )

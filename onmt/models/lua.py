@@ -12,6 +12,7 @@ from onmt.models.options import (
     SourceEmbeddingOptions,
     TaggerOptions,
 )
+from onmt.spec.layers import PyramidalEncoderSpec
 from onmt.spec.model import (
     AttentionSpec,
     BridgeSpec,
@@ -101,7 +102,7 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
         if spec.source != decoder.embedding:
             raise OptionError(
                 "-share_embeddings needs equal tables on both sides: one vocabulary, no word features on one "
-                "side only, the same width (-word_vec_size) and the same -fix_word_vecs_*"
+                "side only, the same width (-word_vec_size), -pre_word_vecs_* and -fix_word_vecs_*"
             )
         decoder = replace(decoder, shares_source_embedding=True)
     if share_decoder_embeddings:
@@ -115,6 +116,29 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
             )
         decoder = replace(decoder, ties_output=True)
     return replace(spec, decoder=decoder)
+
+
+def with_coverage(spec: ModelSpec) -> ModelSpec:
+    """`spec` with an attention that knows its coverage. Raises OptionError where there is no attention."""
+    decoder = spec.decoder
+    if decoder is None or decoder.attention.score in ("last", "none"):
+        raise OptionError("-coverage_attn needs a decoder with attention: this one has none")
+    return replace(spec, decoder=replace(decoder, attention=replace(decoder.attention, coverage=True)))
+
+
+def with_copying(spec: ModelSpec) -> ModelSpec:
+    """`spec` with a decoder that can copy source words. Raises OptionError where it has none to copy."""
+    decoder, encoder = spec.decoder, spec.encoder
+    if decoder is None or decoder.attention.score in ("last", "none"):
+        raise OptionError("-copy_attn needs a decoder with attention: this one has none")
+    if not isinstance(spec.source, EmbeddingSpec):
+        raise OptionError("-copy_attn needs source words: this model reads none")
+    if isinstance(encoder, PyramidalEncoderSpec) and encoder.reduction > 1 and encoder.stack.layers > 1:
+        raise OptionError(
+            "-copy_attn needs one memory position per source word, but -encoder_type pdbrnn makes fewer: use "
+            "-encoder_type dbrnn"
+        )
+    return replace(spec, decoder=replace(decoder, copies=True))
 
 
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
@@ -133,6 +157,11 @@ def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
             stack=options.stack_with_dropout(decoder.stack),
             output_dropout=options.dropout,
         )
+        if decoder.shares_source_embedding and decoder.embedding != source:
+            raise OptionError(
+                "the model has one table of word vectors for both sides (-share_embeddings): give "
+                "-fix_word_vecs_enc and -fix_word_vecs_dec the same value"
+            )
     transitions = options.loglikelihood == "sentence" if isinstance(options, TaggerOptions) else False
     return replace(
         spec,

@@ -6,8 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from onmt.constants import PAD
-from onmt.data.batch import Batch
+from onmt.constants import PAD, UNK
+from onmt.data.batch import Batch, Copies
+from onmt.data.vocabulary import Vocabularies
 from onmt.models.base import Model, Step, drop_words
 from onmt.models.encoders import (
     build_encoder,
@@ -16,7 +17,8 @@ from onmt.models.encoders import (
     transformed_lengths,
 )
 from onmt.modules.bridge import Bridge
-from onmt.modules.decoder import Decoder, DecoderState
+from onmt.modules.copying import CopySource, mixed, mixed_of_gold
+from onmt.modules.decoder import Decoded, Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
 from onmt.modules.encoding import Encoding
 from onmt.modules.generator import Generator, Loss
@@ -26,6 +28,9 @@ from onmt.spec.model import DecoderSpec, ModelSpec
 
 class Seq2Seq(Model):
     """A sequence-to-sequence model as its spec describes it."""
+
+    copy_ids: Tensor | None
+    """By source id the target id of the same word, UNK where the target lacks it; no part of a file."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
@@ -41,6 +46,13 @@ class Seq2Seq(Model):
         self.generator = Generator(self.decoder.output_size, spec.outputs)
         if spec.decoder.ties_output:
             self.generator.tie(embeddings.words)
+        self.register_buffer("copy_ids", None, persistent=False)
+
+    def use_vocabularies(self, vocabularies: Vocabularies) -> None:
+        """See `Model.use_vocabularies`."""
+        if self.decoder.spec.copies:
+            target, words = vocabularies.tgt[0], vocabularies.src[0].words
+            self.copy_ids = torch.tensor([target.id(word) for word in words])
 
     def _target_embeddings(self, spec: DecoderSpec) -> Embeddings:
         if not spec.shares_source_embedding:
@@ -48,39 +60,74 @@ class Seq2Seq(Model):
         assert isinstance(self.source, Embeddings)
         return self.source
 
-    def encode(self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None) -> Encoding:
+    def encode(
+        self,
+        src: Tensor,
+        src_lengths: Tensor,
+        host_lengths: Tensor | None = None,
+        copies: Copies | None = None,
+    ) -> Encoding:
         """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding.
 
-        host_lengths: src_lengths on the CPU; without them the host waits for those on a device.
+        host_lengths: src_lengths on the CPU; without them the host waits for those on a device. copies: the
+        words of the source, where they are known better than by ids.
         """
         host = src_lengths.cpu() if host_lengths is None else host_lengths
-        return self._encode(src, src_lengths, host if bool((host < src.shape[1]).any()) else None, None)
+        uneven = host if bool((host < src.shape[1]).any()) else None
+        return self._encode(src, src_lengths, uneven, copies, None)
 
     def _encode(
-        self, src: Tensor, lengths: Tensor, host_lengths: Tensor | None, step: TrainingStep | None
+        self,
+        src: Tensor,
+        lengths: Tensor,
+        host_lengths: Tensor | None,
+        copies: Copies | None,
+        step: TrainingStep | None,
     ) -> Encoding:
         """host_lengths: lengths on the CPU, None where no sentence is shorter than S."""
-        order = None
+        order = words = None
+        if self.decoder.spec.copies:
+            words = self._copy_source(src, lengths, copies)
         if self.spec.source.kind == "embeddings":
             src = drop_words(src, self.spec.word_dropout, step)
             src, lengths, order = transform_source(src, lengths, self.spec.policies)
             host_lengths = transformed_lengths(host_lengths, self.spec.policies)
         encoding = self.encoder(self.source(src), lengths, host_lengths, step.noise if step else None)
         assert isinstance(encoding, Encoding)
-        return encoding if order is None else replace(encoding, order=order)
+        return replace(encoding, order=order, copies=words)
+
+    def _copy_source(self, src: Tensor, lengths: Tensor, copies: Copies | None) -> CopySource:
+        """The words at the memory's positions."""
+        ids, size = None, self.spec.outputs[0]
+        if copies is not None:
+            ids, size = copies.source, copies.size
+        elif self.copy_ids is not None:
+            ids = self.copy_ids[src[..., 0]]
+        assert ids is not None, "a model that copies must be told its vocabularies"
+        return CopySource(transform_source(ids[..., None], lengths, self.spec.policies)[0][..., 0], size)
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
-        """See `Model.loss`. Features count in the total but not among the words."""
+        """See `Model.loss`. Features count in the total but not among the words.
+
+        The coverage loss, the sum over steps and positions of min(attention, coverage) (See et al. 2017, eq.
+        12), times the step's weight for it, has its part in the gradient but not in the value, which stays
+        comparable.
+        """
         counts = self.counts(batch)
         batch = self._with_target_limit(batch)
         assert batch.tgt_output is not None
         words = step.output_words if step else None
         smoothing = step.label_smoothing if step else 0.0
-        outputs = self._outputs(batch, step)
-        scale = step.loss_scale if step else None
+        decoded = self._decoded(batch, step)
+        copying = None
+        if decoded.gate is not None:
+            copying = (decoded.gate, _copied(decoded, batch.tgt_output[..., 0]))
         total, losses = self.generator.negative_log_likelihood(
-            outputs, batch.tgt_output, words, smoothing, scale
+            decoded.outputs, batch.tgt_output, words, smoothing, step.loss_scale if step else None, copying
         )
+        if step is not None and step.coverage_weight and decoded.overlap is not None:
+            overlap = step.coverage_weight * (decoded.overlap * (batch.tgt_output[..., 0] != PAD)).sum()
+            total = total + (overlap - overlap.detach())
         return Loss(total, *counts, losses)
 
     def counts(self, batch: Batch) -> tuple[int, int]:
@@ -95,25 +142,38 @@ class Seq2Seq(Model):
             return _with_shorter_targets(batch, limit - 1)
         return batch
 
-    def _outputs(self, batch: Batch, step: TrainingStep | None) -> Tensor:
+    def _decoded(self, batch: Batch, step: TrainingStep | None) -> Decoded:
         assert batch.tgt_input is not None
-        encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, step)
+        encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, batch.copies, step)
         states = self.bridge(encoding.states)
         predict = partial(self.generator.predict, words=step.output_words if step else None)
-        outputs = self.decoder(batch.tgt_input, encoding, states, step, predict)
-        assert isinstance(outputs, Tensor)
-        return outputs
+        if self.decoder.spec.attention.coverage or self.decoder.spec.copies:
+            return self.decoder.forward_by_steps(batch.tgt_input, encoding, states, step, predict)
+        return Decoded(self.decoder(batch.tgt_input, encoding, states, step, predict))
 
     def start(self, encoding: Encoding) -> DecoderState:
         """The state before the first step of a search, one row per sentence."""
         return self.decoder.start(encoding, self.bridge(encoding.states))
 
     def step(self, tokens: Tensor, state: DecoderState, generator: Generator | None = None) -> Step:
-        """tokens R F of the previous step -> Step; `generator` takes the place of the model's own."""
-        output, attention, state = self.decoder.step(tokens, state)
+        """tokens R F of the previous step -> Step; `generator` takes the place of the model's own.
+
+        Where the decoder copies, words have the ids of `CopySource`; those that the vocabulary lacks are read
+        as `<unk>`.
+        """
+        if state.copies is not None:
+            unknown = tokens[:, :1] >= self.spec.outputs[0]
+            tokens = torch.cat([tokens[:, :1].masked_fill(unknown, UNK), tokens[:, 1:]], dim=1)
+        output, attention, state, _, gate = self.decoder.step(tokens, state)
+        log_probs, copying = (generator or self.generator)(output), None
+        if state.copies is not None:
+            assert attention is not None
+            assert gate is not None
+            log_probs = (mixed(log_probs[0], gate, attention, state.copies), *log_probs[1:])
+            copying = torch.sigmoid(-gate)
         if attention is not None and state.order is not None:
             attention = in_original_order(attention, state.order)
-        return Step((generator or self.generator)(output), attention, state)
+        return Step(log_probs, attention, state, copying)
 
     def score(self, batch: Batch) -> Tensor:
         """B float64: summed log-probabilities of the target words and end symbol; features do not count."""
@@ -122,10 +182,31 @@ class Seq2Seq(Model):
     def word_scores(self, batch: Batch) -> Tensor:
         """B T float64: log-probabilities of the target words and end symbol, 0 at padding."""
         assert batch.tgt_output is not None
-        log_probs = self.generator(self._outputs(batch, None))[0]
+        decoded = self._decoded(batch, None)
+        log_probs = self.generator(decoded.outputs)[0]
         words = batch.tgt_output[..., 0]
-        chosen = log_probs.gather(2, words[..., None])[..., 0].to(torch.float64)
-        return chosen * (words != PAD)
+        if decoded.gate is None:
+            chosen = log_probs.gather(2, words[..., None])[..., 0]
+        else:
+            chosen = _with_copying(log_probs, decoded, words if batch.copies is None else batch.copies.target)
+        return chosen.to(torch.float64) * (words != PAD)
+
+
+def _with_copying(log_probs: Tensor, decoded: Decoded, words: Tensor | None) -> Tensor:
+    """log_probs B T V of generating, words B T with the ids of `CopySource` -> their log-probabilities."""
+    assert words is not None
+    assert decoded.gate is not None
+    lacking = words >= log_probs.shape[2]
+    generated = log_probs.gather(2, words.masked_fill(lacking, UNK)[..., None])[..., 0]
+    generated = generated.masked_fill(lacking, -torch.inf)
+    return mixed_of_gold(generated, decoded.gate, _copied(decoded, words))
+
+
+def _copied(decoded: Decoded, words: Tensor) -> Tensor:
+    """words B T -> the attention on the places where each of them stands, B T."""
+    assert decoded.attention is not None
+    assert decoded.copies is not None
+    return decoded.copies.mass(decoded.attention, words)
 
 
 def _with_shorter_targets(batch: Batch, steps: int) -> Batch:

@@ -19,6 +19,10 @@ class Attention(Multiplying):
     `general` k . (W q), `dot` k . q, `concat` v . tanh(W [q; k]) + b (Luong et al. 2015; OpenNMT-lua
     GlobalAttention); `bahdanau` v . tanh(W_k k + b_k + W_q q + b_q) and `projected_dot` (W_k k + b_k) . (W_q
     q + b_q) (google/seq2seq). `last` reads the memory's last position.
+
+    With coverage (See et al. 2017, eq. 11; Tu et al. 2016) position k counts as k + c_k w, where c_k is the
+    attention it has received in all earlier steps and w is learnt. In `concat` and `bahdanau` the sum stands
+    inside the tanh, with the projected key; `general` adds c_k (w . q) to the score, with W folded into w.
     """
 
     def __init__(self, spec: AttentionSpec, query_size: int, key_size: int) -> None:
@@ -38,6 +42,9 @@ class Attention(Multiplying):
             self.project_query = nn.Linear(query_size, spec.units)
             if spec.score == "bahdanau":
                 self.score_weight = nn.Parameter(torch.empty(spec.units))
+        if spec.coverage:
+            assert spec.score != "last"
+            self.coverage_weight = nn.Parameter(torch.empty(spec.units or query_size))
 
     def keys(self, encoding: Encoding) -> Tensor:
         """What queries are compared with, computed once per sentence: B S U; for `last` its memory, B 1 H."""
@@ -54,14 +61,19 @@ class Attention(Multiplying):
         return compared
 
     def forward(
-        self, query: Tensor, keys: Tensor, memory: Tensor, mask: Tensor | None
+        self,
+        query: Tensor,
+        keys: Tensor,
+        memory: Tensor,
+        mask: Tensor | None,
+        coverage: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """query B Q H, keys as from `keys`, memory B S H, mask B S -> context B Q H, weights B Q S (None for
-        `last`).
+        """query B Q H, keys as from `keys`, memory B S H, mask B S, coverage B Q S (given if the spec has it)
+        -> context B Q H, weights B Q S (None for `last`).
         """
         if self.spec.score == "last":
             return keys.expand(-1, query.shape[1], -1), None
-        scores = self._scores(query, keys)
+        scores = self._scores(query, keys, coverage)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None], -torch.inf)
         weights = torch.softmax(scores, dim=-1)
@@ -82,13 +94,22 @@ class Attention(Multiplying):
             return kind, ReadWeights(project.weight, project.bias, v, None)
         return "multiplicative", ReadWeights()
 
-    def _scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """query B Q H, keys B S U -> B Q S."""
+    def _scores(self, query: Tensor, keys: Tensor, coverage: Tensor | None) -> Tensor:
+        """query B Q H, keys B S U, coverage B Q S -> B Q S."""
         if self.spec.score == "concat":
             projected = self.products.linear(query, self.weight[:, : query.shape[-1]])
-            return torch.tanh(projected[:, :, None] + keys[:, None]) @ self.score_weight + self.score_bias
+            joined = self._covered(projected[:, :, None] + keys[:, None], coverage)
+            return torch.tanh(joined) @ self.score_weight + self.score_bias
         if self.spec.score in ("bahdanau", "projected_dot"):
             query = self.products.linear(query, self.project_query.weight, self.project_query.bias)
         if self.spec.score == "bahdanau":
-            return torch.tanh(query[:, :, None] + keys[:, None]) @ self.score_weight
-        return torch.bmm(query, keys.transpose(1, 2))
+            joined = self._covered(query[:, :, None] + keys[:, None], coverage)
+            return torch.tanh(joined) @ self.score_weight
+        scores = torch.bmm(query, keys.transpose(1, 2))
+        if coverage is None:
+            return scores
+        return scores + coverage * (query * self.coverage_weight).sum(dim=-1, keepdim=True)
+
+    def _covered(self, joined: Tensor, coverage: Tensor | None) -> Tensor:
+        """joined B Q S U, coverage B Q S -> B Q S U."""
+        return joined if coverage is None else joined + coverage[..., None] * self.coverage_weight

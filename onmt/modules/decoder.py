@@ -3,8 +3,9 @@
 B batch, T target steps, R rows of a search (B x K), H hidden, E embedding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from onmt.kernels.decoder import FedDecoder
 from onmt.kernels.decoder_parts import DecoderPlan, DecoderWeights, LinearWeights, PlanMasks
 from onmt.kernels.products import Multiplying
 from onmt.modules.attention import Attention
+from onmt.modules.copying import CopyGate, CopySource
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.encoding import Encoding
 from onmt.modules.noise import Noise, TrainingStep, dropped
@@ -27,7 +29,8 @@ Predict = Callable[[Tensor], Tensor]
 class DecoderState:
     """Where a search stands. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
     memory B S H and mask B S are shared by the rows of a sentence, which lie next to each other; order B S'
-    as in Encoding. A language model has no memory.
+    and copies as in Encoding; coverage R S: attention received so far, where the spec asks for it. A language
+    model has no memory.
     """
 
     hidden: States
@@ -36,6 +39,8 @@ class DecoderState:
     memory: Tensor | None = None
     mask: Tensor | None = None
     order: Tensor | None = None
+    coverage: Tensor | None = None
+    copies: CopySource | None = None
 
     def expand(self, beam: int) -> "DecoderState":
         """From R to R x beam rows, every row repeated."""
@@ -61,11 +66,60 @@ class DecoderState:
             memory=None if self.memory is None else self.memory[sentences],
             mask=None if self.mask is None else self.mask[sentences],
             order=None if self.order is None else self.order[sentences],
+            copies=None if self.copies is None else self.copies.keep(sentences),
         )
 
     def _select(self, select: Callable[[Tensor], Tensor]) -> "DecoderState":
-        hidden = tuple(select(state) for state in self.hidden)
-        return replace(self, hidden=hidden, feed=None if self.feed is None else select(self.feed))
+        return replace(
+            self,
+            hidden=tuple(select(state) for state in self.hidden),
+            feed=None if self.feed is None else select(self.feed),
+            coverage=None if self.coverage is None else select(self.coverage),
+        )
+
+
+class DecoderStep(NamedTuple):
+    """One step: output R H, attention R S (None without attention), the next state.
+
+    overlap: R, the sum over s of min(attention, coverage before the step), with coverage only. gate: R, the
+    logit of generating a word instead of copying one, where the decoder can copy.
+    """
+
+    output: Tensor
+    attention: Tensor | None
+    state: DecoderState
+    overlap: Tensor | None = None
+    gate: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All steps of known targets: outputs B T H, overlap and gate B T: see `DecoderStep`.
+
+    attention B T S and copies, those of the encoding: only where the decoder can copy.
+    """
+
+    outputs: Tensor
+    overlap: Tensor | None = None
+    gate: Tensor | None = None
+    attention: Tensor | None = None
+    copies: CopySource | None = None
+
+    @classmethod
+    def of(cls, steps: Sequence[DecoderStep]) -> "Decoded":
+        """The steps side by side."""
+
+        def joined(tensors: Iterable[Tensor | None]) -> Tensor | None:
+            found = [tensor for tensor in tensors if tensor is not None]
+            return torch.stack(found, dim=1) if found else None
+
+        return cls(
+            torch.stack([step.output for step in steps], dim=1),
+            joined(step.overlap for step in steps),
+            joined(step.gate for step in steps),
+            joined(None if step.gate is None else step.attention for step in steps),
+            steps[-1].state.copies,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +159,10 @@ class Decoder(Multiplying):
             self.mix_weight = nn.Parameter(torch.empty(self.output_size, memory_size + self.output_size))
         if spec.mix == "tanh_bias":
             self.mix_bias = nn.Parameter(torch.empty(self.output_size))
+        self.copy_gate: CopyGate | None = None
+        if spec.copies:
+            read = embeddings.output_size + fed_size(spec, memory_size)
+            self.copy_gate = CopyGate(memory_size + self.output_size + read)
 
     def start(self, encoding: Encoding, states: States) -> DecoderState:
         """Before the first step: states as the bridge made them, and a zero feed."""
@@ -113,12 +171,16 @@ class Decoder(Multiplying):
             width = fed_size(self.spec, self.memory_size)
             feed = encoding.memory.new_zeros(encoding.memory.shape[0], width)
         keys = None if self.attention is None else self.attention.keys(encoding)
-        return DecoderState(states, feed, keys, encoding.memory, encoding.mask, encoding.order)
+        coverage = None
+        if self.spec.attention.coverage:
+            coverage = encoding.memory.new_zeros(encoding.memory.shape[:2])
+        copies = encoding.copies if self.spec.copies else None
+        return DecoderState(
+            states, feed, keys, encoding.memory, encoding.mask, encoding.order, coverage, copies
+        )
 
-    def step(
-        self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
-        """tokens R F of the previous step -> output R H, attention R S (or None), the next state."""
+    def step(self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None) -> DecoderStep:
+        """tokens R F of the previous step -> the next one."""
         return self._step_embedded(self.embeddings(tokens), state, masks or DecoderMasks())
 
     def forward(
@@ -138,13 +200,30 @@ class Decoder(Multiplying):
         state = self.start(encoding, states)
         if training is not None and training.gold_probability < 1:
             assert predict is not None
-            return self._forward_sampling(inputs, state, masks, training, predict)
+            return Decoded.of([*self._sampling_steps(inputs, state, masks, training, predict)]).outputs
         embedded = self.embeddings(inputs.transpose(0, 1))
         if self.spec.feed == "none":
             return self._forward_at_once(embedded, state, masks)
         if self.stack.has_kernel and not self.stack.joins_input(0):
             return self.forward_kernel(embedded, state, masks)
         return self.forward_plain(embedded, state, masks)
+
+    def forward_by_steps(
+        self,
+        inputs: Tensor,
+        encoding: Encoding,
+        states: States,
+        training: TrainingStep | None,
+        predict: Predict | None = None,
+    ) -> Decoded:
+        """As `forward`, for specs with coverage or copying: with what they need of every step."""
+        batch, steps = inputs.shape[:2]
+        masks = self.draw_masks(training.noise if training else None, steps, batch)
+        state = self.start(encoding, states)
+        if training is not None and training.gold_probability < 1:
+            assert predict is not None
+            return Decoded.of([*self._sampling_steps(inputs, state, masks, training, predict)])
+        return Decoded.of([*self._plain_steps(self.embeddings(inputs.transpose(0, 1)), state, masks)])
 
     def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> DecoderMasks:
         """Dropout masks for all steps of a batch."""
@@ -155,15 +234,23 @@ class Decoder(Multiplying):
         shape = (steps, batch, self.output_size)
         return DecoderMasks(stack, noise.dropout_mask(shape, self.spec.output_dropout, like))
 
-    def _step_embedded(
-        self, embedded: Tensor, state: DecoderState, masks: DecoderMasks
-    ) -> tuple[Tensor, Tensor | None, DecoderState]:
+    def _step_embedded(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> DecoderStep:
         """One step from the embedded previous token, R E."""
         inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
         query, hidden = self.stack.step(inputs, state.hidden, masks.stack)
         output, context, weights = self._attend(query, state, masks.output)
         feed = {"output": output, "context": context, "none": None}[self.spec.feed]
-        return output, weights, replace(state, hidden=hidden, feed=feed)
+        following = replace(state, hidden=hidden, feed=feed)
+        gate = None
+        if self.copy_gate is not None:
+            assert context is not None
+            gate = self.copy_gate(context, query, inputs)
+        if state.coverage is None:
+            return DecoderStep(output, weights, following, None, gate)
+        assert weights is not None
+        overlap = torch.minimum(weights, state.coverage).sum(dim=1)
+        following = replace(following, coverage=state.coverage + weights)
+        return DecoderStep(output, weights, following, overlap, gate)
 
     def forward_kernel(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
         """Input feeding by the hand-derived function. T B E -> B T H."""
@@ -211,11 +298,15 @@ class Decoder(Multiplying):
         """Input feeding step after step, for cells without a kernel; the kernel is held equal to it. T B E ->
         B T H.
         """
-        outputs = []
+        return Decoded.of([*self._plain_steps(embedded, state, masks)]).outputs
+
+    def _plain_steps(
+        self, embedded: Tensor, state: DecoderState, masks: DecoderMasks
+    ) -> Iterator[DecoderStep]:
         for t, part in enumerate(embedded):
-            output, _, state = self._step_embedded(part, state, masks.at(t))
-            outputs.append(output)
-        return torch.stack(outputs, dim=1)
+            step = self._step_embedded(part, state, masks.at(t))
+            state = step.state
+            yield step
 
     def _forward_at_once(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
         """Without feed no step needs the previous output: layers over the whole sequence. T B E -> B T H."""
@@ -225,52 +316,59 @@ class Decoder(Multiplying):
         outputs = self._mix(context, queries)
         return outputs if masks.output is None else outputs * masks.output.transpose(0, 1)
 
-    def _forward_sampling(
+    def _sampling_steps(
         self,
         inputs: Tensor,
         state: DecoderState,
         masks: DecoderMasks,
         training: TrainingStep,
         predict: Predict,
-    ) -> Tensor:
+    ) -> Iterator[DecoderStep]:
         """Scheduled sampling (Bengio et al. 2015): from step 2 on a word may be replaced by the model's own
         best guess.
 
-        Features stay gold; no gradient flows through the choice. inputs B T F -> B T H.
+        Features stay gold; no gradient flows through the choice. inputs: B T F.
         """
         batch, steps, _ = inputs.shape
         coins = training.noise.uniform(
             (batch, steps if training.sampling_scope == "token" else 1), inputs.device
         )
         own = (coins > training.gold_probability).expand(batch, steps)
-        outputs: list[Tensor] = []
+        step: DecoderStep | None = None
         for t in range(steps):
             tokens = inputs[:, t]
-            if t > 0:
-                words = torch.where(own[:, t], predict(outputs[-1].detach()), tokens[:, 0])
+            if step is not None:
+                words = torch.where(own[:, t], predict(step.output.detach()), tokens[:, 0])
                 tokens = torch.cat([words[:, None], tokens[:, 1:]], dim=1)
-            output, _, state = self._step_embedded(self.embeddings(tokens), state, masks.at(t))
-            outputs.append(output)
-        return torch.stack(outputs, dim=1)
+                state = step.state
+            step = self._step_embedded(self.embeddings(tokens), state, masks.at(t))
+            yield step
 
     def _attend(
         self, query: Tensor, state: DecoderState, output_mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """query R H -> output R H, context R M, attention R S (each None without attention)."""
         assert state.memory is not None
-        grouped = query.reshape(state.memory.shape[0], -1, query.shape[-1])
-        context, weights = self._read(grouped, state)
+        sentences = state.memory.shape[0]
+        coverage = state.coverage
+        context, weights = self._read(
+            query.reshape(sentences, -1, query.shape[-1]),
+            state,
+            None if coverage is None else coverage.reshape(sentences, -1, coverage.shape[-1]),
+        )
         context = None if context is None else context.flatten(0, 1)
         output = dropped(self._mix(context, query), output_mask)
         return output, context, None if weights is None else weights.flatten(0, 1)
 
-    def _read(self, queries: Tensor, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
-        """queries B Q H -> context B Q M, attention B Q S."""
+    def _read(
+        self, queries: Tensor, state: DecoderState, coverage: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """queries B Q H, coverage B Q S -> context B Q M, attention B Q S."""
         if self.attention is None:
             return None, None
         assert state.keys is not None
         assert state.memory is not None
-        context, weights = self.attention(queries, state.keys, state.memory, state.mask)
+        context, weights = self.attention(queries, state.keys, state.memory, state.mask, coverage)
         return context, weights
 
     def _mix(self, context: Tensor | None, query: Tensor) -> Tensor:

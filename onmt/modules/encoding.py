@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from onmt.modules.copying import CopySource
+
 HostLengths = Tensor | None
 """B, the lengths on the CPU, by which a GPU's sequences are packed; None where no sentence is padded."""
 
@@ -17,6 +19,7 @@ class Encoding:
     S counts the memory's positions, fewer than the source's after a pyramid. `keys` is what attention
     compares queries with where that differs from the memory it averages. `order` B S': for each original
     source position the memory position that stands for it (-1: none), where the source was transformed.
+    `copies`: the words at the memory's positions, where the decoder can copy them.
     """
 
     memory: Tensor
@@ -25,6 +28,7 @@ class Encoding:
     states: tuple[Tensor, ...]
     keys: Tensor | None = None
     order: Tensor | None = None
+    copies: CopySource | None = None
 
     def keep(self, sentences: Tensor) -> "Encoding":
         """Only these sentences, in this order."""
@@ -35,6 +39,7 @@ class Encoding:
             tuple(state[sentences] for state in self.states),
             None if self.keys is None else self.keys[sentences],
             None if self.order is None else self.order[sentences],
+            None if self.copies is None else self.copies.keep(sentences),
         )
 
 

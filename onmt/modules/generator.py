@@ -5,11 +5,13 @@ feature).
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.constants import PAD
 from onmt.kernels.cross_entropy import LinearCrossEntropy
 from onmt.kernels.products import Multiplying
+from onmt.modules.copying import mixed_of_gold
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Generator(Multiplying):
         """
         assert table.shape == self.weights[0].shape
         self.weights[0] = table
-        table.register_hook(_without_padding)
+        if table.requires_grad:  # else -fix_word_vecs_dec keeps it as it is
+            table.register_hook(_without_padding)
 
     def cut(self, words: Tensor) -> "Generator":
         """A generator whose first output is for these words (N ids) only, with weights of its own."""
@@ -78,26 +81,35 @@ class Generator(Multiplying):
         words: Tensor | None = None,
         smoothing: float = 0.0,
         scale: Tensor | None = None,
+        copying: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """outputs B T H, targets B T F -> the sum over sentences, steps and outputs without padding, 0-dim,
         and the sums by sentence, B, through which no gradient flows.
 
         words: sorted ids, PAD first, that are all the words there are; every target must be among them.
         smoothing: label smoothing of the gradient, scale: of the loss (0-dim), see `LinearCrossEntropy`.
+        copying: logits of the gate, B T, and attention on the places of each target word, B T, see
+        `mixed_of_gold`; goes with none of these.
         """
         batch, steps, hidden = outputs.shape
         rows = outputs.reshape(-1, hidden)
         wanted = targets.reshape(batch * steps, -1)
+        gates = None if copying is None else torch.stack([part.flatten() for part in copying])
         real: Tensor | None = None
         if outputs.device.type == "cpu":
             # Elsewhere the search for padding would wait for the device, and cost more than the padding.
             real = (wanted[:, 0] != PAD).nonzero()[:, 0]
             rows, wanted = rows[real], wanted[real]
+            gates = None if gates is None else gates[:, real]
         if words is not None:
             places = torch.searchsorted(words, wanted[:, 0].contiguous())  # PAD's place is PAD
             wanted = torch.cat([places[:, None], wanted[:, 1:]], dim=1)
         total, losses = rows.new_zeros(()), rows.new_zeros(len(rows))
         for index in range(len(self.weights)):
+            if index == 0 and gates is not None:
+                of_rows = self._losses_with_copying(rows, wanted[:, 0], *gates)
+                total, losses = total + of_rows.sum(), losses + of_rows.detach()
+                continue
             weight, bias = self._output(index, words)
             # A word's own padding is gone, but features may be padding on their own.
             all_count = real is not None and index == 0
@@ -109,6 +121,11 @@ class Generator(Multiplying):
         if real is not None:
             losses = losses.new_zeros(batch * steps).index_copy_(0, real, losses)
         return total, losses.view(batch, steps).sum(1)
+
+    def _losses_with_copying(self, rows: Tensor, wanted: Tensor, gate: Tensor, copied: Tensor) -> Tensor:
+        """rows N H, wanted N, gate N, copied N -> the losses of the words, N; 0 at padding."""
+        log_probs = -F.cross_entropy(self.logits(rows), wanted, reduction="none")
+        return -mixed_of_gold(log_probs, gate, copied).masked_fill(wanted == PAD, 0.0)
 
     def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of one output; of some words (N ids) only, where `words` says so."""

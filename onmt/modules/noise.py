@@ -50,7 +50,8 @@ class TrainingStep:
     `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling,
     Bengio et al. 2015); `sampling_scope` says whether that coin falls per word or once per sentence.
     `output_words` are the ids among which words are predicted, sorted, PAD first; None: the whole vocabulary.
-    `label_smoothing`, `loss_scale` (0-dim): see `LinearCrossEntropy`.
+    `label_smoothing`, `loss_scale` (0-dim): see `LinearCrossEntropy`. `coverage_weight`: of the coverage
+    loss, see `Seq2Seq.loss`.
     """
 
     noise: Noise
@@ -59,6 +60,7 @@ class TrainingStep:
     output_words: Tensor | None = None
     label_smoothing: float = 0.0
     loss_scale: Tensor | None = None
+    coverage_weight: float = 0.0
 
 
 def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:

@@ -49,7 +49,8 @@ class LineHypothesis:
 
     text: what to show. score: log-probability, normalised if norms are on; -inf: nothing was found. tokens:
     its words before detokenization; features: per target feature the label of every word. attention: tokens x
-    source positions, None without attention.
+    source positions, None without attention. copying: for each token the probability that the step copied
+    from the source instead of generating, None where the model cannot.
     """
 
     text: str
@@ -57,6 +58,7 @@ class LineHypothesis:
     tokens: list[str]
     features: list[list[str]]
     attention: npt.NDArray[np.float32] | None
+    copying: npt.NDArray[np.float32] | None = None
 
     @property
     def tokenized(self) -> str:
@@ -154,7 +156,7 @@ class TextTranslator:
 
     def _hypothesis(self, found: Hypothesis) -> LineHypothesis:
         text = self._pipeline.text(join_features(found.words, found.features))
-        return LineHypothesis(text, found.score, found.words, found.features, found.attention)
+        return LineHypothesis(text, found.score, found.words, found.features, found.attention, found.copying)
 
 
 class LineTagger:

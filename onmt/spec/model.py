@@ -87,11 +87,13 @@ class AttentionSpec:
     """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none`
     reads nothing.
 
-    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries.
+    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries. `coverage`: the
+    attention that a position has received so far enters its score (Tu et al. 2016, See et al. 2017).
     """
 
     score: Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last", "none"] = "general"
     units: int = 0
+    coverage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,8 @@ class DecoderSpec:
     context, or nothing.
 
     `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output
-    itself. `ties_output`: the output layer's weight is the table of target words.
+    itself. `ties_output`: the output layer's weight is the table of target words. `copies`: words are
+    generated or copied from the source (See et al. 2017).
     """
 
     embedding: EmbeddingSpec
@@ -122,6 +125,7 @@ class DecoderSpec:
     output_dropout: float = 0.0
     shares_source_embedding: bool = False
     ties_output: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +192,8 @@ class ModelSpec:
         if self.decoder is not None:
             score = self.decoder.attention.score
             attention = "none" if score in ("last", "none") else f"global ({score})"
+            attention += ", coverage" if self.decoder.attention.coverage else ""
+            attention += ", copying" if self.decoder.copies else ""
             lines += [" * Decoder:", *_embedding_lines(self.decoder.embedding)]
             lines += [f"   - attention: {attention}", self.decoder.stack.log_line]
         if self.bridge is not None:

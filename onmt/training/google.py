@@ -68,14 +68,16 @@ def restart_google_model(
 
 
 def check_shared(vocabularies: Vocabularies, wanted_by: str) -> None:
-    """Raise OptionError unless one table can hold both sides' word vectors, as `wanted_by` asks."""
-    source, target = vocabularies.src[0], vocabularies.tgt[0]
-    if source.words != target.words:
-        of_source, of_target = _first_difference(source.words, target.words)
-        raise OptionError(
-            f"{wanted_by} needs one vocabulary for both sides, but where the source's has '{of_source}' "
-            f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
-        )
+    """Raise OptionError unless one table can hold both sides' vectors of words, and of features if there are
+    any, as `wanted_by` asks. Both sides have equally many features.
+    """
+    for source, target in zip(vocabularies.src, vocabularies.tgt, strict=True):
+        if source.words != target.words:
+            of_source, of_target = _first_difference(source.words, target.words)
+            raise OptionError(
+                f"{wanted_by} needs one vocabulary for both sides, but where the source's has '{of_source}' "
+                f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
+            )
 
 
 def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from onmt.runtime.options import DeviceOptions
 from onmt.training.data_options import TrainingDataOptions
 from onmt.training.regularisation_options import (
     AccumulationOptions,
+    CoverageOptions,
     RegularisationOptions,
     SharedTableOptions,
     StoppingOptions,
@@ -303,7 +304,9 @@ class TrainOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSeq2SeqOptions(TrainOptions, BitextOptions, SharedTableOptions, Seq2SeqModelOptions):
+class TrainSeq2SeqOptions(
+    TrainOptions, BitextOptions, CoverageOptions, SharedTableOptions, Seq2SeqModelOptions
+):
     """Train"""
 
 

@@ -17,6 +17,7 @@ from onmt.modules.embeddings import Embeddings
 from onmt.training.learning_rate import InverseRootSchedule, Schedule
 from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
 from onmt.training.options import AnyTrainOptions
+from onmt.training.regularisation_options import CoverageOptions
 from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
 
 
@@ -53,7 +54,8 @@ class Recipe:
 
     google: the google/seq2seq model that `-model` names, its parameters checked; None for a model of Lua's
     flags. sampling: how often the decoder is fed gold words. schedule: the learning rate by step, None where
-    it decays by epoch. max_grad_norm: limit of the L2 norm of all gradients (0: none).
+    it decays by epoch. max_grad_norm: limit of the L2 norm of all gradients (0: none). coverage_weight: of
+    the coverage loss.
     """
 
     options: AnyTrainOptions
@@ -61,6 +63,7 @@ class Recipe:
     sampling: ScheduledSampling
     schedule: Schedule | None
     max_grad_norm: float
+    coverage_weight: float = 0.0
 
 
 def make_recipe(options: AnyTrainOptions) -> Recipe:
@@ -73,15 +76,17 @@ def make_recipe(options: AnyTrainOptions) -> Recipe:
             decay=options.scheduled_sampling_decay_type,
             rate=options.scheduled_sampling_decay_rate,
         )
+    coverage = options.lambda_coverage if isinstance(options, CoverageOptions) else 0.0
     google = stored_google_model(options.model, options.model_params)
     if google is None:
-        schedule = _warmup(options, options.learning_rate)
-        return Recipe(options, None, sampling, schedule, options.max_grad_norm)
+        by_flags = _warmup(options, options.learning_rate)
+        return Recipe(options, None, sampling, by_flags, options.max_grad_norm, coverage)
     of_model = schedule_of(google.parameters)
     if options.warmup_steps and of_model.decay:
         raise OptionError("-warmup_steps and optimizer.lr_decay_type both set the learning rate: choose one")
     clip = optimizer_settings(google.parameters).clip_gradients
-    return Recipe(options, google, sampling, _warmup(options, of_model.rate) or of_model, clip)
+    schedule = _warmup(options, of_model.rate) or of_model
+    return Recipe(options, google, sampling, schedule, clip, coverage)
 
 
 def _warmup(options: AnyTrainOptions, rate: float) -> InverseRootSchedule | None:

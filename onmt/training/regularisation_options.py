@@ -1,4 +1,4 @@
-"""Regularisation, early stopping and shared word vectors, for models of both dialects. Torch-free."""
+"""Regularisation, early stopping, shared word vectors, coverage: for models of both dialects. Torch-free."""
 
 from dataclasses import dataclass
 
@@ -88,5 +88,31 @@ class SharedTableOptions:
     share_decoder_embeddings: bool = option(
         False,
         "Use the decoder's word vectors as the weights of the output layer. Both must have the same width.",
+        structural=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageOptions:
+    """Coverage and copying"""
+
+    coverage_attn: bool = option(
+        False,
+        "Add a coverage term to the attention score: the attention that a source position has received in "
+        "earlier steps, so that the decoder can avoid translating it again.",
+        structural=0,
+    )
+    lambda_coverage: float = option(
+        0.0,
+        "Weight of the coverage loss of `-coverage_attn`: min(attention, coverage), summed over steps and "
+        "positions. Logged losses and perplexities exclude it.",
+        valid=at_least(0),
+        train_state=True,
+    )
+    copy_attn: bool = option(
+        False,
+        "Let the decoder copy source words (pointer-generator): at each step its distribution is a mixture "
+        "of the words of the target vocabulary and the source words, weighted by attention. `translate.py` "
+        "can then output source words that are in no vocabulary.",
         structural=0,
     )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from onmt.data.vocabulary import Vocabularies
+from onmt.decoding.copying import check_copying
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
@@ -17,6 +18,8 @@ from onmt.models.lua import (
     restructured,
     spec_from_options,
     structure_notes,
+    with_copying,
+    with_coverage,
     with_frozen_columns,
     with_shared_tables,
 )
@@ -32,7 +35,7 @@ from onmt.training.google import check_shared, google_spec, restart_google_model
 from onmt.training.learning_rate import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe, initial_slots
-from onmt.training.regularisation_options import SharedTableOptions
+from onmt.training.regularisation_options import CoverageOptions, SharedTableOptions
 from onmt.training.restart import restart_options
 from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
 
@@ -89,10 +92,17 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
             check_shared(data.vocabularies, "-share_embeddings")
+            if options.pre_word_vecs_enc != options.pre_word_vecs_dec:
+                raise OptionError("-share_embeddings: -pre_word_vecs_enc and _dec must name the same file")
+    if isinstance(options, CoverageOptions):
+        spec = with_coverage(spec) if options.coverage_attn else spec
+        spec = with_copying(spec) if options.copy_attn else spec
+    _check_losses(recipe, spec)
     logger.info("Building model...")
     for line in spec.log_lines():
         logger.info(line)
     model = build_model(spec)
+    model.use_vocabularies(data.vocabularies)
     logger.info("Initializing parameters...")
     model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
     if options.image_weights:
@@ -166,10 +176,30 @@ def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Lo
         logger.info("Applying new parameters:")
         for name, value in run.applied.items():
             logger.info(f" * {name} = {value}")
+    _check_losses(recipe, spec)
     model = _restructured_model(spec, weights, options, run.path)
+    model.use_vocabularies(vocabularies)
     if options.continue_:
         logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
     return StartingPoint(model, vocabularies, recipe, state)
+
+
+def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
+    """Raise OptionError for a loss, or a way of training, that the model does not have."""
+    options, sampling = recipe.options, recipe.sampling
+    if recipe.coverage_weight and not (spec.decoder and spec.decoder.attention.coverage):
+        raise OptionError("-lambda_coverage needs a model that was begun with -coverage_attn")
+    if spec.decoder is None or not spec.decoder.copies:
+        return
+    unfit = {
+        "label_smoothing": options.label_smoothing > 0,
+        "sample_vocab": options.sample_vocab,
+        "scheduled_sampling": sampling.initial != 1 or sampling.rate != 0,
+    }
+    for flag, given in unfit.items():
+        if given:
+            raise OptionError(f"-{flag} does not go with a model that copies (-copy_attn): leave it out")
+    check_copying(options)  # else only the first validation would find out
 
 
 def _count_parameters(model: nn.Module) -> int:

@@ -76,6 +76,7 @@ class Trainer:
         self.options = recipe.options
         self.sampling = recipe.sampling
         self._max_grad_norm = recipe.max_grad_norm
+        self._coverage_weight = recipe.coverage_weight
         self.schedule = recipe.schedule
         self.state = state
         self.saver = saver
@@ -231,6 +232,7 @@ class Trainer:
             self._output_words,
             self.options.label_smoothing,
             None if self._loss_scale is None else self._loss_scale.scale,
+            coverage_weight=self._coverage_weight,
         )
 
     def _set_gold_probability(self, epoch: int) -> None:

@@ -96,7 +96,7 @@ def counted(spec: ModelSpec) -> int:
     plain = mock.patch.object(Decoder, "forward_kernel", Decoder.forward_plain)
     assert isinstance(model, Seq2Seq)
     with torch.no_grad(), plain, counter:
-        model.generator(model._outputs(batch, TrainingStep(Noise(torch.Generator()))))
+        model.generator(model._decoded(batch, TrainingStep(Noise(torch.Generator()))).outputs)
     return counter.get_total_flops()
 
 

@@ -206,6 +206,7 @@ def test_vectors_of_a_model(
             "source.words": torch.arange(20).reshape(10, 2) / 3,
             "decoder.embeddings.words": torch.zeros(5, 3),
         },
+        "spec": {"decoder": {"shares_source_embedding": False}},
     }
     monkeypatch.setattr("onmt.models.loading.read_content", lambda path: content)
     (tmp_path / "model.pt").touch()
@@ -225,3 +226,10 @@ def test_vectors_of_a_model(
     assert (tmp_path / "tgt_embeddings.txt").read_text().endswith("Haus 0.000000 0.000000 0.000000\n")
     content["weights"] = {}
     assert extract_embeddings.main(arguments) == 1
+    content |= {
+        "vocabularies": Vocabularies(src=(vocabulary,), tgt=(vocabulary,)).to_state(),
+        "weights": {"source.words": torch.arange(20).reshape(10, 2) / 3},
+        "spec": {"decoder": {"shares_source_embedding": True}},
+    }
+    assert extract_embeddings.main(arguments) == 0
+    assert (tmp_path / "tgt_embeddings.txt").read_bytes() == (tmp_path / "src_embeddings.txt").read_bytes()

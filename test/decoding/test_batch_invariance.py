@@ -2,7 +2,8 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Translator
 from onmt.kernels.products import Products, library, multiply_with, use_library
 from onmt.models.build import build_model
-from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
 from onmt.models.options import Seq2SeqModelOptions
+from onmt.spec.model import ModelSpec
 
 WORDS = "abcdefghij"
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, *WORDS])
@@ -33,9 +35,15 @@ def _library(request: pytest.FixtureRequest) -> Iterator[None]:
     use_library(before)
 
 
-def translator_of(model_options: Seq2SeqModelOptions, options: TranslatorOptions) -> Translator:
-    model = build_model(spec_from_options(model_options, SIZES))
+def translator_of(
+    model_options: Seq2SeqModelOptions,
+    options: TranslatorOptions,
+    extend: Callable[[ModelSpec], ModelSpec] | None = None,
+) -> Translator:
+    spec = spec_from_options(model_options, SIZES)
+    model = build_model(spec if extend is None else extend(spec))
     model.initialise(0.3, torch.Generator().manual_seed(3))
+    model.use_vocabularies(Vocabularies((VOCABULARY,), (VOCABULARY,)))
     multiply_with(model, Products(frozen=True))
     return Translator(model, Vocabularies((VOCABULARY,), (VOCABULARY,)), options, batch_invariant=True)
 
@@ -62,9 +70,23 @@ def translator_of(model_options: Seq2SeqModelOptions, options: TranslatorOptions
 )
 def test_neighbours_change_nothing(model_options: Seq2SeqModelOptions, beam_size: int) -> None:
     options = TranslatorOptions(beam_size=beam_size, n_best=beam_size, max_sent_length=12)
-    translator = translator_of(model_options, options)
+    check_invariance(translator_of(model_options, options))
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("extend", [with_coverage, with_copying])
+@pytest.mark.parametrize("kind", ["general", "concat"])
+def test_neither_with_coverage_or_copying(
+    kind: Literal["general", "concat"], extend: Callable[[ModelSpec], ModelSpec]
+) -> None:
+    options = TranslatorOptions(beam_size=4, n_best=4, max_sent_length=12)
+    model_options = Seq2SeqModelOptions(layers=2, rnn_size=40, word_vec_size=24, global_attention=kind)
+    check_invariance(translator_of(model_options, options, extend), WORDS + "klm")
+
+
+def check_invariance(translator: Translator, words: str = WORDS) -> None:
     draw = random.Random(8)
-    lines = [draw.choices(WORDS, k=length) for length in (1, 2, 7, 15, 16, 21, 33)]
+    lines = [draw.choices(words, k=length) for length in (1, 2, 7, 15, 16, 21, 33)]
     sources = [translator.source(line) for line in lines]
     alone = [translator.translate([source], 1)[0] for source in sources]
     for batch_size in (3, 7):

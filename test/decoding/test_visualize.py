@@ -11,11 +11,12 @@ from onmt.commands import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile
+from onmt.decoding.attention_files import AttentionTable, read_attention
 from onmt.decoding.hypotheses import History
 from onmt.decoding.output import _attention_block, _beam_json, _write_beams
 from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis
-from onmt.decoding.visualize import AttentionTable, BeamTree, page, read_attention, read_beams
+from onmt.decoding.visualize import BeamTree, page, read_beams
 from onmt.errors import DataError
 
 WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.75]], dtype=np.float32)

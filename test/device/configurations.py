@@ -1,16 +1,17 @@
 """Every kind of model and of training step, as small as it can be."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from onmt.constants import BOS, EOS
+from onmt.constants import BOS, EOS, SPECIAL_WORDS
 from onmt.data.batch import Batch, make_batch
+from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.google.model import read_model, spec_of
-from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.spec.model import ModelSpec
 
@@ -18,6 +19,12 @@ WORDS = 60
 LABELS = 9
 SIZES = DataSizes(src=(WORDS,), tgt=(WORDS,))
 IMAGE = (23, 31)
+VOCABULARIES = Vocabularies(
+    src=(Vocabulary([*SPECIAL_WORDS, *map(str, range(WORDS - 4))]),),
+    tgt=(Vocabulary([*SPECIAL_WORDS, *map(str, range(20, WORDS + 16))]),),
+)
+"""Of models that copy; a third of the words are on one side only."""
+
 TENSORFLOW_OPTIMISERS: dict[str, dict[str, Any]] = {
     "Momentum": {"momentum": 0.9, "use_nesterov": True},
     "Adagrad": {"initial_accumulator_value": 0.1},
@@ -46,6 +53,7 @@ class Configuration:
     gold_probability: float = 1.0
     restricted: bool = False
     products: torch.dtype | None = None
+    coverage_weight: float = 0.0
     batch_size: int = field(default=4)
 
     def batch(self) -> Batch:
@@ -160,6 +168,17 @@ def _extras() -> Iterator[Configuration]:
     yield lua("-fix_word_vecs_enc", flags={"fix_word_vecs_enc": True})
     yield lua("bf16 products", products=torch.bfloat16)
     yield lua("fp16 products", products=torch.float16)
+    yield _extended("coverage", [with_coverage], coverage_weight=1.0)
+    yield _extended("copying", [with_copying])
+    yield _extended("coverage and copying", [with_coverage, with_copying], labels=(LABELS,), sizes=featured)
+
+
+def _extended(name: str, extend: list[Callable[[ModelSpec], ModelSpec]], **how: Any) -> Configuration:
+    plain = lua(name, **how)
+    spec = plain.spec
+    for one in extend:
+        spec = one(spec)
+    return replace(plain, spec=spec)
 
 
 def _taggers_and_language_models() -> Iterator[Configuration]:
@@ -274,6 +293,7 @@ FEW = (
     "LSTM without input feed, bridge dense",
     "scheduled sampling, -sample_vocab",
     "-dropout_words",
+    "coverage and copying",
     "tagger brnn, sentence loss",
     "language model LSTM, uneven",
     "StackBidirectionalRNNEncoder, projected LSTM, Bahdanau",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from configurations import TENSORFLOW_OPTIMISERS, WORDS, Configuration
+from configurations import TENSORFLOW_OPTIMISERS, VOCABULARIES, WORDS, Configuration
 from ledger import Ledger
 from pretended_gpu import host_of, pretended_gpu
 from searches import SearchCase
@@ -86,6 +86,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
     """As much of a trainer as its `step` needs."""
     model = build_model(configuration.spec)
     model.initialise(0.1, torch.Generator().manual_seed(1))
+    model.use_vocabularies(VOCABULARIES)
     model = model.to(device)
     multiply_with(model, Products(configuration.products))
     optimiser = _optimiser(configuration.optimiser, model)
@@ -96,6 +97,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         epochs=SimpleNamespace(measure=lambda *_: None),
         options=SimpleNamespace(seed=7, label_smoothing=0.0),
         _max_grad_norm=5.0,
+        _coverage_weight=configuration.coverage_weight,
         sampling=SimpleNamespace(scope="token"),
         schedule=None,
         state=SimpleNamespace(

@@ -18,7 +18,7 @@ from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translation, Translator
 from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
-from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
 from onmt.models.options import LanguageModelOptions
 from onmt.models.seq2seq import Seq2Seq
 from onmt.spec.model import ModelSpec
@@ -49,7 +49,9 @@ class SearchCase:
 
     def translator(self, device: torch.device, folder: Path) -> Translator:
         """The model, the same each time, on a device."""
-        model = self._model(1).to(device)
+        model = self._model(1)
+        model.use_vocabularies(self.vocabularies)
+        model = model.to(device)
         options = self.options
         if self.table:
             (folder / "table").write_text("".join(f"{word}|||{word}\n" for word in WORDS[:3]))
@@ -143,8 +145,10 @@ def search_cases() -> Iterator[SearchCase]:
         "decoder.params": {"rnn_cell": GOOGLE_CELLS["BasicLSTM"]},
         "source.reverse": True,
     }
+    yield case("coverage", {"n_best": 5}, model=with_coverage(spec))
+    yield case("copying", {"n_best": 5}, model=with_copying(spec), references=True)
     yield case("AttentionSeq2Seq", model=google("", "AttentionSeq2Seq", params, sizes=SIZES).spec)
 
 
-FEW = ("beam 5", "norms, n_best 5", "-limit_lexical_constraints", "restrictions", "samples")
+FEW = ("beam 5", "copying", "norms, n_best 5", "-limit_lexical_constraints", "restrictions", "samples")
 """The searches that the default suite looks at."""

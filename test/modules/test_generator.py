@@ -1,5 +1,7 @@
 """onmt/modules/generator.py: prediction among some words only."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -62,3 +64,31 @@ def test_predictions_are_among_the_words(generator: Generator, outputs: torch.Te
     scores[..., outside] = -torch.inf
     assert torch.equal(generator.predict(outputs, WORDS), scores.argmax(-1))
     assert torch.equal(generator.predict(outputs), generator.logits(outputs).argmax(-1))
+
+
+@pytest.mark.parametrize("words", [None, torch.tensor([0, 3, 4, 6])])
+def test_label_smoothing_of_words_and_features(words: torch.Tensor | None) -> None:
+    """Every output is smoothed over its own vocabulary, words over those that may be predicted."""
+    generator = Generator(4, (7, 5)).double()
+    random = torch.Generator().manual_seed(1)
+    for parameter in generator.parameters():
+        parameter.data.uniform_(-1, 1, generator=random)
+    outputs = torch.randn(2, 3, 4, generator=random, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([[[3, 4], [6, 0], [4, 2]], [[4, 1], [3, 3], [PAD, PAD]]])
+    total, losses = generator.negative_log_likelihood(outputs, targets, words, smoothing=0.2)
+    assert float(losses.sum()) == pytest.approx(float(total.detach()))
+    plain = generator.negative_log_likelihood(outputs, targets, words)[0]
+    torch.testing.assert_close(total, plain)
+    expected = torch.zeros((), dtype=torch.float64)
+    for index in range(2):
+        scores = torch.log_softmax(generator.logits(outputs, index, words if index == 0 else None), dim=-1)
+        ids = torch.arange(7) if words is None or index else words
+        for row, column in itertools.product(range(2), range(3)):
+            wanted = int(targets[row, column, index])
+            if wanted != PAD:
+                gold = scores[row, column, int((ids == wanted).nonzero())]
+                expected = expected - 0.8 * gold - 0.2 * scores[row, column].mean()
+    variables = [outputs, *generator.parameters()]
+    found = torch.autograd.grad(total, variables)
+    for fast, by_hand in zip(found, torch.autograd.grad(expected, variables), strict=True):
+        torch.testing.assert_close(fast, by_hand, rtol=1e-9, atol=1e-12)

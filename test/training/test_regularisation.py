@@ -116,3 +116,53 @@ def test_google_models_take_them_too(run_train: RunTrain, tmp_path: Path) -> Non
     code, _, errors = run_train(*given, "-model_params", decaying)
     assert code == 2
     assert "-warmup_steps and optimizer.lr_decay_type" in errors
+
+
+def test_features_share_their_tables_too(run_train: RunTrain, tmp_path: Path) -> None:
+    """So their labels must be the same: equal numbers of them are not enough."""
+    for name, text in (("src", "a￨F b￨G\n"), ("tgt", "b￨F a￨G\n"), ("other", "b￨P a￨Q\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    words = tmp_path / "words"
+    words.write_text("a\nb\n", encoding="utf-8")
+    vocabularies = ["-src_vocab", str(words), "-tgt_vocab", str(words)]
+    sizes = ["-rnn_size", "8", "-layers", "1", "-word_vec_size", "8", "-end_epoch", "1", "-share_embeddings"]
+    for target, expected in (("tgt", 0), ("other", 2)):
+        files = ["-train_src", str(tmp_path / "src"), "-train_tgt", str(tmp_path / target)]
+        code, _, errors = run_train(*files, *vocabularies, *sizes)
+        assert code == expected
+        assert ("the target's has 'P'" in errors) == (expected == 2)
+
+
+def test_one_table_starts_from_one_file(run_train: RunTrain, tiny_files: list[str], tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.write_text("".join(f"{letter}\n" for letter in "abcdefgh"), encoding="utf-8")
+    for name in ("one.pt", "other.pt"):
+        torch.save(torch.full((12, 8), 0.25), tmp_path / name)
+    argv = [*tiny_files, *ALL, "-share_embeddings", "-src_vocab", str(words), "-tgt_vocab", str(words)]
+    enc, dec = ["-pre_word_vecs_enc", str(tmp_path / "one.pt")], ["-pre_word_vecs_dec"]
+    for flags in (enc, [*enc, *dec, str(tmp_path / "other.pt")]):
+        code, _, errors = run_train(*argv, *flags, "-end_epoch", "1")
+        assert code == 2
+        assert "-pre_word_vecs_" in errors
+        assert errors.count("\n") == 1
+    fixed = ["-fix_word_vecs_enc", "-fix_word_vecs_dec"]
+    assert run_train(*argv, *enc, *dec, str(tmp_path / "one.pt"), *fixed, "-end_epoch", "1")[0] == 0
+    table = content_of(tmp_path, "m", 1)["weights"]["source.words"]
+    assert torch.equal(table[1:], torch.full((11, 8), 0.25))
+
+
+def test_a_shared_table_takes_new_words_up(
+    run_train: RunTrain, tiny_files: list[str], tmp_path: Path
+) -> None:
+    words, more = tmp_path / "words", tmp_path / "more"
+    words.write_text("".join(f"{letter}\n" for letter in "abcdefgh"), encoding="utf-8")
+    more.write_text("".join(f"{letter}\n" for letter in "xabcdefgh"), encoding="utf-8")
+    shared = [*ALL, "-share_embeddings", "-src_vocab", str(words), "-tgt_vocab", str(words)]
+    assert run_train(*tiny_files, *shared, "-end_epoch", "1")[0] == 0
+    (first,) = tmp_path.glob("m_epoch1_*.pt")
+    again = ["-train_from", str(first), "-update_vocab", "merge", "-learning_rate", "1e-30"]
+    vocabularies = ["-src_vocab", str(more), "-tgt_vocab", str(more), "-save_model", str(tmp_path / "n")]
+    assert run_train(*tiny_files, *again, *vocabularies, "-end_epoch", "1")[0] == 0
+    old, new = (content_of(tmp_path, name, 1)["weights"]["source.words"] for name in ("m", "n"))
+    assert torch.equal(new[5:], old[4:])
+    assert new[4].abs().max() < 1e-20
