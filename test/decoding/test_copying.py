@@ -62,7 +62,7 @@ def all_sentences(line: str) -> list[tuple[tuple[str, ...], float]]:
     translator = Translator(model, VOCABULARIES, TranslatorOptions())
     source = translator.source(line.split())
     extra = extra_words(source, target)
-    batch = translator._batch([source], None)
+    batch = translator._ensemble.first.batch([source], None)
     start = model.start(model.encode(batch.src, batch.src_lengths, copies=batch.copies))
     found: list[tuple[tuple[str, ...], float]] = []
 
@@ -111,7 +111,7 @@ def test_ids_of_words_that_the_vocabulary_lacks() -> None:
     assert extra_words(sources[0], target) == ("a", "q")
     translator = Translator(model_of(), VOCABULARIES, TranslatorOptions())
     gold = [translator.reference(["q", "b", "r"]), translator.reference([])]
-    batch = translator._batch(sources, gold)
+    batch = translator._ensemble.first.batch(sources, gold)
     assert with_copies(batch, sources, gold, target).copies is not None
     assert batch.copies is not None
     assert batch.copies.target is not None
