@@ -74,6 +74,7 @@ class TrainingState:
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
     `trained_weights` are the parameters where the model holds their moving average; None without one.
     `validation` are the scores so far.
+    `unreported` is what `Progress.unreported` gave; None right after a report.
     `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
@@ -88,6 +89,7 @@ class TrainingState:
     sampler: dict[str, Any] | None = field(default=None, repr=False)
     trained_weights: dict[str, Tensor] | None = field(default=None, repr=False)
     validation: ValidationHistory = field(default_factory=ValidationHistory)
+    unreported: list[float] | None = None
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None
