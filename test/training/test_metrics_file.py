@@ -63,8 +63,7 @@ def test_a_log_and_the_file_give_the_same_picture(name: str, run_train: RunTrain
     assert [place for place, _ in history.perplexities] == pytest.approx(
         [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2], abs=0.01
     )
-    assert [place for place, _ in history.scores] == [1, 2]
-    assert history.metric == "perplexity"
+    assert [place for place, _ in history.scores["perplexity"]] == [1, 2]
 
 
 def test_a_training_cut_by_steps_goes_on_with_its_report(run_train: RunTrain, tmp_path: Path) -> None:
