@@ -187,7 +187,8 @@ class Trainer:
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             if self._average is not None:
-                self._average.update(self.optimizer.steps)
+                self.state.updates += 1
+                self._average.update(self.state.updates)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
         indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
@@ -311,8 +312,7 @@ class Trainer:
 
     def _note_unreported(self) -> None:
         self._skipped.read()
-        noted = self.progress.unreported(self._skipped.take_words())
-        self.state.unreported = noted or self.state.unreported
+        self.state.unreported = self.progress.unreported(self._skipped.take_words()) or self.state.unreported
 
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60
@@ -322,12 +322,12 @@ class Trainer:
         self.state.trained_weights = None if self._average is None else self._average.trained()
 
     def _moving_average(self) -> MovingAverage | None:
-        if not self.options.average_decay and self.state.trained_weights is None:
+        if not self.options.average_decay:
             return None
         average = MovingAverage(self.optimizer.names, self.optimizer.parameters, self.options.average_decay)
         if self.state.trained_weights is not None:
-            average.load(self.state.trained_weights)  # even where the average is turned off now
-        return average if self.options.average_decay else None
+            average.load(self.state.trained_weights)
+        return average
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The moving average, if there is one, stands in the model's place inside the context."""
