@@ -154,14 +154,14 @@ class Progress:
         self._curves = curves
         self._bar: tqdm[Any] | None = None
         self._counts = _Counts()
-        self._epoch = self._iterations = 0
+        self._epoch = self._iterations = self._done = 0
 
     def start_epoch(
         self, epoch: int, iterations: int, first: int, unreported: Sequence[float] | None = None
     ) -> None:
         """Begin an epoch of `iterations` at iteration `first`; the next report covers `unreported`, too."""
         self.logger.info("")
-        self._epoch, self._iterations = epoch, iterations
+        self._epoch, self._iterations, self._done = epoch, iterations, first - 1
         hidden = None if self._replicas.is_first else True  # None: shown on a terminal only
         with suppress(OSError):  # a terminal may be closed while a training goes on
             self._bar = tqdm(
@@ -183,6 +183,7 @@ class Progress:
         counts.loss = loss.double() if counts.loss is None else counts.loss + loss
         counts.words += words
         counts.src_words += src_words
+        self._done += 1
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.update()
@@ -228,11 +229,11 @@ class Progress:
         if self._metrics is not None:
             record = {
                 "iterations": self._iterations,
-                "step": self._epoch * self._iterations,
+                "step": (self._epoch - 1) * self._iterations + self._done,
                 "metric": name,
                 "score": score,
             }
-            self._metrics.add("validation", self._epoch, self._iterations, record)
+            self._metrics.add("validation", self._epoch, self._done, record)
 
     def unreported(self, skipped_words: int) -> list[float] | None:
         """For a checkpoint: loss, words and source words of all replicas since the last report.

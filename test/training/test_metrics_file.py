@@ -71,7 +71,7 @@ def test_a_training_cut_by_steps_goes_on_with_its_report(run_train: RunTrain, tm
     assert run_train(*flags, "-train_steps", "18", "-save_model", str(tmp_path / "whole"))[0] == 0
     part = ["-save_model", str(tmp_path / "part")]
     assert run_train(*flags, "-train_steps", "6", *part)[0] == 0
-    assert [record["iteration"] for record in records(tmp_path / "part_metrics.jsonl")] == [4, 6, 9]
+    assert [record["iteration"] for record in records(tmp_path / "part_metrics.jsonl")] == [4, 6, 6]
     (cut,) = tmp_path.glob("part_epoch1_*.pt")
     again = ["-train_from", str(cut), "-continue", "-max_batch_size", "10", "-train_steps", "18"]
     assert run_train(*again, *flags, *part)[0] == 0
