@@ -9,7 +9,6 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import translate
-from onmt.training.checkpoints import TrainingState
 from onmt.training.learning_rate import InverseRootSchedule
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -120,13 +119,3 @@ def test_google_models_take_them_too(run_train: RunTrain, tmp_path: Path) -> Non
     code, _, errors = run_train(*given, "-model_params", decaying)
     assert code == 2
     assert "-warmup_steps and optimizer.lr_decay_type" in errors
-
-
-def test_a_restarted_optimiser_leaves_the_average_alone(run_train: RunTrain, tmp_path: Path) -> None:
-    flags = ["-end_epoch", "3", "-average_decay", "0.001", "-decay_method", "restart", "-start_decay_at", "1"]
-    assert run_train(*flags)[0] == 0
-    training = content_of(tmp_path, "m", 3)["training"]
-    assert training["optimizer"]["steps"] == 0
-    assert training["updates"] == 3 * training["batching"]["iterations"]
-    del training["updates"]
-    assert TrainingState.from_dict({**training, "optimizer": {"steps": 7}}).updates == 7
