@@ -21,6 +21,11 @@ class PlotOptions:
     logs: tuple[str, ...] = option(
         (), "Logs or `_metrics.jsonl` files of train.py, one curve each.", valid=existing_file
     )
+    names: tuple[str, ...] = option(
+        (),
+        "Names of the curves, one per file of `-logs`, in their order. Without them: the names of the files, "
+        "with their folders where two are alike.",
+    )
     output: str = option(
         "training.png", "Picture to write; its ending says its format.", valid=not_empty, writes=("{}",)
     )
@@ -29,6 +34,10 @@ class PlotOptions:
         """There must be something to draw."""
         if not self.logs:
             raise OptionError("-logs is missing: name the logs to draw")
+        if self.names and len(self.names) != len(self.logs):
+            raise OptionError(f"-names has {len(self.names)} names for {len(self.logs)} files of -logs")
+        if len(set(self.names)) < len(self.names):
+            raise OptionError("-names: two curves have the same name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +65,7 @@ class History:
 
     perplexities: list[tuple[float, float]] = field(default_factory=list)
     rates: list[tuple[float, float]] = field(default_factory=list)
-    scores: list[tuple[float, float]] = field(default_factory=list)
-    metric: str = ""
+    scores: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # by metric
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,9 +76,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def execute(parsed: Parsed[PlotTrainingOptions], logger: Logger) -> None:
     """Draw the picture."""
     options = parsed.options
-    histories = {path: read_history(path) for path in options.logs}
+    names = options.names or curve_names(options.logs)
+    histories = {name: read_history(path) for name, path in zip(names, options.logs, strict=True)}
     draw(histories, options.output)
     logger.info(f"Drew {len(histories)} training{'s' if len(histories) > 1 else ''} to '{options.output}'")
+
+
+def curve_names(paths: Sequence[str]) -> list[str]:
+    """A name per file: its stem, without the `_metrics` of train.py; the path where that is not enough."""
+    stems = [Path(path).stem.removesuffix("_metrics") for path in paths]
+    with_folders = [str(Path(path).with_name(stem)) for path, stem in zip(paths, stems, strict=True)]
+    for names in (stems, with_folders):
+        if len(set(names)) == len(names):
+            return names
+    return list(paths)
 
 
 def read_history(path: str) -> History:
@@ -78,10 +97,15 @@ def read_history(path: str) -> History:
     history = History()
     place = 0.0
     read_line = _read_record if path.endswith(".jsonl") else _read_line
-    for number, line in enumerate(Path(path).read_bytes().decode("utf-8", "replace").split("\n"), start=1):
+    lines = Path(path).read_bytes().decode("utf-8", "replace").split("\n")
+    if path.endswith(".jsonl"):
+        lines.pop()  # empty, or what a running or killed training has not finished
+    for number, line in enumerate(lines, start=1):
         try:
             place = read_line(line, history, place)
-        except (ValueError, ZeroDivisionError, TypeError, KeyError) as error:
+        except KeyError as error:
+            raise DataError(f"{path}, line {number}: {error} is missing") from error
+        except (ValueError, ZeroDivisionError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: {error}") from error
     if not history.perplexities:
         raise DataError(f"{path}: no line of this file reports a training")
@@ -97,31 +121,28 @@ def _read_line(line: str, history: History, place: float) -> float:
         if report["rate"] is not None:
             history.rates.append((place, float(report["rate"])))
     elif validation is not None:
-        history.metric = validation["name"]
-        history.scores.append((place, float(validation["score"])))
+        history.scores.setdefault(validation["name"], []).append((place, float(validation["score"])))
     return place
 
 
 def _read_record(line: str, history: History, place: float) -> float:
     """As `_read_line`, of a metrics file; null stands for a number that is not finite."""
-    if not line:
-        return place
     record = json.loads(line)
-    place = record["epoch"] - 1 + record["iteration"] / record["iterations"]
+    place = float(record["epoch"] - 1 + record["iteration"] / record["iterations"])
     if record["kind"] == "validation":
-        history.metric = record["metric"]
         if record["score"] is not None:
-            history.scores.append((place, record["score"]))
+            scores = history.scores.setdefault(str(record["metric"]), [])
+            scores.append((place, float(record["score"])))
     else:
-        history.rates.append((place, record["learning_rate"]))
+        history.rates.append((place, float(record["learning_rate"])))
         if record["perplexity"] is not None:
-            history.perplexities.append((place, record["perplexity"]))
+            history.perplexities.append((place, float(record["perplexity"])))
     return place
 
 
 def draw(histories: dict[str, History], output: str) -> None:
-    """Write the picture: perplexity, validation score and learning rate, a curve per log. Raises
-    OptionError."""
+    """Write the picture: perplexity, validation score and learning rate, a curve per training, by its name.
+    Raises OptionError."""
     try:
         import matplotlib
 
@@ -130,11 +151,10 @@ def draw(histories: dict[str, History], output: str) -> None:
     except ImportError as error:
         raise OptionError("drawing needs matplotlib: pip install matplotlib") from error
     figure, (losses, scores, rates) = pyplot.subplots(3, 1, sharex=True, figsize=(8, 9))
-    for path, history in histories.items():
-        name = Path(path).stem
+    for name, history in histories.items():
         losses.plot(*zip(*history.perplexities, strict=True), label=name)
-        if history.scores:
-            scores.plot(*zip(*history.scores, strict=True), marker="o", label=f"{name} ({history.metric})")
+        for metric, points in history.scores.items():
+            scores.plot(*zip(*points, strict=True), marker="o", label=f"{name} ({metric})")
         if history.rates:
             rates.plot(*zip(*history.rates, strict=True), label=name)
     for axes, title in ((losses, "training perplexity"), (scores, "validation"), (rates, "learning rate")):

@@ -75,7 +75,9 @@ class TrainingState:
     `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
     `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
     `trained_weights` are the parameters where the model holds their moving average; None without one.
+    `updates` are those that the average has taken in; `-decay_method restart` does not reset them.
     `validation` are the scores so far.
+    `unreported` is what `Progress.unreported` gave; None right after a report.
     `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
     `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
     """
@@ -89,7 +91,9 @@ class TrainingState:
     loss_scale: dict[str, Any] | None = None
     sampler: dict[str, Any] | None = field(default=None, repr=False)
     trained_weights: dict[str, Tensor] | None = field(default=None, repr=False)
+    updates: int = 0
     validation: ValidationHistory = field(default_factory=ValidationHistory)
+    unreported: list[float] | None = None
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None
@@ -110,6 +114,8 @@ class TrainingState:
             values = dict(content)
             values["rate"] = LearningRate.from_state(values["rate"])
             values["validation"] = ValidationHistory.from_state(values.get("validation") or {})
+            if values.get("trained_weights") is not None and "updates" not in values:
+                values["updates"] = int(values["optimizer"]["steps"])  # written before they were counted
             for name, kind in (("batching", Batching), ("environment", Environment)):
                 values[name] = None if values.get(name) is None else kind(**values[name])
             _check_names(values.get("kept_models", []))

@@ -4,7 +4,6 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,13 @@ class MetricsFile:
         """Begin at this position: keep only the records of earlier ones, so that a continued training's file
         equals that of an uninterrupted one but for times.
         """
-        kept = []
-        with suppress(OSError):
-            for line in self._path.read_bytes().split(b"\n"):
-                if _position(line) < (epoch, iteration):
-                    kept.append(line + b"\n")
         try:
+            lines = self._path.read_bytes().split(b"\n") if self._path.exists() else []
+            kept = [line + b"\n" for line in lines if _position(line) < (epoch, iteration)]
             with replacing(self._path) as file:
                 file.write(b"".join(kept))
+        except OSError as error:  # what cannot be read must not be replaced by an empty file
+            self._fail(error.strerror or str(error))
         except DataError as error:
             self._fail(str(error))
 
@@ -63,9 +61,14 @@ def _plain(value: Any) -> Any:
 
 
 def _position(line: bytes) -> tuple[float, float]:
-    """Epoch and iteration of a record; infinite for a line that a killed program did not finish."""
+    """Epoch and iteration of a record; infinite for a line that a killed program did not finish.
+
+    A validation comes after the last iteration of its epoch: a training that goes on from between the two
+    validates again.
+    """
     try:
         record = json.loads(line)
-        return int(record["epoch"]), int(record["iteration"])
-    except (ValueError, KeyError, TypeError):
+        iteration = math.inf if record["kind"] == "validation" else int(record["iteration"])
+        return int(record["epoch"]), iteration
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf, math.inf

@@ -3,7 +3,7 @@
 import importlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,12 +154,14 @@ class Progress:
         self._curves = curves
         self._bar: tqdm[Any] | None = None
         self._counts = _Counts()
-        self._epoch = self._iterations = 0
+        self._epoch = self._iterations = self._done = 0
 
-    def start_epoch(self, epoch: int, iterations: int, first: int) -> None:
-        """Begin an epoch of `iterations` at iteration `first`."""
+    def start_epoch(
+        self, epoch: int, iterations: int, first: int, unreported: Sequence[float] | None = None
+    ) -> None:
+        """Begin an epoch of `iterations` at iteration `first`; the next report covers `unreported`, too."""
         self.logger.info("")
-        self._epoch, self._iterations = epoch, iterations
+        self._epoch, self._iterations, self._done = epoch, iterations, first - 1
         hidden = None if self._replicas.is_first else True  # None: shown on a terminal only
         with suppress(OSError):  # a terminal may be closed while a training goes on
             self._bar = tqdm(
@@ -171,6 +173,9 @@ class Progress:
                 disable=hidden,
             )
         self._counts = _Counts()
+        if unreported is not None:  # nothing for the other replicas, which still take part in the report
+            loss, words, src_words = unreported if self._replicas.is_first else (0.0, 0, 0)
+            self._counts = _Counts(torch.tensor(loss, dtype=torch.double), int(words), int(src_words))
 
     def add(self, loss: Tensor, words: int, src_words: int) -> None:
         """One step: its summed loss (0-dim), the words that the loss is about, the source words read."""
@@ -178,6 +183,7 @@ class Progress:
         counts.loss = loss.double() if counts.loss is None else counts.loss + loss
         counts.words += words
         counts.src_words += src_words
+        self._done += 1
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.update()
@@ -212,8 +218,15 @@ class Progress:
         step = (self._epoch - 1) * self._iterations + iteration
         self._draw({"learning_rate": learning_rate, "perplexity": value, "token_per_sec": speed}, step)
         if self._metrics is not None:
-            record = {"perplexity": value, "learning_rate": learning_rate, "tokens_per_second": round(speed)}
-            self._metrics.add("report", self._epoch, iteration, {"iterations": self._iterations, **record})
+            record = {
+                "iterations": self._iterations,
+                "step": step,
+                "loss": loss / words if words else math.inf,
+                "perplexity": value,
+                "learning_rate": learning_rate,
+                "tokens_per_second": round(speed),
+            }
+            self._metrics.add("report", self._epoch, iteration, record)
         self._counts = _Counts()
 
     def validated(self, name: str, score: float) -> None:
@@ -221,8 +234,25 @@ class Progress:
         self.logger.info(f"Validation {name}: {score:.2f}")
         self._draw({f"validation_{name}": score}, self._epoch * self._iterations)
         if self._metrics is not None:
-            record = {"iterations": self._iterations, "metric": name, "score": score}
-            self._metrics.add("validation", self._epoch, self._iterations, record)
+            record = {
+                "iterations": self._iterations,
+                "step": (self._epoch - 1) * self._iterations + self._done,
+                "metric": name,
+                "score": score,
+            }
+            self._metrics.add("validation", self._epoch, self._done, record)
+
+    def unreported(self, skipped_words: int) -> list[float] | None:
+        """For a checkpoint: loss, words and source words of all replicas since the last report.
+
+        None without a step. All replicas must call this, and none may report `skipped_words` again.
+        """
+        counts = self._counts
+        counts.words -= skipped_words
+        if counts.loss is None:
+            return None
+        sums = torch.tensor([counts.words, counts.src_words], dtype=torch.double, device=counts.loss.device)
+        return self._replicas.sum(torch.cat([counts.loss[None], sums])).tolist()
 
     def profiled(self) -> None:
         """Log where the time went, if that was measured."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Set
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -161,7 +162,8 @@ def _make_trainer(
     metrics = None
     if options.save_metrics and replicas.is_first:
         metrics = MetricsFile(options.save_model, logger)
-        metrics.start(state.epoch, state.iteration)
+        # The report of the last iteration may be still to come.
+        metrics.start(state.epoch, state.iteration - (state.unreported is not None))
     if data.valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
@@ -290,7 +292,10 @@ def _announce(trainer: Trainer, logger: Logger) -> None:
 
 
 def _warn_of_earlier_models(options: AnyTrainOptions, logger: Logger) -> None:
-    earlier = [] if options.continue_ else saved_models(options.save_model)
+    if options.continue_:
+        return
+    best = Path(f"{options.save_model}_best.pt")
+    earlier = saved_models(options.save_model) + ([best] if best.is_file() else [])
     if earlier:
         others = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
         logger.warning(

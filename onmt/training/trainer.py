@@ -109,10 +109,10 @@ class Trainer:
                 stops = too_slow or self._no_longer_improves()
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
+                if is_best and self.options.keep_best:  # first: once the epoch is saved, nobody returns to it
+                    self._save_best()
                 if epoch == last or stops or self._keeps(epoch):
                     self._save_epoch(epoch, score, is_last=epoch == last or stops)
-                if is_best and self.options.keep_best:
-                    self._save_best()
                 self.progress.profiled()
                 if too_slow:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
@@ -128,7 +128,7 @@ class Trainer:
         iterations, self._output_words = started.batches.iterations, started.output_words
         if state.batching is not None:
             state.batching = replace(state.batching, iterations=iterations)
-        self.progress.start_epoch(epoch, iterations, state.iteration)
+        self.progress.start_epoch(epoch, iterations, state.iteration, state.unreported)
         self._set_gold_probability(epoch)
         if self._untried:
             self._try_largest_batch(started, epoch)
@@ -144,10 +144,15 @@ class Trainer:
             self.progress.add(result.loss, result.words, result.src_words)
             if done % options.report_every == 0:
                 self._report(done)
+                state.unreported = None
             if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
                 self._save_checkpoint_unless_skipped()
         self._stop_if_asked()
+        if state.iteration <= iterations:  # -train_steps ends here; a longer training reports later
+            self._note_unreported()
+        unreported = state.unreported if state.iteration <= iterations else None
         self._report(state.iteration - 1)
+        state.unreported = unreported
         self.progress.end_epoch()
         return iterations
 
@@ -211,7 +216,8 @@ class Trainer:
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             if self._average is not None:
-                self._average.update(self.optimizer.steps)
+                self.state.updates += 1
+                self._average.update(self.state.updates)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
         indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
@@ -290,7 +296,7 @@ class Trainer:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
     def _save_epoch(self, epoch: int, score: float | None, is_last: bool) -> None:
-        self._require_finite()
+        self._prepare_to_save()
         if self._skipped.in_a_row and score is not None and not math.isfinite(score):
             told = f"The model after epoch {epoch} is not saved: it scores {score}, the last step was skipped"
             if is_last:
@@ -304,7 +310,7 @@ class Trainer:
                 self.saver.save_epoch(epoch, score, self.state)
 
     def _save_best(self) -> None:
-        self._require_finite()
+        self._prepare_to_save()
         self.epochs.merge()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
@@ -320,16 +326,16 @@ class Trainer:
             self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
-        self._require_finite()
+        self._prepare_to_save()
         self.epochs.merge()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
                 self._bring_state_up_to_date()
                 self.saver.save_checkpoint(self.state)
 
-    def _require_finite(self) -> None:
+    def _prepare_to_save(self) -> None:
         """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
-        self._skipped.read()
+        self._note_unreported()
         tensors = stored_tensors(self.model)
         for slot, gathered in self.optimizer.gathered.items():
             names = (f"{name} ({slot})" for name in self.optimizer.names)
@@ -339,6 +345,10 @@ class Trainer:
     def _last_saved(self) -> str:
         path = self.saver.last_saved
         return "" if path is None else f"; the last model saved is '{path}'"
+
+    def _note_unreported(self) -> None:
+        self._skipped.read()
+        self.state.unreported = self.progress.unreported(self._skipped.take_words()) or self.state.unreported
 
     def _bring_state_up_to_date(self) -> None:
         self.state.minutes = (time.monotonic() - self._started) / 60

@@ -1,10 +1,17 @@
-"""onmt/training/averaging.py against the formula in plain Python."""
+"""onmt/training/averaging.py against the formula in plain Python, and through train.py."""
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from onmt.checkpoint import load_checkpoint
 from onmt.errors import CheckpointError
 from onmt.training.averaging import MovingAverage
+from onmt.training.checkpoints import TrainingState
+
+RunTrain = Callable[..., tuple[int, str, str]]
 
 
 def test_the_average_follows_the_formula() -> None:
@@ -38,3 +45,14 @@ def test_weights_of_another_shape_are_refused() -> None:
     average = MovingAverage(["p"], [torch.nn.Parameter(torch.zeros(2))], 0.5)
     with pytest.raises(CheckpointError, match="do not fit parameter 'p'"):
         average.load({"p": torch.zeros(3)})
+
+
+def test_a_restarted_optimiser_leaves_the_average_alone(run_train: RunTrain, tmp_path: Path) -> None:
+    flags = ["-end_epoch", "3", "-average_decay", "0.001", "-decay_method", "restart", "-start_decay_at", "1"]
+    assert run_train(*flags)[0] == 0
+    (path,) = tmp_path.glob("m_epoch3_*.pt")
+    training = load_checkpoint(path)["training"]
+    assert training["optimizer"]["steps"] == 0
+    assert training["updates"] == 3 * training["batching"]["iterations"]
+    del training["updates"]
+    assert TrainingState.from_dict({**training, "optimizer": {"steps": 7}}).updates == 7

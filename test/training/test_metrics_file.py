@@ -1,5 +1,6 @@
 """onmt/training/metrics_file.py, through train.py and tools/plot_training.py."""
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -24,7 +25,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 def test_a_continued_training_leaves_the_file_of_an_uninterrupted_one(
     run_train: RunTrain, tmp_path: Path
 ) -> None:
-    flags = ["-report_every", "4", "-save_every", "6"]
+    flags = ["-report_every", "4", "-save_every", "6", "-dropout", "0.3"]
     assert run_train(*flags, "-end_epoch", "3", "-save_model", str(tmp_path / "whole"))[0] == 0
     part = ["-save_model", str(tmp_path / "part")]
     assert run_train(*flags, "-end_epoch", "2", *part)[0] == 0
@@ -33,10 +34,7 @@ def test_a_continued_training_leaves_the_file_of_an_uninterrupted_one(
     again = ["-train_from", str(tmp_path / "part_checkpoint.pt"), "-continue", "-max_batch_size", "10"]
     assert run_train(*again, *flags, *part, "-end_epoch", "3")[0] == 0
     whole, found = (records(tmp_path / f"{name}_metrics.jsonl") for name in ("whole", "part"))
-    position = [(record["kind"], record["epoch"], record["iteration"]) for record in whole]
-    assert position == [(record["kind"], record["epoch"], record["iteration"]) for record in found]
-    scores = [[record.get("score") for record in each] for each in (whole, found)]
-    assert scores[0] == scores[1]
+    assert found == whole
 
 
 def test_a_new_training_begins_a_new_file(run_train: RunTrain, tmp_path: Path) -> None:
@@ -65,5 +63,48 @@ def test_a_log_and_the_file_give_the_same_picture(name: str, run_train: RunTrain
     assert [place for place, _ in history.perplexities] == pytest.approx(
         [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2], abs=0.01
     )
-    assert [place for place, _ in history.scores] == [1, 2]
-    assert history.metric == "perplexity"
+    assert [place for place, _ in history.scores["perplexity"]] == [1, 2]
+
+
+def test_a_training_cut_by_steps_goes_on_with_its_report(run_train: RunTrain, tmp_path: Path) -> None:
+    flags = ["-report_every", "4", "-eval_every_n_steps", "9"]
+    assert run_train(*flags, "-train_steps", "18", "-save_model", str(tmp_path / "whole"))[0] == 0
+    part = ["-save_model", str(tmp_path / "part")]
+    assert run_train(*flags, "-train_steps", "6", *part)[0] == 0
+    assert [record["iteration"] for record in records(tmp_path / "part_metrics.jsonl")] == [4, 6, 6]
+    (cut,) = tmp_path.glob("part_epoch1_*.pt")
+    again = ["-train_from", str(cut), "-continue", "-max_batch_size", "10", "-train_steps", "18"]
+    assert run_train(*again, *flags, *part)[0] == 0
+    assert records(tmp_path / "part_metrics.jsonl") == records(tmp_path / "whole_metrics.jsonl")
+
+
+def test_a_validation_is_not_recorded_twice(tmp_path: Path) -> None:
+    """The checkpoint of an epoch's last iteration was written before the validation."""
+    metrics = MetricsFile(str(tmp_path / "m"), Logger(LoggerOptions(), None))
+    metrics.start(1, 1)
+    metrics.add("report", 1, 9, {})
+    metrics.add("validation", 1, 9, {})
+    metrics.start(2, 1)
+    assert len(records(tmp_path / "m_metrics.jsonl")) == 2
+    metrics.start(1, 10)
+    assert [record["kind"] for record in records(tmp_path / "m_metrics.jsonl")] == ["report"]
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", '{"kind": "report", "epoch": Infinity, "iteration": 1}', "{", "[" * 9999]
+)
+def test_other_lines_are_dropped(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "m_metrics.jsonl"
+    path.write_text(f'{{"kind": "report", "epoch": 1, "iteration": 1}}\n{line}\n', encoding="utf-8")
+    MetricsFile(str(tmp_path / "m"), Logger(LoggerOptions(), None)).start(1, 2)
+    assert [record["iteration"] for record in records(path)] == [1]
+
+
+def test_what_cannot_be_read_stays(tmp_path: Path) -> None:
+    (tmp_path / "m_metrics.jsonl").mkdir()
+    log = io.StringIO()
+    metrics = MetricsFile(str(tmp_path / "m"), Logger(LoggerOptions(), log))
+    metrics.start(1, 1)
+    metrics.add("report", 1, 1, {})
+    assert log.getvalue().count("Cannot write") == 1
+    assert (tmp_path / "m_metrics.jsonl").is_dir()

@@ -1,5 +1,6 @@
 """Two processes on the CPU, exchanging gradients through gloo."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     hook = tmp_path / "hook.py"
     hook.write_text(HOOK)
     argv = [*tiny_files, *tiny_model, "-hook_file", str(hook), "-upper", "-save_every", "3"]
+    argv += ["-report_every", "2"]
     argv += "-sample 60 -sample_vocab -sample_type perplexity -sample_perplexity_init 1000".split()
 
     def train(name: str, *more: str) -> None:
@@ -117,6 +119,32 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     known = [content["training"]["sampler"]["perplexities"] for content in (whole, half)]
     assert torch.equal(known[0].nan_to_num(-1), known[1].nan_to_num(-1))
     assert known[0].isnan().sum() < 60
+    reports = [perplexities(tmp_path / f"{name}_metrics.jsonl") for name in ("whole", "half")]
+    assert reports[1] == pytest.approx(reports[0], rel=1e-12)
+
+
+def perplexities(path: Path) -> dict[str, float]:
+    """Of each report, by its place."""
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    reports = [record for record in records if record["kind"] == "report"]
+    assert reports
+    return {f"{record['epoch']} {record['iteration']}": record["perplexity"] for record in reports}
+
+
+@pytest.mark.slow
+def test_two_replicas_accumulate_as_one_process(
+    tiny_data: str, tiny_model: list[str], tmp_path: Path
+) -> None:
+    weights = []
+    for devices, accumulated in (((CPU,), "4"), ((CPU, CPU), "2")):
+        stem = str(tmp_path / accumulated)
+        argv = [*tiny_model, "-data", tiny_data, "-save_model", stem, "-end_epoch", "2", "-dropout", "0"]
+        parsed = parse(SCRIPT, [*argv, "-accum_count", accumulated, "-average_decay", "0.1"])
+        work = partial(_train_one_of_several, parsed.options, parsed.given)
+        run_in_processes(work, devices, use_nccl=False)
+        weights.append(load_checkpoint(next(tmp_path.glob(f"{accumulated}_epoch2_*")))["weights"])
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=2e-6)
 
 
 @pytest.mark.slow

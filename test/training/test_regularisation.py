@@ -108,10 +108,13 @@ def test_google_models_take_them_too(run_train: RunTrain, tmp_path: Path) -> Non
     )
     given = ["-train_from", "", "-train_steps", "3", "-warmup_steps", "2", "-model", "AttentionSeq2Seq"]
     more = ["-label_smoothing", "0.1", "-share_decoder_embeddings", "-average_decay", "0.1"]
+    more += "-weight_decay 0.01 -accum_count 2 -early_stopping 2 -keep_best 1 -keep_checkpoints 1".split()
     code, _, errors = run_train(*given, "-model_params", params, *more)
     assert code == 0, errors
     (path,) = tmp_path.glob("m_epoch*.pt")
     assert load_checkpoint(path)["spec"]["decoder"]["ties_output"]
+    assert (tmp_path / "m_best.pt").is_file()
+    assert '"kind": "validation"' in (tmp_path / "m_metrics.jsonl").read_text(encoding="utf-8")
     decaying = params[:-1] + ", optimizer.lr_decay_type: exponential_decay}"
     code, _, errors = run_train(*given, "-model_params", decaying)
     assert code == 2

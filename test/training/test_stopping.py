@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
+from onmt.models.seq2seq import Seq2Seq
 from onmt.training.validation import ValidationHistory
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -117,3 +118,47 @@ def test_a_continued_run_accumulates_as_before(run_train: RunTrain, tmp_path: Pa
     assert "WARNING" not in log
     whole, part = trained(tmp_path, "whole"), trained(tmp_path, "part")
     assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+def test_a_stopped_run_keeps_the_models_of_an_uninterrupted_one(run_train: RunTrain, tmp_path: Path) -> None:
+    flags = [*SMALL, "-keep_best", "2", "-keep_checkpoints", "2", "-learning_rate", "0.3"]
+    folders = [tmp_path / name for name in ("whole", "part")]
+    for folder, end in zip(folders, ("7", "3"), strict=True):
+        folder.mkdir()
+        (folder / "m_epoch9_1.00.pt").write_bytes(b"of somebody else")
+        assert run_train(*flags, "-end_epoch", end, "-save_model", str(folder / "m"))[0] == 0
+    (last,) = folders[1].glob("m_epoch3_*.pt")
+    again = ["-train_from", str(last), "-continue", "-max_batch_size", "10", *flags[-6:], "-end_epoch", "7"]
+    assert run_train(*again, "-save_model", str(folders[1] / "m"))[0] == 0
+    files = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert files[0] == files[1]
+    assert "m_epoch9_1.00.pt" in files[0]
+    left, right = (load_checkpoint(folder / "m_best.pt")["weights"] for folder in folders)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_accumulation_is_exact(run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64 and with sentences of different lengths; 120 sentences, so 50 + 50 + 20."""
+    flags = "-dropout 0 -uneven_batches -max_tokens 100000 -optim adam -end_epoch 2 -precision fp32".split()
+    flags += "-rnn_size 8 -word_vec_size 6 -layers 1 -curriculum 2 -learning_rate 0.01".split()
+    monkeypatch.setattr(Seq2Seq, "to", lambda model, *_: model.double())
+    for name, size, accumulated in (("large", 120, 1), ("small", 50, 3)):
+        more = ["-max_batch_size", str(size), "-accum_count", str(accumulated)]
+        assert run_train("-save_model", str(tmp_path / name), *flags, *more)[0] == 0
+    large, small = trained(tmp_path, "large"), trained(tmp_path, "small")
+    for name, weight in large.items():
+        assert weight.dtype == torch.float64
+        torch.testing.assert_close(small[name], weight, rtol=0, atol=1e-9)
+
+
+def test_replaced_models_are_told_once(run_train: RunTrain, tmp_path: Path) -> None:
+    code, log, _ = run_train("-end_epoch", "2", "-keep_best", "1")
+    assert code == 0
+    assert "of an earlier training" not in log
+    (last,) = tmp_path.glob("m_epoch2_*.pt")
+    _, log, _ = run_train("-train_from", str(last), "-continue", "-max_batch_size", "10", "-end_epoch", "2")
+    assert "of an earlier training" not in log
+    assert run_train("-end_epoch", "1")[1].count("of an earlier training") == 1
+    for path in tmp_path.glob("m_epoch*"):
+        path.unlink()
+    assert f"'{tmp_path / 'm_best.pt'}' of an earlier training" in run_train("-end_epoch", "1")[1]
