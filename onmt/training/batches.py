@@ -1,6 +1,6 @@
 """Batches of an epoch, of a fixed number of steps, and of resampled epochs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -12,6 +12,7 @@ from torch import Tensor
 from onmt.constants import PAD
 from onmt.data.batch import Batch, to_device
 from onmt.data.dataset import BatchPlan, Dataset, Selection, SentenceSet, epoch_order, prefetch
+from onmt.errors import DataError
 from onmt.logger import Logger
 from onmt.training.distributed import Replicas
 from onmt.training.sampling import Sampler
@@ -185,3 +186,11 @@ class Epochs:
         side = _WORDS_IN[sentences.tgt_lengths is not None]
         self._logger.info(f" * importance sampling: keeping {len(words)} {side} words")
         return to_device(torch.from_numpy(words), self._device)
+
+
+def or_failure(batches: Iterator[Sequence[Batch]]) -> Iterator[Sequence[Batch] | DataError]:
+    """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
+    try:
+        yield from batches
+    except DataError as error:
+        yield error

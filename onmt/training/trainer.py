@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,7 +17,7 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
 from onmt.training.averaging import MovingAverage
-from onmt.training.batches import Epoch, Epochs
+from onmt.training.batches import Epoch, Epochs, or_failure
 from onmt.training.checkpoints import Saver, TrainingState
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
@@ -134,7 +134,7 @@ class Trainer:
             self._try_largest_batch(started, epoch)
         batches = started.batches.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for of_iteration in self.progress.phases.waiting("data", _or_failure(batches)):
+        for of_iteration in self.progress.phases.waiting("data", or_failure(batches)):
             self._stop_if_asked(of_iteration)
             assert not isinstance(of_iteration, DataError)
             done = state.iteration
@@ -391,11 +391,3 @@ class Trainer:
             f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
-
-
-def _or_failure(batches: Iterator[Sequence[Batch]]) -> Iterator[Sequence[Batch] | DataError]:
-    """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
-    try:
-        yield from batches
-    except DataError as error:
-        yield error
