@@ -8,6 +8,7 @@ from onmt.commandline.argv import list_elements
 from onmt.commandline.script import Implied
 from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
+from onmt.files import replacing
 from onmt.google.model import GoogleModel, check_parts, read_model
 from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
@@ -34,6 +35,7 @@ _ROUGE_TYPES: Final = tuple(
     for kind in ("rouge_1", "rouge_2", "rouge_l")
     for part in ("f_score", "r_score", "p_score")
 )
+_POSTPROCESSING: Final = ("strip_bpe", "decode_sentencepiece")
 _METRIC_PARAMETERS: Final[Mapping[str, Any]] = {
     "separator": " ",
     "eos_token": "SEQUENCE_END",
@@ -200,7 +202,12 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
             ignored.append(setting)
         elif name == "ParallelTextInputPipeline":
             files, odd = parallel_texts(config[setting], setting)
-            flags |= {f"{split}_{side}": file for side, file in files.items()}
+            if len({len(of_side) for of_side in files.values()}) > 1:
+                raise OptionError(f"{setting}: source_files and target_files must be equally many")
+            flags |= {
+                f"{split}_{side}": _one_file(of_side, f"{split}.{side}", {**config, **given}, setting)
+                for side, of_side in files.items()
+            }
             ignored += odd
         elif split == "train":
             raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
@@ -230,7 +237,7 @@ def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
         raise OptionError(f"metrics must be a list, not {metrics!r}")
     names: list[str] = []
     ignored: list[str] = []
-    strips_bpe = False
+    postprocess = ""
     for entry in metrics:
         kind = class_name(class_of(entry, "metrics"), _METRICS, "metrics: class")
         params = names_and_values(entry.get("params") or {}, f"metrics: {kind}: params")
@@ -239,19 +246,20 @@ def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
                 near = did_you_mean(name, _METRIC_PARAMETERS, "")
                 raise OptionError(f"metrics: {kind}: unknown parameter '{name}'{near}")
         names.append(_METRICS[kind] or _rouge(params))
-        strips_bpe |= str(params.get("postproc_fn") or "").split(".")[-1] == "strip_bpe"
+        named = str(params.get("postproc_fn") or "").split(".")[-1]
+        postprocess = named if named in _POSTPROCESSING else postprocess
         ignored += [
             f"metrics: {kind}: {name}"
             for name, value in params.items()
             if name != "rouge_type"
             and value not in (None, _METRIC_PARAMETERS[name])
-            and not (name == "postproc_fn" and strips_bpe)
+            and not (name == "postproc_fn" and named in _POSTPROCESSING)
         ]
     deciding = next((name for name in names if not name.startswith("rouge")), None)
     flags: dict[str, Any] = {} if deciding is None else {"validation_metric": deciding}
     others = tuple(dict.fromkeys(name for name in names if name != deciding))
     flags |= {"log_metrics": others} if others else {}
-    return flags | ({"metrics_strip_bpe": True} if strips_bpe else {}), ignored
+    return flags | ({"metrics_postprocess": postprocess} if postprocess else {}), ignored
 
 
 def _rouge(params: Mapping[str, Any]) -> str:
@@ -267,12 +275,41 @@ def _rouge(params: Mapping[str, Any]) -> str:
     return name
 
 
+def _one_file(files: Sequence[str], ending: str, given: Mapping[str, Any], where: str) -> str:
+    """The only file, or a new one beside the models that holds all of them, one after the other."""
+    if len(files) == 1:
+        return files[0]
+    if given.get("output_dir"):
+        stem = os.path.join(str(given["output_dir"]), MODEL_IN_FOLDER)
+        os.makedirs(str(given["output_dir"]), exist_ok=True)
+    elif given.get("save_model"):
+        stem = str(given["save_model"])
+    else:
+        raise OptionError(
+            f"{where}: several files are joined beside the models: give -output_dir or -save_model"
+        )
+    joined = f"{stem}_{ending}.txt"
+    try:
+        with replacing(joined) as target:
+            for file in files:
+                with open(file, "rb") as source:
+                    last = b"\n"
+                    while block := source.read(1 << 20):
+                        target.write(block)
+                        last = block[-1:]
+                    if last != b"\n":
+                        target.write(b"\n")
+    except OSError as error:
+        raise OptionError(f"{where}: cannot join {', '.join(files)}: {error.strerror or error}") from error
+    return joined
+
+
 def parallel_texts(
     setting: Mapping[str, Any], where: str, sides: Sequence[str] = ("src", "tgt")
-) -> tuple[dict[str, str], list[str]]:
-    """The file of each side of a pipeline over parallel texts, and what of it is not followed.
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The files of each side of a pipeline over parallel texts, and what of it is not followed.
 
-    Raises OptionError for unknown parameters, and unless each of the sides has one file.
+    Raises OptionError for unknown parameters, and for a side without files.
     """
     given = setting.get("params")
     params = {} if given is None else names_and_values(given, f"{where}: params")
@@ -287,11 +324,9 @@ def parallel_texts(
         named = params.get(name, [])
         is_list = isinstance(named, list) and all(isinstance(file, str) for file in named)
         elements = list_elements(named) if is_list else ()
-        if len(elements) != 1:
-            raise OptionError(
-                f"{where}: {name} must be a list of one file, not {named!r}; join several into one"
-            )
-        files[side] = elements[0]
+        if not elements:
+            raise OptionError(f"{where}: {name} must be a list of files, not {named!r}")
+        files[side] = elements
     odd = [f"{where}: {name}" for name in setting if name not in ("class", "params")]
     odd += [
         f"{where}: {name}"

@@ -36,7 +36,7 @@ def inference_flags(given: Mapping[str, Any]) -> Implied:
     """
     values: dict[str, Any] = {}
     if given.get("model_dir") or given.get("checkpoint_path"):
-        values["model"] = _model(given)
+        values["model"] = (_model(given),)
     if given.get("input_pipeline"):
         values |= _sources(read_yaml(given["input_pipeline"], "-input_pipeline"))
     if given.get("model_params"):
@@ -68,7 +68,9 @@ def _sources(pipeline: Any) -> dict[str, Any]:
     shuffled = [name for name in odd if not name.endswith(": shuffle")]
     if shuffled:
         raise OptionError(f"{shuffled[0]} is not followed here: leave it out")
-    return {"src": files["src"]}
+    if len(files["src"]) > 1:
+        raise OptionError("-input_pipeline: translate one source file at a time")
+    return {"src": files["src"][0]}
 
 
 def _search(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import torch
 
@@ -77,9 +77,16 @@ class LossEvaluator:
         return {name: total / words if name == "loss" else perplexity(total, words) for name in self._names}
 
 
-def _without_bpe(words: list[str]) -> list[str]:
-    """The words that subwords of subword-nmt make."""
-    return " ".join(words).replace("@@ ", "").split(" ") if words else []
+Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
+
+
+def _joined(words: list[str], how: Postprocess) -> list[str]:
+    """The words that subwords of subword-nmt or of SentencePiece make."""
+    if how == "strip_bpe" and words:
+        return " ".join(words).replace("@@ ", "").split(" ")
+    if how == "decode_sentencepiece":
+        return "".join(words).replace("\u2581", " ").split()
+    return words
 
 
 @dataclass(frozen=True)
@@ -110,10 +117,10 @@ class TranslationEvaluator:
         options: TranslatorOptions,
         language_model: LoadedModel | None,
         files: TranslationFiles,
-        strip_bpe: bool = False,
+        postprocess: Postprocess = "none",
     ) -> None:
         """metrics: those that compare translations, by their names in `-log_metrics`."""
-        self._strip_bpe = strip_bpe
+        self._postprocess = postprocess
         self._scorers = {_NAMES[metric]: _SCORERS[metric] for metric in metrics}
         self._batches = batches
         self._vocabularies = vocabularies
@@ -135,8 +142,9 @@ class TranslationEvaluator:
                 hypotheses.append(translation.hypotheses[0].words if translation.hypotheses else [])
                 references.append(reference)
             between_batches()
-        if self._strip_bpe:
-            hypotheses, references = (list(map(_without_bpe, texts)) for texts in (hypotheses, references))
+        hypotheses, references = (
+            [_joined(words, self._postprocess) for words in texts] for texts in (hypotheses, references)
+        )
         path = self._files.path(epoch)
         if path is not None:
             self._write(path, hypotheses, references)

@@ -84,9 +84,10 @@ class TrainerOptions:
         "Metrics that are measured and logged after each epoch beside `-validation_metric`. `rouge_*` are "
         "mean F1 scores.",
     )
-    metrics_strip_bpe: bool = option(
-        False,
-        "Join the subwords of subword-nmt (`sub@@ word`) before translations are compared with references.",
+    metrics_postprocess: Literal["none", "strip_bpe", "decode_sentencepiece"] = option(
+        "none",
+        "Join subwords before translations are compared with references: those of subword-nmt (`sub@@ word`) "
+        "or of SentencePiece (`\u2581wo rd`).",
     )
     save_validation_translation_every: int = option(
         0,
@@ -356,11 +357,17 @@ def choose_options(words: Mapping[str, str]) -> type[AnyTrainOptions]:
     return hooked_options(_BY_MODEL_TYPE.get(words.get("model_type", ""), TrainSeq2SeqOptions), words)
 
 
+_OF_BOTH_DIALECTS: Final = ("model_type", "pre_word_vecs_", "fix_word_vecs_", "scheduled_sampling")
+"""How flags begin that describe models of both dialects."""
+
+
 def flags_of_lua_models() -> tuple[str, ...]:
-    """The flags that describe a model of OpenNMT Lua, its loss or its schedule."""
+    """The flags that describe a model of OpenNMT Lua, its loss or its schedule, and mean nothing beside
+    `-model`.
+    """
     model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
     training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
-    return tuple(flag for flag in (*model, *training) if flag != "model_type")
+    return tuple(flag for flag in (*model, *training) if not flag.startswith(_OF_BOTH_DIALECTS))
 
 
 def implied_flags(given: Mapping[str, Any]) -> Implied:

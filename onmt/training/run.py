@@ -239,7 +239,7 @@ def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -
         vocabularies = start.vocabularies
         evaluators.append(
             TranslationEvaluator(
-                others, batches, vocabularies, options, language_model, files, options.metrics_strip_bpe
+                others, batches, vocabularies, options, language_model, files, options.metrics_postprocess
             )
         )
     # The metric that decides comes first.

@@ -83,11 +83,11 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
     options = recipe.options
     for note in structure_notes(options):
         logger.warning(note)
-    vectors: dict[str, Tensor] = {}
     if recipe.google is not None:
-        spec = google_spec(recipe.google, data)
+        described = google_spec(recipe.google, data)
     else:
-        spec, vectors = _with_word_vectors(spec_from_options(options, data_sizes(data)), options)
+        described = spec_from_options(options, data_sizes(data))
+    spec, vectors = _with_word_vectors(described, options)
     if isinstance(options, SharedTableOptions):
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import score, train, translate
@@ -193,3 +194,32 @@ def test_small_files_stay_small(tutorial: Path, capfd: pytest.CaptureFixture[str
     errors = capfd.readouterr().err
     assert "aliases written out" in errors
     assert errors.count("\n") == 1
+
+
+def test_several_files_are_joined(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tutorial / "more.sources").write_text("a b c")  # without an end of line
+    (tutorial / "more.targets").write_text("c b a")
+    argv = [
+        part.replace("- train.sources", "- more.sources\n        - train.sources").replace(
+            "- train.targets", "- more.targets\n        - train.targets"
+        )
+        for part in train_command(5)
+    ]
+    assert train.main(argv) == 0
+    joined = (tutorial / "model_dir" / "model_train.src.txt").read_text().splitlines()
+    assert joined == ["a b c", *(tutorial / "train.sources").read_text().splitlines()]
+    assert "401 total" in capfd.readouterr().out
+
+
+def test_word_vectors_and_scheduled_sampling_go_with_a_model(
+    tutorial: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    vectors = torch.full((10, 16), 0.25)  # six letters and the special words
+    torch.save(vectors, tutorial / "vectors.pt")
+    more = ["-pre_word_vecs_enc", "vectors.pt", "-fix_word_vecs_enc", "-scheduled_sampling", "0.5"]
+    assert train.main([*train_command(5), *more]) == 0
+    (path,) = (tutorial / "model_dir").glob("model_epoch1_*.pt")
+    content = load_checkpoint(path)
+    assert torch.equal(content["weights"]["source.words"][1:], vectors[1:])
+    assert content["options"]["scheduled_sampling"] == 0.5
+    assert "Set Scheduled Sampling rate: 0.500" in capfd.readouterr().out

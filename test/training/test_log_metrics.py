@@ -8,7 +8,7 @@ import pytest
 
 from onmt.errors import OptionError
 from onmt.scorers import ROUGE_SCORERS
-from onmt.training.evaluation import _without_bpe
+from onmt.training.evaluation import _joined
 from onmt.training.options import implied_flags
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -35,8 +35,10 @@ def test_rouge_against_its_definition() -> None:
 
 
 def test_subwords_are_joined() -> None:
-    assert _without_bpe("lo@@ w er@@".split()) == ["low", "er@@"]
-    assert _without_bpe([]) == []
+    assert _joined("lo@@ w er@@".split(), "strip_bpe") == ["low", "er@@"]
+    assert _joined("\u2581lo w \u2581er".split(), "decode_sentencepiece") == ["low", "er"]
+    assert _joined(["lo@@"], "none") == ["lo@@"]
+    assert all(_joined([], how) == [] for how in ("none", "strip_bpe", "decode_sentencepiece"))
 
 
 def test_metrics_of_the_original_become_flags() -> None:
@@ -50,7 +52,7 @@ def test_metrics_of_the_original_become_flags() -> None:
     implied = implied_flags({"metrics": metrics})
     assert implied.values["validation_metric"] == "perplexity"
     assert implied.values["log_metrics"] == ("bleu", "rouge_1")
-    assert implied.values["metrics_strip_bpe"]
+    assert implied.values["metrics_postprocess"] == "strip_bpe"
     assert implied.warnings == ()
 
 
