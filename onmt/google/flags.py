@@ -17,6 +17,7 @@ from onmt.google.settings import (
     HOOKS,
     IDLE_SETTINGS,
     SETTING_FLAGS,
+    SETTINGS_AS_FLAGS,
     check_model_name,
     read_config_files,
     read_model_params,
@@ -112,7 +113,12 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
         values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    idle = {"config_paths", *(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
+    idle = {
+        "config_paths",
+        *SETTINGS_AS_FLAGS,
+        *(flags_of_lua_models if name else ()),
+        *(["end_epoch"] if steps else ()),
+    }
     return Implied(not_given | model_flags, tuple(warnings), frozenset(idle), notices)
 
 

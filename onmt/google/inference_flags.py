@@ -47,7 +47,8 @@ def inference_flags(given: Mapping[str, Any]) -> Implied:
         if flag in values and flag in given:
             other = "-model_dir and -checkpoint_path" if flag == "model" else "-input_pipeline"
             raise OptionError(f"-{flag} beside {other}: give one of them")
-    return Implied({flag: value for flag, value in values.items() if flag not in given})
+    idle = frozenset({"tasks", "model_dir", "checkpoint_path", "input_pipeline", "model_params"})
+    return Implied({flag: value for flag, value in values.items() if flag not in given}, idle=idle)
 
 
 def _model(given: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _DEEPEST: Final = 50  # levels; no configuration needs them, and Python's stack ends at some hundreds
 _LONGEST_TEXT: Final = 4096  # characters: a path's most; messages tell names and values in full
 _LARGEST_WHOLE: Final = 2**63 - 1
-_MOST_VALUES: Final = 100_000
+_MOST_NODES: Final = 10_000  # names and values of a text whose aliases are written out
 
 _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
 """What PyYAML raises, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
@@ -27,14 +27,14 @@ _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, Ove
 def read_yaml(text: str, where: str) -> Any:
     """The value of a YAML text: dicts with texts as names, lists, texts, finite numbers, booleans, None.
 
-    A number may be written `1e-4`, which YAML 1.1 calls a text. Aliases (`*name`) are read, up to a total
-    number of values that no configuration needs. Raises OptionError, in one line that begins with `where`,
-    for everything else: malformed text, names given twice, dates.
+    A number may be written `1e-4`, which YAML 1.1 calls a text. Aliases (`*name`) and merges (`<<`)
+    are read. Raises OptionError, in one line that begins with `where`, for everything else: malformed text,
+    names given twice, dates, aliases that contain themselves or expand to more than `_MOST_NODES` values.
     """
     import yaml  # here, because only a few runs need it
 
     try:
-        return _Plain(where).value(yaml.load(text, Loader=_loader()), where, 0)
+        return _plain(yaml.load(text, Loader=_loader()), where, 0)
     except yaml.YAMLError as error:
         raise OptionError(f"{where}: {_in_one_line(error)}") from None
     except _YAML_FAILURES as error:
@@ -64,48 +64,70 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        has_aliases = False
+
+        def get_single_node(self) -> yaml.Node | None:
+            node = super().get_single_node()
+            if node is not None and self.has_aliases:
+                _check_expansion(node, {})
+            return node
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            self.has_aliases |= self.check_event(yaml.AliasEvent)
+            return super().compose_node(parent, index)
+
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            # before construction, which puts the names that `<<` merges beside a mapping's own
+            node = super().compose_mapping_node(anchor)
             seen = set()
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
+                    raise yaml.composer.ComposerError(
                         None, None, f"'{key.value}' is given twice", key.start_mark
                     )
                 seen.add(key.value)
-            return super().construct_mapping(node, deep)
+            return node
 
     exponent = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+\Z")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
     return Loader
 
 
-class _Plain:
-    """Copies values that consist of what parameters are made of, and counts them: aliases may repeat a value
-    so often that a small file would fill the memory.
+def _check_expansion(node: Any, sizes: dict[int, int]) -> int:
+    """The number of nodes below and at `node` with every alias written out, in time linear in the text.
+
+    sizes: the numbers found so far by identity, 0 for the nodes above. Raises yaml.composer.ComposerError for
+    a value that contains itself, and for more than `_MOST_NODES`.
     """
+    import yaml
 
-    def __init__(self, where: str) -> None:
-        self._where = where
-        self._count = 0
-
-    def value(self, value: Any, where: str, depth: int) -> Any:
-        """The value; messages begin with `where`."""
-        self._count += 1
-        if self._count > _MOST_VALUES:
-            raise OptionError(f"{self._where}: more than {_MOST_VALUES} values, aliases written out")
-        if isinstance(value, dict):
-            _check_depth(where, depth)
-            return {
-                _checked_name(name, where): self.value(part, f"{where}: {name}", depth + 1)
-                for name, part in value.items()
-            }
-        if isinstance(value, list):
-            _check_depth(where, depth)
-            return [self.value(part, where, depth + 1) for part in value]
-        return _checked_scalar(value, where)
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = 0
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in node.value for part in pair] if pairs else node.value
+        size = 1 + sum(_check_expansion(part, sizes) for part in parts)
+        if size > _MOST_NODES:
+            problem = f"its aliases expand to more than {_MOST_NODES} values: write fewer of them"
+            raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
+        sizes[id(node)] = size
+    elif not sizes[id(node)]:
+        raise yaml.composer.ComposerError(None, None, "a value contains itself", node.start_mark)
+    return sizes[id(node)]
 
 
-def _checked_scalar(value: Any, where: str) -> Any:
+def _plain(value: Any, where: str, depth: int) -> Any:
+    """The value, if it consists of what parameters are made of; messages begin with `where`."""
+    if isinstance(value, dict):
+        _check_depth(where, depth)
+        return {
+            _checked_name(name, where): _plain(part, f"{where}: {name}", depth + 1)
+            for name, part in value.items()
+        }
+    if isinstance(value, list):
+        _check_depth(where, depth)
+        return [_plain(part, where, depth + 1) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"{where}: {value} is not a finite number")
     if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
@@ -183,6 +205,14 @@ CONFIG_KEYS: Final = (
     "output_dir",
     *IDLE_SETTINGS,
 )
+
+
+SETTINGS_AS_FLAGS: Final = tuple(
+    name
+    for name in (*CONFIG_KEYS, "output_dir")
+    if name not in ("model", "model_params", "train_steps", "eval_every_n_steps", "keep_checkpoint_max")
+)
+"""Flags that only stand for others; what those have become is what a configuration file stores."""
 
 
 def read_config_files(paths: Sequence[str]) -> dict[str, Any]:

@@ -25,6 +25,13 @@ VALUES = st.recursive(
 )
 
 
+def _expanding(form: str) -> str:
+    """Eight lines of which each holds the one before it ten times, as `form` puts them."""
+    aliases = [", ".join([f"*a{level}"] * 10) for level in range(8)]
+    lines = [f"l{level + 1}: &a{level + 1} {form.format(names)}" for level, names in enumerate(aliases)]
+    return "\n".join(["l0: &a0 {x: 1}", *lines])
+
+
 @given(VALUES)
 def test_what_yaml_writes_is_read_back(value: Any) -> None:
     text = yaml.safe_dump(value)
@@ -62,8 +69,14 @@ def test_texts_that_look_like_numbers(text: str) -> None:
     [
         ("{a: b", "here: line 1, column 6: expected ',' or '}'"),
         ("a: 1\nb: 2\na: 3", "here: line 3, column 1: 'a' is given twice"),
-        ("&a [*a]", "here: more than 50 levels"),
+        ("&a [*a]", "here: line 1, column 1: a value contains itself"),
+        ("a: &x {<<: *x}", "here: line 1, column 4: a value contains itself"),
         ("a: *x", "here: line 1, column 4: found undefined alias"),
+        (_expanding("[{}]"), "here: line 5, column [0-9]+: its aliases expand to more than 10000 values"),
+        (
+            _expanding("{{<<: [{}]}}"),
+            "here: line 5, column [0-9]+: its aliases expand to more than 10000 values",
+        ),
         ("!!python/object/apply:os.abort []", "here: line 1, column 1: could not determine"),
         ("!!int ''", "here: a value cannot be read"),
         ("!!timestamp x", "here: a value cannot be read"),
@@ -97,3 +110,14 @@ def test_a_file(tmp_path: Path) -> None:
     for missing in (str(tmp_path / "none"), "a\0b", str(tmp_path)):
         with pytest.raises(OptionError, match="cannot read -config_paths"):
             read_yaml_file(missing, "config_paths")
+
+
+def test_aliases_stand_for_their_values() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, z: [*a, *a]}\nd: *b"
+    first, second = {"x": 1, "y": 2}, {"x": 3, "y": 2}
+    assert read_yaml(text, "here") == {
+        "a": first,
+        "b": second,
+        "c": second | {"z": [first, first]},
+        "d": second,
+    }
