@@ -12,7 +12,8 @@ import pytest
 import torch
 from configurations import TENSORFLOW_OPTIMISERS, VOCABULARIES, WORDS, Configuration
 from ledger import Ledger
-from pretended_gpu import host_of, pretended_gpu
+from pretended_gpu import pretended_gpu
+from pretended_tensors import host_of
 from searches import SearchCase
 from torch import Tensor
 

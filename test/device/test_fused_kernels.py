@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 from device_operations import STAND_INS
-from pretended_gpu import GpuTensor, host_of, pretended_gpu
+from pretended_gpu import pretended_gpu
+from pretended_tensors import GpuTensor, host_of
 from torch import Tensor
 
 from onmt.kernels.cells import STEPS

@@ -9,7 +9,8 @@ import pytest
 import torch
 from configurations import Configuration, google, lua
 from measuring import GPU, make_step
-from pretended_gpu import host_of, pretended_gpu
+from pretended_gpu import pretended_gpu
+from pretended_tensors import host_of
 
 from onmt.data.batch import Batch
 from onmt.logger import Logger, LoggerOptions

@@ -9,7 +9,8 @@ import pytest
 import torch
 from configurations import Configuration, lua, training_configurations
 from measuring import GPU, cost_of, make_step
-from pretended_gpu import WrongDeviceError, pretended_gpu
+from pretended_gpu import pretended_gpu
+from pretended_tensors import WrongDeviceError
 from torch import Tensor
 
 from onmt.checkpoint import load_checkpoint

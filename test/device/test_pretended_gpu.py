@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from pretended_gpu import GpuTensor, WrongDeviceError, host_of, pretended_gpu
+from pretended_gpu import pretended_gpu
+from pretended_tensors import GpuTensor, WrongDeviceError, host_of
 
 GPU = torch.device("cuda", 0)
 
