@@ -64,7 +64,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def load_tensors(path: str | Path) -> Any:
-    """What a file of `torch.save` holds, tensors and plain values only, on the CPU.
+    """The content of a file of `torch.save`, tensors and plain values only, on the CPU.
 
     Archives are verified as models are; the older format, which has no checksums, is read as it is. Raises
     CheckpointError for a damaged archive, and whatever torch raises for other files.

@@ -112,7 +112,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _temporary(folder: Path) -> Path:
-    """A name that nobody has guessed, short enough for every file system."""
+    """An unpredictable name, short enough for every file system."""
     return folder / f".onmt-{secrets.token_hex(8)}.tmp"
 
 

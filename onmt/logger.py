@@ -58,7 +58,7 @@ class Logger:
 
     @property
     def writes_file(self) -> bool:
-        """The log goes to a file, where nobody is watching."""
+        """The log goes to a file."""
         return self._file is not None
 
     def debug(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""How good translations are: BLEU, translation edit rate, Damerau-Levenshtein ratio of a whole corpus.
+"""Scores of translations: BLEU, translation edit rate, Damerau-Levenshtein ratio of a whole corpus.
 
 Hypotheses are one list of words per sentence. References are one such list of sentences per set of
 references: `references[r][i]` is the r-th reference of sentence i, a single set is `[reference_sentences]`.

@@ -129,7 +129,7 @@ def unblock_signals() -> None:
 
 
 def describe_signal(number: int) -> str:
-    """What is told about a program that a signal ended."""
+    """The message for a program that a signal ended."""
     return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
 
 

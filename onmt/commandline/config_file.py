@@ -98,7 +98,7 @@ def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
 
 
 def leading_word(entry: Entry) -> str:
-    """The value of an entry of which nobody knows yet whether it is a list."""
+    """The value of an entry before it is known whether it is a list."""
     return _scalar_and_rest(entry)[0]
 
 
@@ -147,7 +147,7 @@ class EntriesParser(configargparse.ConfigFileParser):  # type: ignore[misc] # co
         )
 
     def get_syntax_description(self) -> str:
-        """What configargparse would print in its own help, which is not used."""
+        """The syntax for configargparse's own help, which is not used."""
         return "key = value"
 
 

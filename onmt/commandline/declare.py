@@ -1,4 +1,4 @@
-"""How options are declared: fields of frozen keyword-only dataclasses, each field said once.
+"""Declarations of options: fields of frozen keyword-only dataclasses, each declared once.
 
     @dataclass(frozen=True, kw_only=True)
     class LoggerOptions:
@@ -111,7 +111,7 @@ REMOVED_KEY: Final = "removed"
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """What a declaration says about one option besides its name, type and default."""
+    """The declaration of an option, besides its name, type and default."""
 
     help: str
     structural: Literal[0, 1] | None

@@ -21,7 +21,7 @@ EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
 
 class _ClosedStream(io.TextIOBase):
-    """Stands for a standard stream that the caller closed: whoever needs it ends the run in one line."""
+    """Stands for a standard stream that the caller closed: using it ends the run in one line."""
 
     def __init__(self, name: str) -> None:
         self._error = OnmtError(f"{name} is closed")
@@ -45,7 +45,7 @@ class _ClosedStream(io.TextIOBase):
 
 @dataclass(frozen=True)
 class Failure:
-    """What is told about an exception that is no bug: one line (None: nothing at all) and an exit code."""
+    """The message for an exception that is no bug (None: no message), and the exit code."""
 
     message: str | None
     exit_code: int
@@ -95,7 +95,7 @@ def _let_waiting_threads_sleep() -> None:
 
 
 def failure_of(error: BaseException) -> Failure | None:
-    """How an exception ends a run, or None when it is a bug."""
+    """Message and exit code for an exception, or None when it is a bug."""
     if isinstance(error, OnmtError):
         return Failure(str(error), error.exit_code)
     if isinstance(error, Stopped):
@@ -150,7 +150,7 @@ def _logger_for(script: Script[Options], options: Options) -> Logger:
 def _use_utf8() -> None:
     """Text is UTF-8 whatever the locale; what cannot be encoded (odd bytes in a name) is shown escaped.
 
-    Streams that the caller closed are replaced: nobody else has to expect None.
+    Streams that the caller closed are replaced, so that no other code meets None.
     """
     if sys.stdin is None:
         sys.stdin = _ClosedStream("standard input")
@@ -171,7 +171,7 @@ def _complain(script: Script[Any], message: str) -> None:
 
 
 def _flush_or_discard_output() -> None:
-    """Write what is left for standard output, or drop it, lest the interpreter complain when it ends."""
+    """Write what is left for standard output, or drop it: the interpreter would complain."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the declared dataclasses add up to: a flat list of options with flag, type, default and heading."""
+"""The flat list of declared options, each with flag, type, default and heading."""
 
 import dataclasses
 import inspect
@@ -61,7 +61,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """How messages name the option."""
+        """The option's name in messages."""
         return f"<{self.flag}>" if self.info.positional else f"-{self.flag}"
 
     @property
@@ -83,7 +83,9 @@ def declared_options(options: type) -> tuple[Option, ...]:
 def heading_of(options: type) -> str:
     """The heading of a class's own options: the first line of its docstring, without the word "options"."""
     doc = (options.__doc__ or "").strip()
-    if not doc or doc.startswith(f"{options.__name__}("):  # dataclass() writes a signature where nobody wrote
+    if not doc or doc.startswith(
+        f"{options.__name__}("
+    ):  # dataclass() writes a signature for classes without
         return options.__name__.removesuffix("Options")
     first_line = doc.splitlines()[0].rstrip(".")
     return re.sub(r" options$", "", first_line, flags=re.IGNORECASE)

@@ -15,7 +15,7 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Implied:
-    """What given flags say about others: values by flag, warnings for stderr, notices for the log.
+    """The consequences of given flags for others: values by flag, warnings for stderr, notices for the log.
 
     idle: flags that mean nothing beside them; `-save_config` leaves them out.
     """

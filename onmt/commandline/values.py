@@ -37,7 +37,7 @@ def convert(option: Option, words: Sequence[str]) -> Any:
     if option.is_list:
         return tuple(_convert_word(option, word) for word in words)
     if not words:
-        assert option.takes_bare, "whoever read the words refuses other options without any"
+        assert option.takes_bare, "options without a value were refused when the words were read"
         return not option.default
     return _convert_word(option, words[0])
 

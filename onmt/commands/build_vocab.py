@@ -37,7 +37,7 @@ class VocabularyOptions:
     )
     words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep the words, then the labels of each feature, that occur so often at least, instead of a number "
+        "Keep words, and labels of each feature, that occur at least this many times, instead of a number "
         "of them; 0: -vocab_size decides.",
         valid=at_least(0),
     )

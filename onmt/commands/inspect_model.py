@@ -9,7 +9,7 @@ from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
 from onmt.commandline.values import text_of
 from onmt.logger import Logger, LoggerOptions
-from onmt.training.options import flags_of_lua_models
+from onmt.training.options import describing_flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def describe(path: str, content: Mapping[str, Any]) -> Iterator[str]:
     yield from _sizes(content["weights"])
     yield ""
     yield from _training(content.get("training"))
-    idle = flags_of_lua_models() if content["options"].get("model") else ()
+    idle = describing_flags() if content["options"].get("model") else ()
     options = {flag: value for flag, value in content["options"].items() if flag not in idle}
     for title, values in (("spec", content["spec"]), ("options", options)):
         yield ""

@@ -23,7 +23,7 @@ _Made = TypeVar("_Made")
 
 
 class SentenceSet(Protocol):
-    """What batches are made of: N sentences, or pairs of sentences, in an order."""
+    """N sentences, or pairs of sentences, in an order."""
 
     @property
     def src_lengths(self) -> npt.NDArray[np.int32]:
@@ -108,7 +108,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Which sentences form each batch: batch i is bounds[i] .. bounds[i + 1] of the stored order."""
+    """The sentences of each batch: batch i is bounds[i] .. bounds[i + 1] of the stored order."""
 
     bounds: npt.NDArray[np.int64]
     max_batch_size: int
@@ -161,7 +161,7 @@ def _uneven_bounds(
 
 
 def _run_starts(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Where a value differs from the one before it; the first place is one of them.
+    """The places where a value differs from the one before it, and the first place.
 
     In pieces, because the values may be mapped from a file of which only a part should be in memory.
     """

@@ -94,7 +94,7 @@ class _Translator:
         return ""
 
     def _single(self) -> str:
-        """What matches one character."""
+        """A pattern that matches one character."""
         character = self._next()
         if character == ".":
             return f"[{_ANYTHING}]"
@@ -173,7 +173,7 @@ class _Rule:
 
 @dataclass(frozen=True)
 class FileSample:
-    """How much of a file (one path per side) is used."""
+    """The share of a file (one path per side) that is used."""
 
     stem: str
     paths: tuple[str, ...]
@@ -253,7 +253,7 @@ def _read_rules(path: str) -> list[_Rule]:
 
 
 def _plan_sample(files: Sequence[_CorpusFile], rules: Sequence[_Rule], size: float) -> list[FileSample]:
-    """How much of each file is used; files without a rule, or of weight 0, are left out.
+    """The share of each file that is used; files without a rule, or of weight 0, are left out.
 
     size: the number of sentences, those of files that are kept whole included; below 1, the part of the lines
     of the files that are sampled. Weights of rules are relative to those of the other rules that match some

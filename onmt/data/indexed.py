@@ -29,7 +29,7 @@ _PIECE: Final = 1 << 20  # bytes
 
 
 class _Readable(Protocol):
-    """What is read from."""
+    """The methods that reading needs."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes."""

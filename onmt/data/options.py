@@ -1,4 +1,4 @@
-"""What preprocess.py can be asked, per kind of data; the same classes serve training on raw files."""
+"""Options of preprocess.py by kind of data; training on raw files uses the same classes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ from onmt.text.options import TokenizerOptions, on_the_fly
 
 @dataclass(frozen=True)
 class Side:
-    """What the options say about one side of a corpus, source or target, whatever the kind of data."""
+    """The options of one side of a corpus, source or target, for every kind of data."""
 
     name: Literal["source", "target"]
     prefix: str  # of the side's flags: `src_`, `tgt_`, or nothing for a monolingual corpus
@@ -186,7 +186,7 @@ class SourceTextOptions:
     )
     src_words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep the source words that occur at least so often; further numbers are for the word features. "
+        "Keep source words that occur at least this many times; further numbers are for the word features. "
         "0 leaves it to -src_vocab_size.",
         valid=at_least(0),
     )
@@ -208,7 +208,7 @@ class TargetTextOptions:
     )
     tgt_words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep the target words that occur at least so often; further numbers are for the word features. "
+        "Keep target words that occur at least this many times; further numbers are for the word features. "
         "0 leaves it to -tgt_vocab_size.",
         valid=at_least(0),
     )
@@ -291,7 +291,7 @@ class MonotextOptions(DataOptions):
     )
     words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep the words that occur at least so often; further numbers are for the word features. "
+        "Keep words that occur at least this many times; further numbers are for the word features. "
         "0 leaves it to -vocab_size.",
         valid=at_least(0),
     )

@@ -154,7 +154,7 @@ class EncodedSet:
 
 
 class CorpusPreparation:
-    """What the data options say, step by step; nothing is saved here.
+    """The steps of data preparation by the options; nothing is saved here.
 
     folder: where temporary files (without names) find room.
     """
@@ -177,7 +177,7 @@ class CorpusPreparation:
         ]
 
     def training_files(self) -> list[FileSample]:
-        """The files to train on and how much of each is used; says so in the log."""
+        """The files to train on and how much of each is used, which is logged."""
         for number, side in enumerate(self.sides, start=1):
             if side.tokenizer is not None:
                 self._logger.info(f"Using on-the-fly '{side.tokenizer.mode}' tokenization for input {number}")
@@ -203,7 +203,7 @@ class CorpusPreparation:
         return found
 
     def rules(self, found: Sequence[SideVocabularies], files: Sequence[FileSample]) -> tuple[SideRules, ...]:
-        """How each side is filtered and encoded with these vocabularies."""
+        """The filter and encoder of each side with these vocabularies."""
         vocabularies = iter(found)
         return tuple(
             SideRules(

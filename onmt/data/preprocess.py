@@ -1,4 +1,4 @@
-"""preprocess.py's work: prepare a corpus and save it, all of it or nothing. No torch here."""
+"""preprocess.py's work: prepare a corpus and save it, all of it or nothing. Torch-free."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack

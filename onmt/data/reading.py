@@ -16,7 +16,7 @@ from onmt.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a corpus are read. by_key: source and target are matched by key, not by line."""
+    """Settings for reading a corpus. by_key: source and target are matched by key, not by line."""
 
     source: Literal["text", "vectors", "images"]
     by_key: bool
@@ -40,7 +40,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class CorpusHooks:
-    """What the user's module does to a corpus: to the lines of each side, then to pairs, then to tokens.
+    """The user's functions that change a corpus: the lines of each side, then pairs, then tokens.
 
     pairs: the lines of source and target -> those to use instead, or None to use them as they are.
     """

@@ -141,7 +141,7 @@ class SentenceEncoder:
     shifted: bool
 
     def stored_lengths(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many positions sentences of so many words take."""
+        """Positions of sentences with these numbers of words."""
         return lengths + 2 if self.marked else lengths
 
     @cached_property

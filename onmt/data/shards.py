@@ -110,7 +110,7 @@ class _FileArray:
 
 
 class _OpenFile:
-    """A file that stays open as long as arrays need it, whoever closes the original."""
+    """A file that stays open as long as arrays need it, even if the original is closed."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._name = file.name
@@ -280,7 +280,7 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared data set consists of. `options` are those of the run that made it, for the record.
+    """The parts of a prepared data set. `options` are those of the run that made it, for the record.
 
     `intact`: the file's own checksum is right, or it is an older one, which has none.
     """
@@ -349,7 +349,7 @@ def _is_intact(content: dict[str, Any]) -> bool:
 
 
 def manifest_path(save_data: str) -> Path:
-    """Where the manifest of the data set `save_data` stands."""
+    """The path of the manifest of the data set `save_data`."""
     return Path(save_data + _ENDING)
 
 

@@ -201,7 +201,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class Scene:
-    """What an image shows; `first` is the left or the upper group."""
+    """The content of an image; `first` is the left or the upper group."""
 
     first: _Group
     relation: _Relation

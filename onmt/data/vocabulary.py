@@ -67,7 +67,7 @@ class Vocabulary:
         return list(map(self._text_ids.__getitem__, words))
 
     def utf8_ids(self) -> Mapping[bytes, int]:
-        """What `ids` looks up, for words in UTF-8: `[word]` is the id, UNK for a word that is absent."""
+        """The table behind `ids`, for words in UTF-8: `[word]` is the id, UNK for a word that is absent."""
         # No text holds the bytes of a word that is not Unicode, so such a word is never found.
         encoded = ((word.encode("utf-8", "surrogatepass"), index) for word, index in self._text_ids.items())
         return _TextIds(encoded)

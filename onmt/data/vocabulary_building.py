@@ -80,7 +80,7 @@ COUNTED_AT_A_TIME: Final = 2 << 20  # bytes of text; to add up counts of less wo
 
 @dataclass
 class _Counts:
-    """How often words and features occur, both in the order of their first appearance."""
+    """Counts of words and features, in the order of their first appearance."""
 
     words: Counter[str] = field(default_factory=Counter)
     features: list[Counter[str]] = field(default_factory=list)
@@ -156,7 +156,7 @@ def _decoded(words: Mapping[bytes, int]) -> dict[str, int]:
 def build_vocabulary(counter: Counter[str], size: int, min_frequency: int) -> Vocabulary:
     """The four special words and those that the limits leave, with their numbers of occurrences.
 
-    min_frequency > 0: the words that occur at least so often; otherwise size > 0: so many of the most
+    min_frequency > 0: the words that occur at least this often; otherwise size > 0: this many of the most
     frequent ones; otherwise all. Where that leaves out something, the order is by descending frequency and,
     among equals, by first appearance; else by first appearance only. What was left out counts as UNK.
     """

@@ -33,7 +33,7 @@ _DAMAGED: Final = (
     ValueError,
     tokenize.TokenError,
 )
-"""What zipfile and numpy raise for wrong bytes, besides OSError."""
+"""Exceptions of zipfile and numpy for wrong bytes, besides OSError."""
 
 _NO_SUCH_PLACE: Final = (None, errno.EINVAL)
 """Numbers of an OSError that comes of wrong bytes too: bz2's has none; a place before the file is invalid."""
@@ -116,7 +116,7 @@ class ArrayFile:
 
     @contextmanager
     def _entry(self, name: str) -> Iterator[IO[bytes]]:
-        """Where an array goes. A fixed date, so that equal arrays make equal files."""
+        """The entry of an array. A fixed date, so that equal arrays make equal files."""
         entry = zipfile.ZipInfo(f"{name}.npy")
         entry.compress_type = zipfile.ZIP_DEFLATED
         with self._writing(), self._archive.open(entry, "w", force_zip64=True) as file:
@@ -152,7 +152,7 @@ class _ArrayReader:
         self.names = [name.removesuffix(".npy") for name in archive.namelist()]
 
     def read(self, name: str, kinds: str, dimensions: int) -> npt.NDArray[Any]:
-        """An array whose type is of one of these kinds, as numpy's letters tell them, with so many axes.
+        """An array whose type is of one of these kinds, as numpy's letters tell them, with this many axes.
 
         Raises KeyError when there is none of that name, ValueError for another kind of array.
         """

@@ -1,4 +1,4 @@
-"""Read what `-save_attention` wrote, as text or as arrays. No torch here."""
+"""Read what `-save_attention` wrote, as text or as arrays. Torch-free."""
 
 import re
 from dataclasses import dataclass, field

@@ -54,7 +54,7 @@ class Constraints:
 
 @dataclass(frozen=True)
 class Grid:
-    """Which constraints each hypothesis has met: used, B K C with K = levels x beam."""
+    """The constraints that each hypothesis has met: used, B K C with K = levels x beam."""
 
     constraints: Constraints
     used: Tensor
@@ -117,7 +117,7 @@ class Grid:
         return (self.constraints.words != PAD).sum(dim=1)
 
     def _columns(self, candidates: Candidates, level: int) -> slice:
-        """Where a level's candidates are among those of all slots."""
+        """The places of a level's candidates among those of all slots."""
         width = candidates.tokens.shape[1] // self.constraints.levels
         return slice(level * width, (level + 1) * width)
 
@@ -156,7 +156,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Sources:
-    """What the search needs to know of the B sentences.
+    """The B sentences of a search.
 
     lengths: B, source positions; attended: B S, True where attention can go; start_labels: the label that
     each target feature has before the first step; draws: B K T float64, uniform numbers for sampling.

@@ -183,7 +183,7 @@ class Ensemble:
 
 
 def attended_positions(encoding: Encoding, src_lengths: Tensor) -> Tensor:
-    """Where attention can go, B S: over the source as it was given, however the encoder read it."""
+    """Positions that attention can reach, B S, in the order of the given source."""
     if encoding.order is None:
         return padding_mask(encoding.lengths, encoding.memory.shape[1])
     return (encoding.order >= 0) & padding_mask(src_lengths, encoding.order.shape[1])

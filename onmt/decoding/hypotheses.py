@@ -14,7 +14,7 @@ from onmt.data.batch import to_device
 
 @dataclass(frozen=True)
 class Endings:
-    """Where hypotheses end, N per sentence: rank, step (from 1) and slot, each B N."""
+    """Ends of hypotheses, N per sentence: rank, step (from 1) and slot, each B N."""
 
     ranks: Tensor
     steps: Tensor
@@ -78,7 +78,7 @@ def merge(stored: Endings, live: Tensor, ended: Tensor, step: int) -> tuple[Endi
 
 @dataclass(frozen=True)
 class Trace:
-    """What one step leaves behind for the B sentences that were alive in it.
+    """The record of one step for the B sentences that were alive in it.
 
     sentences: B, their numbers; tokens, parents: B K; totals: B K float64, sums of log-probabilities, -inf in
     dead slots; scores: as totals, but -inf also where a hypothesis ended and left the beam; ranks: B K
@@ -172,7 +172,7 @@ def _along_paths(
     looked: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
     paths: int,
 ) -> npt.NDArray[np.float32] | None:
-    """What every path has passed, paths T X, zero after its end; None where steps have nothing.
+    """The rows along every path, paths T X, zero after its end; None where steps have nothing.
 
     rows_of_steps: R X of every step; looked: for each step the paths that take it, and their rows.
     """
@@ -230,7 +230,7 @@ class History:
 
 
 def histories(traces: list[Trace], sentences: int) -> list[History]:
-    """What the search did for each sentence."""
+    """The history of the search for each sentence."""
     steps_of: list[list[tuple[npt.NDArray[Any], ...]]] = [[] for _ in range(sentences)]
     kept = _on_host(
         [

@@ -40,7 +40,7 @@ from onmt.text.lines import split_words
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
-    """How to sample: longest output in words (what is given is never cut), softmax temperature, seed."""
+    """Settings of sampling: longest output in words (given words are never cut), temperature, seed."""
 
     max_length: int = 100
     temperature: float = 1.0
@@ -124,7 +124,7 @@ class LanguageModelUser:
         ]
 
     def _given(self, sources: Sequence[Source], steps: int) -> tuple[Tensor, Tensor]:
-        """What is given to read at each position, `<s>` first: ids, and which of them are given, B T+2 F."""
+        """The given words at each position, `<s>` first: ids, and which of them are given, B T+2 F."""
         features = len(self._vocabularies) - 1
         tokens = torch.zeros(len(sources), steps + 1, 1 + features, dtype=torch.int64)
         known = torch.zeros_like(tokens, dtype=torch.bool)
@@ -324,6 +324,6 @@ def _word_source(one: Input, loaded: LoadedModel) -> Source:
 
 
 def _windows(src: str, tgt: str, keyed: bool, vectors: bool, batch_size: int) -> Iterator[list[Input]]:
-    """What is read at a time: a batch from standard input; more from a file, to be sorted by length."""
+    """Number of lines read at a time: a batch from standard input; more from a file, to sort by length."""
     size = batch_size * (1 if src == "-" else _WINDOW)
     return windows(read_inputs(src, tgt, keyed, vectors), size)

@@ -92,7 +92,7 @@ class ResultFile:
                     self._file.truncate(0)
 
     def flush(self) -> None:
-        """What has been written so far can be read by others."""
+        """Flush, so that other programs can read the output so far."""
         if self._file is not None:
             with self._writing():
                 self._file.flush()

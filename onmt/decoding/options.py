@@ -1,4 +1,4 @@
-"""What translation can be asked. No torch here."""
+"""Options of translation, of language models and of taggers. Torch-free."""
 
 import math
 from dataclasses import dataclass

@@ -47,7 +47,7 @@ class Scores:
 
 @dataclass
 class Coverage:
-    """How many words there were and how many of them were unknown."""
+    """Counts of words and of unknown words."""
 
     words: int = 0
     unknown: int = 0
@@ -314,7 +314,7 @@ class Results:
             self._plot(self._plots, index, source, translation.hypotheses[0])
 
     def flush(self) -> None:
-        """What has been written so far can be read by others."""
+        """Flush, so that other programs can read the output so far."""
         self._output.flush()
         self._attention_text.flush()
 

@@ -1,4 +1,4 @@
-"""`-plot_attention`: a picture of each sentence's attention, drawn by matplotlib. No torch here."""
+"""`-plot_attention`: a picture of each sentence's attention, drawn by matplotlib. Torch-free."""
 
 import io
 import logging
@@ -38,7 +38,7 @@ _FONTS: Final = (
     "Microsoft YaHei",
     "Hiragino Sans",
 )
-"""Where characters are looked for, in this order, as far as they are installed."""
+"""Fonts in which characters are looked for, in this order, as far as they are installed."""
 
 _Weights = npt.NDArray[np.float32]
 
@@ -136,7 +136,7 @@ def require_matplotlib() -> tuple[Any, list[str]]:
 
 
 def _labels(names: Sequence[str], length: float) -> tuple[list[int], list[str]]:
-    """Places and names of the labels for which there is room on so many inches."""
+    """Places and names of the labels that fit on this many inches."""
     every = max(1, math.ceil(len(names) * _LABEL / length))
     places = list(range(0, len(names), every))
     return places, [_shortened(names[place], _LONGEST_LABEL) for place in places]

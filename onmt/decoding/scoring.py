@@ -225,7 +225,7 @@ _POSITIONS: Final = 32  # sources end at a multiple of this
 
 
 def fillers_for(model: Seq2Seq | LanguageModel) -> int:
-    """How many fillers a batch needs: the more, the smaller the model's products are."""
+    """The number of fillers that a batch needs: more for models with smaller products."""
     sizes = [parameter.numel() for parameter in model.parameters() if parameter.dim() > 1]
     if isinstance(model, Seq2Seq):
         encoder = model.spec.encoder

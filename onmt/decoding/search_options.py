@@ -1,4 +1,4 @@
-"""Options that restrict or randomise the search. No torch here."""
+"""Options that restrict or randomise the search. Torch-free."""
 
 from dataclasses import dataclass
 

@@ -21,7 +21,7 @@ Progress = Callable[[int], object]  # is told how many more sources are done
 
 
 def ignore(done: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from onmt.kernels.cross_entropy import best
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How to search.
+    """Settings of a search.
 
     `max_length`: words after which everything counts as finished. `max_unknowns`: more `<unk>` than this
-    prune a hypothesis (None: no limit). `pre_filter_factor`: so many times the beam is looked at before
+    prune a hypothesis (None: no limit). `pre_filter_factor`: this many times the beam is considered before
     pruning. `length_norm`, `coverage_norm`, `eos_norm`: 0 switches each off. `min_length`: words before which
     no hypothesis may end. `block_ngrams`: no n-gram of this length appears twice in a hypothesis (0: any may)
     unless it contains one of the words `repeatable` (ids). `ban_unknown`: no `<unk>`. `sampling`: draw
@@ -53,8 +53,8 @@ class Beam:
 
     scores: B K float64, sums of log-probabilities; unknowns: B K, `<unk>`s so far; ended: B K, have produced
     `</s>` (only where finished hypotheses stay); lengths: B K, words so far; coverage: B K S float64,
-    attention received by each source position (1 at padding), None when nobody asks for it; words: B K T, the
-    words so far, None when nobody asks for them.
+    attention received by each source position (1 at padding), None unless needed; words: B K T, the
+    words so far, None unless needed.
     """
 
     scores: Tensor
@@ -320,7 +320,7 @@ def _too_many_unknowns(candidates: Candidates, beam: Beam, limit: int) -> Tensor
 
 
 def pruning(beam: Beam, step: int, settings: SearchSettings) -> Prune | None:
-    """What to prune in this step; None if nothing can be."""
+    """The pruning rules of this step; None if nothing can be pruned."""
     forbid_empty = step == 1 and settings.finished == "retire"
     limit = settings.max_unknowns
     if not forbid_empty and limit is None:

@@ -36,7 +36,7 @@ from onmt.text.tokenizer import Detokenizer, Tokenizer
 
 _WINDOW: Final = 20
 """Batches read at a time from a file, so that sentences of similar length can share a batch. From standard
-input it is one batch: whoever waits for the answer does not wait longer than needed.
+input it is one batch, so that an answer comes as soon as possible.
 """
 
 

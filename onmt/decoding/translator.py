@@ -298,7 +298,7 @@ class Translator:
 
 
 def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
-    """How to search, from the user's options and the model's dialect."""
+    """The settings of a search, from the user's options and the model's dialect."""
     limit = options.max_num_unks
     return SearchSettings(
         beam_size=options.beam_size,

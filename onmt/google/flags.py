@@ -67,7 +67,7 @@ MODEL_IN_FOLDER: Final = "model"
 """Stem of the models in `-output_dir`."""
 
 ANY_LENGTH: Final = 2**31 - 1
-"""What `-src_seq_length` and `-tgt_seq_length` are for models that cut texts by themselves."""
+"""The value of `-src_seq_length` and `-tgt_seq_length` for models that truncate texts."""
 
 LENGTH_FLAGS: Final = ("src_seq_length", "tgt_seq_length")
 _TEXT_FLAGS: Final = ("data", "train_src", "train_tgt", "train_dir")

@@ -242,7 +242,7 @@ def _pooling(params: Parameters) -> PoolingEncoderSpec:
 
 
 def _meaning(params: Parameters, name: str, functions: Mapping[str, _Meaning]) -> _Meaning:
-    """What the function stands for that a parameter names, with its package or without."""
+    """Map the name of a TensorFlow function, with or without its package, to our setting."""
     for function, meaning in functions.items():
         if params[name].split(".")[-1] == function.split(".")[-1]:
             return meaning

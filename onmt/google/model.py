@@ -1,4 +1,4 @@
-"""From google/seq2seq's `-model` and `-model_params` to a ModelSpec. No torch here."""
+"""From google/seq2seq's `-model` and `-model_params` to a ModelSpec. Torch-free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -177,7 +177,7 @@ def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
 
 
 def _source_limit(model: GoogleModel) -> int:
-    """The longest source, end symbol counted: an encoder has codes for so many positions only. 0: any."""
+    """The longest source, end symbol counted: an encoder has a limited number of position codes. 0: any."""
     limit: int = model.parameters.get("source.max_seq_len", 0)
     positions = positions_of(model.encoder.params)
     return limit if positions is None else min(limit, positions.count)

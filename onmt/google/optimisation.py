@@ -47,7 +47,7 @@ class OptimizerSettings:
 
 
 def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
-    """What checked model parameters say. Raises OptionError for arguments that are not the optimiser's."""
+    """The optimiser of checked model parameters. Raises OptionError for arguments it does not have."""
     name = class_name(parameters["optimizer.name"], OPTIMIZER_PARAMS, "optimizer.name")
     given = parameters["optimizer.params"]
     refuse_named(given, _NO_PARAMETERS, "optimizer.params")
@@ -120,7 +120,7 @@ class StepSchedule:
     staircase: bool
 
     def after(self, steps: int) -> float:
-        """The rate of the next step when so many have been done."""
+        """The rate of the next step after this many steps."""
         if not self.decay:
             return self.rate
         if steps <= self.start:

@@ -1,4 +1,4 @@
-"""Options of google/seq2seq's dialect and of its clock, which counts steps. No torch here."""
+"""Options of google/seq2seq's dialect and of its clock, which counts steps. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -126,7 +126,7 @@ class StepOptions:
     )
     eval_every_n_steps: int = option(
         0,
-        "Validate and keep a model after every so many steps: the log then calls these an epoch. Unless "
+        "Validate and keep a model after this many steps, which the log then calls an epoch. Unless "
         "given, 1000 with `-train_steps`. 0: after each pass over the training data.",
         valid=at_least(0),
         train_state=True,
@@ -138,5 +138,5 @@ class StepOptions:
         return self.train_steps > 0 or self.eval_every_n_steps > 0
 
     def last_epoch(self, end_epoch: int, iterations: int) -> int:
-        """The last epoch, of so many iterations each, or `end_epoch` where steps are not limited."""
+        """The last epoch, of this many iterations each, or `end_epoch` where steps are not limited."""
         return -(-self.train_steps // iterations) if self.train_steps > 0 else end_epoch

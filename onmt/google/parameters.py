@@ -1,4 +1,4 @@
-"""google/seq2seq's model parameters: names, defaults, types, and how YAML is merged onto them. No torch here.
+"""google/seq2seq's model parameters: names, defaults, types, and how YAML is merged onto them. Torch-free.
 
 Sources: the parameters' tables of seq2seq/models/*.py, encoders/*.py, decoders/*.py, training/utils.py. Names
 hold dots as plain characters. A parameter left out or null keeps its default.
@@ -189,7 +189,7 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
     wrong types.
 
     Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not a whole number (3 is a
-    number, 1e9 a whole one). A default of {} takes any mapping; whoever receives it checks it.
+    number, 1e9 a whole one). A default of {} takes any mapping; its receiver checks it.
     """
     result = dict(defaults)
     for name, value in names_and_values(given, where).items():
@@ -228,7 +228,7 @@ def typed(default: Any, value: Any, where: str) -> Any:
 
 
 def names_and_values(content: object, where: str) -> dict[str, Any]:
-    """What stands at `where`, as a dict. Raises OptionError unless it consists of names and values."""
+    """The mapping at `where`, as a dict. Raises OptionError unless it consists of names and values."""
     if not isinstance(content, Mapping):
         raise OptionError(f"{where} must hold names and values, not {repr(content)[:80]}")
     return dict(content)
@@ -257,7 +257,7 @@ def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> N
 
 
 def _advice(name: str, known: Parameters) -> str:
-    """What an unknown name may have meant: a parameter of a block beside it, one that it is the end of, or
+    """The likely meaning of an unknown name: a parameter of a block beside it, one that it is the end of, or
     the one that looks most like it.
     """
     for block, names in _BLOCKS.items():

@@ -21,7 +21,7 @@ _LARGEST_WHOLE: Final = 2**63 - 1
 _MOST_NODES: Final = 10_000  # names and values of a text whose aliases are written out
 
 _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
-"""What PyYAML raises, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
+"""Exceptions of PyYAML, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
 
 
 def read_yaml(text: str, where: str) -> Any:
@@ -306,7 +306,7 @@ class RestartedParameters:
 
 
 def restarted_parameters(name: str, stored: str, asked: str, continues: bool) -> RestartedParameters:
-    """What becomes of the `stored` parameters of a model of class `name` when others are `asked` for.
+    """Combine the `stored` parameters of a model of class `name` with those `asked` for on a restart.
 
     Those of the optimiser can change, unless its training `continues`; another optimiser does not inherit
     arguments. Both texts from `to_text`. Raises OptionError for parameters that the class does not have.

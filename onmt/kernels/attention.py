@@ -28,7 +28,7 @@ class ReadWeights(NamedTuple):
 
 
 class Reader:
-    """What the decoder reads from the memory, step by step.
+    """The attention of the decoder, step by step.
 
     `multiplicative`: score_s = key_s . u, with u the query or its projection. `additive`: score_s = v .
     tanh(key_s + u) + b. `last`: the keys hold one position, which is the context. `none`: nothing is read.

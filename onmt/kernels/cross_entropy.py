@@ -82,7 +82,7 @@ class LinearCrossEntropy(torch.autograd.Function):
 
 
 class _Work:
-    """What the chunks share: the narrow copies of the factors, and the gradients as far as they are known.
+    """State shared by the chunks: narrow copies of the factors, and the gradients computed so far.
 
     smoothing: None where no gradients are wanted. scale: a factor of all gradients, 0-dim.
     """

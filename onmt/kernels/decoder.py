@@ -139,7 +139,7 @@ class _Run:
         return passed[-1]
 
     def _joined(self, index: int, output: Tensor, inputs: Tensor | None, passed: list[Tensor]) -> Tensor:
-        """What layer `index` hands to the next one; see RecurrentStack."""
+        """The input of the layer above layer `index`; see RecurrentStack."""
         residual = self.plan.residual
         if residual == "none":
             return output

@@ -1,4 +1,4 @@
-"""What `onmt.kernels.decoder` is made of: its plan, its weights, and the products around the cells.
+"""Parts of `onmt.kernels.decoder`: its plan, its weights, and the products around the cells.
 
 T steps, B batch, E embedded word, F fed-back vector, H a layer's output, G gates, I a layer's input, O a
 product's result.
@@ -165,7 +165,7 @@ class Layer:
         self._readings = Readings(self.cells, self._mask, states[-1], steps, dtype)
 
     def dropped(self, t: int, below: Tensor) -> Tensor:
-        """What the layer below passes on, B I, under this layer's mask."""
+        """The output of the layer below, B I, under this layer's mask."""
         mask = mask_at(self._input_mask, t)
         return below if mask is None else below * mask
 

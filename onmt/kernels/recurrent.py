@@ -185,7 +185,7 @@ class Readings:
         self._narrow = None if dtype == like.dtype else like.new_empty(shape, dtype=dtype)
 
     def at(self, t: int) -> tuple[Tensor, Tensor]:
-        """What step t reads, B H, in the outputs' and in the factors' format."""
+        """The input of step t, B H, in the outputs' and in the factors' format."""
         read = self._cells.output(t)
         mask = mask_at(self._mask, t)
         if mask is not None:
@@ -194,7 +194,7 @@ class Readings:
         return read, (read if self._narrow is None else self._narrow[t].copy_(read))
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """What all steps read, T B H, in both formats; after the last step."""
+        """The inputs of all steps, T B H, in both formats; after the last step."""
         read = self._cells.all_outputs()[:-1] if self._masked is None else self._masked
         return read, (read if self._narrow is None else self._narrow)
 

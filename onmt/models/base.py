@@ -129,7 +129,7 @@ class Model(nn.Module):
         self.settle()
 
     def settle(self) -> None:
-        """What holds after every initialisation: padding rows are zero, transitions are log-probabilities."""
+        """Restore the invariants of initialised parameters: zero padding rows, normalised transitions."""
         for module in self.modules():
             if isinstance(module, Embeddings | ConvolutionalEncoder):
                 module.zero_padding()
@@ -185,5 +185,5 @@ def _groups(words: Tensor) -> Tensor:
 
 
 def _coins_for(groups: Tensor) -> int:
-    """How many coins to toss: one per group, or per word where counting groups would wait for the device."""
+    """The number of coins to draw: one per group, or per word where counting would wait for the device."""
     return int(groups.max()) + 1 if groups.device.type == "cpu" else groups.numel()

@@ -54,7 +54,7 @@ class LanguageModel(Model):
         return batch.src_words, batch.size
 
     def start(self, rows: int) -> DecoderState:
-        """The state before the first token, for so many sequences."""
+        """The state before the first token, for this many sequences."""
         return DecoderState(self.stack.zero_states(rows))
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:

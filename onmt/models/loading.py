@@ -53,7 +53,7 @@ def find_model(path: str) -> str:
 
 
 def read_content(path: str) -> dict[str, Any]:
-    """What a model file holds, in the layout of our checkpoints; a `.t7` is converted on the way.
+    """The content of a model file, in the layout of our checkpoints; a `.t7` is converted on the way.
 
     Raises CheckpointError for a file that is damaged or not a model, and for weights that are not finite.
     """

@@ -1,4 +1,4 @@
-"""From Lua's flags to a ModelSpec. No torch here."""
+"""From Lua's flags to a ModelSpec. Torch-free."""
 
 import math
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ BRIDGES: dict[str, BridgeSpec] = {
 
 @dataclass(frozen=True)
 class DataSizes:
-    """What a model must know of its data: vocabulary sizes (words, then features), the width of source
+    """Sizes of the data that a model depends on: vocabulary sizes (words, then features), the width of source
     vectors, or height and width of images.
 
     src is empty for vectors and images; tgt is empty for a language model. `features_shifted`: a target
@@ -217,7 +217,7 @@ def _source(
 def _frozen_by_flag(
     spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
 ) -> EmbeddingSpec:
-    """Which columns are `pretrained` is known only once their file is read; the trainer freezes them then."""
+    """Freeze columns, but leave `pretrained` to the trainer: they are known once their file is read."""
     return spec if fix == "pretrained" else with_frozen_columns(spec, fix, side)
 
 

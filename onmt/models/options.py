@@ -1,4 +1,4 @@
-"""Options that describe a model, in Lua's flags. No torch here."""
+"""Options that describe a model, in Lua's flags. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Literal

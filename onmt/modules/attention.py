@@ -47,7 +47,7 @@ class Attention(Multiplying):
             self.coverage_weight = nn.Parameter(torch.empty(spec.units or query_size))
 
     def keys(self, encoding: Encoding) -> Tensor:
-        """What queries are compared with, computed once per sentence: B S U; for `last` its memory, B 1 H."""
+        """The keys, computed once per sentence: B S U; for `last` its memory, B 1 H."""
         compared = encoding.memory if encoding.keys is None else encoding.keys
         if self.spec.score == "general":
             return self.products.linear(compared, self.weight.t())

@@ -1,4 +1,4 @@
-"""What a recurrent cell does in one step, once its gates' inputs are known. B batch, H hidden, P output.
+"""One step of a recurrent cell, given the inputs of its gates. B batch, H hidden, P output.
 
 Sources: OpenNMT-lua onmt/modules/LSTM.lua and GRU.lua; for whatever goes beyond them the cells of
 tf.contrib.rnn in TensorFlow 1.0, and for peepholes and projections Sak et al. 2014.

@@ -27,7 +27,7 @@ Predict = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class DecoderState:
-    """Where a search stands. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
+    """The state of a search. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
     memory B S H and mask B S are shared by the rows of a sentence, which lie next to each other; order B S'
     and copies as in Encoding; coverage R S: attention received so far, where the spec asks for it. A language
     model has no memory.

@@ -1,4 +1,4 @@
-"""What an encoder hands to bridge, attention and decoder."""
+"""The output of an encoder, for bridge, attention and decoder."""
 
 from dataclasses import dataclass
 

@@ -45,7 +45,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What one training step adds to a forward pass. Evaluation passes None instead.
+    """The randomness and settings of a training step's forward pass; None in evaluation.
 
     `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling,
     Bengio et al. 2015); `sampling_scope` says whether that coin falls per word or once per sentence.

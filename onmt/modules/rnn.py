@@ -311,7 +311,7 @@ class RecurrentStack(Multiplying):
     def _through_layers(
         self, inputs: Tensor, states: States, masks: StackMasks | None, compute: ComputeLayer
     ) -> tuple[Tensor, States]:
-        """What `compute` makes of every layer, with dropout around it and joined with inputs."""
+        """Apply `compute` to every layer, with dropout and residual inputs."""
         following: list[Tensor] = []
         entry = self.entry
         passed = [inputs if entry is None else self.products.linear(inputs, entry.weight, entry.bias)]
@@ -327,7 +327,7 @@ class RecurrentStack(Multiplying):
         return passed[-1], tuple(following)
 
     def _pass_on(self, index: int, outputs: Tensor, layer_inputs: Tensor, passed: list[Tensor]) -> Tensor:
-        """What layer `index` (from 0) hands to the next one: its outputs, joined with inputs as the spec
+        """The input of the layer above layer `index` (from 0): its outputs, joined with inputs as the spec
         says.
         """
         spec = self.spec

@@ -70,7 +70,7 @@ def select_device(options: DeviceOptions, logger: Logger) -> torch.device:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model computes, and how it multiplies."""
+    """The device of a model, and its products."""
 
     device: torch.device
     products: Products
@@ -85,7 +85,7 @@ def place_of(options: DeviceOptions, logger: Logger) -> Place:
 def products_of(
     options: DeviceOptions, device: torch.device, logger: Logger, *, frozen: bool = False
 ) -> Products:
-    """How a model on `device` multiplies; `frozen`: its weights will not change any more.
+    """The products of a model on `device`; `frozen`: its weights will not change any more.
 
     Where bfloat16 would be slower than float32, a warning says that float32 is used.
     """

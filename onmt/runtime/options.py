@@ -1,4 +1,4 @@
-"""Where and in what precision to compute. No torch here."""
+"""Options of device and precision. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Literal

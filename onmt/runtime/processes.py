@@ -88,7 +88,7 @@ def _cuda_has_started() -> bool:
 
 
 class _Worker:
-    """What a worker process does; the function is set once per process, by `start`."""
+    """The work of a process; `start` sets the function once per process."""
 
     function: Callable[[Any], Any]
     given_up: mmap.mmap

@@ -131,7 +131,7 @@ class Batcher(Generic[Source, Result]):
                 self._waiting = [one for one in self._waiting if one not in left]
 
     async def _run(self) -> None:
-        """Translate batch after batch until nobody waits."""
+        """Translate batch after batch until no request waits."""
         while self._waiting:
             await self._gather()
             batch = self._take()

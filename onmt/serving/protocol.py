@@ -1,4 +1,4 @@
-"""Requests and answers of OpenNMT's servers as JSON: what comes in, checked; what goes out. No torch here."""
+"""Requests and answers of OpenNMT's servers as JSON: requests are checked, answers are built. Torch-free."""
 
 import json
 import math

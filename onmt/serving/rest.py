@@ -31,13 +31,13 @@ from onmt.serving.protocol import (
 )
 from onmt.version import VERSION
 
-_CLIENT_GONE: Final = 499  # in the metrics only: nobody is there to read an answer
+_CLIENT_GONE: Final = 499  # in the metrics only: the client has closed the connection
 _DRAINED: Final = 16  # times the largest request: read before a refusal, so that the client hears of it
 
 Result = TypeVar("Result")
 
 
-class ClientGone(Exception):  # noqa: N818 - not an error: nobody waits for an answer any more
+class ClientGone(Exception):  # noqa: N818 - not an error: the client has closed the connection
     """The client closed the connection before its answer."""
 
 

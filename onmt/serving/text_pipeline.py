@@ -1,4 +1,4 @@
-"""From a line of text to tokens and back, as the options of one model say. No torch here."""
+"""From a line of text to tokens and back, as the options of one model say. Torch-free."""
 
 import threading
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision") as tables.
 
 Names of layers are those of torchvision's `inception_v3`, whose published weights fit; names of endpoints are
-those of TF-slim's `inception_v3_base`, which google/seq2seq uses. No torch here.
+those of TF-slim's `inception_v3_base`, which google/seq2seq uses. Torch-free.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Branch:
-    """What is done to a block's input: pooling over 3 x 3 if there is any, then layer after layer.
+    """A branch of a block: pooling over 3 x 3 if there is any, then layer after layer.
 
     `fork`: layers that all read what came before them; their outputs are joined.
     """
@@ -32,7 +32,7 @@ class Branch:
     fork: tuple[Layer, ...] = ()
 
     def channels(self, inputs: int) -> int:
-        """Channels of the output, for an input of so many."""
+        """Channels of the output, for an input with this many."""
         if self.fork:
             return sum(layer.channels for layer in self.fork)
         return self.layers[-1].channels if self.layers else inputs
@@ -40,7 +40,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Stage:
-    """What stands between two endpoints: branches that read the same input and whose outputs are joined.
+    """The block between two endpoints: branches that read the same input and whose outputs are joined.
 
     `shrinks`: window and stride by which the image gets smaller; (1, 1): it does not.
     """
@@ -49,7 +49,7 @@ class Stage:
     shrinks: tuple[int, int] = (1, 1)
 
     def channels(self, inputs: int) -> int:
-        """Channels of the output, for an input of so many."""
+        """Channels of the output, for an input with this many."""
         return sum(branch.channels(inputs) for branch in self.branches)
 
     def size(self, inputs: int) -> int:
@@ -184,7 +184,7 @@ def channels_at(endpoint: str) -> int:
 
 
 def grid_at(endpoint: str, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns at an endpoint, for an image of so many pixels; 0 or less: the image is too small."""
+    """Rows and columns at an endpoint, for an image of this size in pixels; 0 or less: too small."""
     for stage in stages_to(endpoint).values():
         height, width = stage.size(height), stage.size(width)
         if height < 1 or width < 1:

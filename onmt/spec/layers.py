@@ -50,7 +50,7 @@ class CellSpec:
 
     @property
     def log_text(self) -> str:
-        """What the cell has beyond those of OpenNMT Lua; empty for Lua's cells."""
+        """Settings beyond those of OpenNMT Lua's cells, for the log; empty for Lua's cells."""
         values = {
             "activation": self.activation if self.activation != "tanh" else "",
             "peepholes": "yes" if self.peepholes else "",

@@ -141,7 +141,7 @@ class InitialisationSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySpec:
-    """Where the dialects differ outside the modules.
+    """The values in which the dialects differ outside the modules.
 
     `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
     learning rate. `embedding_gradient_clip`: greatest L2 norm of the gradient of each table of word vectors

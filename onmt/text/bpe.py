@@ -25,7 +25,7 @@ _RANK_LIMIT: Final = 100000
 
 @dataclass(frozen=True)
 class BpeModel:
-    """What a BPE file says.
+    """The content of a BPE file.
 
     ranks: the priority of each merge, 1 first.
     prefix, suffix: whether words begin with `begin_marker` and end with `end_marker`.
@@ -178,7 +178,7 @@ _MINIMUM_FREQUENCY: Final = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BpeSettings:
-    """What a BPE model says about itself in its first line."""
+    """The header of a BPE model."""
 
     mode: BpeMode
     case_insensitive: bool
@@ -201,7 +201,7 @@ class BpeSettings:
         return ";".join(["v3", *flags, self.begin_marker, self.end_marker])
 
     def symbols(self, word: str) -> list[str]:
-        """What a word is before any merge: its characters and markers."""
+        """A word before any merge: its characters and markers."""
         return [
             *([self.begin_marker] if self.prefix else []),
             *word,
@@ -235,7 +235,7 @@ class _Entry:
 
 
 class _PairTable:
-    """How often each pair of neighbours occurs, kept up to date while pairs are merged.
+    """Counts of each pair of neighbours, updated while pairs are merged.
 
     _counts: the pairs under consideration. _all_counts: what is known of all pairs since the last pruning.
     _ranking: heap of (-count, pair as text, pair) with an entry for every pair in _counts, and outdated ones.

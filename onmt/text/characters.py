@@ -102,7 +102,7 @@ _OTHER_LETTER: Final = """
 
 
 class CharacterClass(IntEnum):
-    """What the tokenizer distinguishes."""
+    """The classes of characters that the tokenizer distinguishes."""
 
     OTHER = 0
     SEPARATOR = 1

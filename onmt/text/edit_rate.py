@@ -22,7 +22,7 @@ Words = Sequence[str]
 
 @dataclass(frozen=True)
 class Edits:
-    """How a hypothesis becomes a reference. shifted_words: the lengths of all moved blocks together."""
+    """The edits from a hypothesis to a reference. shifted_words: the lengths of all moved blocks together."""
 
     insertions: int
     deletions: int

@@ -11,7 +11,7 @@ from onmt.errors import DataError, OptionError
 
 @dataclass(frozen=True)
 class TokenizerHooks:
-    """What is done instead of, or after, what the tokenizer does; a result of None means "do as usual".
+    """Functions that replace or follow a step of the tokenizer; a result of None means "do as usual".
 
     preprocess: lines -> as many lines, before anything else (`mpreprocess` in the user's module).
     tokenize: line -> tokens, in place of everything the tokenizer does, BPE and case included.

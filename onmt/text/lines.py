@@ -16,13 +16,13 @@ _WHITE_SPACE: Final = re.compile("[ \\t\\n\\r\\f\\v]+")
 
 
 def split_words(line: str) -> list[str]:
-    """What stands between blanks: U+0020, and the carriage return that ends lines of files from Windows."""
+    """Split at blanks: U+0020, and the carriage return that ends lines of files from Windows."""
     tokens = line.replace("\r", " ").split(" ")
     return [token for token in tokens if token] if "" in tokens else tokens
 
 
 def split_at_white_space(line: str) -> list[str]:
-    """What stands between white space of ASCII, as multi-bleu.perl splits what it scores."""
+    """Split at ASCII white space, as multi-bleu.perl does."""
     return [token for token in _WHITE_SPACE.split(line) if token]
 
 

@@ -1,4 +1,4 @@
-"""How text is cut into tokens: one declaration for tools/tokenize.py and for tokenization on the fly."""
+"""Options of the tokenizer, for tools/tokenize.py and for tokenization on the fly."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal

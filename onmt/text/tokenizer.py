@@ -17,7 +17,7 @@ from onmt.text.words import Moses, WordSegmenter
 
 _NOT_SEPARATORS: Final = re.compile(f"[^{re.escape(separators())}]+")
 
-# Words come back again and again: their tokens are kept, but only so many, and not those of endless words.
+# Words repeat, so their tokens are cached: a limited number of them, and none of very long words.
 _CACHE_SIZE: Final = 1 << 18
 _LONGEST_CACHED: Final = 64
 
@@ -169,7 +169,7 @@ class Detokenizer:
         return word.removesuffix(self._joiner), features, joins_previous, joins_next
 
     def _text(self, word: str, features: list[str]) -> str:
-        """What a word looked like in the text."""
+        """The word as it was in the text."""
         if self._moses is None:  # Moses must not see the blanks inside a placeholder
             word = unprotect_placeholders(word)
         if not self._case_feature:

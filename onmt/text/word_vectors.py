@@ -126,7 +126,7 @@ class WordVectorFile:
         self._check_words(number)
 
     def _places(self, content: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-        """Where each word, the blank behind it, and the end of its vector are."""
+        """The places of each word, of the blank behind it, and of the end of its vector."""
         end = content.find(b"\n") + 1
         for number in count(1):
             start = end
@@ -215,6 +215,6 @@ _UNMATCHED: Final = 100
 
 
 def _forms(word: str, joiner: str) -> list[str]:
-    """What to look for in the file, best first."""
+    """The spellings to look for in the file, best first."""
     bare = word.removeprefix(joiner).removesuffix(joiner) or word
     return list(dict.fromkeys((word, bare, word.lower(), bare.lower())))

@@ -59,7 +59,7 @@ _SUBSTITUTES: Final = {
 
 
 class _Kind(Enum):
-    """What stands before the current character, or what the current character is."""
+    """Kinds of the current character and of the one before it."""
 
     START = auto()  # the beginning of the line, or a separator
     LETTER = auto()
@@ -123,7 +123,7 @@ class _TokenBuilder:
 
 
 class WordSegmenter:
-    """Cuts text into tokens; what comes out depends on nothing but the text between two separators."""
+    """Cuts text into tokens, each stretch between two separators on its own."""
 
     def __init__(self, options: SegmentationOptions) -> None:
         self._options = options
@@ -170,7 +170,7 @@ class WordSegmenter:
         return builder.finish()
 
     def _kind(self, character: str, previous: _Kind, following: str) -> _Kind:
-        """What a character that is no separator is, after `previous` and before `following` (or "")."""
+        """The kind of a character that is no separator, after `previous` and before `following` (or "")."""
         found = character_class(character)
         after_letter = previous is _Kind.LETTER or previous in _PLACEHOLDERS
         if found is CharacterClass.MARK:

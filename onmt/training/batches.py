@@ -82,7 +82,7 @@ class StoredBatches:
 class StepBatches:
     """The batches of passes over the data that follow on one another, `iterations` of them per epoch.
 
-    total: there are no more batches after so many steps, counted from the first epoch; 0: no end. Like the
+    total: number of steps after which there are no more batches, from the first epoch on; 0: no end. Like the
     order of a pass, which batch a step takes depends on the step's number alone.
     """
 
@@ -167,7 +167,7 @@ class Epochs:
             self._sampler.merge()
 
     def sampler_state(self) -> dict[str, Any] | None:
-        """What a checkpoint must keep of the sampler."""
+        """The state of the sampler for a checkpoint."""
         return None if self._sampler is None else self._sampler.to_state()
 
     def _epoch(self, number: int) -> Epoch:

@@ -21,7 +21,7 @@ from onmt.version import VERSION
 
 @dataclass(frozen=True)
 class Environment:
-    """What bit-identical numbers depend on besides the program."""
+    """The environment that bit-identical results depend on, besides the program."""
 
     machine: str
     torch_version: str
@@ -48,7 +48,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Batching:
-    """What the numbering of iterations depends on: a run resumed with another value sees other batches."""
+    """The settings that determine batches: a run resumed with another value sees other batches."""
 
     max_batch_size: int
     max_tokens: int
@@ -134,7 +134,7 @@ def _check_names(names: object) -> None:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a model file says besides numbers; plain values, see `onmt.checkpoint`."""
+    """A model file without its weights; plain values, see `onmt.checkpoint`."""
 
     data_type: str
     spec: Mapping[str, Any]

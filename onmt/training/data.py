@@ -1,4 +1,4 @@
-"""What train.py learns from, whether it was prepared before or comes as text files."""
+"""The training data: prepared shards or text files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def open_data(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
 
 
 def data_sizes(data: TrainingData) -> DataSizes:
-    """What a model must know of the data."""
+    """Sizes of the data that a model depends on."""
     return DataSizes(
         src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
         tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),

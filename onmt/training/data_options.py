@@ -1,4 +1,4 @@
-"""Options of what is trained on: prepared data or raw files, and samples of either. No torch here."""
+"""Options of what is trained on: prepared data or raw files, and samples of either. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +27,7 @@ class SampledDatasetOptions:
     """Sampled dataset"""
 
     sample: int = option(
-        0, "Train each epoch on so many sentences, drawn anew; 0: on all of them.", valid=at_least(0)
+        0, "Number of sentences to train each epoch on, drawn anew; 0: all of them.", valid=at_least(0)
     )
     sample_type: Literal["uniform", "perplexity", "partition"] = option(
         "uniform",

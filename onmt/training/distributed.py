@@ -132,12 +132,12 @@ _POLL: Final = 0.2  # seconds between two looks at the user's wish to stop
 _LAST_WORDS: Final = 60.0  # seconds that a replica has to save once the process that started it is gone
 
 _Work = Callable[[_DistributedReplicas, torch.device], None]
-"""What each process does with its replica and its device; it is pickled on its way there."""
+"""The work of each process, given its replica and device; it is pickled on its way there."""
 
 
 @dataclass(frozen=True)
 class _Report:
-    """What ended a replica. others_follow: all replicas have agreed to end, so that none must be killed."""
+    """The end of a replica. others_follow: all replicas have agreed to end, so that none must be killed."""
 
     message: str
     exit_code: int
@@ -145,7 +145,7 @@ class _Report:
 
 
 class ReplicaError(OnmtError):
-    """What went wrong in another process."""
+    """A failure of another process."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -154,7 +154,7 @@ class ReplicaError(OnmtError):
 
 @dataclass(frozen=True)
 class _Meeting:
-    """How the processes find each other, and the one that started them (0: nobody that they must follow)."""
+    """How the processes find each other, and the process whose end they follow (0: none)."""
 
     devices: tuple[torch.device, ...]
     place: str
@@ -284,7 +284,7 @@ def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> N
         report = _work(work, meeting, rank, handler)
         if os.getppid() != meeting.parent:
             shutil.rmtree(Path(meeting.place.removeprefix("file://")).parent, ignore_errors=True)
-        with handler.holding(), suppress(OSError):  # without a parent nobody listens
+        with handler.holding(), suppress(OSError):  # the parent may be gone
             sender.send(report)
             if report is not None:
                 # Wait for the parent to stop the other replicas; otherwise each would report its own error.

@@ -91,7 +91,7 @@ def _joined(words: list[str], how: Postprocess) -> list[str]:
 
 @dataclass(frozen=True)
 class TranslationFiles:
-    """Where validation translations are kept: every so many epochs, in files that start with `stem`."""
+    """Validation translations are written every `every` epochs, to files whose names start with `stem`."""
 
     stem: str
     every: int

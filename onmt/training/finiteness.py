@@ -107,7 +107,7 @@ class SkippedSteps:
             self._tell(told, "its loss or gradient is not finite")
 
     def take_words(self) -> int:
-        """How many words of this replica's losses were skipped since the last call."""
+        """The number of this replica's words that were skipped since the last call."""
         words, self._words, self._told = self._words, 0, 0
         return words
 

@@ -93,7 +93,7 @@ def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]
 
 
 def _kept_flags(stored: Mapping[str, Any], options: AnyTrainOptions) -> dict[str, Any]:
-    """How the first run searched, and how it cut texts; one on prepared data did not cut any."""
+    """The search and text limits of the first run; a run on prepared data cut no texts."""
     kept = {flag: stored[flag] for flag in SEARCH_FLAGS if flag in stored}
     if options.data:
         return kept

@@ -30,7 +30,7 @@ class LossScale:
         return loss * self.scale
 
     def divisor(self, divisor: float | Tensor) -> Tensor:
-        """What to divide the gradients of the scaled loss by, where `divisor` is that of the loss's."""
+        """The divisor of the scaled loss's gradients, where `divisor` is that of the loss."""
         return self.scale * divisor
 
     def update(self, norm: Tensor) -> Tensor:

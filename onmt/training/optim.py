@@ -106,7 +106,7 @@ class Optimizer(ABC):
 
     @property
     def initial_values(self) -> Mapping[str, float]:
-        """What slots hold before the first step, by their names; those that are not named hold 0."""
+        """Initial values of slots by name; 0 for slots that are not named."""
         return {}
 
     def restart(self) -> None:

@@ -1,4 +1,4 @@
-"""Options of training itself: the loop, the optimiser, saving. No torch here."""
+"""Options of training itself: the loop, the optimiser, saving. Torch-free."""
 
 import os
 from collections.abc import Mapping
@@ -56,10 +56,11 @@ class TrainerOptions:
     )
     report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
     async_parallel: bool = option(
-        False, "Has no effect today, and says so: several GPUs always train synchronously."
+        False,
+        "Accepted for compatibility; logs a warning and does nothing: several GPUs always train in step.",
     )
     async_parallel_minbatch: int = option(
-        1000, "Has no effect today, as `-async_parallel` has none.", valid=at_least(0)
+        1000, "Accepted for compatibility, as `-async_parallel`.", valid=at_least(0)
     )
     start_iteration: int = option(
         1, "Iteration to start at, in the first epoch only (counted from 1).", valid=at_least(1)
@@ -223,8 +224,12 @@ class ExperimentOptions:
         "Name of this experiment: every report is also written for TensorBoard to `<folder of "
         "-save_model>/runs/<exp>`. Needs the extra `plot`.",
     )
-    exp_host: str = option("127.0.0.1", "Has no effect today, and says so: TensorBoard reads files.")
-    exp_port: str = option("8889", "Has no effect today, and says so: TensorBoard reads files.")
+    exp_host: str = option(
+        "127.0.0.1", "Accepted for compatibility; logs a warning and does nothing: TensorBoard reads files."
+    )
+    exp_port: str = option(
+        "8889", "Accepted for compatibility; logs a warning and does nothing: TensorBoard reads files."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +237,7 @@ class MemoryOptions:
     """Memory"""
 
     disable_mem_optimization: bool = option(
-        False, "Has no effect today, and says so: memory between time steps is shared by PyTorch."
+        False, "Accepted for compatibility; logs a warning and does nothing: PyTorch shares memory by itself."
     )
 
 
@@ -343,7 +348,7 @@ class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
 
 
 AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions
-"""What train.py is asked, by `-model_type`."""
+"""The options of train.py by `-model_type`."""
 
 _BY_MODEL_TYPE: Final[Mapping[str, type[AnyTrainOptions]]] = {
     "seq2seq": TrainSeq2SeqOptions,
@@ -357,17 +362,20 @@ def choose_options(words: Mapping[str, str]) -> type[AnyTrainOptions]:
     return hooked_options(_BY_MODEL_TYPE.get(words.get("model_type", ""), TrainSeq2SeqOptions), words)
 
 
-_OF_BOTH_DIALECTS: Final = ("model_type", "pre_word_vecs_", "fix_word_vecs_", "scheduled_sampling")
-"""How flags begin that describe models of both dialects."""
+_OF_BOTH_DIALECTS: Final = ("pre_word_vecs_", "fix_word_vecs_", "scheduled_sampling")
+"""Prefixes of flags that describe models of both dialects."""
+
+
+def describing_flags() -> tuple[str, ...]:
+    """The flags that describe a model, its loss or its schedule."""
+    model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
+    training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
+    return tuple(flag for flag in (*model, *training) if flag != "model_type")
 
 
 def flags_of_lua_models() -> tuple[str, ...]:
-    """The flags that describe a model of OpenNMT Lua, its loss or its schedule, and mean nothing beside
-    `-model`.
-    """
-    model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
-    training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
-    return tuple(flag for flag in (*model, *training) if not flag.startswith(_OF_BOTH_DIALECTS))
+    """Those of `describing_flags` that mean nothing beside `-model`."""
+    return tuple(flag for flag in describing_flags() if not flag.startswith(_OF_BOTH_DIALECTS))
 
 
 def implied_flags(given: Mapping[str, Any]) -> Implied:

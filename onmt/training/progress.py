@@ -114,7 +114,7 @@ def perplexity(loss: float, words: int) -> float:
 
 
 class Curves(Protocol):
-    """Where figures go that a person may want to see drawn."""
+    """Receives the points of curves."""
 
     def add(self, name: str, value: float, step: int) -> None:
         """Record one point of the curve `name`."""

@@ -102,7 +102,7 @@ def make_optimizer(recipe: Recipe, model: Model) -> Optimizer:
 
 
 def initial_slots(recipe: Recipe) -> Mapping[str, float]:
-    """What the slots of the optimiser hold before the first step, see `Optimizer.initial_values`."""
+    """Initial values of the optimiser's slots, see `Optimizer.initial_values`."""
     return _optimizer(recipe, {}, frozenset()).initial_values
 
 

@@ -1,4 +1,4 @@
-"""Which options a restarted training takes from its checkpoint, and which from its command line.
+"""Combine the options of a checkpoint and of the command line that restarts its training.
 
 Without `-continue` the checkpoint decides what the model is, and the command line everything else. With it,
 the checkpoint also decides how training goes on (`train_state` options). OpenNMT Lua's rules:

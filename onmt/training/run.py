@@ -1,4 +1,4 @@
-"""What train.py does, from its options to the last model file."""
+"""A whole training, from its options to the last model file."""
 
 import os
 import sys

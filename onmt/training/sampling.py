@@ -1,4 +1,4 @@
-"""Which sentences an epoch trains on when it does not take all (OpenNMT Lua's onmt/data/SampledDataset.lua).
+"""Sampling of the sentences that an epoch trains on (OpenNMT Lua's onmt/data/SampledDataset.lua).
 
 Draws depend on the seed, the epoch and, by perplexity, on what was measured before the epoch; a checkpoint
 keeps the latter.
@@ -30,7 +30,7 @@ _Perplexities = npt.NDArray[np.float32]
 
 @dataclass
 class _Measured:
-    """What is known of the sentences of a data set.
+    """Measurements of the sentences of a data set.
 
     perplexities: N, of each sentence when it was last trained on; NaN before. started: whether sentences are
     drawn by them already. epoch, drawn: the epoch of the last draw, and the sentences it drew.
@@ -52,7 +52,7 @@ class _Measured:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], sentences: int) -> "_Measured":
-        """Inverse of `to_state`. Raises CheckpointError unless it is about so many sentences."""
+        """Inverse of `to_state`. Raises CheckpointError for another number of sentences."""
         found = len(state["perplexities"])
         if found != sentences:
             raise CheckpointError(
@@ -67,18 +67,18 @@ class Sampler:
     """Draws the sentences of an epoch."""
 
     def draw(self, epoch: int, sentences: int) -> _Indices:
-        """The sentences (of so many) that the epoch trains on, sorted, repetitions included."""
+        """Indices of the sentences, of this many, that the epoch trains on; sorted, with repetitions."""
         raise NotImplementedError
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """Hear of the losses (B, summed over the words of each sentence) of a training step; wait for
-        nothing."""
+        """Record the losses of a training step, B, summed over the words of each sentence, without
+        synchronising with the device."""
 
     def merge(self) -> None:
-        """Bring together what the replicas heard; all of them must call this."""
+        """Exchange the recorded losses between replicas; all of them must call this."""
 
     def to_state(self) -> dict[str, Any] | None:
-        """What a checkpoint must keep; call `merge` before."""
+        """The state for a checkpoint; call `merge` before."""
         return None
 
 
@@ -95,7 +95,7 @@ class UniformSampler(Sampler):
 
 
 class PartitionSampler(Sampler):
-    """Every so many-th sentence, then the ones after these, and so on: each once before any comes again."""
+    """Visits every n-th sentence, then shifts by one: every sentence is seen once before any is repeated."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -159,7 +159,7 @@ class PerplexitySampler(Sampler):
         self._pending.append((iteration, batch.indices, losses.detach(), words))
 
     def merge(self) -> None:
-        """See `Sampler.merge`; what was heard last counts, in the order of the iterations."""
+        """See `Sampler.merge`; the last loss of a sentence counts, in the order of iterations."""
         mine = [
             (iteration, indices.cpu().numpy(), (losses.double() / words).cpu().numpy())
             for iteration, indices, losses, words in self._pending
@@ -207,7 +207,7 @@ def make_sampler(
     logger: Logger,
     state: Mapping[str, Any] | None,
 ) -> Sampler | None:
-    """What `-sample` and `-sample_type` ask for; None without `-sample`. `state`: of a checkpoint, if any."""
+    """The sampler of `-sample` and `-sample_type`, None without; `state`: of a checkpoint, if any."""
     if not options.sample:
         return None
     if options.sample_type == "partition":

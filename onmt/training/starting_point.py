@@ -116,7 +116,7 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
 
 
 def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> _StoredRun:
-    """What the file of `-train_from` holds, and the options to go on with.
+    """The content of the file of `-train_from`, and the options to go on with.
 
     Raises CheckpointError; OptionError if it is another kind of model than the options say.
     """
@@ -274,7 +274,7 @@ def _restructured_model(
 
 
 def _new_transitions(tags: int, options: AnyTrainOptions) -> dict[str, Tensor]:
-    """Weights of transitions between so many tags, as those of a new model would be."""
+    """Weights of transitions between this many tags, initialised as those of a new model."""
     transitions = Transitions(tags)
     generator = torch_generator(options.seed, "initial transitions")
     with torch.no_grad():

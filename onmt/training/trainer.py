@@ -32,7 +32,7 @@ from onmt.training.recipe import Recipe, TableClip
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step measured, as tensors that nobody has waited for.
+    """The measurements of a step, as tensors that have not been read from the device.
 
     loss: this replica's summed loss, 0 if the step was skipped because something was not finite; grad_norm:
     L2 norm of all gradients after the division by the sentences and before the clipping; words: what a
@@ -109,7 +109,9 @@ class Trainer:
                 stops = too_slow or self._no_longer_improves()
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
-                if is_best and self.options.keep_best:  # first: once the epoch is saved, nobody returns to it
+                if (
+                    is_best and self.options.keep_best
+                ):  # first: a run resumed after the epoch's model is saved would skip it
                     self._save_best()
                 if epoch == last or stops or self._keeps(epoch):
                     self._save_epoch(epoch, score, is_last=epoch == last or stops)
@@ -318,7 +320,7 @@ class Trainer:
                 self.saver.save_best(self.state)
 
     def _save_checkpoint_unless_skipped(self) -> None:
-        """What was saved before the numbers went wrong must not be replaced while they may be wrong."""
+        """Save unless the last step was skipped: a good checkpoint must not be replaced by a bad one."""
         self._skipped.read()
         if self._skipped.in_a_row:
             self.progress.logger.warning("No checkpoint is saved now: the last step was skipped")
@@ -382,7 +384,7 @@ class Trainer:
         self.progress.end_epoch()
         failures = self.replicas.gather(None if failure is None else str(failure))
         self._save_checkpoint()
-        self.replicas.largest(0)  # nobody leaves, and nobody is ended, before the first one has saved
+        self.replicas.largest(0)  # no replica leaves, and none is ended, before the first one has saved
         goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
         for told in failures:
             if told is not None:

@@ -1,4 +1,4 @@
-"""Which validation was the best, how long ago it was, and which models of epochs it makes worth keeping."""
+"""The history of validation scores: the best one, its age, and the models of epochs worth keeping."""
 
 import math
 from collections.abc import Mapping

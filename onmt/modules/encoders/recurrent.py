@@ -109,7 +109,7 @@ def _run(
 def group_positions(
     lengths: Tensor, padded: Tensor, steps: int, reduction: int, strided: bool
 ) -> tuple[Tensor, Tensor]:
-    """Which frames each reduced frame is made of.
+    """The frames that each reduced frame consists of.
 
     lengths B: true frames; padded B: frames once filled up in front, a multiple of `reduction`; steps: the
     longest length. Returns positions B S' r (negative or past the end: no frame) and the new lengths B.
