@@ -13,8 +13,7 @@ from onmt.commandline.declare import (
 )
 from onmt.commandline.run import run
 from onmt.commandline.script import Parsed, Script
-from onmt.decoding.array_files import holds_arrays
-from onmt.decoding.attention_files import read_attention
+from onmt.decoding.array_files import holds_arrays, read_attention
 from onmt.decoding.visualize import STYLE, image_section, page, read_beams
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing

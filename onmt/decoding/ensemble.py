@@ -145,9 +145,9 @@ class Ensemble:
             self._encoding(member, batch, sources)
             for member, batch in zip(self._members, batches, strict=True)
         ]
-        attended = attended_positions(encodings[self._looking[0]], lengths)
+        attended = _attended_positions(encodings[self._looking[0]], lengths)
         for place in self._looking[1:]:
-            attended = attended | attended_positions(encodings[place], lengths)
+            attended = attended | _attended_positions(encodings[place], lengths)
         if not self._fillers:
             return self._scorer(encodings, beam), attended
         sentences = with_repeated(torch.arange(len(lengths), device=lengths.device), self._fillers)
@@ -182,7 +182,7 @@ class Ensemble:
         )
 
 
-def attended_positions(encoding: Encoding, src_lengths: Tensor) -> Tensor:
+def _attended_positions(encoding: Encoding, src_lengths: Tensor) -> Tensor:
     """Positions that attention can reach, B S, in the order of the given source."""
     if encoding.order is None:
         return padding_mask(encoding.lengths, encoding.memory.shape[1])

@@ -16,7 +16,6 @@ from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
 from onmt.decoding.options import LmOptions, TagOptions
 from onmt.decoding.output import Timer, number, reference_text, source_text
-from onmt.decoding.sampling import Sampling, draw
 from onmt.decoding.sentences import (
     Reference,
     Source,
@@ -28,6 +27,7 @@ from onmt.decoding.sentences import (
     make_vector_source,
     placed,
 )
+from onmt.decoding.step import Sampling, draw
 from onmt.errors import CheckpointError, DataError
 from onmt.logger import Logger
 from onmt.models.language_model import LanguageModel

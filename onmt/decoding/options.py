@@ -264,6 +264,10 @@ class TranslateOptions(
             raise OptionError(
                 "only one of -src, -tgt, -phrase_table and -target_subdict can be standard input"
             )
+        if self.ensemble != "mean" and len(self.model) == 1:
+            raise OptionError(
+                f"-ensemble {self.ensemble} says how to average several models: -model names one"
+            )
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
         if self.dump_input_encoding and len(self.model) > 1:

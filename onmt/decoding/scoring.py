@@ -58,7 +58,7 @@ class Scorer(Protocol):
         ...
 
 
-class Stepper(Protocol):
+class _Stepper(Protocol):
     """A model that goes one token further: a seq2seq model or a language model."""
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
@@ -71,7 +71,7 @@ class ModelScorer:
     step: before it they are all alike.
     """
 
-    def __init__(self, model: Stepper, state: DecoderState, beam: int) -> None:
+    def __init__(self, model: _Stepper, state: DecoderState, beam: int) -> None:
         self._model = model
         self._state = state
         self._beam = beam
@@ -166,7 +166,7 @@ class FusedScorer:
     def __init__(
         self,
         inner: Scorer,
-        language_model: Stepper,
+        language_model: _Stepper,
         state: DecoderState,
         *,
         weight: float,

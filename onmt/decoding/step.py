@@ -1,8 +1,7 @@
 """One step of beam search as pure functions on tensors, and constraints on its scores.
 
 K is the number of slots in a sentence's beam, N the number of its candidates. A dead hypothesis, or a slot
-that was never filled, has a score of -inf.
-"""
+that was never filled, has a score of -inf."""
 
 import math
 from collections.abc import Callable
@@ -13,8 +12,46 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS, UNK
-from onmt.decoding.sampling import Sampling, draw
 from onmt.kernels.cross_entropy import best
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """From what to draw: p_i ~ exp(log_prob_i / temperature), restricted and normalised again.
+
+    top_k: the likeliest words (0: all). top_p: the fewest likeliest words whose probabilities reach this sum
+    (0: all); where both are given, the fewer.
+    """
+
+    top_k: int = 0
+    top_p: float = 0.0
+    temperature: float = 1.0
+
+
+def draw(log_probs: Tensor, draws: Tensor, sampling: Sampling) -> Tensor:
+    """Word ids R, drawn from log_probs R V by uniform numbers R in [0, 1); a word of -inf never comes.
+
+    The nucleus (`top_p`) is that of Holtzman et al. 2020, "The curious case of neural text degeneration".
+    """
+    probs = torch.softmax(log_probs.double() / sampling.temperature, dim=1).nan_to_num()
+    words = None
+    if sampling.top_k or sampling.top_p:
+        count = probs.shape[1] if sampling.top_k == 0 else min(sampling.top_k, probs.shape[1])
+        probs, words = probs.topk(count, dim=1)
+    if sampling.top_p:
+        before = probs.cumsum(dim=1) - probs
+        probs = probs.masked_fill(before >= sampling.top_p, 0.0)
+    places = _places(probs, draws)
+    return places if words is None else words.gather(1, places[:, None]).squeeze(1)
+
+
+def _places(probs: Tensor, draws: Tensor) -> Tensor:
+    """Columns drawn in proportion to `probs`, R N, by uniform numbers R."""
+    sums = probs.cumsum(dim=1)
+    wanted = draws[:, None] * sums[:, -1:]
+    places = torch.searchsorted(sums, wanted, right=True)
+    last = (sums < sums[:, -1:]).sum(dim=1, keepdim=True)  # where rounding takes the product up to the sum
+    return torch.minimum(places, last).squeeze(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,13 +327,13 @@ def restrict(
     if settings.ban_unknown:
         log_probs[:, UNK] = -torch.inf
     if beam.words is not None and beam.words.shape[2] >= settings.block_ngrams:
-        last, repeats = repeated_ngrams(beam.words.flatten(0, 1), settings.block_ngrams, repeatable)
+        last, repeats = _repeated_ngrams(beam.words.flatten(0, 1), settings.block_ngrams, repeatable)
         # A word may end several n-grams: adding is the same in whatever order.
         penalty = torch.zeros_like(last, dtype=log_probs.dtype).masked_fill(repeats, -torch.inf)
         log_probs.scatter_add_(1, last, penalty)
 
 
-def repeated_ngrams(words: Tensor, size: int, repeatable: Tensor | None) -> tuple[Tensor, Tensor]:
+def _repeated_ngrams(words: Tensor, size: int, repeatable: Tensor | None) -> tuple[Tensor, Tensor]:
     """The last word of every n-gram of `words`, R T, and whether it would complete that n-gram again: both R
     T-size+1. N-grams with a word of `repeatable` in them count as never repeated.
     """

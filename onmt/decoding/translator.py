@@ -25,7 +25,6 @@ from onmt.decoding.lexicon import (
     restore_placeholders,
 )
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sampling import Sampling
 from onmt.decoding.scoring import Average
 from onmt.decoding.sentences import (
     Progress,
@@ -38,7 +37,7 @@ from onmt.decoding.sentences import (
     make_source,
     make_vector_source,
 )
-from onmt.decoding.step import SearchSettings
+from onmt.decoding.step import Sampling, SearchSettings
 from onmt.errors import OptionError
 from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel

@@ -13,8 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from onmt.decoding.array_files import holds_arrays, reading_arrays
-from onmt.decoding.attention_files import AttentionTable
+from onmt.decoding.array_files import AttentionTable, holds_arrays, reading_arrays
 from onmt.errors import DataError
 from onmt.text.lines import read_text_lines
 

@@ -17,10 +17,9 @@ from onmt.models.encoders import (
     transformed_lengths,
 )
 from onmt.modules.bridge import Bridge
-from onmt.modules.copying import CopySource, mixed, mixed_of_gold
 from onmt.modules.decoder import Decoded, Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
-from onmt.modules.encoding import Encoding
+from onmt.modules.encoding import CopySource, Encoding, mixed, mixed_of_gold
 from onmt.modules.generator import Generator, Loss
 from onmt.modules.noise import TrainingStep
 from onmt.spec.model import DecoderSpec, ModelSpec

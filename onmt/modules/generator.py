@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from onmt.constants import PAD
 from onmt.kernels.cross_entropy import LinearCrossEntropy
 from onmt.kernels.products import Multiplying
-from onmt.modules.copying import mixed_of_gold
+from onmt.modules.encoding import mixed_of_gold
 
 
 @dataclass(frozen=True)

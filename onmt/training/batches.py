@@ -1,21 +1,63 @@
-"""Batches of an epoch, of a fixed number of steps, and of resampled epochs."""
+"""Batches of an epoch, of a fixed number of steps, of resampled epochs; batches that memory cannot hold."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from onmt.constants import PAD
 from onmt.data.batch import Batch, to_device
 from onmt.data.dataset import BatchPlan, Dataset, Selection, SentenceSet, epoch_order, prefetch
-from onmt.errors import DataError
+from onmt.errors import DataError, OnmtError, is_out_of_memory
 from onmt.logger import Logger
 from onmt.training.distributed import Replicas
 from onmt.training.sampling import Sampler
+
+
+class _BatchTooLargeError(OnmtError):
+    """A training step found no memory; the message names its batches and the flags to lower."""
+
+
+def largest_batch(
+    plan: BatchPlan, src_lengths: npt.NDArray[np.integer], tgt_lengths: npt.NDArray[np.integer] | None
+) -> int:
+    """The index of the batch with the most positions, padding and both sides counted; the first of several.
+
+    src_lengths, tgt_lengths: of all sentences in stored order.
+    """
+    starts = plan.bounds[:-1]
+    longest = np.maximum.reduceat(src_lengths, starts).astype(np.int64)
+    if tgt_lengths is not None:
+        longest = longest + np.maximum.reduceat(tgt_lengths, starts)
+    return int(np.argmax(longest * np.diff(plan.bounds)))
+
+
+@contextmanager
+def naming_batches(batches: Sequence[Batch], when: str) -> Iterator[None]:
+    """Turn an allocation failure into BatchTooLargeError; when: the step, as `epoch 1, iteration 2`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        detail = str(error).partition("\n")[0]
+        raise _BatchTooLargeError(
+            f"out of memory at {when}, with {' and '.join(map(_describe, batches)) or 'no batch'}: lower "
+            "-max_batch_size or -max_tokens (-accum_count keeps the sentences per update), the lengths that "
+            "preprocessing keeps (-src_seq_length, -tgt_seq_length), or the model's -rnn_size and -layers"
+            + (f" ({detail})" if detail else "")
+        ) from error
+
+
+def _describe(batch: Batch) -> str:
+    target = "" if batch.tgt_output is None else f" and target length {batch.tgt_output.shape[1]}"
+    return f"a batch of {batch.size} sentences of source length {batch.src.shape[1]}{target}"
 
 
 class EpochBatches:

@@ -1,5 +1,6 @@
-"""The state of a training, and the files it is saved in."""
+"""The state of a training, its history of validation scores, and the files it is saved in."""
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -14,9 +15,56 @@ from onmt.errors import CheckpointError
 from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.base import stored_tensors
-from onmt.training.learning_rate import LearningRate
-from onmt.training.validation import ValidationHistory
+from onmt.training.learning_rate import HIGHER_IS_BETTER, LearningRate
+from onmt.training.options import Metric
 from onmt.version import VERSION
+
+
+@dataclass
+class _ValidationHistory:
+    """The scores of a training by one metric.
+
+    best: None before the first finite score; since_best: validations since then; scores: by file name, those
+    of the models of epochs that this training may remove.
+    """
+
+    metric: Metric = "perplexity"
+    best: float | None = None
+    since_best: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def record(self, metric: Metric, score: float | None) -> bool:
+        """Take in a score, None if nothing was validated; says whether it is the best so far."""
+        if metric != self.metric:  # scores of two metrics cannot be compared
+            self.metric, self.best, self.since_best, self.scores = metric, None, 0, {}
+        if score is None:
+            return False
+        if math.isfinite(score) and (self.best is None or self._is_better(score, self.best)):
+            self.best, self.since_best = score, 0
+            return True
+        self.since_best += 1
+        return False
+
+    def best_models(self, count: int) -> list[str]:
+        """The names of the best models of epochs, the best first; of equal ones the earlier."""
+        finite = [name for name, score in self.scores.items() if math.isfinite(score)]
+        sign = -1 if self.metric in HIGHER_IS_BETTER else 1
+        return sorted(finite, key=lambda name: sign * self.scores[name])[:count]
+
+    def _is_better(self, score: float, other: float) -> bool:
+        return score > other if self.metric in HIGHER_IS_BETTER else score < other
+
+    def to_state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "_ValidationHistory":
+        """Inverse of `to_state`. Raises CheckpointError for anything else."""
+        try:
+            return cls(**state)
+        except TypeError as error:
+            raise CheckpointError(f"the scores of the checkpoint are malformed: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +140,7 @@ class TrainingState:
     sampler: dict[str, Any] | None = field(default=None, repr=False)
     trained_weights: dict[str, Tensor] | None = field(default=None, repr=False)
     updates: int = 0
-    validation: ValidationHistory = field(default_factory=ValidationHistory)
+    validation: _ValidationHistory = field(default_factory=_ValidationHistory)
     unreported: list[float] | None = None
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
@@ -113,7 +161,7 @@ class TrainingState:
         try:
             values = dict(content)
             values["rate"] = LearningRate.from_state(values["rate"])
-            values["validation"] = ValidationHistory.from_state(values.get("validation") or {})
+            values["validation"] = _ValidationHistory.from_state(values.get("validation") or {})
             if values.get("trained_weights") is not None and "updates" not in values:
                 values["updates"] = int(values["optimizer"]["steps"])  # written before they were counted
             for name, kind in (("batching", Batching), ("environment", Environment)):

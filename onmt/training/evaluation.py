@@ -77,10 +77,10 @@ class LossEvaluator:
         return {name: total / words if name == "loss" else perplexity(total, words) for name in self._names}
 
 
-Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
+_Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
 
 
-def _joined(words: list[str], how: Postprocess) -> list[str]:
+def _joined(words: list[str], how: _Postprocess) -> list[str]:
     """The words that subwords of subword-nmt or of SentencePiece make."""
     if how == "strip_bpe" and words:
         return " ".join(words).replace("@@ ", "").split(" ")
@@ -117,7 +117,7 @@ class TranslationEvaluator:
         options: TranslatorOptions,
         language_model: LoadedModel | None,
         files: TranslationFiles,
-        postprocess: Postprocess = "none",
+        postprocess: _Postprocess = "none",
     ) -> None:
         """metrics: those that compare translations, by their names in `-log_metrics`."""
         self._postprocess = postprocess

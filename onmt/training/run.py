@@ -33,10 +33,9 @@ from onmt.training.evaluation import (
     TranslationEvaluator,
     TranslationFiles,
 )
-from onmt.training.metrics_file import MetricsFile
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
-from onmt.training.progress import Phases, Progress, TensorBoard
+from onmt.training.progress import MetricsFile, Phases, Progress, TensorBoard
 from onmt.training.recipe import make_optimizer, make_recipe
 from onmt.training.sampling import make_sampler
 from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model

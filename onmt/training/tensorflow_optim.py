@@ -60,8 +60,8 @@ class _TableOptimizer(Optimizer):
                 torch._foreach_copy_(old, new)
 
     def _parts(self) -> list[slice]:
-        """Groups of parameters that are updated together: on a GPU all, as launches cost; elsewhere one, since
-        the new values of all would take as much memory again.
+        """Groups of parameters that are updated together: on a GPU all, as launches cost; elsewhere one,
+        since the new values of all would take as much memory again.
         """
         if self.parameters and self.parameters[0].device.type != "cpu":
             return [slice(None)]

@@ -193,3 +193,13 @@ def test_waiting_threads_sleep_unless_the_user_wants_otherwise(
     seen = []
     run(quiet_script, lambda parsed, logger: seen.append(os.environ.get("GOMP_SPINCOUNT")), [])
     assert seen == [expected]
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "32"), ("7", "7")])
+def test_the_cache_of_compiled_products_is_bounded(given, expected, quiet_script, monkeypatch):
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", given)
+    seen = []
+    run(quiet_script, lambda parsed, logger: seen.append(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]), [])
+    assert seen == [expected]

@@ -11,7 +11,7 @@ import torch
 
 from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.attention_files import read_attention
+from onmt.decoding.array_files import read_attention
 from onmt.decoding.copying import extra_words, with_copies, word_of
 from onmt.decoding.options import TranslateOptions, TranslatorOptions
 from onmt.decoding.output import Results

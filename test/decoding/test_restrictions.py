@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from onmt.constants import BOS, EOS, UNK
 from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
 from onmt.decoding.scoring import ModelScorer
-from onmt.decoding.step import Beam, SearchSettings, repeated_ngrams, restrict
+from onmt.decoding.step import Beam, SearchSettings, _repeated_ngrams, restrict
 from onmt.modules.encoding import padding_mask
 
 LENGTHS = [3, 1]
@@ -120,7 +120,7 @@ def test_what_would_repeat_is_what_comparing_lists_finds(sentences, size, repeat
 
 
 def test_a_word_is_blocked_though_another_ngram_that_it_ends_may_repeat() -> None:
-    last, blocked = repeated_ngrams(torch.tensor([[1, 2, 3, 2, 1]]), 2, None)
+    last, blocked = _repeated_ngrams(torch.tensor([[1, 2, 3, 2, 1]]), 2, None)
     assert list(zip(last[0].tolist(), blocked[0].tolist(), strict=True)) == [
         (2, True),
         (3, False),

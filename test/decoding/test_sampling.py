@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, UNK
 from onmt.decoding.beam_search import Sources, beam_search
-from onmt.decoding.sampling import Sampling, draw
 from onmt.decoding.scoring import ModelScorer
-from onmt.decoding.step import SearchSettings
+from onmt.decoding.step import Sampling, SearchSettings, draw
 from onmt.modules.encoding import padding_mask
 
 LOG_PROBS = torch.log_softmax(torch.tensor([2.0, -torch.inf, 0.5, 1.5, -1.0, 0.0, 1.0, -3.0]), dim=0)

@@ -10,8 +10,7 @@ import pytest
 from onmt.commands import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import ArrayFile
-from onmt.decoding.attention_files import AttentionTable, read_attention
+from onmt.decoding.array_files import ArrayFile, AttentionTable, read_attention
 from onmt.decoding.hypotheses import History
 from onmt.decoding.output import _attention_block, _beam_json, _write_beams
 from onmt.decoding.sentences import Source

@@ -24,7 +24,7 @@ from onmt.models.base import Model
 from onmt.models.build import build_model
 from onmt.modules.noise import Noise
 from onmt.training.distributed import Replicas
-from onmt.training.loss_scale import LossScale
+from onmt.training.finiteness import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.recipe import TableClip, table_names, tensorflow_optimizer
 from onmt.training.trainer import Trainer

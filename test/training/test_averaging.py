@@ -1,4 +1,4 @@
-"""onmt/training/averaging.py against the formula in plain Python, and through train.py."""
+"""onmt/training/optim.py against the formula in plain Python, and through train.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,8 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.errors import CheckpointError
-from onmt.training.averaging import MovingAverage
 from onmt.training.checkpoints import TrainingState
+from onmt.training.optim import MovingAverage
 
 RunTrain = Callable[..., tuple[int, str, str]]
 

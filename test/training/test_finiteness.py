@@ -18,8 +18,7 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
-from onmt.training.finiteness import Attempt, NotFiniteError, SkippedSteps, _ranges, require_finite
-from onmt.training.loss_scale import LossScale
+from onmt.training.finiteness import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
 from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
 from onmt.training.tensorflow_optim import CenteredRmsProp, Ftrl, Momentum
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from onmt.training.loss_scale import LossScale
+from onmt.training.finiteness import LossScale
 
 CPU = torch.device("cpu")
 

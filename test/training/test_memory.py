@@ -6,7 +6,7 @@ import torch
 
 from onmt.data.batch import make_batch
 from onmt.data.dataset import BatchPlan
-from onmt.training.memory import BatchTooLargeError, largest_batch, naming_batches
+from onmt.training.batches import _BatchTooLargeError, largest_batch, naming_batches
 
 
 def test_the_largest_batch_has_the_most_padded_positions() -> None:
@@ -23,7 +23,7 @@ def test_an_allocation_failure_names_the_batch() -> None:
     batch = make_batch(ids, np.array([3, 3]), target, np.array([6, 6]), np.arange(2))
     with (
         pytest.raises(
-            BatchTooLargeError, match=r"^out of memory at epoch 2, iteration 7, .*\(no room\)$"
+            _BatchTooLargeError, match=r"^out of memory at epoch 2, iteration 7, .*\(no room\)$"
         ) as told,
         naming_batches([batch], "epoch 2, iteration 7"),
     ):

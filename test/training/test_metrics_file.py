@@ -1,4 +1,4 @@
-"""onmt/training/metrics_file.py, through train.py and tools/plot_training.py."""
+"""onmt/training/progress.py, through train.py and tools/plot_training.py."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from onmt.commands import plot_training
 from onmt.logger import Logger, LoggerOptions
-from onmt.training.metrics_file import MetricsFile
+from onmt.training.progress import MetricsFile
 
 RunTrain = Callable[..., tuple[int, str, str]]
 TIMES = ("time", "tokens_per_second")

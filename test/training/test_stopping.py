@@ -8,7 +8,7 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.models.seq2seq import Seq2Seq
-from onmt.training.validation import ValidationHistory
+from onmt.training.checkpoints import _ValidationHistory
 
 RunTrain = Callable[..., tuple[int, str, str]]
 SMALL = "-rnn_size 8 -word_vec_size 6 -layers 1 -max_batch_size 10 -optim adam".split()
@@ -25,15 +25,15 @@ SMALL = "-rnn_size 8 -word_vec_size 6 -layers 1 -max_batch_size 10 -optim adam".
 def test_the_best_score_so_far(
     metric: str, scores: list[float], improvements: int, best: float | None, since: int
 ) -> None:
-    history = ValidationHistory()
+    history = _ValidationHistory()
     improved = [history.record(metric, score) for score in scores]  # type: ignore[arg-type]
     assert (history.best, history.since_best) == (best, since)
     assert sum(improved) == improvements
-    assert ValidationHistory.from_state(history.to_state()) == history
+    assert _ValidationHistory.from_state(history.to_state()) == history
 
 
 def test_another_metric_starts_anew() -> None:
-    history = ValidationHistory()
+    history = _ValidationHistory()
     history.record("perplexity", 3.0)
     assert history.record("bleu", 1.0)
     assert history.best == 1.0
