@@ -315,8 +315,9 @@ class Progress:
         counts.words -= skipped_words
         if counts.loss is None:
             return None
-        sums = torch.tensor([counts.words, counts.src_words], dtype=torch.double, device=counts.loss.device)
-        return self._replicas.sum(torch.cat([counts.loss[None], sums])).tolist()
+        # The sums are built on the CPU, as in `report`: an upload would block.
+        own = [float(counts.loss), counts.words, counts.src_words]
+        return self._replicas.sum(torch.tensor(own, dtype=torch.double)).tolist()
 
     def profiled(self) -> None:
         """Log where the time went, if that was measured."""
