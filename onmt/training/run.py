@@ -136,7 +136,7 @@ def _make_trainer(
     replicas: Replicas,
     logger: Logger,
 ) -> Trainer:
-    """Everything put together, on `device`."""
+    """The trainer with all its parts, on `device`."""
     recipe, state = start.recipe, start.state
     options = recipe.options
     model = start.model.to(device)
@@ -151,18 +151,6 @@ def _make_trainer(
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
     batching = _batching(options, replicas, iterations)
     _take_up(state, optimizer, batching, Environment.current(device, products), logger)
-    description = ModelDescription(
-        data_type=data.data_type,
-        spec=model.spec.to_state(),
-        options=instances.to_dict(options),
-        vocabularies=start.vocabularies.to_state(),
-    )
-    curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
-    metrics = None
-    if options.save_metrics and replicas.is_first:
-        metrics = MetricsFile(options.save_model, logger)
-        # The report of the last iteration may be still to come.
-        metrics.start(state.epoch, state.iteration - (state.unreported is not None))
     if data.valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
@@ -172,19 +160,39 @@ def _make_trainer(
         evaluator=_evaluator(start, data, device),
         recipe=replace(recipe, options=options),
         state=state,
-        saver=Saver(
-            options.save_model,
-            options.keep_checkpoints or options.keep_checkpoint_max,
-            options.keep_best,
-            description,
-            model,
-            logger,
-        ),
-        progress=Progress(
-            logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device)
-        ),
+        saver=_saver(options, start, data, logger),
+        progress=_progress(options, state, optimizer, device, replicas, logger),
         replicas=replicas,
     )
+
+
+def _saver(options: AnyTrainOptions, start: StartingPoint, data: TrainingData, logger: Logger) -> Saver:
+    description = ModelDescription(
+        data_type=data.data_type,
+        spec=start.model.spec.to_state(),
+        options=instances.to_dict(options),
+        vocabularies=start.vocabularies.to_state(),
+    )
+    keep = options.keep_checkpoints or options.keep_checkpoint_max
+    return Saver(options.save_model, keep, options.keep_best, description, start.model, logger)
+
+
+def _progress(
+    options: AnyTrainOptions,
+    state: TrainingState,
+    optimizer: Optimizer,
+    device: torch.device,
+    replicas: Replicas,
+    logger: Logger,
+) -> Progress:
+    """The first replica records curves and metrics."""
+    curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
+    metrics = None
+    if options.save_metrics and replicas.is_first:
+        metrics = MetricsFile(options.save_model, logger)
+        # The report of the last iteration may be still to come.
+        metrics.start(state.epoch, state.iteration - (state.unreported is not None))
+    return Progress(logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device))
 
 
 def _epochs(
