@@ -194,12 +194,11 @@ class Decoder(Multiplying):
 
         `predict` (outputs B H -> word ids B) is asked for where scheduled sampling replaces gold words.
         """
+        if training is not None and training.gold_probability < 1:
+            return self.forward_by_steps(inputs, encoding, states, training, predict).outputs
         batch, steps = inputs.shape[:2]
         masks = self.draw_masks(training.noise if training else None, steps, batch)
         state = self.start(encoding, states)
-        if training is not None and training.gold_probability < 1:
-            assert predict is not None
-            return Decoded.of([*self._sampling_steps(inputs, state, masks, training, predict)]).outputs
         embedded = self.embeddings(inputs.transpose(0, 1))
         if self.spec.feed == "none":
             return self._forward_at_once(embedded, state, masks)
@@ -215,7 +214,7 @@ class Decoder(Multiplying):
         training: TrainingStep | None,
         predict: Predict | None = None,
     ) -> Decoded:
-        """As `forward`, for specs with coverage or copying: with what they need of every step."""
+        """As `forward`, one step after the other, with what coverage and copying need of every step."""
         batch, steps = inputs.shape[:2]
         masks = self.draw_masks(training.noise if training else None, steps, batch)
         state = self.start(encoding, states)

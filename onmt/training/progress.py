@@ -268,9 +268,8 @@ class Progress:
         counts = self._counts
         if counts.loss is None:
             return
-        own = [float(counts.loss) if loss is None else loss, counts.words - skipped_words, counts.src_words]
-        # The sums are built on the CPU, where the replicas exchange them: an upload would block.
-        loss, words, src_words = self._replicas.sum(torch.tensor(own, dtype=torch.double)).tolist()
+        counts.words -= skipped_words
+        loss, words, src_words = self._sums(float(counts.loss) if loss is None else loss)
         speed = src_words / max(time.perf_counter() - counts.since, 1e-9)
         value = perplexity(loss, int(words))
         rate = "" if self._optimizer_name == "adadelta" else f" LR {learning_rate:.6f}"
@@ -315,9 +314,15 @@ class Progress:
         counts.words -= skipped_words
         if counts.loss is None:
             return None
-        # The sums are built on the CPU, as in `report`: an upload would block.
-        own = [float(counts.loss), counts.words, counts.src_words]
-        return self._replicas.sum(torch.tensor(own, dtype=torch.double)).tolist()
+        return self._sums(float(counts.loss))
+
+    def _sums(self, loss: float) -> list[float]:
+        """Of all replicas: the loss, and the words and source words counted.
+
+        Summed on the CPU, where the replicas exchange them: an upload would block.
+        """
+        own = torch.tensor([loss, self._counts.words, self._counts.src_words], dtype=torch.double)
+        return self._replicas.sum(own).tolist()
 
     def profiled(self) -> None:
         """Log where the time went, if that was measured."""

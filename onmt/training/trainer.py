@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -106,9 +107,8 @@ class Trainer:
                 stops = too_slow or self._no_longer_improves()
                 if self.state.iteration > iterations:  # else -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
-                if (
-                    is_best and self.options.keep_best
-                ):  # first: a run resumed after the epoch's model is saved would skip it
+                # The best model first: a run resumed from the epoch's model would not save it any more.
+                if is_best and self.options.keep_best:
                     self._save_best()
                 if epoch == last or stops or self._keeps(epoch):
                     self._save_epoch(epoch, score, is_last=epoch == last or stops)
@@ -147,11 +147,12 @@ class Trainer:
             if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
                 self._save_checkpoint_unless_skipped()
         self._stop_if_asked()
-        if state.iteration <= iterations:  # -train_steps ends here; a longer training reports later
+        is_whole = state.iteration > iterations
+        if not is_whole:  # -train_steps ends here; a longer training reports these steps again
             self._note_unreported()
-        unreported = state.unreported if state.iteration <= iterations else None
         self._report(state.iteration - 1)
-        state.unreported = unreported
+        if is_whole:
+            state.unreported = None
         self.progress.end_epoch()
         return iterations
 
@@ -302,19 +303,11 @@ class Trainer:
                 raise NotFiniteError(told + self._last_saved())
             self.progress.logger.warning(told)
             return
-        self.epochs.merge()
-        if self.replicas.is_first:
-            with self.progress.phases.during("saving"), self._averaged():
-                self._bring_state_up_to_date()
-                self.saver.save_epoch(epoch, score, self.state)
+        self._save(partial(self.saver.save_epoch, epoch, score))
 
     def _save_best(self) -> None:
         self._prepare_to_save()
-        self.epochs.merge()
-        if self.replicas.is_first:
-            with self.progress.phases.during("saving"), self._averaged():
-                self._bring_state_up_to_date()
-                self.saver.save_best(self.state)
+        self._save(self.saver.save_best)
 
     def _save_checkpoint_unless_skipped(self) -> None:
         """Save unless the last step was skipped: a good checkpoint must not be replaced by a bad one."""
@@ -326,11 +319,15 @@ class Trainer:
 
     def _save_checkpoint(self) -> None:
         self._prepare_to_save()
+        self._save(self.saver.save_checkpoint)
+
+    def _save(self, save: Callable[[TrainingState], object]) -> None:
+        """Call `save` with the present state, in the first replica, while the moving average is in place."""
         self.epochs.merge()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
                 self._bring_state_up_to_date()
-                self.saver.save_checkpoint(self.state)
+                save(self.state)
 
     def _prepare_to_save(self) -> None:
         """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
