@@ -156,7 +156,7 @@ def _projection(attention: AttentionSpec, compared: int) -> int:
 
 def _query_flops(attention: AttentionSpec, query: int, memory: int, positions: int) -> int:
     """One query: its own projection, one score per memory position, the weighted sum of the memory."""
-    if attention.score in ("last", "none"):
+    if not attention.attends:
         return 0
     keys = _projection(attention, query) or query
     projection = 0 if attention.score in ("general", "dot") else _product(query, keys)

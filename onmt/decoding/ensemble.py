@@ -47,7 +47,7 @@ class Member:
     def attends(self) -> bool:
         """The model has attention."""
         assert self.model.spec.decoder is not None
-        return self.model.spec.decoder.attention.score not in ("last", "none")
+        return self.model.spec.decoder.attention.attends
 
     @property
     def image_grid(self) -> tuple[int, int] | None:

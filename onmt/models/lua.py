@@ -120,17 +120,13 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
 
 def with_coverage(spec: ModelSpec) -> ModelSpec:
     """`spec` with an attention that knows its coverage. Raises OptionError where there is no attention."""
-    decoder = spec.decoder
-    if decoder is None or decoder.attention.score in ("last", "none"):
-        raise OptionError("-coverage_attn needs a decoder with attention: this one has none")
+    decoder = _attending(spec, "-coverage_attn")
     return replace(spec, decoder=replace(decoder, attention=replace(decoder.attention, coverage=True)))
 
 
 def with_copying(spec: ModelSpec) -> ModelSpec:
     """`spec` with a decoder that can copy source words. Raises OptionError where it has none to copy."""
-    decoder, encoder = spec.decoder, spec.encoder
-    if decoder is None or decoder.attention.score in ("last", "none"):
-        raise OptionError("-copy_attn needs a decoder with attention: this one has none")
+    decoder, encoder = _attending(spec, "-copy_attn"), spec.encoder
     if not isinstance(spec.source, EmbeddingSpec):
         raise OptionError("-copy_attn needs source words: this model reads none")
     if isinstance(encoder, PyramidalEncoderSpec) and encoder.reduction > 1 and encoder.stack.layers > 1:
@@ -141,39 +137,55 @@ def with_copying(spec: ModelSpec) -> ModelSpec:
     return replace(spec, decoder=replace(decoder, copies=True))
 
 
+def _attending(spec: ModelSpec, wanted_by: str) -> DecoderSpec:
+    """The decoder, which has attention. Raises OptionError where there is none."""
+    decoder = spec.decoder
+    if decoder is None or not decoder.attention.attends:
+        raise OptionError(f"{wanted_by} needs a decoder with attention: this one has none")
+    return decoder
+
+
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
     """`spec` with what may change on a restart taken from the flags: dropout, frozen word vectors, kind of
     likelihood.
     """
-    source = spec.source
-    if isinstance(source, EmbeddingSpec):
-        source = with_frozen_columns(source, options.fix_word_vecs_enc, "enc")
-    encoder = options.with_dropout(spec.encoder)
+    spec = with_frozen_vectors(spec, options)
     decoder = spec.decoder
     if decoder is not None and isinstance(options, Seq2SeqModelOptions):
         decoder = replace(
-            decoder,
-            embedding=with_frozen_columns(decoder.embedding, options.fix_word_vecs_dec, "dec"),
-            stack=options.stack_with_dropout(decoder.stack),
-            output_dropout=options.dropout,
+            decoder, stack=options.stack_with_dropout(decoder.stack), output_dropout=options.dropout
         )
-        if decoder.shares_source_embedding and decoder.embedding != source:
-            raise OptionError(
-                "the model has one table of word vectors for both sides (-share_embeddings): give "
-                "-fix_word_vecs_enc and -fix_word_vecs_dec the same value"
-            )
-    transitions = options.loglikelihood == "sentence" if isinstance(options, TaggerOptions) else False
     return replace(
         spec,
-        source=source,
-        encoder=encoder,
+        encoder=options.with_dropout(spec.encoder),
         decoder=decoder,
         word_dropout=options.dropout_words,
-        transitions=transitions,
+        transitions=isinstance(options, TaggerOptions) and options.loglikelihood == "sentence",
     )
 
 
-def with_frozen_columns(
+def with_frozen_vectors(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
+    """`spec`, of either dialect, with the word vectors frozen that `-fix_word_vecs_*` asks for.
+
+    Raises OptionError where there are no vectors from a file, or one table for both sides is asked for two
+    things.
+    """
+    source, decoder = spec.source, spec.decoder
+    if isinstance(source, EmbeddingSpec):
+        source = _with_frozen_columns(source, options.fix_word_vecs_enc, "enc")
+    if decoder is not None and isinstance(options, Seq2SeqModelOptions):
+        embedding = _with_frozen_columns(decoder.embedding, options.fix_word_vecs_dec, "dec")
+        decoder = replace(decoder, embedding=embedding)
+        if decoder.shares_source_embedding and embedding != source:
+            raise OptionError(
+                "the model has one table of word vectors for both sides (-share_embeddings, "
+                "embedding.share): give -fix_word_vecs_enc and -fix_word_vecs_dec the same value, and "
+                "-pre_word_vecs_enc and -pre_word_vecs_dec the same file"
+            )
+    return replace(spec, source=source, decoder=decoder)
+
+
+def _with_frozen_columns(
     spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
 ) -> EmbeddingSpec:
     """`spec` with the columns frozen that `-fix_word_vecs_*` asks for."""
@@ -218,7 +230,7 @@ def _frozen_by_flag(
     spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
 ) -> EmbeddingSpec:
     """Freeze columns, but leave `pretrained` to the trainer: they are known once their file is read."""
-    return spec if fix == "pretrained" else with_frozen_columns(spec, fix, side)
+    return spec if fix == "pretrained" else _with_frozen_columns(spec, fix, side)
 
 
 def _embedding(

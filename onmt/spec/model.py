@@ -95,6 +95,11 @@ class AttentionSpec:
     units: int = 0
     coverage: bool = False
 
+    @property
+    def attends(self) -> bool:
+        """The decoder weighs the positions of the memory."""
+        return self.score not in ("last", "none")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeSpec:
@@ -190,9 +195,9 @@ class ModelSpec:
         """One line per part and size, as OpenNMT Lua logs them."""
         lines = [" * Encoder:", *_embedding_lines(self.source), *self.encoder.log_lines()]
         if self.decoder is not None:
-            score = self.decoder.attention.score
-            attention = "none" if score in ("last", "none") else f"global ({score})"
-            attention += ", coverage" if self.decoder.attention.coverage else ""
+            read = self.decoder.attention
+            attention = f"global ({read.score})" if read.attends else "none"
+            attention += ", coverage" if read.coverage else ""
             attention += ", copying" if self.decoder.copies else ""
             lines += [" * Decoder:", *_embedding_lines(self.decoder.embedding)]
             lines += [f"   - attention: {attention}", self.decoder.stack.log_line]

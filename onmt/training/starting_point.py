@@ -20,7 +20,7 @@ from onmt.models.lua import (
     structure_notes,
     with_copying,
     with_coverage,
-    with_frozen_columns,
+    with_frozen_vectors,
     with_shared_tables,
 )
 from onmt.models.options import Seq2SeqModelOptions
@@ -92,8 +92,12 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
             check_shared(data.vocabularies, "-share_embeddings")
-            if options.pre_word_vecs_enc != options.pre_word_vecs_dec:
-                raise OptionError("-share_embeddings: -pre_word_vecs_enc and _dec must name the same file")
+        shares = spec.decoder is not None and spec.decoder.shares_source_embedding
+        if shares and options.pre_word_vecs_enc != options.pre_word_vecs_dec:
+            raise OptionError(
+                "the model has one table of word vectors for both sides: -pre_word_vecs_enc and "
+                "-pre_word_vecs_dec must name the same file"
+            )
     if isinstance(options, CoverageOptions):
         spec = with_coverage(spec) if options.coverage_attn else spec
         spec = with_copying(spec) if options.copy_attn else spec
@@ -258,8 +262,8 @@ def _restructured_model(
     spec: ModelSpec, weights: Mapping[str, Tensor], options: AnyTrainOptions, path: str
 ) -> Model:
     """The stored model with what may change on a restart; new transitions between tags are drawn."""
-    if options.model:
-        return restore_model(spec, weights, path)
+    if options.model:  # its parameters, which a restart does not change, say the rest
+        return restore_model(with_frozen_vectors(spec, options), weights, path)
     wanted = restructured(spec, options)
     kept = {
         name: weight
@@ -294,14 +298,9 @@ def _with_word_vectors(spec: ModelSpec, options: AnyTrainOptions) -> tuple[Model
         words = source.tables[0]
         vectors["source"] = read_word_vectors(options.pre_word_vecs_enc, words.size, words.dim)
         source = with_pretrained_columns(source, vectors["source"])
-    if isinstance(source, EmbeddingSpec):
-        source = with_frozen_columns(source, options.fix_word_vecs_enc, "enc")
-    if decoder is not None and isinstance(options, Seq2SeqModelOptions):
-        embedding = decoder.embedding
-        if options.pre_word_vecs_dec:
-            words = embedding.tables[0]
-            values = read_word_vectors(options.pre_word_vecs_dec, words.size, words.dim)
-            vectors["decoder.embeddings"] = values
-            embedding = with_pretrained_columns(embedding, values)
-        decoder = replace(decoder, embedding=with_frozen_columns(embedding, options.fix_word_vecs_dec, "dec"))
-    return replace(spec, source=source, decoder=decoder), vectors
+    if decoder is not None and isinstance(options, Seq2SeqModelOptions) and options.pre_word_vecs_dec:
+        words = decoder.embedding.tables[0]
+        values = read_word_vectors(options.pre_word_vecs_dec, words.size, words.dim)
+        vectors["decoder.embeddings"] = values
+        decoder = replace(decoder, embedding=with_pretrained_columns(decoder.embedding, values))
+    return with_frozen_vectors(replace(spec, source=source, decoder=decoder), options), vectors

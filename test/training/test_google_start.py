@@ -156,6 +156,46 @@ def test_one_table_needs_one_vocabulary(run: RunTrain, tmp_path: Path) -> None:
     assert run("e", *updated, "-src_vocab", both, "-tgt_vocab", both)[0] == 0
 
 
+def test_a_restart_freezes_word_vectors(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
+    assert run("a", *new(), "-data", tiny_data, "-end_epoch", "1")[0] == 0
+    goes_on = ["-data", tiny_data, "-end_epoch", "1", "-train_from"]
+    for before, name, flags in (
+        ("a", "b", ["-fix_word_vecs_enc"]),
+        ("b", "c", []),
+        ("c", "d", ["-fix_word_vecs_enc", "false"]),
+    ):
+        assert run(name, *goes_on, str(only_model(tmp_path, before)), *flags)[0] == 0
+    tables = [
+        load_checkpoint(only_model(tmp_path, name))["weights"]["source.words"]
+        for name in ("a", "b", "c", "d")
+    ]
+    assert torch.equal(tables[1], tables[0])
+    assert torch.equal(tables[2], tables[0])
+    assert not torch.equal(tables[3], tables[0])
+    pretrained = ["-fix_word_vecs_enc", "pretrained"]
+    code, _, errors = run("e", *goes_on, str(only_model(tmp_path, "a")), *pretrained)
+    assert code == 2
+    assert "needs word vectors from -pre_word_vecs_enc" in errors
+
+
+@pytest.mark.parametrize("side", ["enc", "dec"])
+def test_one_table_has_one_origin_and_is_fixed_once(side: str, run: RunTrain, tmp_path: Path) -> None:
+    argv = [*new(**{"embedding.share": True}), "-train_steps", "1", "-train_src", str(tmp_path / "text")]
+    argv += ["-train_tgt", str(tmp_path / "text"), "-src_vocab", str(tmp_path / "words")]
+    argv += ["-tgt_vocab", str(tmp_path / "words")]
+    (tmp_path / "text").write_text("a b c\n" * 5, encoding="utf-8")
+    (tmp_path / "words").write_text("a\nb\nc\n", encoding="utf-8")
+    torch.save(torch.full((7, 5), 0.25), tmp_path / "vectors.pt")
+    for name, flags in (
+        ("f", [f"-fix_word_vecs_{side}"]),
+        ("p", [f"-pre_word_vecs_{side}", str(tmp_path / "vectors.pt")]),
+    ):
+        code, _, errors = run(name, *argv, *flags)
+        assert code == 2
+        assert "one table of word vectors for both sides" in errors
+        assert errors.count("\n") == 1
+
+
 def test_a_continued_training_keeps_its_optimiser(run: RunTrain, tiny_data: str, tmp_path: Path) -> None:
     rate = {"optimizer.learning_rate": 0.03}
     assert run("a", *new(**rate), "-data", tiny_data, "-train_steps", "2", "-eval_every_n_steps", "2")[0] == 0
