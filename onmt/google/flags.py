@@ -6,13 +6,12 @@ from typing import Any, Final
 
 from onmt.commandline.argv import list_elements
 from onmt.commandline.script import Implied
-from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
 from onmt.files import replacing
 from onmt.google.model import GoogleModel, check_parts, read_model
 from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
-from onmt.google.parameters import class_name, deep_merged, names_and_values, typed
+from onmt.google.parameters import check_names, class_name, deep_merged, names_and_values, typed
 from onmt.google.settings import (
     HOOKS,
     IDLE_SETTINGS,
@@ -60,6 +59,9 @@ _PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
     "target_delimiter": " ",
 }
 """Parameters of ParallelTextInputPipeline and their defaults."""
+
+_SPLITS: Final[Mapping[str, str]] = {"input_pipeline_train": "train", "input_pipeline_dev": "valid"}
+"""Settings of pipelines, and how the flags of their texts begin."""
 
 _DELIMITERS: Final = ("source_delimiter", "target_delimiter")
 
@@ -112,6 +114,11 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
     if steps and not {**values, **given}.get("continue"):
         values.setdefault("eval_every_n_steps", STEPS_BETWEEN_EVALUATIONS)
     not_given = {flag: value for flag, value in values.items() if flag not in given}
+    if folder:
+        make_folder(folder, "-output_dir")
+    not_given |= _texts_beside_models(
+        not_given, str(not_given.get("save_model") or given.get("save_model", ""))
+    )
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
     idle = {
         "config_paths",
@@ -123,14 +130,10 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
 
 
 def _flags_of_folder(folder: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The flags that follow from `output_dir`, and lines for the log; the folder is made."""
+    """The flags that follow from `output_dir`, and lines for the log."""
     for flag in ("save_model", "train_from"):
         if given.get(flag):
             raise OptionError(f"-output_dir says where models are saved and found: leave -{flag} out")
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"-output_dir {folder}: {error.strerror}") from error
     stem = os.path.join(folder, MODEL_IN_FOLDER)
     flags: dict[str, Any] = {"save_model": stem}
     notices = []
@@ -196,10 +199,12 @@ def _hooks(hooks: Any) -> list[str]:
 
 
 def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The files of the input pipelines by flag, unless the user names data, and what is not followed."""
+    """The tuples of files of the input pipelines by flag, unless the user names data, and what is not
+    followed.
+    """
     flags: dict[str, Any] = {}
     ignored: list[str] = []
-    for setting, split in (("input_pipeline_train", "train"), ("input_pipeline_dev", "valid")):
+    for setting, split in _SPLITS.items():
         if config.get(setting) is None:
             continue
         _check_delimiters(config[setting], setting, given)
@@ -210,10 +215,7 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
             files, odd = parallel_texts(config[setting], setting)
             if len({len(of_side) for of_side in files.values()}) > 1:
                 raise OptionError(f"{setting}: source_files and target_files must be equally many")
-            flags |= {
-                f"{split}_{side}": _one_file(of_side, f"{split}.{side}", {**config, **given}, setting)
-                for side, of_side in files.items()
-            }
+            flags |= {f"{split}_{side}": of_side for side, of_side in files.items()}
             ignored += odd
         elif split == "train":
             raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
@@ -247,10 +249,7 @@ def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
     for entry in metrics:
         kind = class_name(class_of(entry, "metrics"), _METRICS, "metrics: class")
         params = names_and_values(entry.get("params") or {}, f"metrics: {kind}: params")
-        for name in params:
-            if name not in _METRIC_PARAMETERS:
-                near = did_you_mean(name, _METRIC_PARAMETERS, "")
-                raise OptionError(f"metrics: {kind}: unknown parameter '{name}'{near}")
+        check_names(params, _METRIC_PARAMETERS, f"metrics: {kind}")
         names.append(_METRICS[kind] or _rouge(params))
         named = str(params.get("postproc_fn") or "").split(".")[-1]
         postprocess = named if named in _POSTPROCESSING else postprocess
@@ -281,20 +280,29 @@ def _rouge(params: Mapping[str, Any]) -> str:
     return name
 
 
-def _one_file(files: Sequence[str], ending: str, given: Mapping[str, Any], where: str) -> str:
-    """The only file, or a new one beside the models that holds all of them, one after the other."""
-    if len(files) == 1:
-        return files[0]
-    if given.get("output_dir"):
-        stem = os.path.join(str(given["output_dir"]), MODEL_IN_FOLDER)
-        os.makedirs(str(given["output_dir"]), exist_ok=True)
-    elif given.get("save_model"):
-        stem = str(given["save_model"])
-    else:
-        raise OptionError(
-            f"{where}: several files are joined beside the models: give -output_dir or -save_model"
-        )
-    joined = f"{stem}_{ending}.txt"
+def _texts_beside_models(flags: Mapping[str, Any], stem: str) -> dict[str, str]:
+    """One file for each flag of `_texts`: the only one, or a new one beside the models, whose names begin
+    with `stem`.
+    """
+    of_flag = {}
+    for setting, split in _SPLITS.items():
+        for flag in (f"{split}_src", f"{split}_tgt"):
+            files = flags.get(flag, ())
+            if len(files) == 1:
+                of_flag[flag] = files[0]
+            elif files:
+                if not stem:
+                    raise OptionError(
+                        f"{setting}: several files are joined beside the models: give -output_dir or "
+                        "-save_model"
+                    )
+                of_flag[flag] = f"{stem}_{flag.replace('_', '.')}.txt"
+                _join(files, of_flag[flag], setting)
+    return of_flag
+
+
+def _join(files: Sequence[str], joined: str, where: str) -> None:
+    """Write all files, one after the other, to a new one."""
     try:
         with replacing(joined) as target:
             for file in files:
@@ -307,7 +315,14 @@ def _one_file(files: Sequence[str], ending: str, given: Mapping[str, Any], where
                         target.write(b"\n")
     except OSError as error:
         raise OptionError(f"{where}: cannot join {', '.join(files)}: {error.strerror or error}") from error
-    return joined
+
+
+def make_folder(folder: str, where: str) -> None:
+    """Make a folder and those above it, unless it is there. Raises OptionError that begins with `where`."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OptionError(f"{where} {folder}: {error.strerror}") from error
 
 
 def parallel_texts(
@@ -319,10 +334,7 @@ def parallel_texts(
     """
     given = setting.get("params")
     params = {} if given is None else names_and_values(given, f"{where}: params")
-    for name in params:
-        if name not in _PARALLEL_TEXTS:
-            near = did_you_mean(name, _PARALLEL_TEXTS, "")
-            raise OptionError(f"{where}: unknown parameter '{name}'{near}")
+    check_names(params, _PARALLEL_TEXTS, where)
     files = {}
     for side, name in (("src", "source_files"), ("tgt", "target_files")):
         if side not in sides:

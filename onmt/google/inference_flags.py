@@ -7,8 +7,8 @@ from typing import Any, Final
 from onmt.commandline.script import Implied
 from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
-from onmt.google.flags import class_of, parallel_texts
-from onmt.google.parameters import class_name, names_and_values, typed
+from onmt.google.flags import class_of, make_folder, parallel_texts
+from onmt.google.parameters import class_name, merged, typed
 from onmt.google.settings import read_model_params, read_yaml
 from onmt.saved_models import saved_models
 
@@ -109,15 +109,7 @@ def _tasks(tasks: Any) -> dict[str, Any]:
     flags: dict[str, Any] = {}
     for task in tasks:
         name = class_name(class_of(task, "-tasks"), _TASKS, "-tasks: class")
-        given = names_and_values(task.get("params") or {}, f"-tasks: {name}: params")
-        params = dict(_TASKS[name])
-        for key, value in given.items():
-            if key not in params:
-                near = did_you_mean(key, params, "")
-                raise OptionError(f"-tasks: {name}: unknown parameter '{key}'{near}")
-            if value is not None:
-                params[key] = typed(params[key], value, f"-tasks: {name}: {key}")
-        flags |= _flags_of_task(name, params)
+        flags |= _flags_of_task(name, merged(_TASKS[name], task.get("params") or {}, f"-tasks: {name}"))
     if "output" not in flags and flags:
         flags["output"] = os.devnull  # as in the original, only DecodeText prints texts
     return flags
@@ -133,10 +125,7 @@ def _flags_of_task(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
         folder = params["output_dir"]
         if not folder:
             raise OptionError("-tasks: DumpAttention needs an `output_dir`")
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"-tasks: DumpAttention: output_dir {folder}: {error.strerror}") from error
+        make_folder(folder, "-tasks: DumpAttention: output_dir")
         flags = {"save_attention": os.path.join(folder, "attention_scores.npz")}
         return flags | ({"plot_attention": folder} if params["dump_plots"] else {})
     if params["delimiter"] != " ":

@@ -203,6 +203,13 @@ def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
     return result
 
 
+def check_names(given: Mapping[str, Any], known: Parameters, where: str) -> None:
+    """Raise OptionError for the first name that is not one of the known parameters."""
+    for name in given:
+        if name not in known:
+            raise OptionError(f"{where}: unknown parameter '{name}'{did_you_mean(name, known, '')}")
+
+
 def typed(default: Any, value: Any, where: str) -> Any:
     """`value` if it has the type of `default`; a whole number may be written either way, `1000` or `1e3`, and
     gets the default's type. Raises OptionError for another type, and for numbers beyond what any parameter

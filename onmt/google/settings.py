@@ -209,7 +209,7 @@ CONFIG_KEYS: Final = (
 
 SETTINGS_AS_FLAGS: Final = tuple(
     name
-    for name in (*CONFIG_KEYS, "output_dir")
+    for name in CONFIG_KEYS
     if name not in ("model", "model_params", "train_steps", "eval_every_n_steps", "keep_checkpoint_max")
 )
 """Flags that only stand for others; what those have become is what a configuration file stores."""

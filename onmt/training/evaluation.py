@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import torch
 
@@ -19,6 +19,7 @@ from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
 from onmt.models.seq2seq import Seq2Seq
 from onmt.scorers import ROUGE_SCORERS, SCORERS, sentence_score
+from onmt.training.options import Postprocess
 from onmt.training.progress import perplexity
 
 _NAMES: Final[Mapping[str, str]] = {
@@ -77,10 +78,7 @@ class LossEvaluator:
         return {name: total / words if name == "loss" else perplexity(total, words) for name in self._names}
 
 
-_Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
-
-
-def _joined(words: list[str], how: _Postprocess) -> list[str]:
+def _joined(words: list[str], how: Postprocess) -> list[str]:
     """The words that subwords of subword-nmt or of SentencePiece make."""
     if how == "strip_bpe" and words:
         return " ".join(words).replace("@@ ", "").split(" ")
@@ -117,7 +115,7 @@ class TranslationEvaluator:
         options: TranslatorOptions,
         language_model: LoadedModel | None,
         files: TranslationFiles,
-        postprocess: _Postprocess = "none",
+        postprocess: Postprocess = "none",
     ) -> None:
         """metrics: those that compare translations, by their names in `-log_metrics`."""
         self._postprocess = postprocess

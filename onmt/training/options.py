@@ -27,6 +27,7 @@ from onmt.training.regularisation_options import (
 )
 
 Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
+Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class TrainerOptions:
         "Metrics that are measured and logged after each epoch beside `-validation_metric`. `rouge_*` are "
         "mean F1 scores.",
     )
-    metrics_postprocess: Literal["none", "strip_bpe", "decode_sentencepiece"] = option(
+    metrics_postprocess: Postprocess = option(  # noqa: RUF009 - as above
         "none",
         "Join subwords before translations are compared with references: those of subword-nmt (`sub@@ word`) "
         "or of SentencePiece (`\u2581wo rd`).",

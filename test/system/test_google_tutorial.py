@@ -81,6 +81,13 @@ def train_command(steps: int, **more: str) -> list[str]:
     ]
 
 
+def with_files_before(stem: str, argv: list[str]) -> list[str]:
+    """The command with the files of another stem before those of the training data."""
+    for side in ("sources", "targets"):
+        argv = [part.replace(f"- train.{side}", f"- {stem}.{side}\n        - train.{side}") for part in argv]
+    return argv
+
+
 INFER = [
     "--model_dir=model_dir",
     "--input_pipeline",
@@ -199,16 +206,17 @@ def test_small_files_stay_small(tutorial: Path, capfd: pytest.CaptureFixture[str
 def test_several_files_are_joined(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tutorial / "more.sources").write_text("a b c")  # without an end of line
     (tutorial / "more.targets").write_text("c b a")
-    argv = [
-        part.replace("- train.sources", "- more.sources\n        - train.sources").replace(
-            "- train.targets", "- more.targets\n        - train.targets"
-        )
-        for part in train_command(5)
-    ]
-    assert train.main(argv) == 0
+    assert train.main(with_files_before("more", train_command(5))) == 0
     joined = (tutorial / "model_dir" / "model_train.src.txt").read_text().splitlines()
     assert joined == ["a b c", *(tutorial / "train.sources").read_text().splitlines()]
     assert "401 total" in capfd.readouterr().out
+
+
+def test_a_refused_command_leaves_nothing_behind(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = sorted(tutorial.iterdir())
+    assert train.main([*with_files_before("train", train_command(5)), "--model", "AttentionSeq2Sec"]) == 2
+    assert "did you mean AttentionSeq2Seq" in capfd.readouterr().err
+    assert sorted(tutorial.iterdir()) == before
 
 
 def test_word_vectors_and_scheduled_sampling_go_with_a_model(
