@@ -14,11 +14,15 @@ from pretended_tensors import host_of
 
 from onmt.data.batch import Batch
 from onmt.logger import Logger, LoggerOptions
+from onmt.models.lua import with_copying, with_coverage
 from onmt.training import graphs
 from onmt.training.graphs import GradientGraphs
 
 CONVOLUTIONS = lua("cnn", flags={"encoder_type": "cnn", "dropout": 0.3})
 VARIATIONAL = lua("dbrnn, variational", flags={"dropout_type": "variational", "dropout": 0.3})
+COPYING = replace(
+    CONVOLUTIONS, name="coverage and copying", spec=with_copying(with_coverage(CONVOLUTIONS.spec))
+)
 GOOGLE = google(
     "ConvEncoder",
     "AttentionSeq2Seq",
@@ -63,7 +67,7 @@ def train(
 
 @pytest.mark.parametrize(
     "configuration",
-    [CONVOLUTIONS, *(pytest.param(one, marks=pytest.mark.slow) for one in (VARIATIONAL, GOOGLE))],
+    [CONVOLUTIONS, *(pytest.param(one, marks=pytest.mark.slow) for one in (VARIATIONAL, COPYING, GOOGLE))],
     ids=lambda one: one.name,
 )
 def test_captured_steps_equal_plain_ones(configuration: Configuration) -> None:

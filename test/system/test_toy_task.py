@@ -4,18 +4,17 @@ Some words are so rare that the vocabularies leave them out: the model learns to
 """
 
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from toy_texts import lines, write
 
 from onmt.commands import preprocess, train, translate
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = "red green blue black white".split()
 TRAINING = (
     *("-encoder_type", "brnn", "-layers", "1", "-rnn_size", "48", "-word_vec_size", "16", "-dropout", "0"),
     *("-optim", "adam", "-learning_rate", "0.02", "-learning_rate_decay", "0.5", "-start_decay_at", "3"),
@@ -23,25 +22,8 @@ TRAINING = (
 )
 
 
-def lines(count: int, seed: int) -> list[str]:
-    """Lines of 2 to 5 words; every fifth has one rare word."""
-    rng = random.Random(seed)
-    made = []
-    for index in range(count):
-        words = rng.choices(WORDS, k=rng.randint(2, 5))
-        if index % 5 == 0:
-            words[rng.randrange(len(words))] = f"rare{seed}x{index}"
-        made.append(" ".join(words))
-    return made
-
-
 def backwards(line: str) -> str:
     return " ".join(reversed(line.split(" ")))
-
-
-def write(path: Path, texts: Sequence[str]) -> str:
-    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    return str(path)
 
 
 def read(path: Path) -> list[str]:

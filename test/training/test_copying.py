@@ -1,38 +1,25 @@
 """`-copy_attn` through preprocess.py, train.py and translate.py: names that no vocabulary has are copied."""
 
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from toy_texts import WORDS, lines, write
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands import average_models, extract_embeddings, inspect_model, release_model, train, translate
 
 RunTrain = Callable[..., tuple[int, str, str]]
-WORDS = "red green blue black white".split()
 MODEL = (
     "-encoder_type brnn -layers 1 -rnn_size 32 -word_vec_size 16 -dropout 0 -optim adam -learning_rate 0.02 "
     "-max_batch_size 16 -save_every_epochs 0 -src_words_min_frequency 2 -tgt_words_min_frequency 2 -copy_attn"
 ).split()
 
 
-def lines(count: int, seed: int) -> list[str]:
-    """Two to five words; half of the lines have a name that occurs once."""
-    rng = random.Random(seed)
-    made = []
-    for index in range(count):
-        words = rng.choices(WORDS, k=rng.randint(2, 5))
-        if index % 2 == 0:
-            words[rng.randrange(len(words))] = f"name{seed}x{index}"
-        made.append(" ".join(words))
-    return made
-
-
-def write(path: Path, texts: Sequence[str]) -> str:
-    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    return str(path)
+def names_and_words(count: int, seed: int) -> list[str]:
+    """Half of the lines have a name that occurs once."""
+    return lines(count, seed, rare="name", every=2)
 
 
 def in_capitals(line: str) -> str:
@@ -43,7 +30,7 @@ def in_capitals(line: str) -> str:
 def files(folder: Path) -> list[str]:
     argv = []
     for split, count, seed in (("train", 400, 1), ("valid", 20, 2)):
-        source = lines(count, seed)
+        source = names_and_words(count, seed)
         argv += [f"-{split}_src", write(folder / f"{split}.src", source)]
         argv += [f"-{split}_tgt", write(folder / f"{split}.tgt", list(map(in_capitals, source)))]
     return argv
@@ -70,7 +57,7 @@ def translated(model: Path, folder: Path, source: Sequence[str], *options: str) 
 
 
 def test_names_are_copied(model: Path, tmp_path: Path) -> None:
-    source = lines(60, 3)
+    source = names_and_words(60, 3)
     answers = translated(model, tmp_path, source)
     right = sum(in_capitals(line) == answer for line, answer in zip(source, answers, strict=True))
     assert right >= 0.9 * len(source)
@@ -98,7 +85,7 @@ def test_the_other_commands_read_it(model: Path, tmp_path: Path, capsys: pytest.
     assert release_model.main(["-model", str(model), "-output_model", str(released)]) == 0
     both = [str(model), str(model)]
     assert average_models.main(["-models", *both, "-output_model", str(averaged)]) == 0
-    source = lines(6, 5)
+    source = names_and_words(6, 5)
     expected = translated(model, tmp_path, source)
     assert translated(released, tmp_path, source) == expected
     assert translated(averaged, tmp_path, source) == expected
