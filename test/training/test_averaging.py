@@ -24,6 +24,8 @@ def test_the_average_follows_the_formula() -> None:
         average.update(update)
         share = max(0.25, 9 / (update + 9))
         expected = [old + share * (new - old) for old, new in zip(expected, parameter.tolist(), strict=True)]
+        with average.applied():
+            assert parameter.tolist() == pytest.approx(expected, rel=1e-5)
     held = parameter.tolist()
     with average.applied():
         assert parameter.tolist() == pytest.approx(expected, rel=1e-5)

@@ -1,5 +1,6 @@
 """-early_stopping, -keep_best, -keep_checkpoints and -accum_count through train.py."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,12 +48,14 @@ def scores_of(log: str) -> list[float]:
     return [float(part.split("\n")[0]) for part in log.split("Validation perplexity: ")[1:]]
 
 
-def test_the_best_models_and_the_last_stay(run_train: RunTrain, tmp_path: Path) -> None:
-    code, log, _ = run_train(*SMALL, "-end_epoch", "7", "-keep_best", "2", "-learning_rate", "0.3")
+@pytest.mark.parametrize("last", [4, 7])
+def test_the_best_models_and_the_last_stay(last: int, run_train: RunTrain, tmp_path: Path) -> None:
+    code, log, _ = run_train(*SMALL, "-end_epoch", str(last), "-keep_best", "2", "-learning_rate", "0.3")
     assert code == 0
     scores = scores_of(log)
-    best = sorted(range(1, 8), key=lambda epoch: scores[epoch - 1])
-    assert epochs(tmp_path) == sorted({*best[:2], 7})
+    best = sorted(range(1, last + 1), key=lambda epoch: scores[epoch - 1])
+    assert (best[0] == last) == (last == 7)  # the best model may be the last one, or not
+    assert epochs(tmp_path) == sorted({*best[:2], last})
     (path,) = tmp_path.glob(f"m_epoch{best[0]}_*.pt")
     left, right = load_checkpoint(path), load_checkpoint(tmp_path / "m_best.pt")
     assert all(torch.equal(left["weights"][name], right["weights"][name]) for name in left["weights"])
@@ -98,11 +101,15 @@ def test_accumulated_batches_equal_a_large_one(run_train: RunTrain, tmp_path: Pa
     """120 sentences: four batches of 30, or one of 120, in the order of the curriculum."""
     flags = "-dropout 0 -uneven_batches -max_tokens 100000 -optim sgd -learning_rate 0.5 -end_epoch 2".split()
     flags += "-rnn_size 8 -word_vec_size 6 -layers 1 -curriculum 2 -precision fp32".split()
+    reported = {}
     for name, size, accumulated in (("large", 120, 1), ("small", 30, 4)):
         more = ["-max_batch_size", str(size), "-accum_count", str(accumulated)]
-        code, log, _ = run_train("-save_model", str(tmp_path / name), *flags, *more)
+        code, log, _ = run_train("-save_model", str(tmp_path / name), *flags, *more, "-report_every", "1")
         assert code == 0
         assert "Iteration 1/1 " in log
+        reported[name] = re.findall(r"; (Perplexity .*)", log)
+    assert len(reported["large"]) == 2
+    assert reported["small"] == reported["large"]
     large, small = trained(tmp_path, "large"), trained(tmp_path, "small")
     for name, weight in large.items():
         torch.testing.assert_close(small[name], weight, rtol=0, atol=2e-6)
