@@ -7,6 +7,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.preprocess import main
+    from onmt.commands.pipeline import preprocess
 
-    sys.exit(main())
+    sys.exit(preprocess())

@@ -1,4 +1,4 @@
-"""Packaging: what is installed, what it needs, one `onmt_<name>` command per module of `onmt.commands`."""
+"""Packaging: what is installed, what it needs, one `onmt_<name>` command per script."""
 
 import runpy
 from pathlib import Path
@@ -9,7 +9,16 @@ ROOT = Path(__file__).resolve().parent
 
 SERVE = ["prometheus-client>=0.20", "pyzmq>=25", "starlette>=0.40", "uvicorn>=0.30"]
 
-COMMANDS = sorted(path.stem for path in (ROOT / "onmt" / "commands").glob("[!_]*.py"))
+COMMANDS = {
+    "demo": ("demo", "generate_dates", "generate_shapes"),
+    "model_files": ("average_models", "import_lua_model", "inspect_model", "release_model"),
+    "pictures": ("plot_training", "visualize"),
+    "pipeline": ("lm", "preprocess", "tag", "train", "translate"),
+    "score": ("score",),
+    "servers": ("rest_multi_models", "rest_translation_server", "translation_server"),
+    "text": ("build_vocab", "detokenize", "learn_bpe", "tokenize"),
+    "word_vectors": ("apply_embeddings", "embeddings", "extract_embeddings"),
+}
 
 setup(
     name="onmt-lua-pytorch",
@@ -52,5 +61,11 @@ setup(
             "types-tqdm",
         ],
     },
-    entry_points={"console_scripts": [f"onmt_{name} = onmt.commands.{name}:main" for name in COMMANDS]},
+    entry_points={
+        "console_scripts": [
+            f"onmt_{name} = onmt.commands.{module}:{name}"
+            for module, names in COMMANDS.items()
+            for name in names
+        ]
+    },
 )

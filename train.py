@@ -6,6 +6,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.train import main
+    from onmt.commands.pipeline import train
 
-    sys.exit(main())
+    sys.exit(train())

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ import torch
 from benchmarks.peers_options import PeersOptions
 from benchmarks.report import machine
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commandline.run import run
+from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
 from onmt.constants import EOS
 from onmt.logger import Logger
@@ -40,26 +40,26 @@ _ROOT: Final = Path(__file__).parents[1]
 Measurement = Callable[[], tuple[float, int]]
 """Returns a rate per second and a peak of memory in bytes."""
 
-SCRIPT = Script(
-    name="benchmarks.peers",
-    summary=f"Compares training and translation with {PEER}, which is installed into a folder of its own.",
-    choose=lambda _: PeersOptions,
-    data_on_stdout=lambda options: options.output == "-",
-)
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The script's command line; returns the exit code."""
-    return run(SCRIPT, execute, argv)
-
-
-def execute(parsed: Parsed[PeersOptions], logger: Logger) -> None:
+def _peers(parsed: Parsed[PeersOptions], logger: Logger) -> None:
     """Compare, and write the report."""
     text = json.dumps(compare(parsed.options, logger), indent=2) + "\n"
     if parsed.options.output == "-":
         sys.stdout.write(text)
     else:
         Path(parsed.options.output).write_text(text, encoding="utf-8")
+
+
+peers = Command(
+    Script(
+        name="benchmarks.peers",
+        summary=f"Compares training and translation with {PEER}, which is installed into a folder of its "
+        "own.",
+        choose=lambda _: PeersOptions,
+        data_on_stdout=lambda options: options.output == "-",
+    ),
+    _peers,
+)
 
 
 @dataclass(frozen=True)
@@ -298,4 +298,4 @@ class _Bench:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(peers())

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.malformed import http, malformed_requests, send
 from benchmarks.serving_options import ServingBenchmarkOptions
-from onmt.commandline.run import run
+from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
 from onmt.errors import OnmtError
 from onmt.logger import Logger
@@ -33,20 +33,8 @@ from onmt.text.lines import read_text_lines
 SERVER: Final = Path(__file__).resolve().parents[1] / "tools" / "rest_translation_server.py"
 _REQUEST_TIMEOUT: Final = 10  # seconds
 
-SCRIPT = Script(
-    name="benchmarks.serving",
-    summary="Puts load on a translation server and measures it.",
-    choose=lambda _: ServingBenchmarkOptions,
-    data_on_stdout=lambda options: options.output == "-",
-)
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The script's command line; returns the exit code."""
-    return run(SCRIPT, execute, argv)
-
-
-def execute(parsed: Parsed[ServingBenchmarkOptions], logger: Logger) -> None:
+def _serving(parsed: Parsed[ServingBenchmarkOptions], logger: Logger) -> None:
     """Run all measurements and write the report."""
     report = asyncio.run(LoadTest(parsed.options, logger).run())
     text = json.dumps(report, indent=2) + "\n"
@@ -54,6 +42,17 @@ def execute(parsed: Parsed[ServingBenchmarkOptions], logger: Logger) -> None:
         sys.stdout.write(text)
     else:
         Path(parsed.options.output).write_text(text, encoding="utf-8")
+
+
+serving = Command(
+    Script(
+        name="benchmarks.serving",
+        summary="Puts load on a translation server and measures it.",
+        choose=lambda _: ServingBenchmarkOptions,
+        data_on_stdout=lambda options: options.output == "-",
+    ),
+    _serving,
+)
 
 
 @dataclass(frozen=True)
@@ -272,4 +271,4 @@ class LoadTest:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serving())

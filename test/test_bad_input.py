@@ -1,10 +1,9 @@
 """Random bad command lines and configuration files, through the real scripts: one line, never a traceback.
 
-Every script under onmt/commands takes part. Each bad command line is refused for a reason that the generator
+Every script takes part. Each bad command line is refused for a reason that the generator
 knows, so nothing is ever executed.
 """
 
-import importlib
 import os
 import random
 import shutil
@@ -14,15 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commandline.document import COMMANDS
+from onmt.commandline.document import commands
 from onmt.commandline.schema import Kind, declared_options
 
 REPOSITORY = Path(__file__).parents[1]
-MODULES = tuple(
-    f"{COMMANDS}.{path.stem}"
-    for path in sorted((REPOSITORY / "onmt" / "commands").glob("*.py"))
-    if path.stem != "__init__" and "SCRIPT" in vars(importlib.import_module(f"{COMMANDS}.{path.stem}"))
-)
+COMMANDS = commands()
 IN_PROCESS = 1000
 PROCESSES = 50
 
@@ -165,55 +160,53 @@ class BadCommandLines:
         return parts
 
 
-def bad_command_lines(module, folder, count):
-    """`count` bad command lines for a script, always the same ones."""
+def bad_command_lines(name, folder, count):
+    """`count` bad command lines for a command, always the same ones."""
     folder.mkdir(exist_ok=True)
-    lines = BadCommandLines(importlib.import_module(module).SCRIPT, folder, random.Random(module))
+    lines = BadCommandLines(COMMANDS[name].script, folder, random.Random(name))
     return [lines.draw() for _ in range(count)]
 
 
-def is_one_line(module, code, errors):
-    name = Path(importlib.import_module(module).SCRIPT.name).name
+def is_one_line(name, code, errors):
     return (
         code in (1, 2)
-        and errors.startswith(f"{name}: ")
+        and errors.startswith(f"{name}.py: ")
         and errors.count("\n") == 1
         and errors.endswith("\n")
     )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_in_process(module, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_in_process(name, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main = importlib.import_module(module).main
-    for argv in bad_command_lines(module, tmp_path / "files", -(-IN_PROCESS // len(MODULES))):
-        code = main(argv)
+    command = COMMANDS[name]
+    for argv in bad_command_lines(name, tmp_path / "files", -(-IN_PROCESS // len(COMMANDS))):
+        code = command(argv)
         output = capsys.readouterr()
-        assert is_one_line(module, code, output.err), (argv, output.err)
+        assert is_one_line(name, code, output.err), (argv, output.err)
         assert output.out == ""
     assert os.listdir(tmp_path) == ["files"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", MODULES)
-def test_as_processes(module, tmp_path):
-    program = f"import sys; from {module} import main; sys.exit(main())"
+@pytest.mark.parametrize("name", COMMANDS)
+def test_as_processes(name, tmp_path):
+    [launcher] = [*REPOSITORY.glob(f"{name}.py"), *(REPOSITORY / "tools").glob(f"{name}.py")]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    for argv in bad_command_lines(module, tmp_path / "files", -(-PROCESSES // len(MODULES))):
+    for argv in bad_command_lines(name, tmp_path / "files", -(-PROCESSES // len(COMMANDS))):
         done = subprocess.run(
-            [sys.executable, "-c", program, *argv], cwd=tmp_path, env=environment, capture_output=True
+            [sys.executable, str(launcher), *argv], cwd=tmp_path, env=environment, capture_output=True
         )
-        assert is_one_line(module, done.returncode, done.stderr.decode("utf-8")), (argv, done.stderr)
+        assert is_one_line(name, done.returncode, done.stderr.decode("utf-8")), (argv, done.stderr)
         assert done.stdout == b""
     assert os.listdir(tmp_path) == ["files"]
 
 
 def run_main(name, argv, capsys):
     """The exit code and standard error of a script."""
-    module = f"{COMMANDS}.{name}"
-    code = importlib.import_module(module).main(argv)
+    code = COMMANDS[name](argv)
     errors = capsys.readouterr().err
-    assert code == 0 or is_one_line(module, code, errors), (argv, errors)
+    assert code == 0 or is_one_line(name, code, errors), (argv, errors)
     return code, errors
 
 
@@ -224,8 +217,8 @@ def work(tmp_path_factory):
     (folder / "src").write_text("".join(f"a b c{number % 7}\n" for number in range(40)))
     (folder / "tgt").write_text("".join(f"x y{number % 7}\n" for number in range(40)))
     argv = ["-train_src", f"{folder}/src", "-train_tgt", f"{folder}/tgt", "-save_data", f"{folder}/data"]
-    assert importlib.import_module(f"{COMMANDS}.preprocess").main(argv) == 0
-    assert importlib.import_module(f"{COMMANDS}.train").main(training(folder)) == 0
+    assert COMMANDS["preprocess"](argv) == 0
+    assert COMMANDS["train"](training(folder)) == 0
     next(folder.glob("model_epoch1_*.pt")).rename(folder / "model.pt")
     return folder
 

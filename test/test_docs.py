@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commandline import document
+from onmt.commandline.document import document
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("*.md")])
@@ -13,7 +13,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "da
 
 def test_the_option_pages_are_up_to_date(tmp_path: Path) -> None:
     """If this fails, run `make docs`."""
-    assert document.main([str(tmp_path)]) == 0
+    assert document([str(tmp_path)]) == 0
     pages = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     committed = {
         path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "options").glob("*.md")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from onmt.commandline.schema import declared_options
-from onmt.commands import preprocess, train, translate
+from onmt.commands.pipeline import preprocess, train, translate
 from onmt.google.model import read_model, spec_of
 from onmt.google.optimisation import OPTIMIZER_PARAMS
 from onmt.google.parameters import ATTENTIONS, BRIDGES, CELLS, DECODERS, ENCODERS, MODELS, RNN_CELL
@@ -108,7 +108,7 @@ def test_documented_flags_exist() -> None:
     flags = set(re.findall(r"`-(\w+)", PAGE))
     known = {
         option.flag
-        for script in (train.SCRIPT, preprocess.SCRIPT, translate.SCRIPT)
+        for script in (train.script, preprocess.script, translate.script)
         for option in declared_options(script.choose({}))
     }
     assert {flag for flag in flags if not flag.endswith("_")} <= known

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from onmt.commandline.parser import parse
-from onmt.commands import preprocess, train
+from onmt.commands.pipeline import preprocess, train
 from onmt.errors import OptionError
 from onmt.models import encoder_options, options
 
@@ -83,7 +83,7 @@ def test_the_table_of_combinations_is_complete() -> None:
 
 def accepted(words: list[str]) -> bool:
     try:
-        parse(train.SCRIPT, words)
+        parse(train.script, words)
     except OptionError:
         return False
     return True
@@ -94,7 +94,7 @@ def test_what_the_page_calls_refused_is_refused_in_one_line(
     row: list[str], data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags, _, instead = row
-    assert train.main(command_line(data, flags)) == 2
+    assert train(command_line(data, flags)) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert accepted(command_line(data, flags, instead))
 
@@ -110,7 +110,7 @@ def test_every_refusal_of_the_model_options_is_on_the_page(data: Path) -> None:
     shown = set()
     for flags, _, _ in REFUSED:
         with pytest.raises(OptionError) as caught:
-            parse(train.SCRIPT, command_line(data, flags))
+            parse(train.script, command_line(data, flags))
         shown |= {(Path(frame.path), frame.lineno + 1) for frame in caught.traceback}
     assert raised <= shown
 
@@ -134,7 +134,7 @@ def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
             Path(side).write_text(f"{text}\n", encoding="utf-8")
         vectors = ["-data_type", "feattext", "-idx_files"] if kind == "source vectors" else []
         files = ["-train_src", "src", "-train_tgt", "tgt", "-save_data", "toy"]
-        assert preprocess.main([*files, *vectors]) == 0
+        assert preprocess([*files, *vectors]) == 0
         return tmp_path / "toy-train.json"
 
     return prepare
@@ -149,9 +149,9 @@ def test_what_does_not_fit_the_data_is_refused_in_one_line(
     torch.save(torch.zeros(7, 4), "vectors.pt")
     nothing_to_train = "-rnn_size 4 -start_epoch 2 -end_epoch 1"
     capsys.readouterr()
-    assert train.main(command_line(data, nothing_to_train, flags)) == 2
+    assert train(command_line(data, nothing_to_train, flags)) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert train.main(command_line(data, nothing_to_train, flags, instead)) == 0
+    assert train(command_line(data, nothing_to_train, flags, instead)) == 0
 
 
 def test_the_drawings_are_those_that_the_script_draws(tmp_path: Path) -> None:

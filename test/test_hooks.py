@@ -5,7 +5,8 @@ import pytest
 
 from onmt.commandline.parser import parse
 from onmt.commandline.schema import declared_options
-from onmt.commands import detokenize, learn_bpe, preprocess, tokenize, train, translate
+from onmt.commands.pipeline import preprocess, train, translate
+from onmt.commands.text import detokenize, learn_bpe, tokenize
 from onmt.errors import OptionError
 from onmt.hooks import HookOptions, hooked_options, load_hook_module
 from onmt.logger import Logger, LoggerOptions
@@ -120,8 +121,8 @@ def declareOpts(options):
 
 def test_a_module_may_change_and_remove_options_of_train(tmp_path):
     (tmp_path / "hook.py").write_text(TAKING_AWAY)
-    usual = {option.flag for option in declared_options(train.SCRIPT.choose({}))}
-    changed = train.SCRIPT.choose({"hook_file": f"{tmp_path}/hook"})
+    usual = {option.flag for option in declared_options(train.script.choose({}))}
+    changed = train.script.choose({"hook_file": f"{tmp_path}/hook"})
     declared = {option.flag: option for option in declared_options(changed)}
     assert usual - declared.keys() == {"profiler"}
     assert declared.keys() - usual == {"sample_vocab_type", "happy"}
@@ -129,7 +130,7 @@ def test_a_module_may_change_and_remove_options_of_train(tmp_path):
     assert changed().profiler is False
     argv = ["-save_model", "m", "-data", "d", "-hook_file", f"{tmp_path}/hook"]
     with pytest.raises(OptionError, match="unknown option -profiler"):
-        parse(train.SCRIPT, [*argv, "-profiler"])
+        parse(train.script, [*argv, "-profiler"])
 
 
 MODE = """
@@ -151,13 +152,13 @@ def declareTokenizerOpts(options):
 @pytest.mark.parametrize(
     ("script", "default", "modes"),
     [
-        (tokenize.SCRIPT, "conservative", {"mode": "conservative"}),
-        (tokenize.SCRIPT, "char", {"mode": "char"}),
-        (detokenize.SCRIPT, "char", {"mode": "char"}),
-        (learn_bpe.SCRIPT, "conservative", {"tok_mode": "space"}),
-        (preprocess.SCRIPT, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
-        (train.SCRIPT, "char", {"tok_src_mode": "char", "tok_tgt_mode": "char"}),
-        (translate.SCRIPT, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
+        (tokenize.script, "conservative", {"mode": "conservative"}),
+        (tokenize.script, "char", {"mode": "char"}),
+        (detokenize.script, "char", {"mode": "char"}),
+        (learn_bpe.script, "conservative", {"tok_mode": "space"}),
+        (preprocess.script, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
+        (train.script, "char", {"tok_src_mode": "char", "tok_tgt_mode": "char"}),
+        (translate.script, "conservative", {"tok_src_mode": "space", "tok_tgt_mode": "space"}),
     ],
 )
 def test_options_of_tokenizers_come_wherever_text_is_cut(tmp_path, script, default, modes):

@@ -170,16 +170,28 @@ def test_what_help_needs_comes_without_torch(name):
             waiting += [other for other in imports(current, True) if other in modules()]
 
 
-COMMANDS = [name for name in NAMES if within(name, "onmt.commands") and name != "onmt.commands"]
+def commands():
+    """The module of each command, by the command's name."""
+    found = {}
+    for name in NAMES:
+        for node in modules()[name].body if within(name, "onmt.commands") else ():
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+                target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+                if isinstance(node.value.func, ast.Name) and node.value.func.id == "Command":
+                    found[target.id] = name
+    return found
+
+
+COMMANDS = commands()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_and_usage_errors_come_without_torch(name):
     program = f"""
 import sys
-from {name} import main
-assert main(["-h"]) == 0
-assert main(["--no_such_option"]) == 2
+from {COMMANDS[name]} import {name}
+assert {name}(["-h"]) == 0
+assert {name}(["--no_such_option"]) == 2
 assert "torch" not in sys.modules
 """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -188,6 +200,10 @@ assert "torch" not in sys.modules
     assert done.stdout.startswith("Usage: ")
     assert "unknown option -no_such_option" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_every_script_takes_part():
+    assert len(COMMANDS) == len(LAUNCHERS)
 
 
 LAUNCHERS = [

@@ -4,8 +4,6 @@
 few. After building options, write it anew: `PYTHONPATH=. python test/test_lua_options.py`.
 """
 
-import importlib
-import importlib.util
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from onmt.commandline import instances
 from onmt.commandline.declare import BuiltInOptions
+from onmt.commandline.document import commands
 from onmt.commandline.schema import Kind, declared_options
 from onmt.errors import OptionError
 
@@ -102,13 +101,14 @@ def read_rows():
 
 
 ROWS = read_rows()
+COMMANDS = commands()
 PENDING = set(PENDING_FILE.read_text(encoding="utf-8").splitlines()) if PENDING_FILE.exists() else set()
 
 
 def script_of(name):
     """The command of that name, or None while nobody has built it."""
-    module = f"onmt.commands.{name.removeprefix('tools/')}"
-    return importlib.import_module(module).SCRIPT if importlib.util.find_spec(module) else None
+    command = COMMANDS.get(name.removeprefix("tools/"))
+    return command.script if command else None
 
 
 def option_sets(row):

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.average_models import main
+    from onmt.commands.model_files import average_models
 
-    sys.exit(main())
+    sys.exit(average_models())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.build_vocab import main
+    from onmt.commands.text import build_vocab
 
-    sys.exit(main())
+    sys.exit(build_vocab())

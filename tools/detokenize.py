@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.detokenize import main
+    from onmt.commands.text import detokenize
 
-    sys.exit(main())
+    sys.exit(detokenize())

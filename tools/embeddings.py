@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.embeddings import main
+    from onmt.commands.word_vectors import embeddings
 
-    sys.exit(main())
+    sys.exit(embeddings())

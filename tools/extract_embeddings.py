@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.extract_embeddings import main
+    from onmt.commands.word_vectors import extract_embeddings
 
-    sys.exit(main())
+    sys.exit(extract_embeddings())

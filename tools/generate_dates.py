@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.generate_dates import main
+    from onmt.commands.demo import generate_dates
 
-    sys.exit(main())
+    sys.exit(generate_dates())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.generate_shapes import main
+    from onmt.commands.demo import generate_shapes
 
-    sys.exit(main())
+    sys.exit(generate_shapes())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.inspect_model import main
+    from onmt.commands.model_files import inspect_model
 
-    sys.exit(main())
+    sys.exit(inspect_model())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.learn_bpe import main
+    from onmt.commands.text import learn_bpe
 
-    sys.exit(main())
+    sys.exit(learn_bpe())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.plot_training import main
+    from onmt.commands.pictures import plot_training
 
-    sys.exit(main())
+    sys.exit(plot_training())

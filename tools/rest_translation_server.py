@@ -2,11 +2,14 @@
 """Serves a model to programs and people over HTTP: `python tools/rest_translation_server.py -h`."""
 
 import sys
-from pathlib import Path
+from os.path import dirname, realpath
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+sys.path[0] = dirname(dirname(realpath(__file__)))
 
-from onmt.commands.rest_translation_server import main
+from onmt.starting import hold_signals
 
 if __name__ == "__main__":
-    sys.exit(main())
+    hold_signals()
+    from onmt.commands.servers import rest_translation_server
+
+    sys.exit(rest_translation_server())

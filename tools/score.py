@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.score import main
+    from onmt.commands.score import score
 
-    sys.exit(main())
+    sys.exit(score())

@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.tag import main
+    from onmt.commands.pipeline import tag
 
-    sys.exit(main())
+    sys.exit(tag())

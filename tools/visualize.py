@@ -10,6 +10,6 @@ from onmt.starting import hold_signals
 
 if __name__ == "__main__":
     hold_signals()
-    from onmt.commands.visualize import main
+    from onmt.commands.pictures import visualize
 
-    sys.exit(main())
+    sys.exit(visualize())

@@ -3,13 +3,12 @@
 import importlib
 import pkgutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from onmt.commandline.declare import option
-from onmt.commandline.run import run
+from onmt.commandline.run import Command
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Parsed, Script, markdown_groups, markdown_text
 from onmt.logger import Logger
@@ -24,20 +23,8 @@ class DocumentOptions:
     folder: str = option("", "Folder to write a page for each script to.", positional=True, required=True)
 
 
-SCRIPT = Script(
-    name="document",
-    summary="Writes a reference page for each script, from the declarations of its options.",
-    choose=lambda _: DocumentOptions,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    return run(SCRIPT, execute, argv)
-
-
-def execute(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
-    """Write `<script>.md` for every command that has a SCRIPT."""
+def _document(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
+    """Write `<script>.md` for every script."""
     folder = Path(parsed.options.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for script in scripts():
@@ -46,12 +33,28 @@ def execute(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
         logger.info(f"Wrote {path}")
 
 
-def scripts() -> tuple[Script[Any], ...]:
-    """The scripts of the toolkit, by name of their module."""
+document = Command(
+    Script(
+        name="document",
+        summary="Writes a reference page for each script, from the declarations of its options.",
+        choose=lambda _: DocumentOptions,
+    ),
+    _document,
+)
+
+
+def commands() -> dict[str, Command[Any]]:
+    """The commands of the toolkit by name, in alphabetical order."""
     package = importlib.import_module(COMMANDS)
     names = [f"{COMMANDS}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
-    contents = [vars(importlib.import_module(name)) for name in names]
-    return tuple(content["SCRIPT"] for content in contents if "SCRIPT" in content)
+    contents = [vars(importlib.import_module(name)).items() for name in names]
+    found = {name: value for content in contents for name, value in content if isinstance(value, Command)}
+    return dict(sorted(found.items()))
+
+
+def scripts() -> tuple[Script[Any], ...]:
+    """The scripts of the toolkit, in alphabetical order of their commands."""
+    return tuple(command.script for command in commands().values())
 
 
 def reference_page(script: Script[Any]) -> str:
@@ -72,4 +75,4 @@ def reference_page(script: Script[Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(document())

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Generic
 
 from onmt.commandline.parser import parse
 from onmt.commandline.script import HelpRequested, Options, Parsed, Script
@@ -49,6 +49,22 @@ class Failure:
 
     message: str | None
     exit_code: int
+
+
+@dataclass(frozen=True)
+class Command(Generic[Options]):
+    """A script and its work. A command is called with the words of a command line, or with none for those of
+    the process, and returns the exit code.
+
+    execute: the work; it imports torch itself, so that help texts and usage errors come at once.
+    """
+
+    script: Script[Options]
+    execute: Callable[[Parsed[Options], Logger], int | None]
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Run the script."""
+        return run(self.script, self.execute, argv)
 
 
 def run(

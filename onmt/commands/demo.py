@@ -1,17 +1,22 @@
-"""`tools/demo.py`, run by `make demo`: the whole pipeline on the corpus of dates, each command shown."""
+"""`tools/demo.py`, and the scripts that write toy corpora: `generate_dates.py`, `generate_shapes.py`."""
 
+import random
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from tqdm import tqdm
+
 from onmt.commandline.declare import at_least, not_empty, option
-from onmt.commandline.run import run
+from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
-from onmt.data.toy_tasks import join
+from onmt.data.toy_tasks import SMALLEST, Pair, Scene, draw, generate, join, scenes, spell
 from onmt.errors import DataError, OnmtError
+from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,13 +68,6 @@ class DemoOptions(PipelineOptions, LoggerOptions):
     """Demonstration"""
 
 
-SCRIPT = Script(
-    name="tools/demo.py",
-    summary="Teaches a small model to read dates, and shows what it makes of dates that it has never seen.",
-    choose=lambda _: DemoOptions,
-)
-
-
 @dataclass(frozen=True)
 class Answer:
     """One test line as a person reads it."""
@@ -84,12 +82,7 @@ class Answer:
         return self.prediction == self.reference
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The script's command line; returns the exit code."""
-    return run(SCRIPT, execute, argv)
-
-
-def execute(parsed: Parsed[DemoOptions], logger: Logger) -> None:
+def _demo(parsed: Parsed[DemoOptions], logger: Logger) -> None:
     """Preprocess, train, translate; show the answers, the exact-match rate and what to try next."""
     options = parsed.options
     output = Path(options.output)
@@ -105,6 +98,17 @@ def execute(parsed: Parsed[DemoOptions], logger: Logger) -> None:
     print(
         f"\n{table(answers[: options.lines])}\n\n{advice(model)}\n\nexact match: {exact_match(answers):.1f} %"
     )
+
+
+demo = Command(
+    Script(
+        name="tools/demo.py",
+        summary="Teaches a small model to read dates, and shows what it makes of dates that it has "
+        "never seen.",
+        choose=lambda _: DemoOptions,
+    ),
+    _demo,
+)
 
 
 def corpus(options: PipelineOptions) -> Path:
@@ -214,9 +218,106 @@ def python() -> str:
 def _run(command: str, arguments: Sequence[str]) -> None:
     print(f"\n$ {shown(command)} {shlex.join(arguments)}", flush=True)
     # The console commands may be in a folder that is not on the PATH.
-    module = f"import sys; from onmt.commands.{command} import main; sys.exit(main())"
-    program = [str(ROOT / launcher(command))] if CHECKOUT else ["-c", module]
+    module = "demo" if command == "generate_dates" else "pipeline"
+    call = f"import sys; from onmt.commands.{module} import {command}; sys.exit({command}())"
+    program = [str(ROOT / launcher(command))] if CHECKOUT else ["-c", call]
     finished = subprocess.run([sys.executable, *program, *arguments])
     if finished.returncode != 0:
         name = launcher(command).name if CHECKOUT else f"onmt_{command}"
         raise OnmtError(f"the demo stops here: {name} ended with exit code {finished.returncode}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatesOptions:
+    """Corpus of dates"""
+
+    output: str = option("data/dates", "Folder to write to; it is made if it is not there.", valid=not_empty)
+    train: int = option(10_000, "Pairs to train on.", valid=at_least(1))
+    valid: int = option(1_000, "Pairs to validate with.", valid=at_least(1))
+    test: int = option(1_000, "Pairs to test with.", valid=at_least(1))
+    seed: int = option(1, "The same seed writes the same files.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateDatesOptions(DatesOptions, LoggerOptions):
+    """Generate dates"""
+
+
+def _generate_dates(parsed: Parsed[GenerateDatesOptions], logger: Logger) -> None:
+    """Write `<split>.src` and `<split>.tgt` for train, valid and test; no moment is in two of them."""
+    options = parsed.options
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = generate(options.seed)
+    for split, size in (("train", options.train), ("valid", options.valid), ("test", options.test)):
+        _write_pairs(folder, split, list(islice(pairs, size)))
+        logger.info(f"Wrote {size} pairs to {folder / split}.src and .tgt")
+
+
+generate_dates = Command(
+    Script(
+        name="tools/generate_dates.py",
+        summary="Writes a corpus of dates and times in English and in ISO form, as blank-separated "
+        "characters.",
+        choose=lambda _: GenerateDatesOptions,
+    ),
+    _generate_dates,
+)
+
+
+def _write_pairs(folder: Path, split: str, pairs: Sequence[Pair]) -> None:
+    for side, texts in (("src", (pair.source for pair in pairs)), ("tgt", (pair.target for pair in pairs))):
+        with replacing(folder / f"{split}.{side}") as file:
+            file.writelines(f"{spell(text)}\n".encode() for text in texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapesOptions:
+    """Images of shapes"""
+
+    output: str = option("", "Folder to write to; it is made if it is not there.", required=True)
+    train: int = option(6_000, "Images to train on.", valid=at_least(1))
+    valid: int = option(500, "Images to validate with.", valid=at_least(1))
+    test: int = option(500, "Images to test with.", valid=at_least(1))
+    size: int = option(75, "Height and width of the images, in pixels.", valid=at_least(SMALLEST))
+    seed: int = option(1, "The same seed writes the same images.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateShapesOptions(ShapesOptions, LoggerOptions):
+    """Generate shapes"""
+
+
+def _generate_shapes(parsed: Parsed[GenerateShapesOptions], logger: Logger) -> None:
+    """Write the lists `train.tsv`, `valid.tsv` and `test.tsv`, and a folder of images for each."""
+    options = parsed.options
+    folder = Path(options.output)
+    drawn, rng = scenes(options.seed), random.Random(f"{options.seed} drawing")
+    for split, number in (("train", options.train), ("valid", options.valid), ("test", options.test)):
+        _write_scenes(folder, split, islice(drawn, number), options.size, rng)
+        logger.info(f"Wrote {number} images to {folder / split} and their captions to {folder / split}.tsv")
+
+
+generate_shapes = Command(
+    Script(
+        name="tools/generate_shapes.py",
+        summary="Writes images of coloured shapes with captions such as `two red circles left of a blue "
+        "square`.",
+        choose=lambda _: GenerateShapesOptions,
+    ),
+    _generate_shapes,
+)
+
+
+def _write_scenes(folder: Path, split: str, drawn: Iterator[Scene], size: int, rng: random.Random) -> None:
+    lines = []
+    try:
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        for number, scene in enumerate(tqdm(drawn, desc=split, unit="image", disable=None, leave=False), 1):
+            name = f"{split}/{number:06d}.png"
+            draw(scene, size, rng).save(folder / name)
+            lines.append(f"{name}\t{scene.caption}\n")
+    except OSError as error:
+        raise DataError(f"{folder / split}: cannot write: {error.strerror}") from error
+    with replacing(folder / f"{split}.tsv") as file:
+        file.write("".join(lines).encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from onmt.commandline.declare import at_least, between, not_empty, option
-from onmt.commandline.run import run
+from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
 from onmt.errors import DataError
 from onmt.logger import Logger, LoggerOptions
@@ -80,20 +80,7 @@ class ScoreOptions(ScorerOptions, LoggerOptions):
     """Score"""
 
 
-SCRIPT = Script(
-    name="tools/score.py",
-    summary="Scores the translations on standard input, one a line, against references.",
-    choose=lambda _: ScoreOptions,
-    data_on_stdout=lambda _: True,
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The script's command line; returns the exit code."""
-    return run(SCRIPT, execute, argv)
-
-
-def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
+def _score(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
     """Print score, margin (empty without samples) and detail, separated by tabs."""
     options = parsed.options
     cut = split_at_white_space if options.tokenizer == "space" else Tokenizer(_MAX).tokenize
@@ -110,6 +97,17 @@ def execute(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
         value, half_width = sampled(scorer, hypotheses, references, options.sample)
         margin = f"+/-{100 * half_width:.{options.decimals}f}"
     print(f"{100 * value:.{options.decimals}f}\t{margin}\t{score.detail}")
+
+
+score = Command(
+    Script(
+        name="tools/score.py",
+        summary="Scores the translations on standard input, one a line, against references.",
+        choose=lambda _: ScoreOptions,
+        data_on_stdout=lambda _: True,
+    ),
+    _score,
+)
 
 
 def reference_files(stem: str, scorer: str) -> list[str]:

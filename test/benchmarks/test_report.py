@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import report
-from benchmarks.__main__ import main
+from benchmarks.__main__ import benchmarks
 from benchmarks.options import BenchmarkOptions
 from benchmarks.workload import Measured, Workload, spec_for, steps_taken
 from onmt.decoding.hypotheses import Trace
@@ -20,7 +20,7 @@ TINY = [
 
 
 def test_a_row_per_encoder(tmp_path: Path) -> None:
-    assert main([*TINY, "-output", str(tmp_path / "report.json"), "-disable_logs"]) == 0
+    assert benchmarks([*TINY, "-output", str(tmp_path / "report.json"), "-disable_logs"]) == 0
     result = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert [row["encoder"] for row in result["rows"]] == ENCODERS
     assert result["matrix"]["size"] == 8
@@ -34,7 +34,7 @@ def test_a_row_per_encoder(tmp_path: Path) -> None:
 
 
 def test_only_the_json_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(TINY) == 0
+    assert benchmarks(TINY) == 0
     printed = capsys.readouterr()
     assert len(json.loads(printed.out)["rows"]) == len(ENCODERS)
     assert "pdbrnn" in printed.err
@@ -72,6 +72,9 @@ def test_a_training_step_changes_the_weights() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; from benchmarks.__main__ import main; main(['-h']); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from benchmarks.__main__ import benchmarks; "
+        "benchmarks(['-h']); sys.exit('torch' in sys.modules)"
+    )
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, stdout=subprocess.DEVNULL).returncode == 0

@@ -8,8 +8,8 @@ import pytest
 from rest_serving import SPACE, Client, model, served
 from small_models import SOURCE, TARGET, save
 
-from benchmarks import serving
 from benchmarks.malformed import malformed_requests, send
+from benchmarks.serving import serving
 from onmt.data.vocabulary import Vocabularies
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.serving.options import LimitOptions
@@ -42,7 +42,7 @@ def test_a_small_run(model_file: str, tmp_path: Path) -> None:
     src, output = tmp_path / "src", tmp_path / "report.json"
     src.write_text("a b c\nc\nb b\n", encoding="utf-8")
     argv = ["-model", model_file, "-src", str(src), "-output", str(output)]
-    assert serving.main([*argv, "-requests", "60", "-timed", "30", "-clients", "4"]) == 0
+    assert serving([*argv, "-requests", "60", "-timed", "30", "-clients", "4"]) == 0
     report = json.loads(output.read_text(encoding="utf-8"))
     assert report["mixed"]["wrong_answers"] == []
     assert report["mixed"]["server_alive"]

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commandline.document import main, reference_page, scripts
+from onmt.commandline.document import document, reference_page, scripts
 
 PAGES = Path(__file__).parents[2] / "docs" / "options"
 
 
 def test_a_page_for_every_script(tmp_path, capsys):
-    assert main([str(tmp_path / "options")]) == 0
+    assert document([str(tmp_path / "options")]) == 0
     pages = {path.stem for path in (tmp_path / "options").iterdir()}
     assert pages == {Path(script.name).stem for script in scripts()}
     assert {"preprocess", "train", "translate"} <= pages

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from onmt.commands import preprocess, translate
+from onmt.commands.pipeline import preprocess, translate
 
 
 def prepare_pairs(folder: Path, sentences: Sequence[str]) -> None:
@@ -16,12 +16,12 @@ def prepare_pairs(folder: Path, sentences: Sequence[str]) -> None:
         for side, texts in (("src", lines), ("tgt", [line.upper() for line in lines])):
             (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
             argv += [f"-{split}_{side}", str(folder / f"{split}.{side}")]
-    assert preprocess.main([*argv, "-save_data", str(folder / "d")]) == 0
+    assert preprocess([*argv, "-save_data", str(folder / "d")]) == 0
     (folder / "src").write_text("".join(f"{line}\n" for line in sentences), encoding="utf-8")
 
 
 def translation(model: Path | str, folder: Path, output: Path, *more: str) -> list[str]:
     """The lines that translate.py writes for `src`, and what stands behind the last."""
     argv = ["-model", str(model), "-src", str(folder / "src"), "-output", str(output), *more]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     return output.read_text(encoding="utf-8").split("\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data.loading import open_prepared
 
 PAIRS = [("a b", "x y"), ("c", "z"), ("a b c", "x"), ("b", "y y"), ("c c c", "z z z z")]
@@ -49,7 +49,7 @@ def files(folder: Path) -> set[str]:
 def run_failing(flags: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Exit code and message, in one line, of a run that fails."""
     capsys.readouterr()
-    code = main(flags)
+    code = preprocess(flags)
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("preprocess.py: ")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from onmt.commands import apply_embeddings, embeddings, extract_embeddings
+from onmt.commands.word_vectors import apply_embeddings, embeddings, extract_embeddings
 from onmt.data.indexed import read_archive
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 
@@ -40,14 +40,14 @@ def write_vectors(folder: Path, kind: str) -> str:
 def test_exact_words(tmp_path: Path, vocabulary: Vocabulary, kind: str) -> None:
     arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", write_vectors(tmp_path, kind)]
     arguments += ["-embed_type", kind.strip(), "-save_data", str(tmp_path / "out")]
-    assert embeddings.main([*arguments, "-save_unknown_dict", str(tmp_path / "unknown")]) == 0
+    assert embeddings([*arguments, "-save_unknown_dict", str(tmp_path / "unknown")]) == 0
     table = torch.load(tmp_path / "out-embeddings-2.pt", weights_only=True)
     assert table.shape == (len(vocabulary), 2)
     assert table.dtype == torch.float32
     assert table[vocabulary.id("house")].tolist() == pytest.approx([0.6, 0.8])
     assert table[vocabulary.id("é")].tolist() == [0, -1]
     assert (tmp_path / "unknown").read_text(encoding="utf-8") == "tree 6\n￭of 7\nHOUSE 8\nunseen 10\n"
-    assert embeddings.main([*arguments, "-normalize", "false"]) == 0
+    assert embeddings([*arguments, "-normalize", "false"]) == 0
     again = torch.load(tmp_path / "out-embeddings-2.pt", weights_only=True)
     assert again[vocabulary.id("house")].tolist() == [3, 4]
     assert torch.equal(again[vocabulary.id("unseen")], table[vocabulary.id("unseen")])
@@ -59,7 +59,7 @@ def test_log_lines_are_the_original_s(
 ) -> None:
     vectors, out = write_vectors(tmp_path, "glove"), tmp_path / "out"
     arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", vectors, "-embed_type", "glove"]
-    assert embeddings.main([*arguments, "-save_data", str(out), "-report_every", "4", *flags]) == 0
+    assert embeddings([*arguments, "-save_data", str(out), "-report_every", "4", *flags]) == 0
     lines = [line.split("INFO] ", 1)[1] for line in capsys.readouterr().out.splitlines()]
     assert re.fullmatch(r"Completed in \d+\.\d{3} seconds\. ", lines.pop(-4))
     assert lines == [
@@ -81,7 +81,7 @@ def test_log_lines_are_the_original_s(
 def test_approximate_words(tmp_path: Path, vocabulary: Vocabulary) -> None:
     arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", write_vectors(tmp_path, "glove")]
     arguments += ["-embed_type", "glove", "-save_data", str(tmp_path / "out"), "-approximate"]
-    assert embeddings.main([*arguments, "-save_unknown_dict", str(tmp_path / "unknown")]) == 0
+    assert embeddings([*arguments, "-save_unknown_dict", str(tmp_path / "unknown")]) == 0
     table = torch.load(tmp_path / "out-embeddings-2.pt", weights_only=True)
     assert table[vocabulary.id("tree")].tolist() == [0, 1]
     assert table[vocabulary.id("￭of")].tolist() == [1, 0]
@@ -93,7 +93,7 @@ def test_the_noise_has_the_spread_of_the_original(tmp_path: Path) -> None:
     specials = ("<blank>", "<unk>", "<s>", "</s>")
     Vocabulary([*specials, *(f"w{i}" for i in range(3000))]).write(tmp_path / "words.dict")
     arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", write_vectors(tmp_path, "glove")]
-    assert embeddings.main([*arguments, "-embed_type", "glove", "-save_data", str(tmp_path / "out")]) == 0
+    assert embeddings([*arguments, "-embed_type", "glove", "-save_data", str(tmp_path / "out")]) == 0
     table = torch.load(tmp_path / "out-embeddings-2.pt", weights_only=True)
     assert table.std().item() == pytest.approx(0.9, abs=0.03)
     assert table.mean().item() == pytest.approx(0, abs=0.05)
@@ -127,7 +127,7 @@ def test_files_of_another_kind(
     (tmp_path / "bad").write_bytes(content)
     arguments = ["-dict_file", str(tmp_path / "words.dict"), "-embed_file", str(tmp_path / "bad")]
     arguments += ["-embed_type", kind, "-save_data", str(tmp_path / "out"), "-disable_logs"]
-    assert embeddings.main(arguments) == 1
+    assert embeddings(arguments) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -145,14 +145,14 @@ def test_what_is_missing(
     message: str,
 ) -> None:
     given = ["-dict_file", str(tmp_path / "words.dict"), "-save_data", str(tmp_path / "out")]
-    assert embeddings.main([*given, *arguments]) == 2
+    assert embeddings([*given, *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def apply(folder: Path, *arguments: str) -> int:
     files = ["-txt_src", "src", "-dict", "words.dict", "-embed_data", "table.pt", "-save_prefix", "out"]
     paths = [str(folder / word) if index % 2 else word for index, word in enumerate(files)]
-    return apply_embeddings.main([*paths, *arguments, "-disable_logs"])
+    return apply_embeddings([*paths, *arguments, "-disable_logs"])
 
 
 def test_text_as_vectors(tmp_path: Path, vocabulary: Vocabulary) -> None:
@@ -211,7 +211,7 @@ def test_vectors_of_a_model(
     monkeypatch.setattr("onmt.models.loading.read_content", lambda path: content)
     (tmp_path / "model.pt").touch()
     arguments = ["-model", str(tmp_path / "model.pt"), "-output_dir", str(tmp_path)]
-    assert extract_embeddings.main(arguments) == 0
+    assert extract_embeddings(arguments) == 0
     assert [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()] == [
         f"Loading model '{tmp_path}/model.pt'...",
         "Found source embeddings of size 10",
@@ -225,11 +225,11 @@ def test_vectors_of_a_model(
     assert len(lines) == 11
     assert (tmp_path / "tgt_embeddings.txt").read_text().endswith("Haus 0.000000 0.000000 0.000000\n")
     content["weights"] = {}
-    assert extract_embeddings.main(arguments) == 1
+    assert extract_embeddings(arguments) == 1
     content |= {
         "vocabularies": Vocabularies(src=(vocabulary,), tgt=(vocabulary,)).to_state(),
         "weights": {"source.words": torch.arange(20).reshape(10, 2) / 3},
         "spec": {"decoder": {"shares_source_embedding": True}},
     }
-    assert extract_embeddings.main(arguments) == 0
+    assert extract_embeddings(arguments) == 0
     assert (tmp_path / "tgt_embeddings.txt").read_bytes() == (tmp_path / "src_embeddings.txt").read_bytes()

@@ -7,7 +7,8 @@ import torch
 from letter_pairs import prepare_pairs, translation
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import average_models, inspect_model, release_model, train
+from onmt.commands.model_files import average_models, inspect_model, release_model
+from onmt.commands.pipeline import train
 
 PARAMS = """
 embedding.dim: 7
@@ -44,7 +45,7 @@ def trained(data: Path, stem: Path, name: str, steps: int = 20) -> list[Path]:
     argv = ["-data", str(data / "d"), "-save_model", str(stem), *BATCHES, "-model", name]
     argv += ["-train_steps", str(steps), "-eval_every_n_steps", "10"]
     encoder = f"encoder.class: seq2seq.encoders.{MODELS[name]}\nbridge.class: InitialStateBridge\n"
-    assert train.main([*argv, "-model_params", PARAMS + encoder]) == 0
+    assert train([*argv, "-model_params", PARAMS + encoder]) == 0
     return sorted(stem.parent.glob(f"{stem.name}_epoch*"))
 
 
@@ -57,9 +58,9 @@ def test_trained_translated_released_averaged(data: Path, tmp_path: Path, name: 
         assert together == translation(last, data, tmp_path / "out", *chosen, "-batch_size", "1")
         assert len(together) == len(SENTENCES) + 1
     released, averaged = tmp_path / "released.pt", tmp_path / "averaged.pt"
-    assert release_model.main(["-model", str(last), "-output_model", str(released)]) == 0
+    assert release_model(["-model", str(last), "-output_model", str(released)]) == 0
     assert translation(released, data, tmp_path / "out", *chosen) == together
-    assert average_models.main(["-models", str(first), str(last), "-output_model", str(averaged)]) == 0
+    assert average_models(["-models", str(first), str(last), "-output_model", str(averaged)]) == 0
     weights = [load_checkpoint(path)["weights"] for path in (first, last, averaged)]
     assert sum(name.endswith(("peepholes", "projection")) for name in weights[0]) >= 8
     for part in weights[0]:
@@ -78,7 +79,7 @@ def test_a_continued_training_ends_bit_for_bit_the_same(data: Path, tmp_path: Pa
         "-save_model",
         str(tmp_path / "again"),
     ]
-    assert train.main([*argv, "-data", str(data / "d"), *BATCHES]) == 0
+    assert train([*argv, "-data", str(data / "d"), *BATCHES]) == 0
     again = sorted(tmp_path.glob("again_epoch*"))[-1]
     left, right = load_checkpoint(again)["weights"], load_checkpoint(whole)["weights"]
     assert left.keys() == right.keys()
@@ -92,7 +93,7 @@ def test_the_cells_are_described(data: Path, tmp_path: Path, capsys: pytest.Capt
     cell = "activation = sigmoid; peepholes = yes; cell_clip = 3"
     assert f"{cell}; projection = 16; projection_clip = 2\n" in log  # both directions of the encoder
     assert f"{cell}; projection = 8; projection_clip = 2\n" in log
-    assert inspect_model.main(["-model", str(model)]) == 0
+    assert inspect_model(["-model", str(model)]) == 0
     lines = capsys.readouterr().out.splitlines()
     for line in (
         "  decoder.stack.cell.peepholes = true",

@@ -9,14 +9,10 @@ import torch
 from letter_pairs import prepare_pairs, translation
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import (
-    average_models,
-    extract_embeddings,
-    inspect_model,
-    release_model,
-    train,
-    visualize,
-)
+from onmt.commands.model_files import average_models, inspect_model, release_model
+from onmt.commands.pictures import visualize
+from onmt.commands.pipeline import train
+from onmt.commands.word_vectors import extract_embeddings
 
 PARAMS = """
 embedding.dim: 12
@@ -35,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare_pairs(folder, SENTENCES)
     training = ["-data", str(folder / "d"), "-save_model", str(folder / "m"), "-max_batch_size", "10"]
     steps = ["-train_steps", "40", "-eval_every_n_steps", "20"]
-    assert train.main([*training, *steps, "-model", "AttentionSeq2Seq", "-model_params", PARAMS]) == 0
+    assert train([*training, *steps, "-model", "AttentionSeq2Seq", "-model_params", PARAMS]) == 0
     return folder
 
 
@@ -66,7 +62,7 @@ def test_attention_is_over_the_source_as_it_was_given(folder: Path, tmp_path: Pa
     assert rows
     assert all(len(row) == 3 for row in rows)
     assert all(0 < sum(map(float, row)) < 1 for row in rows)  # the end symbol has the rest
-    assert visualize.main(["-attention", str(attention), "-beam", str(beams), "-output", str(page)]) == 0
+    assert visualize(["-attention", str(attention), "-beam", str(beams), "-output", str(page)]) == 0
     assert "<html" in page.read_text(encoding="utf-8")
 
 
@@ -124,9 +120,9 @@ def test_the_page_reads_a_translation_from_the_arrays(
 def test_released_and_averaged_models_translate(folder: Path, tmp_path: Path) -> None:
     released, averaged = str(tmp_path / "released.pt"), str(tmp_path / "averaged.pt")
     paths = [model(folder, 1), model(folder, 2)]
-    assert release_model.main(["-model", paths[1], "-output_model", released]) == 0
+    assert release_model(["-model", paths[1], "-output_model", released]) == 0
     assert translation(released, folder, tmp_path / "a") == translation(paths[1], folder, tmp_path / "b")
-    assert average_models.main(["-models", *paths, "-output_model", averaged]) == 0
+    assert average_models(["-models", *paths, "-output_model", averaged]) == 0
     weights = [load_checkpoint(Path(path))["weights"] for path in (*paths, averaged)]
     for name in weights[0]:
         torch.testing.assert_close(weights[2][name], (weights[0][name] + weights[1][name]) / 2)
@@ -134,7 +130,7 @@ def test_released_and_averaged_models_translate(folder: Path, tmp_path: Path) ->
 
 
 def test_a_model_is_described(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect_model.main(["-model", model(folder, 2)]) == 0
+    assert inspect_model(["-model", model(folder, 2)]) == 0
     lines = capsys.readouterr().out.splitlines()
     for line in (
         "  model = AttentionSeq2Seq",
@@ -149,5 +145,5 @@ def test_a_model_is_described(folder: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_word_vectors_can_be_taken_out(folder: Path, tmp_path: Path) -> None:
     argv = ["-model", model(folder, 2), "-output_dir", str(tmp_path)]
-    assert extract_embeddings.main(argv) == 0
+    assert extract_embeddings(argv) == 0
     assert len(list(tmp_path.iterdir())) == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands.import_lua_model import main
+from onmt.commands.model_files import import_lua_model
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def model(tmp_path):
 
 
 def test_writes_a_checkpoint_beside_the_model(model, capsys):
-    assert main(["-model", str(model)]) == 0
+    assert import_lua_model(["-model", str(model)]) == 0
     content = load_checkpoint(model.with_suffix(".pt"))
     assert content["spec"]["model_type"] == "lm"
     assert "training" not in content
@@ -31,17 +31,17 @@ def test_writes_where_it_is_told_and_replaces_only_when_it_is_told(model, tmp_pa
     output = tmp_path / "other.pt"
     output.write_bytes(b"precious")
     arguments = ["-model", str(model), "-output", str(output)]
-    assert main(arguments) == 2
+    assert import_lua_model(arguments) == 2
     assert output.read_bytes() == b"precious"
     assert capsys.readouterr().err.count("\n") == 1
-    assert main([*arguments, "-force"]) == 0
+    assert import_lua_model([*arguments, "-force"]) == 0
     assert load_checkpoint(output)["origin"] == "OpenNMT Lua"
 
 
 def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path, capsys):
     path = tmp_path / "broken.t7"
     path.write_bytes(b"\x04\x00\x00\x00 and nothing that follows from it")
-    assert main(["-model", str(path), "-output", str(tmp_path / "out.pt")]) == 1
+    assert import_lua_model(["-model", str(path), "-output", str(tmp_path / "out.pt")]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "broken.t7' is not a valid Torch7 file" in error
@@ -50,6 +50,6 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path, capsys):
 
 def test_a_truncated_model_is_refused(model, capsys):
     model.write_bytes(model.read_bytes()[:-1000])
-    assert main(["-model", str(model)]) == 1
+    assert import_lua_model(["-model", str(model)]) == 1
     assert "the file ends inside" in capsys.readouterr().err
     assert not model.with_suffix(".pt").exists()

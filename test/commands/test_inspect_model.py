@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commands import import_lua_model
-from onmt.commands.inspect_model import describe, main
+from onmt.commands.model_files import describe, import_lua_model, inspect_model
 from onmt.torch7.convert import convert_model
 
 
@@ -17,7 +16,7 @@ def model(tmp_path):
 
 
 def test_says_what_a_lua_model_is(model, capsys):
-    assert main(["-model", str(model)]) == 0
+    assert inspect_model(["-model", str(model)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f"file: {model}", "origin: OpenNMT Lua"]
     for line in (
@@ -35,19 +34,19 @@ def test_says_what_a_lua_model_is(model, capsys):
 
 
 def test_says_the_same_of_the_converted_model(model, capsys):
-    assert import_lua_model.main(["-model", str(model), "-disable_logs"]) == 0
-    assert main(["-model", str(model)]) == 0
+    assert import_lua_model(["-model", str(model), "-disable_logs"]) == 0
+    assert inspect_model(["-model", str(model)]) == 0
     before = capsys.readouterr().out.splitlines()
-    assert main(["-model", str(model.with_suffix(".pt"))]) == 0
+    assert inspect_model(["-model", str(model.with_suffix(".pt"))]) == 0
     after = capsys.readouterr().out.splitlines()
     assert after[0] == f"file: {model.with_suffix('.pt')}"
     assert after[1:] == before[1:]
 
 
 def test_finds_the_converted_model_under_the_old_name(model, capsys):
-    assert import_lua_model.main(["-model", str(model), "-disable_logs"]) == 0
+    assert import_lua_model(["-model", str(model), "-disable_logs"]) == 0
     model.unlink()
-    assert main(["-model", str(model)]) == 0
+    assert inspect_model(["-model", str(model)]) == 0
     assert capsys.readouterr().out.startswith(f"file: {model.with_suffix('.pt')}\n")
 
 
@@ -75,7 +74,7 @@ def test_says_where_a_training_stands(model):
 
 
 def test_a_model_that_is_not_there_is_refused_in_one_line(tmp_path, capsys):
-    assert main(["-model", str(tmp_path / "none.t7")]) == 2
+    assert inspect_model(["-model", str(tmp_path / "none.t7")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "none.t7" in error

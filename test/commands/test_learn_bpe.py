@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commands.learn_bpe import main
+from onmt.commands.text import learn_bpe
 
 
 def give(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
@@ -17,7 +17,7 @@ def test_a_small_model(
 ) -> None:
     give(monkeypatch, "ab￨x ab￨y\nabc￨z ￨x\n".encode())
     model = tmp_path / "model"
-    assert main(["-size", "10", "-save_bpe", str(model)]) == 0
+    assert learn_bpe(["-size", "10", "-save_bpe", str(model)]) == 0
     assert model.read_text() == "v3;false;true;false;<w>;</w>\na b\nab </w>\n"
     assert [line.split("] ", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
         "Using on-the-fly 'space' tokenization for input",
@@ -35,7 +35,7 @@ def test_the_options_are_in_the_header(tmp_path: Path, monkeypatch: pytest.Monke
     options = (
         "-size 1 -bpe_mode both -bpe_BOT_marker ^ -bpe_EOT_marker $ -tok_mode aggressive -tok_case_feature"
     )
-    assert main([*options.split(), "-save_bpe", str(model)]) == 0
+    assert learn_bpe([*options.split(), "-save_bpe", str(model)]) == 0
     assert model.read_text() == "v3;true;true;true;^;$\n. $\n"
 
 
@@ -63,7 +63,7 @@ def test_failures_are_one_line_and_leave_no_file(
 ) -> None:
     give(monkeypatch, content)
     command = [argument.format(model=tmp_path / "model") for argument in arguments]
-    assert main([*command, "-disable_logs"]) == code
+    assert learn_bpe([*command, "-disable_logs"]) == code
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from prepared_text import PAIRS, files, stored_text, write_pairs
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data import corpus, preparation, vocabulary_building
 from onmt.data.loading import open_prepared
 from onmt.data.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ def test_pairs_are_sorted_by_source_length_after_a_seeded_shuffle(tmp_path: Path
     flags = write_pairs(tmp_path, PAIRS)
     orders = []
     for seed in ("1", "1", "2", "3", "4"):
-        assert main([*flags, "-save_data", f"{tmp_path}/d", "-seed", seed]) == 0
+        assert preprocess([*flags, "-save_data", f"{tmp_path}/d", "-seed", seed]) == 0
         orders.append(stored_text(f"{tmp_path}/d"))
         assert sorted(orders[-1]) == sorted((src, f"{tgt} </s>") for src, tgt in PAIRS)
         sizes = [len(src.split()) for src, _ in orders[-1]]
@@ -35,17 +35,17 @@ def test_pairs_are_sorted_by_source_length_after_a_seeded_shuffle(tmp_path: Path
 def test_without_shuffle_and_sort_the_order_is_that_of_the_files(tmp_path: Path) -> None:
     flags = [*write_pairs(tmp_path, PAIRS), *write_pairs(tmp_path, PAIRS[1:3], "valid")]
     plain = ["-shuffle", "0", "-sort", "0", "-save_data", f"{tmp_path}/d", "-shard_size", "2"]
-    assert main([*flags, *plain]) == 0
+    assert preprocess([*flags, *plain]) == 0
     assert stored_text(f"{tmp_path}/d") == [(src, f"{tgt} </s>") for src, tgt in PAIRS]
     assert stored_text(f"{tmp_path}/d", "valid") == [("c", "z </s>"), ("a b c", "x </s>")]
     assert {"d-train-0001.bin", "d-train-0003.bin", "d-valid-0001.bin"} <= files(tmp_path)
-    assert main([*flags[:4], *plain[:-2]]) == 0
+    assert preprocess([*flags[:4], *plain[:-2]]) == 0
     assert {name for name in files(tmp_path) if name.endswith(".bin")} == {"d-train-0001.bin"}
 
 
 @pytest.mark.parametrize("name", ["d", "d-train", "d-train.json", "d-train.t7"])
 def test_the_data_is_found_under_several_names(tmp_path: Path, name: str) -> None:
-    assert main([*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]) == 0
+    assert preprocess([*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]) == 0
     assert len(open_prepared(f"{tmp_path}/{name}").train) == len(PAIRS)
     with pytest.raises(DataError, match="there is no prepared data"):
         open_prepared(f"{tmp_path}/e-train.t7")
@@ -55,7 +55,7 @@ def test_odd_text_is_handled(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (tmp_path / "s").write_bytes("\ufeffa\u2028b\x00 c\r\n\n\r\nd  e \nlast".encode())
     (tmp_path / "t").write_bytes(b"1\n2\n3\n4 4\n5\n")
     flags = ["-train_src", f"{tmp_path}/s", "-train_tgt", f"{tmp_path}/t", "-save_data", f"{tmp_path}/d"]
-    assert main([*flags, "-sort", "0", "-shuffle", "0"]) == 0
+    assert preprocess([*flags, "-sort", "0", "-shuffle", "0"]) == 0
     assert stored_text(f"{tmp_path}/d") == [
         ("a\u2028b\x00 c", "1 </s>"),
         ("d e", "4 4 </s>"),
@@ -71,7 +71,7 @@ def test_odd_text_is_handled(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_log_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [*write_pairs(tmp_path, PAIRS), *write_pairs(tmp_path, [("a zz", "x")], "valid")]
     flags += ["-src_vocab_size", "2", "-tgt_seq_length", "3", "-save_data", f"{tmp_path}/d"]
-    assert main(flags) == 0
+    assert preprocess(flags) == 0
     lines = [line.partition("] ")[2] for line in capsys.readouterr().out.splitlines()]
     rest = " ; ".join(["0%"] * 9)
     assert lines == [
@@ -127,7 +127,7 @@ def test_vector_data(tmp_path: Path) -> None:
         f"{tmp_path}/t",
         "-idx_files",
     ]
-    assert main([*flags, "-save_data", f"{tmp_path}/d"]) == 0
+    assert preprocess([*flags, "-save_data", f"{tmp_path}/d"]) == 0
     data = open_prepared(f"{tmp_path}/d")
     assert (data.vocabularies.src, data.vocabularies.src_vector_size) == ((), 2)
     batch = data.train.batch(np.arange(2))
@@ -138,11 +138,14 @@ def test_vector_data(tmp_path: Path) -> None:
 def test_monolingual_data_with_features(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("a￨X b￨Y\nb￨X\n", encoding="utf-8")
     flags = ["-data_type", "monotext", "-train", f"{tmp_path}/s", "-sort", "0", "-shuffle", "0"]
-    assert main([*flags, "-save_data", f"{tmp_path}/d"]) == 0
+    assert preprocess([*flags, "-save_data", f"{tmp_path}/d"]) == 0
     assert stored_text(f"{tmp_path}/d") == [("<s>￨</s> a￨<s> b￨X </s>￨Y",), ("<s>￨</s> b￨<s> </s>￨X",)]
     assert {"d.dict", "d_feature_1.dict"} <= files(tmp_path)
     again = [*flags, "-vocab", f"{tmp_path}/d.dict", "-features_vocabs_prefix", f"{tmp_path}/d"]
-    assert main([*again, "-save_data", f"{tmp_path}/e", "-time_shift_feature", "0", "-keep_frequency"]) == 0
+    assert (
+        preprocess([*again, "-save_data", f"{tmp_path}/e", "-time_shift_feature", "0", "-keep_frequency"])
+        == 0
+    )
     assert stored_text(f"{tmp_path}/e") == [("<s>￨<s> a￨X b￨Y </s>￨</s>",), ("<s>￨<s> b￨X </s>￨</s>",)]
     assert "e.dict" not in files(tmp_path)
     words = open_prepared(f"{tmp_path}/e").vocabularies.src[0]
@@ -152,7 +155,7 @@ def test_monolingual_data_with_features(tmp_path: Path) -> None:
 def test_given_vocabularies_are_used_and_not_written(tmp_path: Path) -> None:
     Vocabulary(["<blank>", "<unk>", "<s>", "</s>", "c", "b"]).write(tmp_path / "v.dict")
     flags = [*write_pairs(tmp_path, PAIRS), "-src_vocab", f"{tmp_path}/v.dict", "-save_data", f"{tmp_path}/d"]
-    assert main([*flags, "-sort", "0", "-shuffle", "0"]) == 0
+    assert preprocess([*flags, "-sort", "0", "-shuffle", "0"]) == 0
     assert [src for src, _ in stored_text(f"{tmp_path}/d")][:3] == ["<unk> b", "c", "<unk> b c"]
     assert "d.src.dict" not in files(tmp_path)
 
@@ -160,7 +163,7 @@ def test_given_vocabularies_are_used_and_not_written(tmp_path: Path) -> None:
 def test_vocabularies_are_built_from_tokenized_text(tmp_path: Path) -> None:
     flags = write_pairs(tmp_path, [("Hello, you", "x")])
     tokenizer = ["-tok_src_mode", "aggressive", "-tok_src_joiner_annotate", "-tok_src_case_feature"]
-    assert main([*flags, *tokenizer, "-save_data", f"{tmp_path}/d"]) == 0
+    assert preprocess([*flags, *tokenizer, "-save_data", f"{tmp_path}/d"]) == 0
     assert stored_text(f"{tmp_path}/d") == [("hello￨C ￭,￨N you￨L", "x </s>")]
     labels = open_prepared(f"{tmp_path}/d").vocabularies.src[1]
     assert labels.words[4:] == ("C", "L", "N", "U", "M")
@@ -174,7 +177,7 @@ def test_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     flags = write_pairs(tmp_path, PAIRS * 50)
     written = []
     for workers in ("1", "2"):
-        assert main([*flags, "-save_data", f"{tmp_path}/d", "-preprocess_pthreads", workers]) == 0
+        assert preprocess([*flags, "-save_data", f"{tmp_path}/d", "-preprocess_pthreads", workers]) == 0
         written.append(
             [(tmp_path / name).read_bytes() for name in ("d-train-0001.bin", "d.src.dict", "d.tgt.dict")]
         )
@@ -185,8 +188,8 @@ def test_help_and_usage_errors_need_no_torch_and_preparing_neither(tmp_path: Pat
     flags = [*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]
     program = (
         "import sys\n"
-        "from onmt.commands.preprocess import main\n"
-        f"code = main({flags!r})\n"
+        "from onmt.commands.pipeline import preprocess\n"
+        f"code = preprocess({flags!r})\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
         "sys.exit(code)\n"
     )

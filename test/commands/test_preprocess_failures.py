@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepared_text import PAIRS, files, run_failing, write_pairs
 
-from onmt.commands.preprocess import main
-from onmt.data import preprocess
+from onmt.commands.pipeline import preprocess
+from onmt.data import preprocess as saving
 from onmt.data.loading import open_prepared
 from onmt.errors import DataError
 
@@ -62,7 +62,7 @@ def test_bad_input_ends_in_one_line_and_nothing_is_written(
     flags = ["-train_src", f"{tmp_path}/train.src", "-train_tgt", f"{tmp_path}/train.tgt"]
     save = [] if "-save_data" in extra else ["-save_data", f"{tmp_path}/d"]
     if code == 0:
-        assert main([*flags, *save, *extra]) == 0
+        assert preprocess([*flags, *save, *extra]) == 0
         return
     found, error = run_failing([*flags, *save, *extra], capsys)
     assert (found, message in error) == (code, True), error
@@ -79,13 +79,13 @@ def test_a_failure_keeps_the_data_that_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]
-    assert main(flags) == 0
+    assert preprocess(flags) == 0
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(preprocess, "write_shard", full)
+    monkeypatch.setattr(saving, "write_shard", full)
     code, error = run_failing([*flags, "-seed", "7"], capsys)
     assert code == 1
     assert "d-train-0001.bin: cannot write: No space left on device" in error
@@ -96,7 +96,7 @@ def test_a_failure_keeps_the_data_that_was_there(
 def test_damaged_data_is_refused_in_one_line_naming_the_file(tmp_path: Path, damage: str) -> None:
     for name in "de":
         flags = write_pairs(tmp_path, PAIRS if name == "d" else PAIRS[:2])
-        assert main([*flags, "-save_data", f"{tmp_path}/{name}"]) == 0
+        assert preprocess([*flags, "-save_data", f"{tmp_path}/{name}"]) == 0
     shard = tmp_path / "d-train-0001.bin"
     content = bytearray(shard.read_bytes())
     if damage == "cut":
@@ -123,7 +123,7 @@ def test_damaged_data_is_refused_in_one_line_naming_the_file(tmp_path: Path, dam
 def test_counts_of_the_manifest_are_held_against_the_shards(
     tmp_path: Path, name: str, value: int, told: str
 ) -> None:
-    assert main([*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d", "-disable_logs"]) == 0
+    assert preprocess([*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d", "-disable_logs"]) == 0
     path = tmp_path / "d-train.json"
     content = json.loads(path.read_bytes())
     size = content["train"][0]["size"]
@@ -138,7 +138,7 @@ def test_counts_of_the_manifest_are_held_against_the_shards(
 @given(data=st.data())
 def test_a_damaged_manifest_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("manifest")
-    assert main([*write_pairs(folder, PAIRS), "-save_data", f"{folder}/d", "-disable_logs"]) == 0
+    assert preprocess([*write_pairs(folder, PAIRS), "-save_data", f"{folder}/d", "-disable_logs"]) == 0
     path = folder / "d-train.json"
     content = json.loads(path.read_bytes())
     place = data.draw(st.sampled_from(["format", "data_type", "train", "valid", "options", "vocabularies"]))
@@ -170,7 +170,7 @@ def test_any_files_are_prepared_or_refused_in_one_line(
     (folder / "t").write_bytes(tgt)
     extra = {"bitext": [], "idx": ["-idx_files"], "feattext": ["-idx_files", "-data_type", "feattext"]}[kind]
     flags = ["-train_src", f"{folder}/s", "-train_tgt", f"{folder}/t", *extra, "-save_data", f"{folder}/d"]
-    code = main([*flags, "-disable_logs"])
+    code = preprocess([*flags, "-disable_logs"])
     assert code in (0, 1)
     assert (code == 0) == (folder / "d-train.json").exists()
     if code == 0:
@@ -181,10 +181,10 @@ def test_nothing_is_left_when_the_run_is_killed_while_saving(tmp_path: Path) -> 
     flags = [*write_pairs(tmp_path, PAIRS), "-save_data", f"{tmp_path}/d"]
     program = (
         "import os, signal\n"
-        "from onmt.commands.preprocess import main\n"
+        "from onmt.commands.pipeline import preprocess\n"
         "from onmt.files import StagedFiles\n"
         "StagedFiles.commit = lambda self, outdated: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"main({flags!r})\n"
+        f"preprocess({flags!r})\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL

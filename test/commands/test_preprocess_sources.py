@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prepared_text import PAIRS, files, run_failing, stored_text, write_pairs
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data.loading import open_prepared
 
 
@@ -18,7 +18,7 @@ def write_folder(folder: Path) -> list[str]:
 
 
 def test_all_files_of_a_folder(tmp_path: Path) -> None:
-    assert main(write_folder(tmp_path)) == 0
+    assert preprocess(write_folder(tmp_path)) == 0
     letters = [src[0] for src, _ in stored_text(f"{tmp_path}/d")]
     assert letters == ["n"] * 6 + ["w"] * 6
 
@@ -27,7 +27,7 @@ def test_a_sample_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     flags = write_folder(tmp_path)
     (tmp_path / "rules").write_text("^n *\n* 1\n")
     sample = ["-gsample", "16", "-gsample_dist", f"{tmp_path}/rules"]
-    assert main([*flags, *sample]) == 0
+    assert preprocess([*flags, *sample]) == 0
     pairs = stored_text(f"{tmp_path}/d")
     assert [src for src, _ in pairs][:6] == [f"n {i}" for i in range(6)]
     assert len(pairs) == 16
@@ -41,7 +41,7 @@ def test_a_dry_run_writes_nothing_and_needs_no_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = write_folder(tmp_path)[:2]
-    assert main([*flags, "-gsample", "0.5", "-dry_run"]) == 0
+    assert preprocess([*flags, "-gsample", "0.5", "-dry_run"]) == 0
     assert "web.src': 3 of 6 lines" in capsys.readouterr().out
     assert files(tmp_path) == {"corpora"}
 
@@ -78,7 +78,7 @@ def test_hooks_change_lines_pairs_and_tokens(tmp_path: Path) -> None:
     (tmp_path / "my_hooks.py").write_text(HOOKS)
     flags = [*write_pairs(tmp_path, [("a b", "x y"), ("c", "z"), ("de", "f")]), "-hook_file"]
     flags += [f"{tmp_path}/my_hooks.py", "-sort", "0", "-shuffle", "0", "-save_data", f"{tmp_path}/d"]
-    assert main(flags) == 0
+    assert preprocess(flags) == 0
     data = open_prepared(f"{tmp_path}/d")
     assert data.vocabularies.src[0].words[4:] == ("A", "B", "C", "D", "E")
     assert data.vocabularies.tgt[0].words[4:] == ("X", "Y", "Z", "F")

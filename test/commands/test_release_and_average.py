@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commands import average_models, release_model
+from onmt.commands.model_files import average_models, release_model
 
 
 def content(weight: torch.Tensor, word: str = "a") -> dict[str, Any]:
@@ -30,7 +30,7 @@ def models(tmp_path: Path) -> list[str]:
 
 
 def test_a_released_model_has_no_training_state(models: list[str], tmp_path: Path) -> None:
-    assert release_model.main(["-model", models[0]]) == 0
+    assert release_model(["-model", models[0]]) == 0
     released = load_checkpoint(tmp_path / "m_epoch1_9.51_release.pt")
     original = load_checkpoint(models[0])
     assert "training" in original
@@ -42,7 +42,7 @@ def test_the_average_is_the_mean_of_all(
     models: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "mean.pt"
-    assert average_models.main(["-models", ", ".join(models), "-output_model", str(output)]) == 0
+    assert average_models(["-models", ", ".join(models), "-output_model", str(output)]) == 0
     assert [line.split("INFO] ")[1] for line in capsys.readouterr().out.splitlines()] == [
         *(line for model in models for line in (f"Loading model '{model}'...", "... done.")),
         f"Saving model '{output}'...",
@@ -63,10 +63,10 @@ def test_files_are_replaced_only_when_asked(
     for arguments in (["-model", models[0]], ["-models", *models]):
         command = release_model if arguments[0] == "-model" else average_models
         arguments += ["-output_model", str(output)]
-        assert command.main(arguments) == 2
+        assert command(arguments) == 2
         assert "is there already" in capsys.readouterr().err
         assert output.read_text() == "precious"
-        assert command.main([*arguments, "-force"]) == 0
+        assert command([*arguments, "-force"]) == 0
         assert load_checkpoint(output)["weights"]
         output.write_text("precious")
 
@@ -86,7 +86,7 @@ def test_models_that_differ_are_not_averaged(
             "-output_model",
             str(tmp_path / "mean.pt"),
         ]
-        assert average_models.main(arguments) == 1
+        assert average_models(arguments) == 1
         error = capsys.readouterr().err
         assert told in error
         assert error.count("\n") == 1
@@ -94,5 +94,5 @@ def test_models_that_differ_are_not_averaged(
 
 
 def test_averaging_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert average_models.main([]) == 2
+    assert average_models([]) == 2
     assert "-models is missing" in capsys.readouterr().err

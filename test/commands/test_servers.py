@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from onmt.commands import rest_multi_models, rest_translation_server, translation_server
+from onmt.commands.servers import rest_multi_models, rest_translation_server, translation_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,7 +127,7 @@ def test_one_model_over_zeromq(work: Path) -> None:
     ],
 )
 def test_failures(main, argv: list[str], code: int, message: str, work: Path, capfd) -> None:
-    assert main.main(argv) == code
+    assert main(argv) == code
     error = capfd.readouterr().err
     assert message in error
     assert error.count("\n") == 1

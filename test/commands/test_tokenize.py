@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commands import detokenize, tokenize
+from onmt.commands.text import detokenize, tokenize
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = {"tokenize": tokenize.main, "detokenize": detokenize.main}
+SCRIPTS = {"tokenize": tokenize, "detokenize": detokenize}
 ODD = "a\x00b\n\u2028c\n\u0085d\n\re\r\n\ufefff\n\n\n￭｟x ￨ ｟y z｠\n" + "long " * 20_000
 
 

@@ -9,11 +9,11 @@ import sys
 import pytest
 from translating import TRANSLATE, log_of
 
-from onmt.commands import lm, tag, translate
+from onmt.commands.pipeline import lm, tag, translate
 
 
 def test_translations_scores_and_summary(work, capsys):
-    assert translate.main([*TRANSLATE, "-tgt", "tgt", "-output", "out", "-time"]) == 0
+    assert translate([*TRANSLATE, "-tgt", "tgt", "-output", "out", "-time"]) == 0
     lines = (work / "out").read_text().split("\n")
     assert (len(lines), lines[1], lines[3]) == (4, "", "")
     log = log_of(capsys.readouterr().out)
@@ -36,7 +36,7 @@ def test_translations_scores_and_summary(work, capsys):
 
 
 def test_n_best_lists(work, capsys):
-    assert translate.main([*TRANSLATE, "-n_best", "3", "-output", "out"]) == 0
+    assert translate([*TRANSLATE, "-n_best", "3", "-output", "out"]) == 0
     lines = (work / "out").read_text().split("\n")[:-1]
     assert len(lines) == 9
     assert lines[3:6] == ["", "", ""]  # the empty line
@@ -48,7 +48,7 @@ def test_n_best_lists(work, capsys):
 
 def test_attention_encoding_and_beams(work, capsys):
     argv = [*TRANSLATE, "-output", "out", "-save_attention", "attn", "-save_beam_to", "beam.json"]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     blocks = (work / "attn").read_text().removesuffix("\n\n").split("\n\n")
     headers = [block.split("\n")[0].split(" ||| ") for block in blocks]
     assert [header[0] for header in headers] == ["1", "3"]
@@ -60,7 +60,7 @@ def test_attention_encoding_and_beams(work, capsys):
     beams = json.loads((work / "beam.json").read_text())
     assert [len(steps) for steps in beams["scores"]] == [len(steps) for steps in beams["predicted_ids"]]
     assert [bool(steps) for steps in beams["beam_parent_ids"]] == [True, False, True]
-    assert translate.main([*TRANSLATE, "-output", "enc", "-dump_input_encoding"]) == 0
+    assert translate([*TRANSLATE, "-output", "enc", "-dump_input_encoding"]) == 0
     rows = [row.split() for row in (work / "enc").read_text().split("\n")]
     assert [row[:1] for row in rows] == [["1"], [], ["3"], []]
     assert [len(row) for row in rows] == [7, 0, 7, 0]
@@ -72,7 +72,7 @@ def test_a_pipeline(work, capfdbinary, monkeypatch):
         buffer = io.BytesIO("a b\nb \u2028 é\n".encode())
 
     monkeypatch.setattr(sys, "stdin", Input())
-    assert translate.main([*TRANSLATE[:2], "-src", "-", "-output", "-", "-max_sent_length", "3"]) == 0
+    assert translate([*TRANSLATE[:2], "-src", "-", "-output", "-", "-max_sent_length", "3"]) == 0
     captured = capfdbinary.readouterr()
     assert captured.out.count(b"\n") == 2
     assert b"INFO]" not in captured.out
@@ -83,7 +83,7 @@ def test_vectors_with_keys(work, capsys):
     (work / "ark").write_text("u1 [\n 1 2\n 3 4 ]\nu2 [\n 0.5 1 ]\n")
     (work / "ref").write_text("u2 x\nu1 y z\n")
     argv = ["-model", "vectors.pt", "-src", "ark", "-tgt", "ref", "-output", "out", "-save_attention", "attn"]
-    assert translate.main([*argv, "-idx_files", "-max_sent_length", "4"]) == 0
+    assert translate([*argv, "-idx_files", "-max_sent_length", "4"]) == 0
     assert (work / "out").read_text().count("\n") == 2
     log = log_of(capsys.readouterr().out)
     assert "INFO] FEATS 1: IDX - u1 - SIZE 2" in log
@@ -101,7 +101,7 @@ def test_hooks_take_over_text_processing(work, capsys):
     )
     argv = [*TRANSLATE, "-hook_file", "hook.py", "-detokenize_output", "-output", "out"]
     (work / "src").write_text("ab c\n")
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     assert "INFO] SENT 1: a b c" in log_of(capsys.readouterr().out)
     assert " " not in (work / "out").read_text()
 
@@ -129,7 +129,7 @@ def test_failures_take_one_line(argv, code, message, work, capsys):
     (work / "labels").write_text("a￨F\n")
     (work / "folder.npz").mkdir()
     given = argv if "-output" in argv else [*argv, "-output", "out"]
-    assert translate.main(given) == code
+    assert translate(given) == code
     assert not (work / "out").exists()
     error = capsys.readouterr().err
     assert message in error
@@ -137,34 +137,34 @@ def test_failures_take_one_line(argv, code, message, work, capsys):
 
 
 def test_tags(work, capsys):
-    assert tag.main(["-model", "tagger.pt", "-src", "src", "-output", "out"]) == 0
+    assert tag(["-model", "tagger.pt", "-src", "src", "-output", "out"]) == 0
     assert [len(line.split()) for line in (work / "out").read_text().split("\n")] == [3, 0, 2, 0]
     log = log_of(capsys.readouterr().out)
     assert log[1].startswith("INFO] SENT 1: a b c")
     assert "WARNING] Line 2 is empty." in log
     (work / "gold").write_text("x y x\n\nz z\n")
-    assert tag.main(["-model", "tagger.pt", "-src", "src", "-tgt", "gold", "-output", "out"]) == 0
+    assert tag(["-model", "tagger.pt", "-src", "src", "-tgt", "gold", "-output", "out"]) == 0
     log = log_of(capsys.readouterr().out)
     assert log[2:4] == ["INFO] GOLD 1: x y x", log[3]]
     assert re.fullmatch(r"INFO\] GOLD SCORE: \d+\.\d\d", log[3])
-    assert tag.main(["-model", "tagger.pt", "-src", "src", "-tgt", "tgt", "-output", "out"]) == 1
+    assert tag(["-model", "tagger.pt", "-src", "src", "-tgt", "tgt", "-output", "out"]) == 1
     assert "tgt, line 1: 1 tags for the 3 positions of src, line 1" in capsys.readouterr().err
-    assert tag.main(["-model", "words.pt", "-src", "src", "-output", "out"]) == 1
+    assert tag(["-model", "words.pt", "-src", "src", "-output", "out"]) == 1
     assert "not a sequence tagger" in capsys.readouterr().err
 
 
 def test_language_model(work, capsys):
-    assert lm.main(["score", "-model", "lm.pt", "-src", "tgt", "-output", "out"]) == 0
+    assert lm(["score", "-model", "lm.pt", "-src", "tgt", "-output", "out"]) == 0
     scores = [float(line) for line in (work / "out").read_text().split()]
     assert len(scores) == 3
     assert all(0 < score < math.inf for score in scores)
     log = log_of(capsys.readouterr().out)
     assert log[1] == f"INFO] SENT 1: {(work / 'out').read_text().split()[0]}"
     argv = ["sample", "-model", "lm.pt", "-src", "tgt", "-max_length", "6", "-temperature", "0.5"]
-    assert lm.main([*argv, "-output", "-", "-batch_size", "1"]) == 0
+    assert lm([*argv, "-output", "-", "-batch_size", "1"]) == 0
     first = capsys.readouterr().out
     assert [line.split()[0] for line in first.splitlines()] == ["x", "y", "z"]
-    assert lm.main([*argv, "-output", "-"]) == 0
+    assert lm([*argv, "-output", "-"]) == 0
     assert capsys.readouterr().out == first
-    assert lm.main(["score", "-model", "words.pt", "-src", "tgt", "-output", "out"]) == 1
+    assert lm(["score", "-model", "words.pt", "-src", "tgt", "-output", "out"]) == 1
     assert "not a language model" in capsys.readouterr().err

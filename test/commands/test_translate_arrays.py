@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from translating import TRANSLATE
 
-from onmt.commands import translate
+from onmt.commands.pipeline import translate
 from onmt.constants import EOS
 
 
@@ -33,13 +33,13 @@ def best_path(beams: dict[str, np.ndarray], sentence: int) -> tuple[list[str], f
 @pytest.mark.parametrize("beam", ["1", "5"])
 def test_attention_arrays_are_those_of_the_text(beam, work):
     argv = [*TRANSLATE, "-output", "out", "-beam_size", beam, "-n_best", "3" if beam == "5" else "1"]
-    assert translate.main([*argv, "-save_attention", "attn"]) == 0
+    assert translate([*argv, "-save_attention", "attn"]) == 0
     blocks = (work / "attn").read_text().removesuffix("\n\n").split("\n\n")
     tables = [[row.split() for row in block.split("\n")[1:]] for block in blocks]
     middle = len(tables) // 2
     tables[middle:middle] = [[]] * middle  # the empty line has as many translations as the one before it
     for size in ("1", "30"):
-        assert translate.main([*argv, "-save_attention", f"{size}.npz", "-batch_size", size]) == 0
+        assert translate([*argv, "-save_attention", f"{size}.npz", "-batch_size", size]) == 0
         arrays = loaded(work / f"{size}.npz")
         assert list(arrays) == [f"arr_{line}" for line in range((work / "out").read_text().count("\n"))]
         for array, table in zip(arrays.values(), tables, strict=True):
@@ -57,10 +57,10 @@ def test_beam_arrays_are_those_of_json_and_lead_to_the_translations(beam, constr
     (work / "table").write_text("a ||| x\nb ||| y\n")
     argv = [*TRANSLATE, "-output", "out", "-beam_size", beam, "-length_norm", "0.7"]
     argv += ["-lexical_constraints", "-phrase_table", "table"] if constrained else []
-    assert translate.main([*argv, "-save_beam_to", "beam.json"]) == 0
+    assert translate([*argv, "-save_beam_to", "beam.json"]) == 0
     printed = [float(text) for text in re.findall(r"PRED SCORE: (\S+)", capsys.readouterr().out)]
-    assert translate.main([*argv, "-save_beam_to", "1.npz", "-batch_size", "1"]) == 0
-    assert translate.main([*argv, "-save_beam_to", "30.npz"]) == 0
+    assert translate([*argv, "-save_beam_to", "1.npz", "-batch_size", "1"]) == 0
+    assert translate([*argv, "-save_beam_to", "30.npz"]) == 0
     alone, beams = loaded(work / "1.npz"), loaded(work / "30.npz")
     for name, values in beams.items():
         assert values.shape == alone[name].shape
@@ -118,7 +118,7 @@ def test_arrays_of_a_failed_run_do_not_appear(work, capsys):
     (work / "src").write_bytes(b"a\n" * 700 + b"\xff\n")  # in the second window
     (work / "beam.npz").write_bytes(b"before")
     argv = [*TRANSLATE, "-output", "out", "-save_attention", "attn.npz", "-save_beam_to", "beam.npz"]
-    assert translate.main(argv) == 1
+    assert translate(argv) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not (work / "attn.npz").exists()
     assert (work / "beam.npz").read_bytes() == b"before"
@@ -127,7 +127,7 @@ def test_arrays_of_a_failed_run_do_not_appear(work, capsys):
 def test_nothing_to_translate_makes_empty_arrays(work):
     (work / "src").write_text("")
     argv = [*TRANSLATE, "-output", "out", "-save_attention", "attn.npz", "-save_beam_to", "beam.npz"]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     assert loaded(work / "attn.npz") == {}
     assert loaded(work / "beam.npz")["predicted_ids"].shape == (0, 0, 5)
 
@@ -136,14 +136,14 @@ def test_pictures_of_attention(work, capfd):
     pytest.importorskip("matplotlib")
     argv = [*TRANSLATE, "-output", "out", "-n_best", "2", "-plot_attention", "plots"]
     for _ in range(2):  # the second time the folder is there, with the pictures
-        assert translate.main([*argv, "-save_attention", "plots/scores.npz"]) == 0
+        assert translate([*argv, "-save_attention", "plots/scores.npz"]) == 0
         pictures = sorted((work / "plots").glob("*.png"))
         assert [path.name for path in pictures] == ["00000.png", "00002.png"]
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
         assert len(loaded(work / "plots" / "scores.npz")) == 6
     (work / "ark").write_text("u1 [\n 1 2\n 3 4 ]\n")
     argv = ["-model", "vectors.pt", "-src", "ark", "-output", "out", "-plot_attention", "vectors"]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     assert [path.name for path in (work / "vectors").iterdir()] == ["00000.png"]
     assert capfd.readouterr().err == ""
 
@@ -152,15 +152,15 @@ def test_pictures_need_matplotlib_and_attention(work, monkeypatch, capsys):
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "matplotlib.figure", None)
         argv = ["-model", "src", "-src", "src", "-output", "out", "-plot_attention", "plots"]
-        assert translate.main(argv) == 2  # and the model, which is none, was not looked at
+        assert translate(argv) == 2  # and the model, which is none, was not looked at
     error = capsys.readouterr().err
     assert error == ("translate.py: -plot_attention needs matplotlib: install it with the extra [plot]\n")
     assert not (work / "plots").exists()
     pytest.importorskip("matplotlib")
     argv = ["-model", "last.pt", "-src", "src", "-output", "out", "-save_attention", "attn.npz"]
-    assert translate.main([*argv, "-plot_attention", "plots"]) == 2
+    assert translate([*argv, "-plot_attention", "plots"]) == 2
     assert "needs a model with attention" in capsys.readouterr().err
     assert not (work / "plots").exists()
     assert not (work / "out").exists()
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     assert [array.shape for array in loaded(work / "attn.npz").values()] == [(0, 3), (0, 0), (0, 2)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from translating import log_of
 
-from onmt.commands import translate
+from onmt.commands.pipeline import translate
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "lua"
 
@@ -60,7 +60,7 @@ QUICK = ("base", "lexical", "lm03", "save_beam", "subdict")
 def test_what_the_original_wrote(name, golden, monkeypatch, capsys):
     monkeypatch.chdir(golden)
     argv = ["-model", "model.t7", *DECODING[name], "-output", "out", "-save_attention", "attn"]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     expected = GOLDEN / "decode_options"
     log = log_of(capsys.readouterr().out)
     wanted = log_of((expected / f"{name}.log").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from onmt.commands import lm, tag, translate
+from onmt.commands.pipeline import lm, tag, translate
 
 LINES = st.lists(
     st.sampled_from(["", " ", "\r", "a", "a b c", "q q", "c \u2028", "｟x：％000a｠"]), max_size=5
@@ -54,7 +54,7 @@ def test_translations(results, lines, n_best, search):
         common += [word for option in {"-beam_size": "4", **search}.items() for word in option]
         common += ["-lexical_constraints"] if "-phrase_table" in search else []
         files = ["-save_attention", f"{name}/attn.npz", "-save_beam_to", f"{name}/beam.npz"]
-        assert translate.main([*common, *files, "-output", f"{name}/out"]) == 0
+        assert translate([*common, *files, "-output", f"{name}/out"]) == 0
         output, total = written(folder, "out"), n_best * len(lines)
         assert len(output) == total
         empty = [place for place, line in enumerate(lines) if not line.strip(" \r")]
@@ -65,7 +65,7 @@ def test_translations(results, lines, n_best, search):
         with np.load(folder / "beam.npz") as arrays:
             assert [place for place, steps in enumerate(arrays["steps"]) if steps == 0] == empty
         files = ["-save_attention", f"{name}/attn", "-save_beam_to", f"{name}/beam"]
-        assert translate.main([*common, *files, "-output", f"{name}/again"]) == 0
+        assert translate([*common, *files, "-output", f"{name}/again"]) == 0
         assert written(folder, "again") == output
         headers = [line for line in written(folder, "attn") if " ||| " in line]
         assert [int(header.split(" ||| ")[0]) for header in headers] == [
@@ -73,7 +73,7 @@ def test_translations(results, lines, n_best, search):
         ]
         for beams in json.loads((folder / "beam").read_text()).values():
             assert len(beams) == len(lines)
-        assert translate.main([*common, "-dump_input_encoding", "-output", f"{name}/encodings"]) == 0
+        assert translate([*common, "-dump_input_encoding", "-output", f"{name}/encodings"]) == 0
         assert [place for place, line in enumerate(written(folder, "encodings")) if not line] == empty
 
 
@@ -84,12 +84,12 @@ def test_tags_scores_and_samples(results, lines):
         folder = Path(name)
         (folder / "src").write_bytes("".join(f"{line}\n" for line in lines).encode())
         common = ["-src", f"{name}/src", "-output", f"{name}/out", "-disable_logs"]
-        assert tag.main(["-model", "tagger.pt", *common]) == 0
+        assert tag(["-model", "tagger.pt", *common]) == 0
         tags = written(folder, "out")
         assert [len(line.split(" ")) if line else 0 for line in tags] == [
             len(line.replace("\r", " ").split()) if "\u2028" not in line else 2 for line in lines
         ]
         for mode in ("score", "sample"):
             argv = [mode, "-model", "lm.pt", "-max_length", "3", *common]
-            assert lm.main(argv) == 0
+            assert lm(argv) == 0
             assert len(written(folder, "out")) == len(lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from translating import TRANSLATE, log_of
 
-from onmt.commands import translate
+from onmt.commands.pipeline import translate
 from onmt.constants import PAD_WORD
 
 ENSEMBLE = ["-model", "words.pt", "others.pt", "last.pt", *TRANSLATE[2:]]
@@ -24,7 +24,7 @@ def lines(work: Path) -> Path:
 
 def run(*argv: str) -> list[str]:
     """The lines that translate.py writes."""
-    assert translate.main([*argv, "-output", "out"]) == 0
+    assert translate([*argv, "-output", "out"]) == 0
     return Path("out").read_text(encoding="utf-8").split("\n")[:-1]
 
 
@@ -123,7 +123,7 @@ def test_restrictions(lines) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(argv, code, message, lines, capsys) -> None:
-    assert translate.main([*argv, "-src", "src", "-output", "out"]) == code
+    assert translate([*argv, "-src", "src", "-output", "out"]) == code
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -6,26 +6,8 @@ from pathlib import Path
 import pytest
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commands import (
-    average_models,
-    extract_embeddings,
-    inspect_model,
-    lm,
-    release_model,
-    tag,
-    train,
-    translate,
-)
-
-MAINS = {
-    "translate": translate,
-    "lm": lm,
-    "tag": tag,
-    "release_model": release_model,
-    "average_models": average_models,
-    "extract_embeddings": extract_embeddings,
-    "train": train,
-}
+from onmt.commandline.document import commands
+from onmt.commands.model_files import inspect_model
 
 
 def spoil(path: Path, value: float) -> str:
@@ -58,7 +40,7 @@ def test_it_is_refused(
 ) -> None:
     name = spoil(work / f"{model}.pt", value)
     before = sorted(work.rglob("*"))
-    code = MAINS[command].main(arguments.split())
+    code = commands()[command](arguments.split())
     errors = capsys.readouterr().err
     assert f"{model}.pt: the model is useless, '{name}' has numbers that are not finite" in errors
     assert code == 1
@@ -67,7 +49,7 @@ def test_it_is_refused(
 
 def test_it_can_be_inspected(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = spoil(work / "words.pt", math.nan)
-    assert inspect_model.main(["-model", "words.pt"]) == 0
+    assert inspect_model(["-model", "words.pt"]) == 0
     output = capsys.readouterr()
     assert f"WARNING] the model is useless: '{name}' has numbers that are not finite" in output.err
     assert "model type: seq2seq" in output.out

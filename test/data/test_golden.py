@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data.dataset import describe_dataset, plan_batches
 from onmt.data.loading import open_prepared
 
@@ -58,7 +58,7 @@ def side_flags(sides: tuple[str, ...], folder: Path) -> list[str]:
 @pytest.mark.parametrize("package", ["base", "srcf2", "srcf1tgtf2", "srcf1tgtf2_unsorted", "tag"])
 def test_vocabulary_files_are_those_of_the_original(package: str, tmp_path: Path) -> None:
     flags = side_flags(PACKAGES[package], GOLDEN / "corpus")
-    assert main([*flags, "-save_data", str(tmp_path / package), "-shuffle", "0", "-sort", "0"]) == 0
+    assert preprocess([*flags, "-save_data", str(tmp_path / package), "-shuffle", "0", "-sort", "0"]) == 0
     expected = {path.name: path.read_bytes() for path in (GOLDEN / "prep").glob(f"{package}.*.dict")}
     assert len(expected) >= 2
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.dict")} == expected
@@ -79,7 +79,7 @@ def prepare_in_lua_order(package: str, folder: Path) -> str:
     elif package == "unsorted":
         flags += ["-src_vocab", str(GOLDEN / "prep" / "base.src.dict")]
         flags += ["-tgt_vocab", str(GOLDEN / "prep" / "base.tgt.dict")]
-    assert main([*flags, "-save_data", str(folder / package), "-shuffle", "0", "-sort", "0"]) == 0
+    assert preprocess([*flags, "-save_data", str(folder / package), "-shuffle", "0", "-sort", "0"]) == 0
     return str(folder / package)
 
 

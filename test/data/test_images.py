@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data import images as images_module
 from onmt.data.images import beside, read_image, read_image_list
 from onmt.data.loading import open_prepared
@@ -32,7 +32,7 @@ def write_images(folder: Path, name: str = "train.tsv", mode: str = "RGB") -> Pa
 def prepare(folder: Path, listed: Path, *flags: str) -> int:
     size = ["-image_height", "4", "-image_width", "5"]
     data = ["-data_type", "img", "-train", str(listed), "-save_data", str(folder / "d")]
-    return main([*data, *size, *flags])
+    return preprocess([*data, *size, *flags])
 
 
 def test_an_image_is_resized_and_its_colours_come_first(tmp_path: Path) -> None:
@@ -210,5 +210,5 @@ def test_lists_of_a_folder(tmp_path: Path) -> None:
     write_images(tmp_path, "two.tsv")
     size = ["-image_height", "2", "-image_width", "2"]
     data = ["-data_type", "img", "-train_dir", str(tmp_path), "-save_data", str(tmp_path / "d")]
-    assert main([*data, *size]) == 0
+    assert preprocess([*data, *size]) == 0
     assert len(open_prepared(str(tmp_path / "d")).train) == 6

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data.loading import open_prepared
 from onmt.errors import DataError
 
@@ -17,7 +17,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "src").write_text("a b c\nb c\nc a\n", encoding="utf-8")
     argv = [word for side in ("src", "tgt") for word in (f"-train_{side}", str(folder / "src"))]
     argv += [word for side in ("src", "tgt") for word in (f"-valid_{side}", str(folder / "src"))]
-    assert main([*argv, "-save_data", str(folder / "d"), "-disable_logs"]) == 0
+    assert preprocess([*argv, "-save_data", str(folder / "d"), "-disable_logs"]) == 0
     return folder
 
 

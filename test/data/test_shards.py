@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onmt.commands.preprocess import main
+from onmt.commands.pipeline import preprocess
 from onmt.data.loading import open_prepared
 
 
@@ -16,7 +16,7 @@ def test_many_files_can_be_open(tmp_path: Path) -> None:
         path = tmp_path / option
         path.write_text("a b\n" * (240 if option.startswith("train") else 2))
         files += [f"-{option}", str(path)]
-    assert main([*files, "-save_data", str(tmp_path / "d"), "-shard_size", "2"]) == 0
+    assert preprocess([*files, "-save_data", str(tmp_path / "d"), "-shard_size", "2"]) == 0
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
     try:

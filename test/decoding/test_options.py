@@ -1,9 +1,7 @@
 import pytest
 
 from onmt.commandline.parser import parse
-from onmt.commands.lm import SCRIPT as LM
-from onmt.commands.tag import SCRIPT as TAG
-from onmt.commands.translate import SCRIPT as TRANSLATE
+from onmt.commands.pipeline import lm, tag, translate
 from onmt.errors import OptionError
 
 
@@ -53,37 +51,37 @@ SAMPLING = ["-top_p", "0.9", "-beam_size", "1"]
 )
 def test_what_does_not_go_together_is_refused(argv, message, files):
     with pytest.raises(OptionError, match=message):
-        parse(TRANSLATE, [*GIVEN, *argv])
+        parse(translate.script, [*GIVEN, *argv])
 
 
 def test_both_sides_cannot_be_standard_input(files):
-    for script in (TRANSLATE, TAG):
+    for script in (translate.script, tag.script):
         with pytest.raises(OptionError, match="be standard input"):
             parse(script, ["-model", "m.pt", "-src", "-", "-tgt", "-"])
 
 
 def test_results_must_not_overwrite_what_is_read(files):
-    for script, mode in ((TAG, []), (LM, ["score"])):
+    for script, mode in ((tag.script, []), (lm.script, ["score"])):
         with pytest.raises(OptionError, match="would destroy it"):
             parse(script, [*mode, *GIVEN, "-output", "m.pt"])
 
 
 def test_the_log_leaves_standard_output_to_data(files):
     for argv in (["-output", "-"], ["-save_attention", "-"], ["-save_beam_to", "-"]):
-        assert TRANSLATE.data_on_stdout(parse(TRANSLATE, [*GIVEN, *argv]).options)
-    assert not TRANSLATE.data_on_stdout(parse(TRANSLATE, GIVEN).options)
+        assert translate.script.data_on_stdout(parse(translate.script, [*GIVEN, *argv]).options)
+    assert not translate.script.data_on_stdout(parse(translate.script, GIVEN).options)
 
 
 def test_an_ensemble_has_no_encoding_to_write(files):
     argv = ["-model", "m.pt", "m.pt", "-src", "src", "-dump_input_encoding"]
     with pytest.raises(OptionError, match="-dump_input_encoding is for one -model"):
-        parse(TRANSLATE, argv)
+        parse(translate.script, argv)
 
 
 def test_no_model_of_an_ensemble_is_written_over(files):
     with pytest.raises(OptionError, match="'tgt' is read by this run"):
-        parse(TRANSLATE, ["-model", "m.pt", "tgt", "-src", "src", "-output", "tgt"])
+        parse(translate.script, ["-model", "m.pt", "tgt", "-src", "src", "-output", "tgt"])
 
 
 def test_samples_may_be_more_than_the_beam(files):
-    assert parse(TRANSLATE, [*GIVEN, *SAMPLING, "-n_best", "7"]).options.n_best == 7
+    assert parse(translate.script, [*GIVEN, *SAMPLING, "-n_best", "7"]).options.n_best == 7

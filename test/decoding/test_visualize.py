@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from onmt.commands import visualize
+from onmt.commands.pictures import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile, AttentionTable, read_attention
@@ -80,7 +80,7 @@ def test_attention_is_read_as_it_was_written(files):
 
 
 def test_the_page_shows_tables_and_trees(files):
-    assert visualize.main(["-attention", "attn", "-beam", "beam", "-output", "page"]) == 0
+    assert visualize(["-attention", "attn", "-beam", "beam", "-output", "page"]) == 0
     text = (files / "page").read_text(encoding="utf-8")
     elements = Elements(text)
     assert elements.counts["table"] == 3
@@ -93,12 +93,12 @@ def test_the_page_shows_tables_and_trees(files):
 
 
 def test_chosen_sentences_only(files, capsys):
-    assert visualize.main(["-attention", "attn", "-sentences", "4", "-output", "page"]) == 0
+    assert visualize(["-attention", "attn", "-sentences", "4", "-output", "page"]) == 0
     assert (files / "page").read_text(encoding="utf-8").count("<table ") == 1
-    assert visualize.main(["-attention", "attn", "-sentences", "2"]) == 1
+    assert visualize(["-attention", "attn", "-sentences", "2"]) == 1
     assert "attn: there is no sentence 2" in capsys.readouterr().err
-    assert visualize.main(["-beam", "beam", "-sentences", "3"]) == 1
-    assert visualize.main([]) == 2
+    assert visualize(["-beam", "beam", "-sentences", "3"]) == 1
+    assert visualize([]) == 2
 
 
 @pytest.mark.parametrize(
@@ -173,18 +173,18 @@ def test_arrays_are_read_as_they_were_written(array_files):
 
 
 def test_arrays_are_shown(array_files):
-    assert visualize.main(["-attention", "attn.npz", "-beam", "beam.npz", "-output", "page"]) == 0
+    assert visualize(["-attention", "attn.npz", "-beam", "beam.npz", "-output", "page"]) == 0
     text = (array_files / "page").read_text(encoding="utf-8")
     elements = Elements(text)
     assert (elements.counts["table"], elements.counts["td"]) == (2, 4)
     assert elements.counts["svg"] == 3
     assert "<h2>Line 1</h2>" in text
-    assert visualize.main(["-beam", "beam.npz", "-sentences", "2", "-output", "page"]) == 0
+    assert visualize(["-beam", "beam.npz", "-sentences", "2", "-output", "page"]) == 0
     assert (array_files / "page").read_text(encoding="utf-8").count("<svg") == 1
 
 
 def test_images_need_their_names(array_files, capsys):
-    assert visualize.main(["-attention", "attn.npz", "-images", "."]) == 2
+    assert visualize(["-attention", "attn.npz", "-images", "."]) == 2
     assert "a file of text, not of arrays" in capsys.readouterr().err
 
 
@@ -218,7 +218,7 @@ def test_other_arrays_are_refused(change, tmp_path, capsys):
     np.savez(path, **BEAMS)
     assert len(read_beams(str(path))) == 1
     np.savez(path, **(BEAMS | change))
-    assert visualize.main(["-beam", str(path), "-output", str(tmp_path / "page")]) == 1
+    assert visualize(["-beam", str(path), "-output", str(tmp_path / "page")]) == 1
     assert capsys.readouterr().err == (f"visualize.py: {path}: damaged, or not a file of -save_beam_to\n")
 
 
@@ -254,7 +254,7 @@ def test_attention_over_an_image_darkens_what_is_not_read(tmp_path) -> None:
     (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 6 1\n0 0.5 0 0.25 0 0.25\n\n")
     out = tmp_path / "page.html"
     given = ["-attention", str(tmp_path / "weights"), "-images", str(tmp_path), "-output", str(out)]
-    assert visualize.main([*given, "-grid", "2", "3"]) == 0
+    assert visualize([*given, "-grid", "2", "3"]) == 0
     text = out.read_text()
     Elements(text)
     assert "url(data:image/png;base64,cGl4ZWxz)" in text
@@ -278,7 +278,7 @@ def test_images_that_cannot_be_shown(tmp_path, capsys, flags, code, message) -> 
     (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 6 1\n0 0.5 0 0.25 0 0.25\n\n")
     images = [] if "-images" in flags else ["-images", str(tmp_path)]
     given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
-    assert visualize.main([*given, *images, *flags]) == code
+    assert visualize([*given, *images, *flags]) == code
     assert message in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
@@ -286,7 +286,7 @@ def test_images_that_cannot_be_shown(tmp_path, capsys, flags, code, message) -> 
 def test_an_image_of_no_name_that_files_have(tmp_path, capsys) -> None:
     (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a\0.png ||| 1 1\n1\n\n")
     given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
-    assert visualize.main([*given, "-images", str(tmp_path)]) == 1
+    assert visualize([*given, "-images", str(tmp_path)]) == 1
     assert "the image of sentence 1: embedded null byte" in capsys.readouterr().err
 
 
@@ -294,7 +294,7 @@ def test_words_without_weights_are_shown(tmp_path) -> None:
     (tmp_path / "a.png").write_bytes(b"pixels")
     (tmp_path / "weights").write_text("1 ||| x ||| -0.5 ||| a.png ||| 0 1\n\n\n")
     given = ["-attention", str(tmp_path / "weights"), "-output", str(tmp_path / "page.html")]
-    assert visualize.main([*given, "-images", str(tmp_path)]) == 0
+    assert visualize([*given, "-images", str(tmp_path)]) == 0
 
 
 def test_words_are_cut_at_blanks_only(tmp_path) -> None:

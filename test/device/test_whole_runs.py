@@ -13,7 +13,7 @@ from measuring import masks_of_a_gpu
 from pretended_gpu import pretended_gpu
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import lm, preprocess, tag, train, translate
+from onmt.commands.pipeline import lm, preprocess, tag, train, translate
 from onmt.data.batch import Batch
 from onmt.models.seq2seq import Seq2Seq
 from onmt.serving.api import load_translator
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / f"{split}.{side}"
             path.write_text("".join(" ".join(words) + "\n" for words in texts))
             flags += [f"-{split}_{side}", str(path)]
-    assert preprocess.main([*flags, "-save_data", str(folder / "data")]) == 0
+    assert preprocess([*flags, "-save_data", str(folder / "data")]) == 0
     return folder
 
 
@@ -67,10 +67,10 @@ def trained(folder: Path, name: str, *flags: str, gpu: bool = True) -> dict[str,
         argv += ["-data", str(folder / "data")]
     if not gpu:
         with masks_of_a_gpu():
-            assert train.main(argv) == 0
+            assert train(argv) == 0
     else:
         with pretended_gpu() as session, counting(session.ledger):
-            assert train.main([*argv, "-gpuid", "1"]) == 0
+            assert train([*argv, "-gpuid", "1"]) == 0
         assert not session.refused
         assert session.ledger.count("sync", *STEPS) == 0, session.ledger.places("sync")
         assert blocking(session.ledger) == []
@@ -107,7 +107,7 @@ def test_training_equals_the_cpus_and_continues_as_if_never_stopped(folder: Path
     assert difference(whole, rest) == 0
     with pretended_gpu():
         pass
-    assert train.main(["-data", str(folder / "data"), "-save_model", str(folder / "other"), *start]) == 0
+    assert train(["-data", str(folder / "data"), "-save_model", str(folder / "other"), *start]) == 0
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_training_waits_for_nothing(folder: Path, flags: str) -> None:
 def test_a_report_waits_once(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "report"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session, counting(session.ledger):
-        assert train.main([*argv, "-report_every", "1", "-gpuid", "1"]) == 0
+        assert train([*argv, "-report_every", "1", "-gpuid", "1"]) == 0
     places = [place for place in session.ledger.places("sync") if "finiteness.py" in place]
     assert len(places) == 1
     assert [place for place in session.ledger.places("sync") if "progress.py" in place] == []
@@ -151,13 +151,13 @@ def test_too_large_a_batch_ends_the_run_before_the_first_step(
     monkeypatch.setattr(Seq2Seq, "loss", limited)
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "large"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu():
-        assert train.main([*argv, "-gpuid", "1"]) == 1
+        assert train([*argv, "-gpuid", "1"]) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "epoch 1, before the first step, with a batch of 10 sentences of source length" in told
     assert "-max_batch_size" in told
     with pretended_gpu():
-        assert train.main([*argv, "-gpuid", "1"]) == 0
+        assert train([*argv, "-gpuid", "1"]) == 0
     first, *steps = sizes[1:]
     assert first[0] * first[1] >= max(size * length for size, length in steps)
 
@@ -177,7 +177,7 @@ def test_captured_steps_train_and_continue_as_plain_ones(folder: Path) -> None:
 def test_validation_by_translation_waits_for_translations_only(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "valid"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session:
-        assert train.main([*argv, "-validation_metric", "bleu", "-gpuid", "1"]) == 0
+        assert train([*argv, "-validation_metric", "bleu", "-gpuid", "1"]) == 0
     assert [place for place in session.ledger.places("sync") if "evaluation.py" in place] == []
 
 
@@ -198,10 +198,10 @@ def test_translations_equal_the_cpus(folder: Path, beam: str) -> None:
     argv = ["-model", str(last_model(folder, "translated")), "-src", str(folder / "valid.src")]
     argv += ["-tgt", str(folder / "valid.tgt"), "-beam_size", beam, "-replace_unk"]
     with pretended_gpu() as session:
-        assert translate.main([*argv, "-output", str(folder / "gpu.txt"), "-gpuid", "1"]) == 0
+        assert translate([*argv, "-output", str(folder / "gpu.txt"), "-gpuid", "1"]) == 0
     assert not session.refused
     assert blocking(session.ledger) == []
-    assert translate.main([*argv, "-output", str(folder / "cpu.txt")]) == 0
+    assert translate([*argv, "-output", str(folder / "cpu.txt")]) == 0
     assert (folder / "gpu.txt").read_text() == (folder / "cpu.txt").read_text()
 
 
@@ -227,7 +227,7 @@ def test_taggers_and_language_models_equal_the_cpus(folder: Path) -> None:
     trained(folder, "tagger", *tagged, *common, "-valid_tgt", texts["src"])
     language = ["-model_type", "lm", *MODEL[:6], "-end_epoch", "1", "-train", texts["src"]]
     trained(folder, "lm", *language, "-valid", texts["src"])
-    for main, model, mode in ((tag.main, "tagger", []), (lm.main, "lm", ["score"])):
+    for main, model, mode in ((tag, "tagger", []), (lm, "lm", ["score"])):
         argv = [*mode, "-model", str(last_model(folder, model)), "-src", str(folder / "valid.src")]
         with pretended_gpu() as session:
             assert main([*argv, "-output", str(folder / "gpu.txt"), "-gpuid", "1"]) == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from onmt.commandline import instances
-from onmt.commands import train
+from onmt.commands.pipeline import train
 from onmt.errors import OptionError
 from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes
 from onmt.models.options import LanguageModelOptions, ModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -94,7 +94,7 @@ def test_train_says_in_one_line_what_cannot_work(
 ) -> None:
     data = tmp_path / "refused-before-it-is-read-train.json"
     data.touch()
-    assert train.main(command_line(options, data)) == 2
+    assert train(command_line(options, data)) == 2
     output, complaint = capsys.readouterr()
     assert output == ""
     assert complaint.count("\n") == 1

@@ -19,7 +19,7 @@ from onmt import (
     load_translator,
 )
 from onmt.commandline.schema import declared_options
-from onmt.commands import lm, tag, translate
+from onmt.commands.pipeline import lm, tag, translate
 from onmt.decoding.options import TranslatorOptions
 from onmt.serving.values import TranslatorKeywords
 
@@ -54,7 +54,7 @@ def test_lines_are_translated_as_by_the_script(folder: Path, capsys) -> None:
     translated = translator.translate(LINES)
     assert capsys.readouterr() == ("", "")
     assert [line.text for line in translated] == written(
-        translate.main, "-model", "model.pt", "-max_sent_length", "9"
+        translate, "-model", "model.pt", "-max_sent_length", "9"
     )
     assert translator.translate([]) == []
     assert translated[1].hypotheses == []
@@ -66,7 +66,7 @@ def test_an_ensemble_translates_and_scores_as_by_the_script(folder: Path, ensemb
     translator = load_translator(paths, ensemble=ensemble, max_sent_length=9)
     translated = translator.translate(LINES)
     argv = ["-model", "model.pt", "other.pt", "-ensemble", ensemble, "-max_sent_length", "9"]
-    assert [line.text for line in translated] == written(translate.main, *argv)
+    assert [line.text for line in translated] == written(translate, *argv)
     scores = translator.score(LINES, [line.text for line in translated])
     for line, score in zip(translated, scores, strict=True):
         if line.hypotheses and len(line.hypotheses[0].tokens) < 9:
@@ -78,7 +78,7 @@ def test_samples_and_restrictions_are_those_of_the_script(folder: Path) -> None:
     more = {"max_sent_length": 9, "block_ngram_repeat": 2, "ignore_when_blocking": ["x", "y"], "n_best": 2}
     translated = load_translator("model.pt", ban_unk=True, **flags, **more).translate(LINES)
     argv = [word for flag, value in {**flags, **more}.items() for word in words_of(flag, value)]
-    found = written(translate.main, "-model", "model.pt", "-ban_unk", *argv)
+    found = written(translate, "-model", "model.pt", "-ban_unk", *argv)
     texts = [[one.text for one in line.hypotheses] or ["", ""] for line in translated]
     assert [text for pair in texts for text in pair] == found
     assert all(len(one.tokens) >= 3 for line in translated for one in line.hypotheses)
@@ -127,9 +127,9 @@ def test_given_translations_are_scored(folder: Path) -> None:
 
 def test_tags_and_language_model_scores(folder: Path) -> None:
     tags = [" ".join(tags) for tags in load_tagger("tagger.pt").tag(LINES)]
-    assert tags == written(tag.main, "-model", "tagger.pt")
+    assert tags == written(tag, "-model", "tagger.pt")
     scores = [f"{score:.14g}" for score in load_language_model("lm.pt").score(LINES)]
-    assert scores == written(lm.main, "score", "-model", "lm.pt")
+    assert scores == written(lm, "score", "-model", "lm.pt")
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ if __name__ == "__main__":
     import torch
     import onmt.training.run as run
     run.select_devices = lambda options, logger: [torch.device("cpu")] * 2
-    from onmt.commands.train import main
+    from onmt.commands.pipeline import train
     sys.argv[0] = "train.py"
-    sys.exit(main())
+    sys.exit(train())
 """
 MOMENTS = {
     "step": r"; Iteration \d+/",

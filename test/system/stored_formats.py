@@ -6,7 +6,6 @@ folder; `< file` at its end names standard input; everything that it writes goes
 """
 
 import gzip
-import importlib
 import io
 import json
 import math
@@ -22,6 +21,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 import torch
+
+from onmt.commandline.document import commands
 
 FIXTURES: Final = Path(__file__).resolve().parents[1] / "fixtures"
 READINGS: Final = "readings.json.gz"
@@ -58,15 +59,14 @@ def unpacked(fixtures: Path, scratch: Path) -> Path:
 
 
 def run_command(folder: Path, command: str) -> tuple[int, str]:
-    """Run a module of `onmt.commands` in `folder`, in this process; its exit code and standard output."""
+    """Run a command in `folder`, in this process; its exit code and standard output."""
     line, _, stdin = command.partition(" < ")
     name, *argv = shlex.split(line)
-    module = importlib.import_module(f"onmt.commands.{name}")
     content = (folder / stdin).read_bytes() if stdin else b""
     with pytest.MonkeyPatch.context() as patch, _captured_stdout(patch) as printed:
         patch.chdir(folder)
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
-        code = module.main(argv)
+        code = commands()[name](argv)
         sys.stdout.flush()
         return code, printed.getvalue().decode("utf-8")
 

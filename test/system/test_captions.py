@@ -9,15 +9,9 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import (
-    average_models,
-    generate_shapes,
-    inspect_model,
-    preprocess,
-    release_model,
-    train,
-    translate,
-)
+from onmt.commands.demo import generate_shapes
+from onmt.commands.model_files import average_models, inspect_model, release_model
+from onmt.commands.pipeline import preprocess, train, translate
 from onmt.models.base import stored_tensors
 from onmt.modules.encoders.inception import InceptionV3
 
@@ -38,7 +32,7 @@ decoder.params: {{rnn_cell: {{cell_params: {{num_units: 8}}, dropout_input_keep_
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shapes")
     sizes = ["-train", "24", "-valid", "8", "-test", "5", "-size", "40"]
-    assert generate_shapes.main(["-output", str(folder), *sizes]) == 0
+    assert generate_shapes(["-output", str(folder), *sizes]) == 0
     lists = ["-train", str(folder / "train.tsv"), "-valid", str(folder / "valid.tsv")]
     flags = [
         "-data_type",
@@ -50,14 +44,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-save_data",
         str(folder / "d"),
     ]
-    assert preprocess.main([*flags, *lists, "-log_level", "WARNING"]) == 0
+    assert preprocess([*flags, *lists, "-log_level", "WARNING"]) == 0
     return folder
 
 
 def run_train(data: Path, model: Path, *flags: str, params: str = PARAMS) -> int:
     given = ["-model", "Image2Seq", "-model_params", params, "-data", str(data / "d")]
     given += ["-max_batch_size", "6", "-log_level", "WARNING", "-eval_every_n_steps", "2"]
-    return train.main([*given, "-save_model", str(model), *flags])
+    return train([*given, "-save_model", str(model), *flags])
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +62,7 @@ def model(data: Path) -> str:
 
 
 def describe(model: str, *flags: str) -> int:
-    return translate.main(["-model", model, "-log_level", "WARNING", *flags])
+    return translate(["-model", model, "-log_level", "WARNING", *flags])
 
 
 def test_a_resumed_training_ends_with_the_same_parameters_and_statistics(
@@ -147,7 +141,7 @@ def test_references_are_scored(data: Path, model: str, tmp_path: Path) -> None:
     references.write_text("".join(f"{caption}\n" for _, caption in pairs))
     log = tmp_path / "log"
     flags = ["-src", str(data / "test.tsv"), "-tgt", str(references), "-output", str(tmp_path / "out")]
-    assert translate.main(["-model", model, *flags, "-log_file", str(log)]) == 0
+    assert translate(["-model", model, *flags, "-log_file", str(log)]) == 0
     text = log.read_text()
     assert text.count("GOLD SCORE:") == 5
     assert "IMG 1: test/000001.png" in text
@@ -186,9 +180,9 @@ def test_a_bad_image_is_named_by_its_line(
 
 def test_models_of_images_are_released_averaged_and_inspected(data: Path, model: str, tmp_path: Path) -> None:
     released, average = str(tmp_path / "released.pt"), str(tmp_path / "average.pt")
-    assert release_model.main(["-model", model, "-output_model", released]) == 0
-    assert average_models.main(["-models", model, model, "-output_model", average]) == 0
-    assert inspect_model.main(["-model", model]) == 0
+    assert release_model(["-model", model, "-output_model", released]) == 0
+    assert average_models(["-models", model, model, "-output_model", average]) == 0
+    assert inspect_model(["-model", model]) == 0
     captions = []
     for path in (model, released, average):
         out = tmp_path / "out"
@@ -217,10 +211,10 @@ def test_training_starts_from_published_weights_and_translates_to_validate(
 def test_data_of_images_needs_a_model_of_images(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(["-data", str(data / "d"), "-save_model", str(tmp_path / "m")]) == 2
+    assert train(["-data", str(data / "d"), "-save_model", str(tmp_path / "m")]) == 2
     assert "only -model Image2Seq learns from them" in capfd.readouterr().err
     flags = ["-model", "AttentionSeq2Seq", "-data", str(data / "d"), "-save_model", str(tmp_path / "m")]
-    assert train.main(flags) == 2
+    assert train(flags) == 2
     assert "use -model Image2Seq" in capfd.readouterr().err
 
 
@@ -228,7 +222,7 @@ def test_data_of_images_needs_a_model_of_images(
 def test_captions_are_learnt(tmp_path: Path) -> None:
     """On one core about two minutes."""
     sizes = ["-train", "3000", "-valid", "20", "-test", "200"]
-    assert generate_shapes.main(["-output", str(tmp_path), *sizes]) == 0
+    assert generate_shapes(["-output", str(tmp_path), *sizes]) == 0
     flags = [
         "-data_type",
         "img",
@@ -240,7 +234,7 @@ def test_captions_are_learnt(tmp_path: Path) -> None:
         str(tmp_path / "d"),
     ]
     lists = ["-train", str(tmp_path / "train.tsv"), "-valid", str(tmp_path / "valid.tsv")]
-    assert preprocess.main([*flags, *lists]) == 0
+    assert preprocess([*flags, *lists]) == 0
     params = """
     encoder.params: {resize_height: 75, resize_width: 75, final_endpoint: Mixed_5d}
     decoder.params: {rnn_cell: {cell_class: GRUCell}}
@@ -248,7 +242,7 @@ def test_captions_are_learnt(tmp_path: Path) -> None:
     """
     training = ["-max_batch_size", "16", "-train_steps", "750", "-eval_every_n_steps", "750"]
     model = ["-model", "Image2Seq", "-model_params", params, "-save_model", str(tmp_path / "m")]
-    assert train.main(["-data", str(tmp_path / "d"), *model, *training]) == 0
+    assert train(["-data", str(tmp_path / "d"), *model, *training]) == 0
     [path] = tmp_path.glob("m_*.pt")
     listed, out = tmp_path / "test.tsv", tmp_path / "out"
     assert describe(str(path), "-src", str(listed), "-output", str(out)) == 0

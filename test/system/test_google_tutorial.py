@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import score, train, translate
+from onmt.commands.pipeline import train, translate
+from onmt.commands.score import score
 
 SMALL = """
 model: AttentionSeq2Seq
@@ -97,26 +98,26 @@ INFER = [
 
 def infer(capfd: pytest.CaptureFixture[str], tasks: str, *more: str) -> list[str]:
     capfd.readouterr()
-    assert translate.main(["--tasks", tasks, *INFER, *more]) == 0
+    assert translate(["--tasks", tasks, *INFER, *more]) == 0
     return capfd.readouterr().out.splitlines()
 
 
 def test_the_tutorial(
     tutorial: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert train.main(train_command(200)) == 0
+    assert train(train_command(200)) == 0
     first = capfd.readouterr()
     assert "TrainSampleHook (use -save_validation_translation_every)" in first.err
-    assert train.main(train_command(400)) == 0
+    assert train(train_command(400)) == 0
     second = capfd.readouterr().out
     assert "'model_dir' holds a training of this model, which goes on" in second
     assert "Resuming training from epoch 2" in second
     (last,) = (tutorial / "model_dir").glob("model_epoch2_*.pt")
     assert load_checkpoint(last)["training"]["optimizer"]["steps"] == 400
 
-    assert train.main(train_command(400)) == 0  # finished: nothing is overwritten
+    assert train(train_command(400)) == 0  # finished: nothing is overwritten
     assert "Nothing to train" in capfd.readouterr().out
-    assert train.main(train_command(500, params="\n      embedding.dim: 8")) == 2
+    assert train(train_command(500, params="\n      embedding.dim: 8")) == 2
     assert "holds the training of another model: embedding.dim differ" in capfd.readouterr().err
 
     greedy = infer(capfd, "\n    - class: DecodeText")
@@ -136,12 +137,12 @@ def test_the_tutorial(
     (tutorial / "pred.txt").write_text("\n".join(beam) + "\n")
     with (tutorial / "pred.txt").open() as predictions:
         monkeypatch.setattr("sys.stdin", predictions)
-        assert score.main(["dev.targets"]) == 0
+        assert score(["dev.targets"]) == 0
     assert "BLEU = " in capfd.readouterr().out
 
 
 def test_unknown_words_and_attention(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert train.main(train_command(20)) == 0
+    assert train(train_command(20)) == 0
     (tutorial / "dev.sources").write_text("a b z\nz\n")
     unk = "\n    - class: DecodeText\n      params:\n        unk_replace: True"
     attention = (
@@ -180,14 +181,14 @@ def test_what_infer_refuses(
     rest = [part for part in rest if not part.startswith(f"{name}=")]
     (tutorial / "model_dir").mkdir()
     (tutorial / "model_dir" / "model_checkpoint.pt").write_bytes(b"")
-    assert translate.main([*rest, *flags]) == 2
+    assert translate([*rest, *flags]) == 2
     errors = capfd.readouterr().err
     assert complaint in errors
     assert errors.count("\n") == 1
 
 
 def test_a_folder_says_where_models_are(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert train.main([*train_command(10), "-save_model", "x"]) == 2
+    assert train([*train_command(10), "-save_model", "x"]) == 2
     assert "leave -save_model out" in capfd.readouterr().err
     assert not (tutorial / "x_checkpoint.pt").exists()
 
@@ -197,7 +198,7 @@ def test_small_files_stay_small(tutorial: Path, capfd: pytest.CaptureFixture[str
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
     )
     (tutorial / "bomb.yml").write_text(bomb)
-    assert train.main(["-config_paths", "bomb.yml", "-save_model", "m"]) == 2
+    assert train(["-config_paths", "bomb.yml", "-save_model", "m"]) == 2
     errors = capfd.readouterr().err
     assert "its aliases expand to more than 10000 values" in errors
     assert errors.count("\n") == 1
@@ -206,7 +207,7 @@ def test_small_files_stay_small(tutorial: Path, capfd: pytest.CaptureFixture[str
 def test_several_files_are_joined(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tutorial / "more.sources").write_text("a b c")  # without an end of line
     (tutorial / "more.targets").write_text("c b a")
-    assert train.main(with_files_before("more", train_command(5))) == 0
+    assert train(with_files_before("more", train_command(5))) == 0
     joined = (tutorial / "model_dir" / "model_train.src.txt").read_text().splitlines()
     assert joined == ["a b c", *(tutorial / "train.sources").read_text().splitlines()]
     assert "401 total" in capfd.readouterr().out
@@ -214,7 +215,7 @@ def test_several_files_are_joined(tutorial: Path, capfd: pytest.CaptureFixture[s
 
 def test_a_refused_command_leaves_nothing_behind(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = sorted(tutorial.iterdir())
-    assert train.main([*with_files_before("train", train_command(5)), "--model", "AttentionSeq2Sec"]) == 2
+    assert train([*with_files_before("train", train_command(5)), "--model", "AttentionSeq2Sec"]) == 2
     assert "did you mean AttentionSeq2Seq" in capfd.readouterr().err
     assert sorted(tutorial.iterdir()) == before
 
@@ -225,7 +226,7 @@ def test_word_vectors_and_scheduled_sampling_go_with_a_model(
     vectors = torch.full((10, 16), 0.25)  # six letters and the special words
     torch.save(vectors, tutorial / "vectors.pt")
     more = ["-pre_word_vecs_enc", "vectors.pt", "-fix_word_vecs_enc", "-scheduled_sampling", "0.5"]
-    assert train.main([*train_command(5), *more]) == 0
+    assert train([*train_command(5), *more]) == 0
     (path,) = (tutorial / "model_dir").glob("model_epoch1_*.pt")
     content = load_checkpoint(path)
     assert torch.equal(content["weights"]["source.words"][1:], vectors[1:])
@@ -236,11 +237,11 @@ def test_word_vectors_and_scheduled_sampling_go_with_a_model(
 def test_a_saved_configuration_repeats_the_training(
     tutorial: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main([*train_command(5), "-save_config", "saved"]) == 0
+    assert train([*train_command(5), "-save_config", "saved"]) == 0
     saved = (tutorial / "saved").read_text()
     assert "output_dir" not in saved
     assert "input_pipeline" not in saved
-    assert train.main(["-config", "saved", "-save_model", "again"]) == 0
+    assert train(["-config", "saved", "-save_model", "again"]) == 0
     left, right = (
         load_checkpoint(next(folder.glob(pattern)))["weights"]
         for folder, pattern in ((tutorial / "model_dir", "model_epoch1_*"), (tutorial, "again_epoch1_*"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import signal_tries as tries
 
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIES = 20
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     for split, size in (("train", 120), ("valid", 30)):
         for side in ("src", "tgt"):
             argv += [f"-{split}_{side}", write_lines(folder / f"{split}.{side}", size, 6)]
-    assert preprocess.main(argv) == 0
+    assert preprocess(argv) == 0
     return str(folder / "tiny")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from toy_texts import lines, write
 
-from onmt.commands import preprocess, train, translate
+from onmt.commands.pipeline import preprocess, train, translate
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = (
@@ -40,9 +40,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = lines(count, seed)
         arguments += [f"-{split}_src", write(folder / f"{split}.src", source)]
         arguments += [f"-{split}_tgt", write(folder / f"{split}.tgt", [backwards(line) for line in source])]
-    assert preprocess.main(arguments) == 0
+    assert preprocess(arguments) == 0
     paths = ["-data", str(folder / "toy-train.json"), "-save_model", str(folder / "toy")]
-    assert train.main([*paths, *TRAINING, "-log_file", str(folder / "train.log")]) == 0
+    assert train([*paths, *TRAINING, "-log_file", str(folder / "train.log")]) == 0
     [trained] = folder.glob("toy_epoch7_*.pt")
     return trained
 
@@ -54,7 +54,7 @@ def translated(model: Path, tmp_path: Path) -> Callable[..., list[str]]:
     def call(source: Sequence[str], *options: str) -> list[str]:
         output = tmp_path / "output"
         paths = ["-model", str(model), "-src", write(tmp_path / "source", source), "-output", str(output)]
-        assert translate.main([*paths, "-log_file", str(tmp_path / "log"), *options]) == 0
+        assert translate([*paths, "-log_file", str(tmp_path / "log"), *options]) == 0
         return read(output)
 
     return call

@@ -109,9 +109,9 @@ def test_headers(mode: str, header: str) -> None:
 def test_the_models_of_the_original_to_the_byte(
     shared_golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: str
 ) -> None:
-    from onmt.commands.learn_bpe import main
+    from onmt.commands.text import learn_bpe
 
     with (shared_golden / "bpe_training.txt").open(encoding="utf-8") as text:
         monkeypatch.setattr("sys.stdin", text)
-        assert main([*arguments.split(), "-save_bpe", str(tmp_path / "model"), "-disable_logs"]) == 0
+        assert learn_bpe([*arguments.split(), "-save_bpe", str(tmp_path / "model"), "-disable_logs"]) == 0
     assert (tmp_path / "model").read_bytes() == (shared_golden / f"bpe_{name}").read_bytes()

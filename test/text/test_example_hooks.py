@@ -5,20 +5,23 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
-from onmt.commands import detokenize, preprocess, tokenize
+from onmt.commandline.run import Command
+from onmt.commands.pipeline import preprocess
+from onmt.commands.text import detokenize, tokenize
 
 HOOKS = Path(__file__).resolve().parents[2] / "examples" / "hooks"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, script: object, arguments: list[str], text: str) -> str:
+def run(monkeypatch: pytest.MonkeyPatch, script: Command[Any], arguments: list[str], text: str) -> str:
     output = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     monkeypatch.setattr("sys.stdout", output)
-    assert script.main(arguments) == 0  # type: ignore[attr-defined]
+    assert script(arguments) == 0
     return output.buffer.getvalue().decode()  # type: ignore[attr-defined]
 
 
@@ -38,7 +41,7 @@ def test_characters_of_one_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for side, text in (("src", "ab c\n"), ("tgt", "xy z\n")):
         (tmp_path / side).write_text(text * 3)
         texts += [f"-train_{side}", str(tmp_path / side)]
-    assert preprocess.main([*hook, *texts, "-save_data", str(tmp_path / "d")]) == 0
+    assert preprocess([*hook, *texts, "-save_data", str(tmp_path / "d")]) == 0
     words = [(tmp_path / f"d.{side}.dict").read_text().split()[8::2] for side in ("src", "tgt")]
     assert words == [["a", "b", "▁", "c"], ["xy", "z"]]
     capsys.readouterr()
@@ -67,7 +70,7 @@ def test_tags(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         assert tags == "the￨C￨N3 cat￨L￨N3 ,￨N￨N1 so￨L￨N2\n\n"
         assert run(monkeypatch, tokenize, hook, "The\n") == "the￨C\n"
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\nlost b\n")))
-        assert tokenize.main([*hook, "-pos_feature"]) == 1
+        assert tokenize([*hook, "-pos_feature"]) == 1
         server.shutdown()
     error = capsys.readouterr().err.splitlines()[-1]
     assert "line 2: the hook `post_tokenize`" in error
@@ -98,6 +101,6 @@ def test_pieces(
     assert tokens.count("\n") == text.count("\n")
     assert "▁" in tokens.split(" ")[0]
     assert run(monkeypatch, detokenize, arguments, tokens) == text
-    assert tokenize.main(hook) == 2
+    assert tokenize(hook) == 2
     assert "-piece_model" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdout", sys.__stdout__)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commands import preprocess, train
+from onmt.commands.pipeline import preprocess, train
 
 RAW = {"-train_src", "-train", "-train_dir"}
 TINY_MODEL = (
@@ -32,7 +32,7 @@ def write_corpus(folder: Path) -> list[str]:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Prepared pairs, by their `-save_data`."""
     folder = tmp_path_factory.mktemp("tiny")
-    assert preprocess.main([*write_corpus(folder), "-save_data", str(folder / "tiny")]) == 0
+    assert preprocess([*write_corpus(folder), "-save_data", str(folder / "tiny")]) == 0
     return str(folder / "tiny")
 
 
@@ -64,7 +64,7 @@ def run_train(
         if "-train_from" not in given and "-rnn_size" not in given:
             given += TINY_MODEL
         capsys.readouterr()
-        code = train.main(given)
+        code = train(given)
         output = capsys.readouterr()
         return code, output.out, output.err
 

@@ -8,7 +8,9 @@ import torch
 from toy_texts import WORDS, lines, write
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import average_models, extract_embeddings, inspect_model, release_model, train, translate
+from onmt.commands.model_files import average_models, inspect_model, release_model
+from onmt.commands.pipeline import train, translate
+from onmt.commands.word_vectors import extract_embeddings
 
 RunTrain = Callable[..., tuple[int, str, str]]
 MODEL = (
@@ -41,10 +43,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained model, stopped after three epochs and continued."""
     folder = tmp_path_factory.mktemp("copying")
     common = [*files(folder), "-save_model", str(folder / "m"), "-log_level", "WARNING"]
-    assert train.main([*common, *MODEL, "-coverage_attn", "-end_epoch", "3"]) == 0
+    assert train([*common, *MODEL, "-coverage_attn", "-end_epoch", "3"]) == 0
     [first] = folder.glob("m_epoch3_*.pt")
     again = ["-train_from", str(first), "-continue", "-end_epoch", "8", "-max_batch_size", "16"]
-    assert train.main([*common, *again, "-save_every_epochs", "0"]) == 0
+    assert train([*common, *again, "-save_every_epochs", "0"]) == 0
     [trained] = folder.glob("m_epoch8_*.pt")
     return trained
 
@@ -52,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def translated(model: Path, folder: Path, source: Sequence[str], *options: str) -> list[str]:
     output = folder / "output"
     paths = ["-model", str(model), "-src", write(folder / "source", source), "-output", str(output)]
-    assert translate.main([*paths, "-log_file", str(folder / "log"), *options]) == 0
+    assert translate([*paths, "-log_file", str(folder / "log"), *options]) == 0
     return output.read_text(encoding="utf-8").split("\n")[:-1]
 
 
@@ -82,17 +84,17 @@ def test_gold_scores_know_the_names(model: Path, tmp_path: Path) -> None:
 
 def test_the_other_commands_read_it(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     released, averaged = tmp_path / "released.pt", tmp_path / "averaged.pt"
-    assert release_model.main(["-model", str(model), "-output_model", str(released)]) == 0
+    assert release_model(["-model", str(model), "-output_model", str(released)]) == 0
     both = [str(model), str(model)]
-    assert average_models.main(["-models", *both, "-output_model", str(averaged)]) == 0
+    assert average_models(["-models", *both, "-output_model", str(averaged)]) == 0
     source = names_and_words(6, 5)
     expected = translated(model, tmp_path, source)
     assert translated(released, tmp_path, source) == expected
     assert translated(averaged, tmp_path, source) == expected
     capsys.readouterr()
-    assert inspect_model.main(["-model", str(model)]) == 0
+    assert inspect_model(["-model", str(model)]) == 0
     assert "decoder.copies = true" in capsys.readouterr().out
-    assert extract_embeddings.main(["-model", str(model), "-output_dir", str(tmp_path)]) == 0
+    assert extract_embeddings(["-model", str(model), "-output_dir", str(tmp_path)]) == 0
 
 
 def test_new_vocabularies_are_taken_up(model: Path, tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_new_vocabularies_are_taken_up(model: Path, tmp_path: Path) -> None:
     more = [f"{word} mauve" for word in WORDS] * 8
     argv = ["-train_src", write(tmp_path / "src", more), "-train_tgt", write(tmp_path / "tgt", more)]
     argv += ["-train_from", str(model), "-update_vocab", "merge", "-save_model", str(tmp_path / "new")]
-    assert train.main([*argv, "-end_epoch", "1", "-log_level", "ERROR"]) == 0
+    assert train([*argv, "-end_epoch", "1", "-log_level", "ERROR"]) == 0
     [new] = tmp_path.glob("new_epoch1_*.pt")
     assert len(load_checkpoint(new)["vocabularies"]["src"][0]["words"]) > 9
     assert len(translated(new, tmp_path, ["red mauve quux"])) == 1
@@ -156,7 +158,7 @@ def test_what_does_not_fit_is_refused(flags: list[str], complaint: str, run_trai
 def test_a_restart_is_refused_too(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     argv = [*files(tmp_path), "-save_model", str(tmp_path / "m"), "-train_from", str(model)]
-    assert train.main([*argv, "-label_smoothing", "0.1"]) == 2
+    assert train([*argv, "-label_smoothing", "0.1"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "-label_smoothing does not go with a model that copies" in error
@@ -172,9 +174,9 @@ def test_a_language_model_beside_it_is_refused(
     text = write(tmp_path / "text", ["RED GREEN", "BLUE"])
     lm = ["-model_type", "lm", "-train", text, "-vocab", str(target), "-save_model", str(tmp_path / "lm")]
     sizes = ["-rnn_size", "8", "-layers", "1", "-word_vec_size", "8", "-end_epoch", "1"]
-    assert train.main([*lm, *sizes]) == 0
+    assert train([*lm, *sizes]) == 0
     (path,) = tmp_path.glob("lm_epoch1_*.pt")
     capsys.readouterr()
     argv = ["-model", str(model), "-src", text, "-output", str(tmp_path / "out"), "-lm_model", str(path)]
-    assert translate.main(argv) == 2
+    assert translate(argv) == 2
     assert "-lm_model knows the target vocabulary only" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import translate
+from onmt.commands.pipeline import translate
 
 RunTrain = Callable[..., tuple[int, str, str]]
 GOOGLE = (
@@ -38,7 +38,7 @@ def test_a_continued_run_equals_an_uninterrupted_one(run_train: RunTrain, tmp_pa
     (model,) = tmp_path.glob("part_epoch2_*.pt")
     (tmp_path / "in").write_text("a b c\nd e\n", encoding="utf-8")
     argv = ["-model", str(model), "-src", str(tmp_path / "in"), "-output", str(tmp_path / "out"), "-n_best"]
-    assert translate.main([*argv, "2"]) == 0
+    assert translate([*argv, "2"]) == 0
     assert (tmp_path / "out").read_text(encoding="utf-8").count("\n") == 4
 
 

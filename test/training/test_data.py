@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 from onmt.data.vocabulary import ImageSize, Vocabularies
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions
@@ -47,7 +47,7 @@ def test_text_files_train_as_prepared_data_does(
     run_train: RunTrain, tiny_files: list[str], tmp_path: Path
 ) -> None:
     prepared = str(tmp_path / "prepared")
-    assert preprocess.main([*tiny_files, "-save_data", prepared, "-seed", "5"]) == 0
+    assert preprocess([*tiny_files, "-save_data", prepared, "-seed", "5"]) == 0
     assert run_train(*SHORT, "-data", prepared, "-seed", "5")[0] == 0
     before = set(tmp_path.iterdir())
     code, log, errors = run_train(*SHORT, *tiny_files, "-seed", "5", "-save_model", str(tmp_path / "raw"))

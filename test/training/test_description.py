@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onmt.commandline.parser import parse
-from onmt.commands.train import SCRIPT
+from onmt.commands.pipeline import train
 from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
@@ -66,7 +66,7 @@ def test_the_original_s_lines(path: Path, tiny_data: str) -> None:
     commands = (path.parent / "cmd.txt").read_text().splitlines()
     argv = shlex.split(next(line for line in commands if "train.lua" in line))[2:]
     argv[argv.index("-data") + 1] = tiny_data
-    options = parse(SCRIPT, argv).options
+    options = parse(train.script, argv).options
     log = path.read_text()
     features = re.search(r"additional features: (?:source = )?(\d)(?:; target = (\d))?", log)
     assert features is not None

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import FORMAT, load_checkpoint, save_checkpoint
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.options import Seq2SeqModelOptions
@@ -51,7 +51,7 @@ def prepared(corpus: dict[str, Any], package: str, folder: Path) -> str:
             path = folder / f"{split}.{side}"
             path.write_text("".join(corpus[f"{split}_{side}"][line - 1] + "\n" for line in order))
             argv += [f"-{split}_{side}", str(path)]
-    assert preprocess.main(argv) == 0
+    assert preprocess(argv) == 0
     return str(folder / package)
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commands import preprocess, train
+from onmt.commands.pipeline import preprocess, train
 from onmt.torch7.convert import convert_model
 from onmt.torch7.lua_model import read_lua_model
 from onmt.torch7.objects import Storage, Tensor
@@ -113,7 +113,7 @@ def prepared(package: str, workspace: Path) -> Path:
         argv += ["-src_vocab", f"{dictionaries}.src.dict", "-tgt_vocab", f"{dictionaries}.tgt.dict"]
     if "f1" in package or "f2" in package:
         argv += ["-features_vocabs_prefix", str(dictionaries)]
-    assert preprocess.main(argv) == 0
+    assert preprocess(argv) == 0
     return save_data
 
 
@@ -148,7 +148,7 @@ def repeat(
     flags["-save_model"] = str(workspace / name)
     argv = [word for flag, value in flags.items() for word in (flag, value) if word]
     capsys.readouterr()
-    assert train.main(argv) == 0, capsys.readouterr().err
+    assert train(argv) == 0, capsys.readouterr().err
     saved = max(workspace.glob(f"{name}_epoch*.pt"), key=lambda path: path.stat().st_mtime_ns)
     return Run(
         losses=[result.loss.item() for result, _ in steps],
@@ -283,7 +283,7 @@ def test_a_tagger_learns_transitions_as_the_original_does(
         "-end_epoch": "1",
     }
     argv = [word for flag, value in flags.items() for word in (flag, value) if word]
-    assert train.main(argv) == 0, capsys.readouterr().err
+    assert train(argv) == 0, capsys.readouterr().err
     expected = trajectory("seqtagger_crf")["iterations"][:18]
     losses, norms = zip(*((result.loss.item(), result.grad_norm.item()) for result, _ in steps), strict=True)
     np.testing.assert_allclose(losses, [step["loss"] for step in expected], rtol=1e-5)

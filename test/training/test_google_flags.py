@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from onmt.commandline.parser import parse
-from onmt.commands import train
+from onmt.commands.pipeline import train
 from onmt.errors import OptionError
 from onmt.google.settings import SETTING_FLAGS, from_text
 from onmt.training.options import flags_of_lua_models, implied_flags
@@ -115,9 +115,9 @@ def test_what_save_config_writes_config_reads(tiny_data: str, tmp_path: Path, te
     argv = [places.get(word, word) for word in texts]
     argv += ["-model", "AttentionSeq2Seq", "-model_params", "embedding.init_scale: 0.1", "-train_steps", "3"]
     argv += ["-config_paths", str(tmp_path / "c.yml"), "-save_model", str(tmp_path / "m"), "-beam_size", "5"]
-    first = parse(train.SCRIPT, [*argv, "-save_config", saved]).options
+    first = parse(train.script, [*argv, "-save_config", saved]).options
     assert first.max_batch_size == 4
-    assert parse(train.SCRIPT, ["-config", saved]).options == replace(first, config_paths=())
+    assert parse(train.script, ["-config", saved]).options == replace(first, config_paths=())
 
 
 def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_flags_that_describe_a_lua_model_are_refused(flag: str) -> None:
 def test_a_deprecated_flag_is_refused_by_its_name(tiny_data: str) -> None:
     argv = ["-data", tiny_data, "-save_model", "m", "-model", "BasicSeq2Seq", "-brnn"]
     with pytest.raises(OptionError, match="-brnn: the class of -model"):
-        parse(train.SCRIPT, argv)
+        parse(train.script, argv)
 
 
 def test_which_flags_describe_a_model() -> None:

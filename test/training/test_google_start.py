@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commands import train
+from onmt.commands.pipeline import train
 
 RunTrain = Callable[..., tuple[int, str, str]]
 
@@ -48,7 +48,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> RunTrain:
 
     def run_named(name: str, *argv: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = train.main([*argv, "-max_batch_size", "20", "-save_model", str(tmp_path / name)])
+        code = train([*argv, "-max_batch_size", "20", "-save_model", str(tmp_path / name)])
         output = capsys.readouterr()
         return code, output.out, output.err
 

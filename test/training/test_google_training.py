@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import preprocess, train
+from onmt.commands.pipeline import preprocess, train
 from onmt.modules.noise import TrainingStep
 from onmt.training.trainer import StepResult, Trainer
 
@@ -48,7 +48,7 @@ def run_google(
         if model and "-model_params" not in given and "-train_from" not in given:
             given += ["-model_params", params()]
         capsys.readouterr()
-        code = train.main(given)
+        code = train(given)
         output = capsys.readouterr()
         return code, output.out, output.err
 
@@ -243,7 +243,7 @@ def test_vocabularies_must_be_the_data_s(run_google: RunTrain, tiny_data: str, t
     names = [f"{split}_{side}" for split in ("train", "valid") for side in ("src", "tgt")]
     argv = [word for name in names for word in (f"-{name}", str(folder / name.replace("_", ".")))]
     data = str(tmp_path / "d")
-    assert preprocess.main([*argv, "-save_data", data, "-src_vocab", str(words)]) == 0
+    assert preprocess([*argv, "-save_data", data, "-src_vocab", str(words)]) == 0
     assert run_google(*chosen, "-data", data, "-train_steps", "2")[0] == 0
 
 

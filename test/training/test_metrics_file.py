@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from onmt.commands import plot_training
+from onmt.commands.pictures import read_history
 from onmt.logger import Logger, LoggerOptions
 from onmt.training.progress import MetricsFile
 
@@ -59,7 +59,7 @@ def test_numbers_that_json_lacks_become_null(tmp_path: Path) -> None:
 def test_a_log_and_the_file_give_the_same_picture(name: str, run_train: RunTrain, tmp_path: Path) -> None:
     _, log, _ = run_train("-end_epoch", "2", "-report_every", "5")
     (tmp_path / "log.txt").write_text(log, encoding="utf-8")
-    history = plot_training.read_history(str(tmp_path / name))
+    history = read_history(str(tmp_path / name))
     assert [place for place, _ in history.perplexities] == pytest.approx(
         [1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2], abs=0.01
     )

@@ -10,7 +10,7 @@ import torch
 from onmt.checkpoint import load_checkpoint
 from onmt.commandline import instances
 from onmt.commandline.parser import parse
-from onmt.commands.train import SCRIPT
+from onmt.commands.pipeline import train
 from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
@@ -77,7 +77,7 @@ def test_two_replicas_train_as_one_with_both_batches(
         "-dropout",
         "0",
     ]
-    parsed = parse(SCRIPT, argv)
+    parsed = parse(train.script, argv)
     run_in_processes(partial(_train_one_of_several, parsed.options, parsed.given), (CPU, CPU), use_nccl=True)
     (path,) = tmp_path.glob("m_epoch1_*")
     content = load_checkpoint(path)
@@ -104,7 +104,7 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     argv += "-sample 60 -sample_vocab -sample_type perplexity -sample_perplexity_init 1000".split()
 
     def train(name: str, *more: str) -> None:
-        parsed = parse(SCRIPT, [*argv, "-save_model", str(tmp_path / name), *more])
+        parsed = parse(train.script, [*argv, "-save_model", str(tmp_path / name), *more])
         words = {"model_type": "seq2seq", "hook_file": str(hook)}
         work = partial(_train_in_process, words, instances.to_dict(parsed.options), parsed.given)
         run_in_processes(work, (CPU, CPU), use_nccl=False)
@@ -139,7 +139,7 @@ def test_two_replicas_accumulate_as_one_process(
     for devices, accumulated in (((CPU,), "4"), ((CPU, CPU), "2")):
         stem = str(tmp_path / accumulated)
         argv = [*tiny_model, "-data", tiny_data, "-save_model", stem, "-end_epoch", "2", "-dropout", "0"]
-        parsed = parse(SCRIPT, [*argv, "-accum_count", accumulated, "-average_decay", "0.1"])
+        parsed = parse(train.script, [*argv, "-accum_count", accumulated, "-average_decay", "0.1"])
         work = partial(_train_one_of_several, parsed.options, parsed.given)
         run_in_processes(work, devices, use_nccl=False)
         weights.append(load_checkpoint(next(tmp_path.glob(f"{accumulated}_epoch2_*")))["weights"])
@@ -153,7 +153,7 @@ def test_a_failure_of_one_replica_ends_all(
 ) -> None:
     (tmp_path / "m_checkpoint.pt").mkdir()
     argv = [*tiny_model, "-data", tiny_data, "-save_model", str(tmp_path / "m"), "-save_every", "2"]
-    parsed = parse(SCRIPT, argv)
+    parsed = parse(train.script, argv)
     work = partial(_train_one_of_several, parsed.options, parsed.given)
     with pytest.raises(ReplicaError, match=r"cannot write the checkpoint '.*/m_checkpoint\.pt") as caught:
         run_in_processes(work, (CPU, CPU), use_nccl=False)
@@ -174,7 +174,7 @@ def test_replicas_agree_that_numbers_are_not_finite(
 ) -> None:
     argv = [*tiny_model, "-data", tiny_data, "-save_model", str(tmp_path / "m"), "-keep_checkpoint_max", "1"]
     argv += "-start_decay_at 2 -learning_rate_decay 1e40 -max_grad_norm 0 -decay epoch_only".split()
-    parsed = parse(SCRIPT, argv)
+    parsed = parse(train.script, argv)
     work = partial(_train_one_of_several, parsed.options, parsed.given)
     with pytest.raises(ReplicaError, match="10 steps in a row had a loss or a gradient") as caught:
         run_in_processes(work, (CPU, CPU), use_nccl=False)

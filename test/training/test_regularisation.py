@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import translate
+from onmt.commands.pipeline import translate
 from onmt.training.learning_rate import InverseRootSchedule
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -56,7 +56,7 @@ def test_the_output_layer_shares_its_table(run_train: RunTrain, tmp_path: Path) 
     (tmp_path / "in").write_text("a b c\nd e\n", encoding="utf-8")
     (model,) = tmp_path.glob("m_epoch1_*.pt")
     argv = ["-model", str(model), "-src", str(tmp_path / "in"), "-output", str(tmp_path / "out")]
-    assert translate.main(argv) == 0
+    assert translate(argv) == 0
     assert (tmp_path / "out").read_text(encoding="utf-8").count("\n") == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 
 RunTrain = Callable[..., tuple[int, str, str]]
 SIZES = ["-rnn_size", "8", "-word_vec_size", "6", "-layers", "1", "-end_epoch", "1"]
@@ -92,7 +92,7 @@ def test_a_language_model_learns_from_one_side(run_train: RunTrain, tmp_path: Pa
     text.write_text("a b a b\nb a\n" * 30)
     data = str(tmp_path / "mono")
     files = ["-train", str(text), "-valid", str(text)]
-    assert preprocess.main(["-data_type", "monotext", *files, "-save_data", data]) == 0
+    assert preprocess(["-data_type", "monotext", *files, "-save_data", data]) == 0
     code, log, errors = run_train("-model_type", "lm", "-data", data, "-rnn_size", "8", "-end_epoch", "1")
     assert code == 0, errors
     assert "Training Language model..." in log

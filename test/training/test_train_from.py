@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint, save_checkpoint
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 from onmt.training.trainer import StepResult, Trainer
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -33,7 +33,7 @@ def other_data(folder: Path, words: str) -> str:
             path = folder / f"other-{split}.{side}"
             path.write_text("".join(f"{word} {word}\n" for word in words.split()) * 5)
             argv += [f"-{split}_{side}", str(path)]
-    assert preprocess.main(argv) == 0
+    assert preprocess(argv) == 0
     return str(folder / "other")
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commands import preprocess
+from onmt.commands.pipeline import preprocess
 from onmt.training.evaluation import LossEvaluator
 from onmt.training.trainer import StepResult, Trainer
 
@@ -133,7 +133,7 @@ def test_without_validation_data_the_score_is_zero(run_train: RunTrain, tmp_path
         (tmp_path / f"t.{side}").write_text("a b\nb\n" * 20)
     data = str(tmp_path / "novalid")
     files = ["-train_src", str(tmp_path / "t.src"), "-train_tgt", str(tmp_path / "t.tgt")]
-    assert preprocess.main([*files, "-save_data", data]) == 0
+    assert preprocess([*files, "-save_data", data]) == 0
     code, log, _ = run_train("-data", data, "-end_epoch", "1")
     assert code == 0
     assert "Evaluating" not in log
