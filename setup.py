@@ -22,7 +22,7 @@ COMMANDS = {
 
 setup(
     name="onmt-lua-pytorch",
-    version=runpy.run_path(str(ROOT / "onmt" / "version.py"))["VERSION"],
+    version=runpy.run_path(str(ROOT / "onmt" / "constants.py"))["VERSION"],
     description="The command line of OpenNMT's Lua edition, rebuilt on PyTorch with the same numbers",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -19,8 +19,8 @@ from benchmarks.matrix_rate import product_rate
 from benchmarks.options import WorkloadOptions
 from benchmarks.report import machine, on_gpu
 from benchmarks.workload import Workload, spec_for
+from onmt.constants import VERSION
 from onmt.kernels.products import Products, multiply_with, set_tf32
-from onmt.version import VERSION
 
 PRECISIONS: Final[Mapping[str, torch.dtype | None]] = {
     "fp32": None,

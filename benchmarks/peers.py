@@ -28,9 +28,8 @@ from benchmarks.report import machine
 from onmt.checkpoint import load_checkpoint, save_checkpoint
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
-from onmt.constants import EOS
+from onmt.constants import EOS, VERSION
 from onmt.logger import Logger
-from onmt.version import VERSION
 
 PEER: Final = "OpenNMT-py==3.5.1"
 _NEEDED: Final = ("configargparse", "pyyaml", "sacrebleu", "rapidfuzz", "pyonmttok", "six", "numpy")

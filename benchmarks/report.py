@@ -13,11 +13,11 @@ import torch
 from benchmarks.matrix_rate import MatrixRates, shapes_of
 from benchmarks.options import BenchmarkOptions, EncoderName, WorkloadOptions
 from benchmarks.workload import Measured, Workload, spec_for
+from onmt.constants import VERSION
 from onmt.kernels.products import library
 from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import select_device
 from onmt.runtime.options import DeviceOptions
-from onmt.version import VERSION
 
 Json = dict[str, Any]
 

@@ -9,16 +9,15 @@ import torch
 from benchmarks.flops import training_flops, translation_flops
 from benchmarks.options import EncoderName, WorkloadOptions
 from onmt.constants import BOS, EOS
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.decoding.beam_search import Sources, beam_search
 from onmt.decoding.hypotheses import Trace
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings
 from onmt.kernels.products import Products, multiply_with
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.spec.model import ModelSpec

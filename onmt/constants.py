@@ -23,3 +23,6 @@ PLACEHOLDER_OPEN: Final = "\uff5f"  # ｟
 PLACEHOLDER_CLOSE: Final = "\uff60"  # ｠
 PLACEHOLDER_VALUE: Final = "\uff1a"  # ： between a placeholder's name and its value
 PLACEHOLDER_ESCAPE: Final = "\uff05"  # ％ before the four digits of an escaped character
+
+
+VERSION: Final = "0.1.0"

@@ -17,7 +17,7 @@ import torch
 from onmt.commandline.parser import parse
 from onmt.commands.pipeline import preprocess, train
 from onmt.errors import OptionError
-from onmt.models import encoder_options, options
+from onmt.models import options
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def test_the_table_of_combinations_says_what_the_command_line_says(row: list[str
 
 
 def test_the_table_of_combinations_is_complete() -> None:
-    field = encoder_options.EncoderOptions.__dataclass_fields__["encoder_type"]
+    field = options.EncoderOptions.__dataclass_fields__["encoder_type"]
     encoders = re.findall(r"'(\w+)'", str(field.type))
     assert [row[0] for row in ALLOWED[1:]] == [f"-encoder_type {encoder}" for encoder in encoders]
     assert {column.split(" ")[1] for column in ALLOWED[0][1:]} == {
@@ -100,7 +100,7 @@ def test_what_the_page_calls_refused_is_refused_in_one_line(
 
 
 def test_every_refusal_of_the_model_options_is_on_the_page(data: Path) -> None:
-    sources = [Path(options.__file__), Path(encoder_options.__file__)]
+    sources = [Path(options.__file__)]
     raised = {
         (source, node.lineno)
         for source in sources

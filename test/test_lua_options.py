@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from onmt.commandline import instances
 from onmt.commandline.declare import BuiltInOptions
 from onmt.commandline.document import commands
 from onmt.commandline.schema import Kind, declared_options
+from onmt.commandline.values import check_options, replace_options
 from onmt.errors import OptionError
 
 HERE = Path(__file__).parent
@@ -191,11 +191,11 @@ def is_refused(options, option, value):
     if option.info.valid is not None and option.info.valid(value) is not None:
         return True
     try:
-        instances.check(options())
+        check_options(options())
     except OptionError:
         return False  # these defaults alone are refused, so nothing could be learnt from the value
     with pytest.raises(OptionError):
-        instances.check(instances.replace(options(), {option.flag: value}))
+        check_options(replace_options(options(), {option.flag: value}))
     return True
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from onmt.commandline.document import commands
-from onmt.version import VERSION
+from onmt.constants import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = commands()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from onmt.saved_models import saved_models
+from onmt.files import saved_models
 
 Validator = Callable[[Any], str | None]
 

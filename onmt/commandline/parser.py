@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
 
-from onmt.commandline import instances
 from onmt.commandline.argv import UnknownOptionError, read_arguments, split
 from onmt.commandline.config_file import (
     BYTE_ORDER_MARK,
@@ -33,12 +32,20 @@ from onmt.commandline.declare import (
     existing_model,
     existing_model_or_empty,
 )
-from onmt.commandline.instances import Given, check_required, replace_deprecated, validate
 from onmt.commandline.schema import Option, declared_options
 from onmt.commandline.script import HelpRequested, Options, Parsed, Script, help_text, markdown_text
-from onmt.commandline.values import convert
+from onmt.commandline.values import (
+    Given,
+    check_options,
+    check_required,
+    convert,
+    replace_deprecated,
+    replace_options,
+    validate,
+    value_of,
+)
+from onmt.constants import VERSION
 from onmt.errors import OptionError
-from onmt.version import VERSION
 
 _WANT_A_FILE: Final[tuple[Validator, ...]] = (
     existing_file,
@@ -156,10 +163,10 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     check_required(given, declared)
     for flag, entry in given.items():
         validate(table[flag], entry)
-    options = instances.replace(chosen(), {flag: entry.value for flag, entry in given.items()})
-    instances.check(options)
+    options = replace_options(chosen(), {flag: entry.value for flag, entry in given.items()})
+    check_options(options)
     file_options = [
-        *((option, instances.value_of(options, option)) for option in declared),
+        *((option, value_of(options, option)) for option in declared),
         (table["config"], on_command_line.get("config", "")),
         (table["save_config"], save_config),
     ]
@@ -170,7 +177,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
             for option in declared
             if option.info.deprecated is None and option.flag not in implied.idle
         ]
-        write_config(save_config, [(option, instances.value_of(options, option)) for option in current])
+        write_config(save_config, [(option, value_of(options, option)) for option in current])
     return Parsed(options, frozenset(given), (*notices, *implied.notices), (*warnings, *implied.warnings))
 
 

@@ -18,8 +18,8 @@ from onmt.commandline.declare import (
 )
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
-from onmt.decoding.array_files import holds_arrays, read_attention
-from onmt.decoding.visualize import STYLE, image_section, page, read_beams
+from onmt.decoding.array_files import holds_arrays, read_attention, read_beams
+from onmt.decoding.pictures import STYLE, image_section, page
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions

@@ -13,10 +13,9 @@ from onmt.commandline.script import Parsed, Script
 from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
-from onmt.hooks import HookOptions, hooked_options, load_hook_module
+from onmt.hooks import HookOptions, hooked_options, load_hook_module, tokenizer_hooks
 from onmt.logger import Logger, LoggerOptions
 from onmt.text.bpe import BpeSettings, learn_merges
-from onmt.text.hooks import tokenizer_hooks
 from onmt.text.lines import LineFunction, decode_lines, process_lines, split_features, split_words
 from onmt.text.options import BEGIN_OF_TOKEN, END_OF_TOKEN, SegmentationOptions, TokenizerOptions
 from onmt.text.tokenizer import Detokenizer, Tokenizer

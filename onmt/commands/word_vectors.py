@@ -22,8 +22,8 @@ from onmt.commandline.script import Parsed, Script
 from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import DataError, OptionError
 from onmt.logger import Logger, LoggerOptions
+from onmt.text.characters import named
 from onmt.text.lines import read_text_lines, split_features, split_words
-from onmt.text.placeholders import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,7 +219,7 @@ def _apply_embeddings(parsed: Parsed[ApplyEmbeddingsOptions], logger: Logger) ->
     """Write a Kaldi text archive, `KEY [`, rows, `]`, and an indexed target, `KEY words`."""
     from onmt.data.vocabulary import Vocabulary
     from onmt.files import replacing
-    from onmt.models.pretrained import read_tensor
+    from onmt.models.loading import read_tensor
 
     options = parsed.options
     vocabulary = Vocabulary.read(options.dict)

@@ -1,4 +1,4 @@
-"""Open a training's data: shards that preprocess.py wrote, or raw text encoded on disk."""
+"""Open what train.py trains on: shards that preprocess.py wrote, or raw text encoded on disk."""
 
 import resource
 import tempfile

@@ -1,4 +1,4 @@
-"""preprocess.py's work: prepare a corpus and save it, all of it or nothing. Torch-free."""
+"""preprocess.py: prepare a corpus and save it, all of it or nothing. Torch-free."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -9,7 +9,13 @@ from onmt.data.encoding import SideRules
 from onmt.data.options import PreprocessOptions, Side
 from onmt.data.preparation import CorpusPreparation, EncodedSet, joined_vocabularies
 from onmt.data.reading import CorpusHooks
-from onmt.data.shards import HashingFile, Manifest, ShardEntry, manifest_path, write_shard
+from onmt.data.shards import (
+    HashingFile,
+    Manifest,
+    ShardEntry,
+    manifest_path,
+    write_shard,
+)
 from onmt.data.vocabulary_building import SideVocabularies
 from onmt.errors import DataError
 from onmt.files import StagedFiles

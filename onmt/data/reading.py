@@ -9,7 +9,7 @@ from onmt.data.corpus import Block, LineBlock, Progress, read_parallel
 from onmt.data.images import captions_of, read_image_list
 from onmt.data.indexed import read_by_key
 from onmt.errors import DataError
-from onmt.text.hooks import NO_HOOKS, TokenizerHooks, pair_hook, tokenizer_hooks
+from onmt.hooks import NO_HOOKS, TokenizerHooks, pair_hook, tokenizer_hooks
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Tokenizer
 

@@ -28,9 +28,9 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from onmt.constants import VERSION
 from onmt.data.vocabulary import Vocabularies
 from onmt.errors import DataError
-from onmt.version import VERSION
 
 _MAGIC: Final = b"ONMTDATA"
 _SHARD_FORMAT: Final = 1

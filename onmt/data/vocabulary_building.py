@@ -20,8 +20,8 @@ from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.logger import Logger
 from onmt.runtime.processes import map_in_order
-from onmt.text.case import CASE_FEATURES
 from onmt.text.tokenizer import Tokenizer
+from onmt.text.words import CASE_FEATURES
 
 
 def read_vocabulary(path: str | Path) -> Vocabulary:

@@ -3,6 +3,7 @@ No torch here.
 """
 
 import errno
+import json
 import lzma
 import math
 import re
@@ -272,3 +273,79 @@ def _weights(row: str, where: str) -> list[float]:
         return [float(weight) for weight in row.split()]
     except ValueError:
         raise DataError(f"{where}: expected the weights of a target word, found '{row[:80]}'") from None
+
+
+@dataclass(frozen=True)
+class BeamTree:
+    """The search of one sentence in a `-save_beam_to` file, [step][slot]; no score: the slot is empty."""
+
+    words: list[list[str]]
+    parents: list[list[int]]
+    scores: list[list[float | None]]
+
+
+def read_beams(path: str) -> list[BeamTree]:
+    """The sentences of a `-save_beam_to` file. Raises DataError if it is none."""
+    if holds_arrays(path):
+        return _read_beam_arrays(path)
+    try:
+        content = json.loads("\n".join(read_text_lines(path)))
+        trees = [
+            BeamTree(words, parents, scores)
+            for words, parents, scores in zip(
+                content["predicted_ids"], content["beam_parent_ids"], content["scores"], strict=True
+            )
+        ]
+        for tree in trees:
+            _check_tree(tree)
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
+        raise DataError(f"{path}: not a file of -save_beam_to") from error
+    return trees
+
+
+def _read_beam_arrays(path: str) -> list[BeamTree]:
+    with reading_arrays(path, "-save_beam_to") as arrays:
+        ids, parents, scores = (
+            arrays.read(name, kind, 3)
+            for name, kind in (("predicted_ids", "i"), ("beam_parent_ids", "i"), ("scores", "f"))
+        )
+        words = np.append(arrays.read("target_words", "U", 1), "")  # -1, a dead slot, has no word
+        steps = arrays.read("steps", "i", 1)
+        if not (ids.shape == parents.shape == scores.shape and len(ids) == len(steps)):
+            raise ValueError("shapes")
+        if (ids < -1).any() or (ids >= len(words) - 1).any():
+            raise ValueError("ids")
+        if (steps < 0).any() or (steps > ids.shape[1]).any():
+            raise ValueError("steps")
+        trees = []
+        for sentence, length in enumerate(steps):
+            shown = scores[sentence, :length].tolist()
+            tree = BeamTree(
+                words[ids[sentence, :length]].tolist(),
+                parents[sentence, :length].clip(min=0).tolist(),
+                [[None if math.isnan(score) else score for score in step] for step in shown],
+            )
+            _check_tree(tree)
+            trees.append(tree)
+    return trees
+
+
+def _check_tree(tree: BeamTree) -> None:
+    """Raise ValueError, or OverflowError, unless every slot has a word, a score and a parent in the step
+    before.
+    """
+    before = None
+    for words, parents, scores in zip(tree.words, tree.parents, tree.scores, strict=True):
+        if not len(words) == len(parents) == len(scores):
+            raise ValueError("slots")
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError("words")
+        if not all(isinstance(parent, int) for parent in parents):
+            raise ValueError("parents")
+        if before is not None and not all(0 <= parent < before for parent in parents):
+            raise ValueError("parents")
+        if not all(score is None or isinstance(score, int | float) for score in scores):
+            raise ValueError("scores")
+        for score in scores:
+            float(score or 0)  # a whole number of JSON may be too large for one
+        before = len(words)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.data.batch import to_device
+from onmt.data.dataset import to_device
 from onmt.decoding.hypotheses import Endings, Path, Trace, merge, read_back
 from onmt.decoding.scoring import Scorer
 from onmt.decoding.step import (

@@ -1,15 +1,19 @@
-"""The models that translate together: one, or several of which the predictions are averaged."""
+"""The models that translate together, one or several, and how a stored model wants to be searched."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
 
+from onmt.commandline.values import check_options, options_from_dict, options_to_dict, replace_options
 from onmt.constants import PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.data.vocabulary import Vocabularies
-from onmt.decoding.copying import copies, with_copies
+from onmt.decoding.inputs import Reference, Source, batch_of
+from onmt.decoding.lexicon import copies, with_copies
+from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import (
     Average,
     BatchInvariantScorer,
@@ -23,11 +27,9 @@ from onmt.decoding.scoring import (
     with_fillers,
     with_repeated,
 )
-from onmt.decoding.sentences import Reference, Source, batch_of
 from onmt.errors import OptionError
-from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.modules.encoding import Encoding, padding_mask
 from onmt.spec.inception import grid_at
 from onmt.spec.layers import InceptionEncoderSpec, PyramidalEncoderSpec
@@ -230,3 +232,23 @@ def _kind_of_source(vocabularies: Vocabularies) -> str:
     if not vocabularies.src:
         return f"vectors of {vocabularies.src_vector_size} numbers"
     return f"words with {len(vocabularies.src) - 1} features"
+
+
+_Options = TypeVar("_Options", bound=TranslatorOptions)
+
+SEARCH_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
+
+
+def with_search_of(loaded: LoadedModel, options: _Options, given: Set[str]) -> _Options:
+    """The options with what the model's parameters say in place of defaults; `given`: what the user set.
+
+    A model described by OpenNMT's flags changes nothing. Raises OptionError where the file's values are no
+    such options, or the result does not fit together.
+    """
+    if loaded.spec.dialect == "lua":
+        return options
+    stored = {flag: loaded.options[flag] for flag in SEARCH_FLAGS if flag in loaded.options}
+    typed = options_to_dict(options_from_dict(TranslatorOptions, stored))
+    changed = replace_options(options, {flag: typed[flag] for flag in stored if flag not in given})
+    check_options(changed)
+    return changed

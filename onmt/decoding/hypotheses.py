@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS
-from onmt.data.batch import to_device
+from onmt.data.dataset import to_device
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from onmt.constants import EOS
-from onmt.data.batch import make_batch, pad_sequences, to_device
+from onmt.data.dataset import make_batch, pad_sequences, to_device
 from onmt.data.sentences import SentenceEncoder
 from onmt.data.vocabulary import Vocabularies
-from onmt.decoding.inputs import Input, ResultFile, read_inputs, require_same_length, windows
-from onmt.decoding.options import LmOptions, TagOptions
-from onmt.decoding.output import Timer, number, reference_text, source_text
-from onmt.decoding.sentences import (
+from onmt.decoding.inputs import (
+    Input,
     Reference,
+    ResultFile,
     Source,
     batch_of,
     by_length,
@@ -26,13 +25,17 @@ from onmt.decoding.sentences import (
     make_source,
     make_vector_source,
     placed,
+    read_inputs,
+    require_same_length,
+    windows,
 )
+from onmt.decoding.options import LmOptions, TagOptions
+from onmt.decoding.output import Timer, number, reference_text, source_text
 from onmt.decoding.step import Sampling, draw
 from onmt.errors import CheckpointError, DataError
 from onmt.logger import Logger
-from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel, load_model
-from onmt.models.tagger import Tagger
+from onmt.models.networks import LanguageModel, Tagger
 from onmt.runtime.device import products_of, select_device
 from onmt.runtime.random import numpy_generator
 from onmt.text.lines import split_words

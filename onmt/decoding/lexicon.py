@@ -1,10 +1,13 @@
-"""Words around the model: phrase table, target sub-dictionary, unknown words and placeholders."""
+"""Words beyond the target vocabulary: copied, replaced, asked for, placeholders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from onmt.constants import (
     BOS,
@@ -15,11 +18,14 @@ from onmt.constants import (
     UNK,
     UNK_WORD,
 )
+from onmt.data.dataset import Batch, Copies
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.inputs import opened, text_lines
-from onmt.errors import DataError
-from onmt.text.case import CASE_FEATURES
-from onmt.text.placeholders import PLACEHOLDER, has_placeholder, with_values
+from onmt.decoding.inputs import Reference, Source, opened, text_lines
+from onmt.decoding.options import TranslatorOptions
+from onmt.errors import DataError, OptionError
+from onmt.models.networks import Seq2Seq
+from onmt.text.characters import PLACEHOLDER, has_placeholder, named, with_values
+from onmt.text.words import CASE_FEATURES
 
 _SEPARATOR: Final = "|||"
 
@@ -115,3 +121,66 @@ def replace_unknown(
 def restore_placeholders(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """`words` with the names of placeholders replaced by the values that the source had for them."""
     return [with_values(word, values) for word in words]
+
+
+def copies(model: Seq2Seq) -> bool:
+    """Whether a model copies source words."""
+    assert model.spec.decoder is not None
+    return model.spec.decoder.copies
+
+
+def check_copying(options: TranslatorOptions) -> None:
+    """Raise OptionError for what knows no words beyond the target vocabulary, beside a model that copies."""
+    for flag, given in (("lm_model", options.lm_model), ("target_subdict", options.target_subdict)):
+        if given:
+            raise OptionError(
+                f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other source "
+                "words, too: leave it out"
+            )
+
+
+def extra_words(source: Source, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The words of a source that the target vocabulary lacks, in order: the first has id len(vocabulary)."""
+    ids = vocabulary.ids(source.words)
+    unknown = (word for word, index in zip(source.words, ids, strict=True) if index == UNK)
+    return tuple(word for word in dict.fromkeys(unknown) if word != UNK_WORD)
+
+
+def with_copies(
+    batch: Batch, sources: Sequence[Source], gold: Sequence[Reference] | None, vocabulary: Vocabulary
+) -> Batch:
+    """The batch of these sentences, none of them empty, with the words that can be copied."""
+    extra = [extra_words(source, vocabulary) for source in sources]
+    source_words = [source.words for source in sources]
+    target = None
+    if gold is not None and batch.tgt_output is not None:
+        target_words = [tuple(map(named, reference.words)) for reference in gold]
+        target = _padded(target_words, extra, vocabulary, batch.tgt_output.shape[1], (EOS,))
+    size = len(vocabulary) + max(map(len, extra))
+    return replace(
+        batch, copies=Copies(_padded(source_words, extra, vocabulary, batch.src.shape[1]), target, size)
+    )
+
+
+def word_of(index: int, vocabulary: Vocabulary, extra: Sequence[str]) -> str:
+    """The word of an id of the vocabulary, or of one from `extra_words`."""
+    return vocabulary.word(index) if index < len(vocabulary) else extra[index - len(vocabulary)]
+
+
+def _padded(
+    texts: Sequence[Sequence[str]],
+    extra: Sequence[Sequence[str]],
+    vocabulary: Vocabulary,
+    length: int,
+    end: tuple[int, ...] = (),
+) -> Tensor:
+    """The ids of every text's words, and of its end, B x length."""
+    padded = np.zeros((len(texts), length), dtype=np.int64)
+    for row, (words, own) in enumerate(zip(texts, extra, strict=True)):
+        places = {word: len(vocabulary) + place for place, word in enumerate(own)}
+        ids = [
+            places.get(word, UNK) if index == UNK else index
+            for word, index in zip(words, vocabulary.ids(words), strict=True)
+        ]
+        padded[row, : len(ids) + len(end)] = [*ids, *end]
+    return torch.from_numpy(padded)

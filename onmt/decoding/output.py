@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import COPYING, ArrayFile, holds_arrays
-from onmt.decoding.copying import word_of
 from onmt.decoding.hypotheses import History
-from onmt.decoding.inputs import ResultFile
+from onmt.decoding.inputs import Reference, ResultFile, Source
+from onmt.decoding.lexicon import word_of
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.plots import AttentionPlots
-from onmt.decoding.sentences import Reference, Source
+from onmt.decoding.pictures import AttentionPlots
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import OptionError
 from onmt.logger import Logger

@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS
-from onmt.decoding.sentences import Source
+from onmt.decoding.inputs import Source
 from onmt.models.base import Step
-from onmt.models.language_model import LanguageModel
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.modules.decoder import DecoderState
 from onmt.spec.layers import PyramidalEncoderSpec
 

@@ -9,8 +9,17 @@ from tqdm import tqdm
 
 from onmt.constants import UNK_WORD
 from onmt.data.images import beside, read_image
-from onmt.decoding.inputs import Input, read_inputs, require_same_length, windows
-from onmt.decoding.model_search import with_search_of
+from onmt.decoding.ensemble import with_search_of
+from onmt.decoding.inputs import (
+    Input,
+    Picture,
+    Reference,
+    Source,
+    placed,
+    read_inputs,
+    require_same_length,
+    windows,
+)
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.output import (
     Coverage,
@@ -21,17 +30,15 @@ from onmt.decoding.output import (
     reference_text,
     source_text,
 )
-from onmt.decoding.plots import require_matplotlib
-from onmt.decoding.sentences import Picture, Reference, Source, placed
+from onmt.decoding.pictures import require_matplotlib
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, OptionError
-from onmt.hooks import load_hook_module
+from onmt.hooks import load_hook_module, tokenizer_hooks
 from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.loading import LoadedModel, load_model
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq
 from onmt.runtime.device import products_of, select_device
-from onmt.text.hooks import tokenizer_hooks
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
 _WINDOW: Final = 20

@@ -9,24 +9,12 @@ import torch
 from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD, UNK
-from onmt.data.batch import to_device
+from onmt.data.dataset import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
-from onmt.decoding.copying import check_copying, copies, extra_words, word_of
 from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
 from onmt.decoding.hypotheses import History, Path, histories
-from onmt.decoding.lexicon import (
-    has_case_labels,
-    placeholder_ids,
-    read_phrase_table,
-    read_subdictionary,
-    replace_unknown,
-    required_words,
-    restore_placeholders,
-)
-from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import Average
-from onmt.decoding.sentences import (
+from onmt.decoding.inputs import (
     Progress,
     Reference,
     Source,
@@ -37,14 +25,28 @@ from onmt.decoding.sentences import (
     make_source,
     make_vector_source,
 )
+from onmt.decoding.lexicon import (
+    check_copying,
+    copies,
+    extra_words,
+    has_case_labels,
+    placeholder_ids,
+    read_phrase_table,
+    read_subdictionary,
+    replace_unknown,
+    required_words,
+    restore_placeholders,
+    word_of,
+)
+from onmt.decoding.options import TranslatorOptions
+from onmt.decoding.scoring import Average
 from onmt.decoding.step import Sampling, SearchSettings
 from onmt.errors import OptionError
-from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.runtime.random import numpy_generator
-from onmt.text.case import NONE as NO_CASE
-from onmt.text.placeholders import has_placeholder
+from onmt.text.characters import has_placeholder
+from onmt.text.words import NONE as NO_CASE
 
 
 @dataclass(frozen=True)

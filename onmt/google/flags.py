@@ -7,7 +7,7 @@ from typing import Any, Final
 from onmt.commandline.argv import list_elements
 from onmt.commandline.script import Implied
 from onmt.errors import OptionError
-from onmt.files import replacing
+from onmt.files import replacing, saved_models
 from onmt.google.model import GoogleModel, check_parts, read_model
 from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
@@ -23,7 +23,6 @@ from onmt.google.settings import (
     to_text,
     with_settings_given,
 )
-from onmt.saved_models import saved_models
 
 _METRICS: Final[Mapping[str, str]] = {
     "LogPerplexityMetricSpec": "perplexity",

@@ -7,10 +7,10 @@ from typing import Any, Final
 from onmt.commandline.script import Implied
 from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
+from onmt.files import saved_models
 from onmt.google.flags import class_of, make_folder, parallel_texts
 from onmt.google.parameters import class_name, merged, typed
 from onmt.google.settings import read_model_params, read_yaml
-from onmt.saved_models import saved_models
 
 _TASKS: Final[Mapping[str, Mapping[str, Any]]] = {
     "DecodeText": {"delimiter": " ", "postproc_fn": "", "unk_replace": False, "unk_mapping": ""},

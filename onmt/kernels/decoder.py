@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from onmt.kernels.attention import Reader, ReadWeights
 from onmt.kernels.cells import flat, grad_of_weight
 from onmt.kernels.decoder_parts import (
     DecoderPlan,
@@ -25,6 +24,8 @@ from onmt.kernels.decoder_parts import (
     LayerWeights,
     LinearWeights,
     PlanMasks,
+    Reader,
+    ReadWeights,
 )
 from onmt.kernels.products import counts_launches, product
 from onmt.kernels.recurrent import mask_at

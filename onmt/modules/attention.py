@@ -7,7 +7,7 @@ B batch, Q queries per sentence (target steps, or beams), S memory positions, H 
 import torch
 from torch import Tensor, nn
 
-from onmt.kernels.attention import ReadKind, ReadWeights
+from onmt.kernels.decoder_parts import ReadKind, ReadWeights
 from onmt.kernels.products import Multiplying
 from onmt.modules.encoding import Encoding
 from onmt.spec.model import AttentionSpec

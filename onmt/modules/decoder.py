@@ -10,9 +10,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from onmt.kernels.attention import ReadKind, ReadWeights
 from onmt.kernels.decoder import FedDecoder
-from onmt.kernels.decoder_parts import DecoderPlan, DecoderWeights, LinearWeights, PlanMasks
+from onmt.kernels.decoder_parts import (
+    DecoderPlan,
+    DecoderWeights,
+    LinearWeights,
+    PlanMasks,
+    ReadKind,
+    ReadWeights,
+)
 from onmt.kernels.products import Multiplying
 from onmt.modules.attention import Attention
 from onmt.modules.embeddings import Embeddings

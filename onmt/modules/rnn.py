@@ -1,12 +1,16 @@
-"""Recurrent layers and stacks. Sequences are time-major here: S steps, B batch, I input width, G gates' width
-(4H for an LSTM, 3H for a GRU), H hidden, P width of a layer's output (H unless the cell projects it).
+"""Recurrent cells, layers and stacks. Sequences are time-major: S steps, B batch, I input width, G gates'
+width (4H for an LSTM, 3H for a GRU), H hidden, P width of a layer's output (H unless the cell projects it).
+
+Sources: OpenNMT-lua onmt/modules/LSTM.lua and GRU.lua; for whatever goes beyond them the cells of
+tf.contrib.rnn in TensorFlow 1.0, and for peepholes and projections Sak et al. 2014.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from onmt.kernels.cells import STEPS
@@ -21,9 +25,46 @@ from onmt.kernels.recurrent import (
     move_into_one_chunk,
     run_layer,
 )
-from onmt.modules.cells import ACTIVATIONS, lstm_step
 from onmt.modules.noise import Noise, dropped
 from onmt.spec.layers import CellSpec, StackSpec
+
+ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
+    "identity": lambda x: x,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def lstm_step(
+    cell: CellSpec, gates: Tensor, c: Tensor, peepholes: Tensor | None, projection: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """gates B 4H (i, f, g, o, before any function), c B H -> the next cell state B H and the output B P.
+
+    peepholes 3 H: the weights with which i and f see the old cell state, and o the new one, clipped; they are
+    taken number by number. projection P H maps the output (P = H without), and is clipped last.
+    """
+    activate = ACTIVATIONS[cell.activation]
+    i, f, g, o = gates.chunk(4, -1)
+    if peepholes is not None:
+        i, f = i + peepholes[0] * c, f + peepholes[1] * c
+    c = clipped(torch.sigmoid(f) * c + torch.sigmoid(i) * activate(g), cell.cell_clip)
+    if peepholes is not None:
+        o = o + peepholes[2] * c
+    h = torch.sigmoid(o) * activate(c)
+    if projection is not None:
+        h = clipped(F.linear(h, projection), cell.projection_clip)
+    return c, h
+
+
+def clipped(values: Tensor, limit: float) -> Tensor:
+    """The values between -limit and limit; 0: as they are."""
+    if not limit:
+        return values
+    # torch refuses a limit that the values' own type cannot hold.
+    largest = min(limit, torch.finfo(values.dtype).max)
+    return values.clamp(-largest, largest)
+
 
 States = tuple[Tensor, ...]
 
@@ -135,16 +176,8 @@ class RecurrentLayer(Multiplying):
     ) -> tuple[Tensor, States]:
         bias, recurrent_bias = self.kernel_biases()
         projected = self.products.linear(inputs, self.weight_ih, bias)
-        outputs, *others = RecurrentSequence.apply(
-            self.cell.kind,
-            self.products.dtype,
-            projected,
-            self.weight_hh,
-            recurrent_bias,
-            keep,
-            recurrent_mask,
-            *states,
-        )
+        arguments = (projected, self.weight_hh, recurrent_bias, keep, recurrent_mask, *states)
+        outputs, *others = RecurrentSequence.apply(self.cell.kind, self.products.dtype, *arguments)
         return outputs, (*others, outputs[-1])
 
     def _has_fused(self, inputs: Tensor) -> bool:
@@ -194,11 +227,8 @@ class RecurrentLayer(Multiplying):
 
     def _reset_before(self, projected: Tensor, previous: Tensor) -> Tensor:
         width = 2 * self.hidden_size
-        gates = torch.sigmoid(
-            projected[:, :width]
-            + self.products.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
-        )
-        r, z = gates.chunk(2, -1)
+        recurrent = self.products.linear(previous, self.weight_hh[:width], self.bias_hh[:width])
+        r, z = torch.sigmoid(projected[:, :width] + recurrent).chunk(2, -1)
         candidate = self.products.linear(r * previous, self.weight_hh[width:], self.bias_hh[width:])
         n = ACTIVATIONS[self.cell.activation](projected[:, width:] + candidate)
         return n + z * (previous - n)

@@ -15,29 +15,26 @@ from typing import Literal, TypeVar, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from onmt.commandline import instances
 from onmt.commandline.run import failure_of
+from onmt.commandline.values import check_options
 from onmt.data.vocabulary import Vocabulary
+from onmt.decoding.ensemble import with_search_of
 from onmt.decoding.inference import LanguageModelUser, TaggerUser
-from onmt.decoding.model_search import with_search_of
+from onmt.decoding.inputs import Reference, Source, make_source, placed
 from onmt.decoding.options import EnsembleOptions, TranslateDataOptions, TranslatorOptions
 from onmt.decoding.scoring import Average
-from onmt.decoding.sentences import Reference, Source, make_source, placed
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, DataError, OnmtError, OptionError
-from onmt.hooks import load_hook_module
+from onmt.hooks import load_hook_module, tokenizer_hooks
 from onmt.logger import Logger, LoggerOptions
-from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel, load_model
-from onmt.models.seq2seq import Seq2Seq
-from onmt.models.tagger import Tagger
+from onmt.models.networks import LanguageModel, Seq2Seq, Tagger
 from onmt.runtime.device import Place, place_of
 from onmt.runtime.options import DeviceOptions
-from onmt.serving.text_pipeline import TOKENS, TextPipeline
-from onmt.serving.values import TranslatorKeywords, options_from
-from onmt.text.hooks import tokenizer_hooks
+from onmt.serving.options import TranslatorKeywords, options_from
 from onmt.text.lines import join_features
 from onmt.text.options import TokenizerOptions
+from onmt.text.tokenizer import TOKENS, TextPipeline
 
 Parsed = TypeVar("Parsed")
 Path = str | PathLike[str]
@@ -219,7 +216,7 @@ def load_translator(
     with errors_of_users():
         options = options_from(TranslatorOptions, dict(search))
         for side in (tokenizer, target_tokenizer):
-            instances.check(side or TOKENS)
+            check_options(side or TOKENS)
         hooks = tokenizer_hooks(load_hook_module(hook_file), tokenizer or TOKENS)
         pipeline = TextPipeline(tokenizer or TOKENS, target_tokenizer or tokenizer, hooks)
         place = _silent_place(gpuid, precision)

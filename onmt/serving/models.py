@@ -11,9 +11,10 @@ from typing import Final
 
 import torch
 
+from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sentences import Source
 from onmt.errors import DataError, OnmtError
+from onmt.hooks import NO_HOOKS, TokenizerHooks
 from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.runtime.device import Place
@@ -21,9 +22,8 @@ from onmt.serving.api import Models, TextTranslator, TranslatedLine, errors_of_u
 from onmt.serving.batching import Batcher, Metrics
 from onmt.serving.options import LimitOptions
 from onmt.serving.protocol import Item, RequestError, refuse, too_large, unavailable
-from onmt.serving.text_pipeline import TOKENS, TextPipeline
-from onmt.text.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.options import TokenizerOptions
+from onmt.text.tokenizer import TOKENS, TextPipeline
 
 _GPU_MEMORY: Final = (
     3_100_000_000  # bytes that must be free before another model is loaded, as in the original

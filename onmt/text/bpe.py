@@ -14,10 +14,9 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from onmt.errors import DataError
-from onmt.text.characters import to_lower
+from onmt.text.characters import has_placeholder, to_lower
 from onmt.text.lines import read_text_lines
 from onmt.text.options import BpeMode, TokenizerOptions
-from onmt.text.placeholders import has_placeholder
 
 # The original never looks at merges of this rank or later.
 _RANK_LIMIT: Final = 100000

@@ -1,4 +1,4 @@
-"""Cut text into words: Lua's modes, and the Moses tokenizer (sacremoses) with our markers kept safe."""
+"""Cut text into words and joiners, and take the case of words apart."""
 
 import re
 from collections.abc import Sequence
@@ -13,9 +13,20 @@ from onmt.constants import (
     PLACEHOLDER_OPEN,
     PLACEHOLDER_VALUE,
 )
-from onmt.text.characters import CharacterClass, character_class, is_letter, is_letter_or_number, script_of
+from onmt.text.characters import (
+    PLACEHOLDER,
+    CharacterClass,
+    character_class,
+    has_placeholder,
+    is_letter,
+    is_letter_or_number,
+    protect,
+    script_of,
+    to_lower,
+    to_upper,
+    unprotect_placeholders,
+)
 from onmt.text.options import SegmentationOptions
-from onmt.text.placeholders import PLACEHOLDER, protect, unprotect_placeholders
 
 _MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})
 
@@ -209,3 +220,96 @@ class WordSegmenter:
         if previous is _Kind.NUMBER and not self._options.segment_numbers:
             return None
         return _Joiner.ON_PREVIOUS
+
+
+LOWER: Final = "L"
+UPPER: Final = "U"
+CAPITALIZED: Final = "C"
+MIXED: Final = "M"
+NONE: Final = "N"
+
+CASE_FEATURES: Final = (CAPITALIZED, LOWER, NONE, UPPER, MIXED)
+
+_CASED: Final = (CharacterClass.LOWERCASE, CharacterClass.UPPERCASE)
+
+# One upper case letter begins a capitalized or an upper case word: a state of its own until the next letter.
+_ONE_UPPER: Final = "C1"
+
+_AFTER_UPPER: Final = {
+    NONE: _ONE_UPPER,
+    LOWER: MIXED,
+    _ONE_UPPER: UPPER,
+    CAPITALIZED: MIXED,
+    UPPER: UPPER,
+    MIXED: MIXED,
+}
+_AFTER_LOWER: Final = {
+    NONE: LOWER,
+    LOWER: LOWER,
+    _ONE_UPPER: CAPITALIZED,
+    CAPITALIZED: CAPITALIZED,
+    UPPER: MIXED,
+    MIXED: MIXED,
+}
+
+
+def _next_state(state: str, character: str) -> str:
+    found = character_class(character)
+    if found is CharacterClass.UPPERCASE:
+        return _AFTER_UPPER[state]
+    if found is CharacterClass.LOWERCASE:
+        return _AFTER_LOWER[state]
+    return state
+
+
+def case_of(word: str) -> str:
+    """The case feature of a word, one of `CASE_FEATURES`; a word with a placeholder in it has none."""
+    if has_placeholder(word):
+        return NONE
+    state = NONE
+    for character in word:
+        state = _next_state(state, character)
+    return CAPITALIZED if state == _ONE_UPPER else state
+
+
+def lower(word: str) -> str:
+    """The word in lower case, character by character; a word with a placeholder in it is left alone."""
+    if has_placeholder(word):
+        return word
+    return "".join(map(to_lower, word))
+
+
+def restore_case(word: str, feature: str) -> str:
+    """Undo `lower`, as far as the feature tells: a mixed word only gets its first character back.
+
+    Of a capitalized word, characters without case before the first letter stay as they are. A word with a
+    placeholder in it stays, whatever feature a model gave it.
+    """
+    if feature in (LOWER, NONE) or has_placeholder(word):
+        return word
+    if feature == UPPER:
+        return "".join(map(to_upper, word))
+    if feature == MIXED:
+        return to_upper(word[:1]) + word[1:]
+    for index, character in enumerate(word):
+        if character_class(character) in _CASED:
+            return word[:index] + to_upper(character) + word[index + 1 :]
+    return word
+
+
+def segment_case(token: str) -> list[str]:
+    """Split a token so that no part is of mixed case: `WiFi` gives `Wi` and `Fi`."""
+    if has_placeholder(token):
+        return [token]
+    parts: list[str] = []
+    start = 0
+    state = NONE
+    for index, character in enumerate(token):
+        following = _next_state(state, character)
+        if following == MIXED:
+            parts.append(token[start:index])
+            start = index
+            following = _next_state(NONE, character)
+        state = following
+    parts.append(token[start:])
+    return parts

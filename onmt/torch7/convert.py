@@ -6,8 +6,9 @@ from typing import Any, Final
 import torch
 
 from onmt.checkpoint import FORMAT
+from onmt.constants import VERSION
 from onmt.errors import CheckpointError
-from onmt.models.build import build_model
+from onmt.models.networks import build_model
 from onmt.spec.layers import (
     ConvolutionalEncoderSpec,
     EncoderSpec,
@@ -18,7 +19,6 @@ from onmt.spec.model import BridgeSpec, DecoderSpec, ModelSpec
 from onmt.torch7.lua_model import PARTS, LuaModel, read_lua_model
 from onmt.torch7.objects import StructureError, Table, Tensor, as_table
 from onmt.torch7.parameters import LuaParameter
-from onmt.version import VERSION
 
 
 def structural_options(spec: ModelSpec) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from onmt.spec.layers import (
 from onmt.spec.model import EmbeddingSpec, VectorSpec
 from onmt.torch7.objects import (
     DROPOUTS,
+    LuaOptions,
     StructureError,
     Table,
     Tensor,
@@ -32,7 +33,6 @@ from onmt.torch7.objects import (
     parameter,
     probability,
 )
-from onmt.torch7.options import LuaOptions
 from onmt.torch7.parameters import Collector, convolution, read_source, read_stack
 
 Source: TypeAlias = EmbeddingSpec | VectorSpec

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from onmt.checkpoint import FORMAT, save_checkpoint
+from onmt.constants import VERSION
 from onmt.errors import CheckpointError
 from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.base import stored_tensors
-from onmt.training.learning_rate import HIGHER_IS_BETTER, LearningRate
-from onmt.training.options import Metric
-from onmt.version import VERSION
+from onmt.training.optim import HIGHER_IS_BETTER, LearningRate
+from onmt.training.trainer_options import Metric
 
 
 @dataclass

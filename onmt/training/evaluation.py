@@ -9,18 +9,18 @@ from typing import Final, Protocol
 import torch
 
 from onmt.constants import PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.data.vocabulary import Vocabularies
+from onmt.decoding.inputs import Picture, Source
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sentences import Picture, Source
 from onmt.decoding.translator import Translator
 from onmt.files import replacing
 from onmt.models.base import Model
 from onmt.models.loading import LoadedModel
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq
 from onmt.scorers import ROUGE_SCORERS, SCORERS, sentence_score
-from onmt.training.options import Postprocess
 from onmt.training.progress import perplexity
+from onmt.training.trainer_options import Postprocess
 
 _NAMES: Final[Mapping[str, str]] = {
     "bleu": "BLEU",

@@ -1,14 +1,15 @@
-"""Options of training itself: the loop, the optimiser, saving. Torch-free."""
+"""Options of train.py: its data, what it saves, and the set for each type of model. Torch-free."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from onmt.commandline.declare import at_least, between, existing_checkpoint_or_empty, not_empty, option
+from onmt.commandline.declare import at_least, existing_checkpoint_or_empty, not_empty, option
 from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Implied
-from onmt.data.options import BitextOptions, MonotextOptions
+from onmt.data.options import BitextOptions, DataOptions, MonotextOptions
+from onmt.data.shards import prepared_data_or_empty
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
 from onmt.google.flags import flags_from_settings
@@ -17,151 +18,90 @@ from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
 from onmt.runtime.options import DeviceOptions
-from onmt.training.data_options import TrainingDataOptions
-from onmt.training.regularisation_options import (
+from onmt.training.trainer_options import (
     AccumulationOptions,
     CoverageOptions,
+    OptimOptions,
     RegularisationOptions,
     SharedTableOptions,
     StoppingOptions,
+    TrainerOptions,
 )
 
-Metric = Literal["perplexity", "loss", "bleu", "ter", "dlratio"]
-Postprocess = Literal["none", "strip_bpe", "decode_sentencepiece"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerOptions:
-    """Trainer"""
+class PreparedDataOptions:
+    """Data"""
 
-    save_every: int = option(
-        5000,
-        "Write `<save_model>_checkpoint.pt` every this many iterations of an epoch, or of the whole training "
-        "where `-train_steps` or `-eval_every_n_steps` counts them; 0: never.",
-        valid=at_least(0),
-    )
-    save_every_epochs: int = option(
-        1,
-        "Keep a model every this many epochs; 0: of the last epoch only. The last epoch is always kept.",
-        valid=at_least(0),
-    )
-    keep_checkpoint_max: int = option(
-        0,
-        "Number of models of epochs to keep; older ones that this training wrote are removed. 0: keep all.",
-        valid=at_least(0),
-    )
-    cuda_graphs: bool = option(
-        False,
-        "On a GPU: capture the forward and backward pass of each shape of batch as a CUDA graph when it "
-        "comes a second time, and replay it from then on.",
-    )
-    report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
-    async_parallel: bool = option(
-        False,
-        "Accepted for compatibility; logs a warning and does nothing: several GPUs always train in step.",
-    )
-    async_parallel_minbatch: int = option(
-        1000, "Accepted for compatibility, as `-async_parallel`.", valid=at_least(0)
-    )
-    start_iteration: int = option(
-        1, "Iteration to start at, in the first epoch only (counted from 1).", valid=at_least(1)
-    )
-    start_epoch: int = option(1, "Epoch to start at, counted from 1.", valid=at_least(1))
-    end_epoch: int = option(13, "Last epoch to train; 0: go on until interrupted.", valid=at_least(0))
-    curriculum: int = option(
-        0,
-        "For this many epochs take the batches in stored order (shortest first, if the data is sorted) "
-        "instead of a random one.",
-        valid=at_least(0),
-        train_state=True,
-    )
-    validation_metric: Metric = option(  # noqa: RUF009 - ruff does not see through the alias
-        "perplexity",
-        "What is measured on the validation data after each epoch; decay rules and file names use it.",
-    )
-    log_metrics: tuple[
-        Literal["perplexity", "loss", "bleu", "ter", "dlratio", "rouge_1", "rouge_2", "rouge_l"], ...
-    ] = option(
-        (),
-        "Metrics that are measured and logged after each epoch beside `-validation_metric`. `rouge_*` are "
-        "mean F1 scores.",
-    )
-    metrics_postprocess: Postprocess = option(  # noqa: RUF009 - as above
-        "none",
-        "Join subwords before translations are compared with references: those of subword-nmt (`sub@@ word`) "
-        "or of SentencePiece (`\u2581wo rd`).",
-    )
-    save_validation_translation_every: int = option(
-        0,
-        "With a metric that translates (`bleu`, `ter`, `dlratio`): every this many epochs write "
-        "`<save_model>_epoch<E>_validation_translation.txt`, a line `score ||| prediction ||| reference` per "
-        "sentence; 0: never.",
-        valid=at_least(0),
-    )
-    update_vocab: Literal["none", "replace", "merge"] = option(
-        "none",
-        "With `-train_from`, take the vocabularies of the data: `replace` drops words that the data "
-        "lacks, `merge` keeps them after the new ones. Words known before keep their parameters, new ones "
-        "start at zero.",
+    data: str = option(
+        "",
+        "Prepared data: what preprocess.py wrote for its `-save_data`, by that name, or the manifest's "
+        "file name. Without it the text files themselves are trained on: name them as for preprocess.py.",
+        valid=prepared_data_or_empty,
+        reads=("{}", "{}-train.json", "{}-*.bin"),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimOptions:
-    """Optimization"""
+class SampledDatasetOptions:
+    """Sampled dataset"""
 
-    max_batch_size: int = option(
-        160, "Most sentences in a batch; 0: no limit but that of `-max_tokens`.", valid=at_least(0)
+    sample: int = option(
+        0, "Number of sentences to train each epoch on, drawn anew; 0: all of them.", valid=at_least(0)
     )
-    max_tokens: int = option(1800, "Most source tokens in a batch, padding not counted.", valid=at_least(0))
-    uneven_batches: bool = option(
+    sample_type: Literal["uniform", "perplexity", "partition"] = option(
+        "uniform",
+        "How -sample draws. `uniform`: any sentence, with replacement. `perplexity`: with replacement, "
+        "sentences that the model finds hard more often. `partition`: evenly spaced ones, so that successive "
+        "epochs take every sentence in turn.",
+    )
+    sample_perplexity_init: float = option(
+        15.0,
+        "With `-sample_type perplexity`: the perplexity that a sentence has before it was trained on. Until "
+        "the mean of all sentences is below it, sentences are drawn uniformly.",
+    )
+    sample_perplexity_max: float = option(
+        -1.5,
+        "With `-sample_type perplexity`: a sentence of a higher perplexity than this is taken for noise and "
+        "weighs 1. A negative number -x stands for the most frequent perplexity plus x standard deviations, "
+        "measured on the perplexities above it.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledVocabularyOptions:
+    """Sampled vocabulary"""
+
+    sample_tgt_vocab: bool = option(False, "Use `-sample_vocab`.", deprecated=("sample_vocab", True))
+    sample_vocab: bool = option(
         False,
-        "Let a batch hold source sentences of different lengths. By default all of a batch have the same "
-        "length, so nothing is spent on source padding.",
+        "With -sample or -gsample: in training, predict only among the words that the epoch's sentences use. "
+        "Quicker with a large vocabulary; validation uses the whole one.",
     )
-    optim: Literal["sgd", "adagrad", "adadelta", "adam"] = option(
-        "sgd", "How gradients become updates.", train_state=True
-    )
-    learning_rate: float = option(
-        1.0,
-        "Learning rate at the start; `adadelta` takes none. Usual: 1 for `sgd`, 0.1 for `adagrad`, 0.0002 "
-        "for `adam`.",
-        train_state=True,
-        valid=between(-1e37, 1e37),
-    )
-    min_learning_rate: float = option(
-        0.0,
-        "Stop, with the model saved, after the epoch that makes the learning rate smaller than this.",
-        train_state=True,
-    )
-    max_grad_norm: float = option(
-        5.0,
-        "Scale the gradient of all parameters together down to this L2 norm where it is longer; 0: never.",
-        train_state=True,
-    )
-    learning_rate_decay: float = option(
-        0.7, "Factor of the learning rate at each decay (`sgd` and `adam` only).", train_state=True
-    )
-    start_decay_at: int = option(
-        9,
-        "Decay after this epoch and every later one (`-decay default` and `epoch_only`).",
-        valid=at_least(0),
-        train_state=True,
-    )
-    start_decay_score_delta: float = option(
-        0.0,
-        "Decay when the validation score is not better than the last one by this much (`-decay default`, "
-        "from then on after every epoch, and `score_only`).",
-        train_state=True,
-    )
-    decay: Literal["default", "epoch_only", "score_only"] = option(
-        "default",
-        "When to decay: by `-start_decay_at`, by `-start_decay_score_delta`, or by whichever comes first.",
-        train_state=True,
-    )
-    decay_method: Literal["default", "restart"] = option(
-        "default", "`restart` also clears what the optimiser has gathered at each decay.", train_state=True
-    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingDataOptions(PreparedDataOptions, SampledDatasetOptions, SampledVocabularyOptions, DataOptions):
+    """Data"""
+
+    def check(self) -> None:
+        """Prepared data or raw files, and samples of the one that there is."""
+        files = self.files()
+        if self.data and files:
+            raise OptionError(f"-data and -{files[0]} exclude each other: prepared data or text files")
+        if not self.data and not files:
+            raise OptionError(
+                "-data is missing: name the data that preprocess.py prepared, or the text files of each side "
+                "(-train_src and -train_tgt, -train for a language model, or -train_dir)"
+            )
+        if not self.data:
+            self.check_files()
+        elif self.gsample:
+            raise OptionError("-gsample draws from text files: with prepared data use -sample")
+        if self.sample and self.gsample:
+            raise OptionError("-sample and -gsample exclude each other")
+        if self.sample_vocab and not (self.sample or self.gsample):
+            raise OptionError("-sample_vocab needs -sample or -gsample: it is about a sample's words")
 
 
 _NAME_MAX: Final = 255

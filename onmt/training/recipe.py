@@ -9,16 +9,17 @@ from torch import Tensor, nn
 
 from onmt.errors import OptionError
 from onmt.google.model import GoogleModel
-from onmt.google.optimisation import OptimizerSettings, optimizer_settings, schedule_of
+from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
-from onmt.training.learning_rate import InverseRootSchedule, Schedule
-from onmt.training.optim import OPTIMIZERS, Adam, Optimizer, Sgd, clip_each
+from onmt.training.optim import OPTIMIZERS, InverseRootSchedule, Optimizer, Schedule, clip_each
 from onmt.training.options import AnyTrainOptions
-from onmt.training.regularisation_options import CoverageOptions
-from onmt.training.tensorflow_optim import AccumulatingAdagrad, CenteredRmsProp, Ftrl, Momentum, RmsProp
+from onmt.training.tensorflow_optim import (
+    tensorflow_optimizer,
+)
+from onmt.training.trainer_options import CoverageOptions
 
 
 @dataclass(frozen=True)
@@ -131,29 +132,3 @@ class TableClip:
         """Change the gradients in place."""
         if self._limit > 0:
             clip_each([gradients[place] for place in self._places], self._limit)
-
-
-def tensorflow_optimizer(
-    settings: OptimizerSettings, parameters: Mapping[str, Tensor], tables: frozenset[str]
-) -> Optimizer:
-    """The optimiser that google/seq2seq's parameters name; `tables`: parameters that hold word vectors."""
-    params = settings.params
-    if settings.name == "Adam":
-        return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])
-    if settings.name == "SGD":
-        return Sgd(parameters)
-    if settings.name == "Momentum":
-        return Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
-    if settings.name == "Adagrad":
-        return AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
-    if settings.name == "RMSProp":
-        kind = CenteredRmsProp if params["centered"] else RmsProp
-        return kind(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
-    return Ftrl(
-        parameters,
-        tables,
-        learning_rate_power=params["learning_rate_power"],
-        initial_accumulator_value=params["initial_accumulator_value"],
-        l1=params["l1_regularization_strength"],
-        l2=params["l2_regularization_strength"],
-    )

@@ -11,20 +11,19 @@ from typing import Any, Final
 
 import torch
 
-from onmt.commandline import instances
 from onmt.commandline.schema import declared_options
+from onmt.commandline.values import options_from_dict, options_to_dict
 from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError, OptionError
+from onmt.files import saved_models
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.loading import load_model
 from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
-from onmt.saved_models import saved_models
-from onmt.training.batches import EpochBatches, Epochs, StepBatches, StoredBatches
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
-from onmt.training.data import TrainingData, open_data
+from onmt.training.data import EpochBatches, Epochs, StepBatches, StoredBatches, TrainingData, open_data
 from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
 from onmt.training.evaluation import (
     Evaluator,
@@ -71,7 +70,7 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
 def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
     devices = tuple(select_devices(options, logger))
     words = {"model_type": options.model_type, "hook_file": options.hook_file}
-    work = partial(_train_in_process, words, instances.to_dict(options), given)
+    work = partial(_train_in_process, words, options_to_dict(options), given)
     torchrun = torchrun_rank(os.environ)
     if torchrun is not None:
         join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
@@ -114,7 +113,7 @@ def _train_in_process(
 ) -> None:
     """One replica's part, from what any options become on their way to a process: a hook's class of options
     cannot be sent."""
-    _train_one_of_several(instances.from_dict(choose_options(words), values), given, replicas, device)
+    _train_one_of_several(options_from_dict(choose_options(words), values), given, replicas, device)
 
 
 def _train_one_of_several(
@@ -170,7 +169,7 @@ def _saver(options: AnyTrainOptions, start: StartingPoint, data: TrainingData, l
     description = ModelDescription(
         data_type=data.data_type,
         spec=start.model.spec.to_state(),
-        options=instances.to_dict(options),
+        options=options_to_dict(options),
         vocabularies=start.vocabularies.to_state(),
     )
     keep = options.keep_checkpoints or options.keep_checkpoint_max

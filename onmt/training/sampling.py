@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from onmt.constants import PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.errors import CheckpointError
 from onmt.logger import Logger
 from onmt.runtime.random import numpy_generator
-from onmt.training.data_options import SampledDatasetOptions
 from onmt.training.distributed import Replicas
+from onmt.training.options import SampledDatasetOptions
 
 _LARGEST: Final = 80.0  # mean loss per word; its exponential is still a float32
 

@@ -8,12 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from onmt.data.vocabulary import Vocabularies
-from onmt.decoding.copying import check_copying
+from onmt.decoding.lexicon import check_copying
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
-from onmt.models.build import build_model
-from onmt.models.loading import find_newest, read_content, restore_model
+from onmt.models.loading import (
+    fill,
+    find_newest,
+    load_image_weights,
+    read_content,
+    read_word_vectors,
+    restore_model,
+    with_pretrained_columns,
+)
 from onmt.models.lua import (
     restructured,
     spec_from_options,
@@ -23,21 +30,26 @@ from onmt.models.lua import (
     with_frozen_vectors,
     with_shared_tables,
 )
+from onmt.models.networks import build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.pretrained import fill, load_image_weights, read_word_vectors, with_pretrained_columns
-from onmt.modules.crf import Transitions
 from onmt.modules.embeddings import Embeddings
+from onmt.modules.generator import Transitions
 from onmt.runtime.random import torch_generator
 from onmt.spec.model import EmbeddingSpec, ModelSpec
 from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData, data_sizes
-from onmt.training.google import check_shared, google_spec, restart_google_model
-from onmt.training.learning_rate import LearningRate
+from onmt.training.optim import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe, initial_slots
-from onmt.training.regularisation_options import CoverageOptions, SharedTableOptions
-from onmt.training.restart import restart_options
-from onmt.training.vocabulary_update import VocabularyUpdate, updated_vocabularies
+from onmt.training.restart import (
+    VocabularyUpdate,
+    check_shared,
+    google_spec,
+    restart_google_model,
+    restart_options,
+    updated_vocabularies,
+)
+from onmt.training.trainer_options import CoverageOptions, SharedTableOptions
 
 _TRANSITIONS: Final = "transitions."
 

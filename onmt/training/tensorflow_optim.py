@@ -10,7 +10,8 @@ from collections.abc import Mapping, Set
 import torch
 from torch import Tensor
 
-from onmt.training.optim import Optimizer
+from onmt.google.optimisation import OptimizerSettings
+from onmt.training.optim import Adam, Optimizer, Sgd
 
 _Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -227,3 +228,29 @@ class Ftrl(_TableOptimizer):
 
 def _minus(values: _Tensors, others: _Tensors) -> _Tensors:
     return torch._foreach_sub(values, others)
+
+
+def tensorflow_optimizer(
+    settings: OptimizerSettings, parameters: Mapping[str, Tensor], tables: frozenset[str]
+) -> Optimizer:
+    """The optimiser that google/seq2seq's parameters name; `tables`: parameters that hold word vectors."""
+    params = settings.params
+    if settings.name == "Adam":
+        return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])
+    if settings.name == "SGD":
+        return Sgd(parameters)
+    if settings.name == "Momentum":
+        return Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
+    if settings.name == "Adagrad":
+        return AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
+    if settings.name == "RMSProp":
+        kind = CenteredRmsProp if params["centered"] else RmsProp
+        return kind(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
+    return Ftrl(
+        parameters,
+        tables,
+        learning_rate_power=params["learning_rate_power"],
+        initial_accumulator_value=params["initial_accumulator_value"],
+        l1=params["l1_regularization_strength"],
+        l2=params["l2_regularization_strength"],
+    )

@@ -11,18 +11,24 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.errors import DataError
 from onmt.models.base import Model, stored_tensors
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
-from onmt.training.batches import Epoch, Epochs, largest_batch, naming_batches, or_failure
 from onmt.training.checkpoints import Saver, TrainingState
+from onmt.training.data import Epoch, Epochs, largest_batch, naming_batches, or_failure
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
-from onmt.training.finiteness import Attempt, LossScale, NotFiniteError, SkippedSteps, require_finite
-from onmt.training.graphs import GradientGraphs
+from onmt.training.gradients import (
+    Attempt,
+    GradientGraphs,
+    LossScale,
+    NotFiniteError,
+    SkippedSteps,
+    require_finite,
+)
 from onmt.training.optim import MovingAverage, Optimizer, scale_and_clip, usable_rate
 from onmt.training.progress import Progress
 from onmt.training.recipe import Recipe, TableClip

@@ -7,9 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import flops
-from onmt.data.batch import Batch
-from onmt.models.build import build_model
-from onmt.models.seq2seq import Seq2Seq
+from onmt.data.dataset import Batch
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.decoder import Decoder
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.spec.layers import (

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from onmt.commandline import instances
 from onmt.commandline.parser import parse
+from onmt.commandline.values import check_options, options_from_dict, options_to_dict, replace_options
 from onmt.errors import OptionError
 
 
@@ -14,20 +14,20 @@ def options(script):
 
 
 def test_stored_and_restored(options):
-    stored = json.loads(json.dumps(instances.to_dict(options)))
+    stored = json.loads(json.dumps(options_to_dict(options)))
     assert stored["sizes"] == [3, 4]
     assert stored["tok_src_mode"] == "space"
     assert stored["continue"] is False
     assert "brnn" not in stored
-    assert instances.from_dict(type(options), stored) == options
+    assert options_from_dict(type(options), stored) == options
 
 
 def test_what_is_not_stored_takes_its_default(options):
-    assert instances.from_dict(type(options), {}) == type(options)()
+    assert options_from_dict(type(options), {}) == type(options)()
 
 
 def test_a_whole_number_stored_for_a_fraction_is_one(options):
-    restored = instances.from_dict(type(options), {"dropout": 0})
+    restored = options_from_dict(type(options), {"dropout": 0})
     assert type(restored.dropout) is float
 
 
@@ -46,19 +46,19 @@ def test_a_whole_number_stored_for_a_fraction_is_one(options):
 )
 def test_stored_values_that_do_not_fit(options, stored, message):
     with pytest.raises(OptionError, match=f"^{message}$"):
-        instances.from_dict(type(options), stored)
+        options_from_dict(type(options), stored)
 
 
 def test_replace_reaches_into_groups(options):
-    changed = instances.replace(options, {"layers": 5, "tok_src_mode": "conservative", "continue": True})
+    changed = replace_options(options, {"layers": 5, "tok_src_mode": "conservative", "continue": True})
     assert (changed.layers, changed.tok_src.mode, changed.continue_) == (5, "conservative", True)
     assert changed.tok_tgt == options.tok_tgt
     assert options.layers == 2
     with pytest.raises(OptionError, match="unknown option -tok_src"):
-        instances.replace(options, {"tok_src": None})
+        replace_options(options, {"tok_src": None})
 
 
 def test_check_calls_each_class_once(options):
-    instances.check(options)
+    check_options(options)
     with pytest.raises(OptionError, match="4 layers at most"):
-        instances.check(dataclasses.replace(options, layers=5))
+        check_options(dataclasses.replace(options, layers=5))

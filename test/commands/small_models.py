@@ -5,8 +5,8 @@ import torch
 from onmt.checkpoint import save_checkpoint
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import build_model
 
 
 def vocabulary(*words: str) -> Vocabulary:

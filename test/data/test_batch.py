@@ -1,10 +1,10 @@
-"""onmt/data/batch.py"""
+"""onmt/data/dataset.py"""
 
 import numpy as np
 import torch
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.data.batch import make_batch, pad_sequences
+from onmt.data.dataset import make_batch, pad_sequences
 
 
 def column(*ids: int) -> np.ndarray:

@@ -13,10 +13,9 @@ from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS, UNK
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.step import SearchSettings
 from onmt.models.base import Step
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 from onmt.modules.encoding import Encoding, padding_mask
 

@@ -11,13 +11,13 @@ import torch
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import BatchInvariantScorer, Scores, with_fillers, with_repeated
-from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Translator
 from onmt.kernels.products import Products, library, multiply_with, use_library
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
+from onmt.models.networks import build_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.spec.model import ModelSpec
 

@@ -11,18 +11,17 @@ import torch
 
 from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.array_files import read_attention
-from onmt.decoding.copying import extra_words, with_copies, word_of
+from onmt.decoding.array_files import read_attention, read_beams
+from onmt.decoding.inputs import Source
+from onmt.decoding.lexicon import extra_words, with_copies, word_of
 from onmt.decoding.options import TranslateOptions, TranslatorOptions
 from onmt.decoding.output import Results
-from onmt.decoding.sentences import Source
+from onmt.decoding.pictures import page
 from onmt.decoding.translator import Translation, Translator
-from onmt.decoding.visualize import page, read_beams
 from onmt.errors import DataError, OptionError
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.decoder import DecoderState
 
 

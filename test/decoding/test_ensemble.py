@@ -16,9 +16,9 @@ from onmt.decoding.step import SearchSettings
 from onmt.decoding.translator import Translator
 from onmt.errors import OptionError
 from onmt.models.base import Step
-from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.modules.decoder import DecoderState
 from onmt.modules.encoding import padding_mask

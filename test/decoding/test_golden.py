@@ -9,14 +9,12 @@ import pytest
 import torch
 
 from onmt.decoding.inference import LanguageModelUser, TaggerUser
+from onmt.decoding.inputs import make_source
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.output import hypothesis_tokens, reference_text
-from onmt.decoding.sentences import make_source
 from onmt.decoding.translator import Translation, Translator
-from onmt.models.language_model import LanguageModel
 from onmt.models.loading import LoadedModel, load_model
-from onmt.models.seq2seq import Seq2Seq
-from onmt.models.tagger import Tagger
+from onmt.models.networks import LanguageModel, Seq2Seq, Tagger
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "lua"
 QUICK = ("rnn_lstm", "tgtfeat1")

@@ -9,9 +9,9 @@ import torch
 from onmt.constants import BOS, EOS, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.inference import LanguageModelUser, SamplingSettings, TaggerUser
-from onmt.decoding.sentences import make_reference, make_source
-from onmt.models.build import build_model
+from onmt.decoding.inputs import make_reference, make_source
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, TaggerOptions
 
 LABELS = Vocabulary([*SPECIAL_WORDS, "P", "Q"])

@@ -3,7 +3,7 @@ from typing import Any, cast
 
 import pytest
 
-from onmt.decoding.model_search import with_search_of
+from onmt.decoding.ensemble import with_search_of
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
 from onmt.google.model import read_model, spec_of

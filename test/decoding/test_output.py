@@ -8,6 +8,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
+from onmt.decoding.inputs import Source
 from onmt.decoding.output import (
     Coverage,
     Scores,
@@ -17,7 +18,6 @@ from onmt.decoding.output import (
     _encoding_line,
     _write_beams,
 )
-from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis
 
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, "é"])

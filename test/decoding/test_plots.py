@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.decoding.plots import AttentionPlots
+from onmt.decoding.pictures import AttentionPlots
 from onmt.errors import DataError, OptionError
 
 DIAGONAL = np.eye(2, dtype=np.float32)
@@ -109,7 +109,7 @@ def test_a_long_table_stays_a_picture_of_some_size(plots: AttentionPlots, tmp_pa
 def test_an_image_is_drawn_for_so_many_words_only(
     plots: AttentionPlots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("onmt.decoding.plots._MOST_IMAGES", 9)
+    monkeypatch.setattr("onmt.decoding.pictures._MOST_IMAGES", 9)
     for number, count in enumerate((9, 40), start=1):
         weights = np.ones((count, 1), dtype=np.float32)
         plots.image(number, ["x"] * count, np.zeros((3, 8, 8), dtype=np.uint8), (1, 1), weights)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from onmt.decoding import output
+from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.output import Results
-from onmt.decoding.sentences import Source
 from onmt.decoding.translator import Hypothesis, Translation
 
 WEIGHTS = np.array([[0.75, 0.25]], dtype=np.float32)

@@ -1,8 +1,8 @@
-"""onmt/decoding/sentences.py: what sources and references are looked up as."""
+"""onmt/decoding/inputs.py: what sources and references are looked up as."""
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.sentences import batch_of, make_reference, make_source
+from onmt.decoding.inputs import batch_of, make_reference, make_source
 
 WORDS = Vocabulary([*SPECIAL_WORDS, "a", "￭｟num｠￭"])
 VOCABULARIES = Vocabularies(src=(WORDS,), tgt=(WORDS,))

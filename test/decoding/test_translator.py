@@ -12,8 +12,8 @@ from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translator
 from onmt.errors import DataError, OptionError
-from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
+from onmt.models.networks import build_model
 from onmt.spec.model import PolicySpec
 
 LINES = ["a b c d a b", "", "c", "unknown b", "d d d", "a"]

@@ -10,12 +10,12 @@ import pytest
 from onmt.commands.pictures import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import ArrayFile, AttentionTable, read_attention
+from onmt.decoding.array_files import ArrayFile, AttentionTable, BeamTree, read_attention, read_beams
 from onmt.decoding.hypotheses import History
+from onmt.decoding.inputs import Source
 from onmt.decoding.output import _attention_block, _beam_json, _write_beams
-from onmt.decoding.sentences import Source
+from onmt.decoding.pictures import page
 from onmt.decoding.translator import Hypothesis
-from onmt.decoding.visualize import BeamTree, page, read_beams
 from onmt.errors import DataError
 
 WEIGHTS = np.array([[1.0, 0.0], [0.25, 0.75]], dtype=np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS
-from onmt.data.batch import Batch, make_batch
+from onmt.data.dataset import Batch, make_batch
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.google.model import read_model, spec_of
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage

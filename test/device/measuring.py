@@ -21,10 +21,10 @@ from onmt.decoding.translator import Translation
 from onmt.google.optimisation import OptimizerSettings
 from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import Model
-from onmt.models.build import build_model
+from onmt.models.networks import build_model
 from onmt.modules.noise import Noise
 from onmt.training.distributed import Replicas
-from onmt.training.finiteness import LossScale
+from onmt.training.gradients import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.recipe import TableClip, table_names, tensorflow_optimizer
 from onmt.training.trainer import Trainer

@@ -16,11 +16,10 @@ from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.beam_search import _Search
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translation, Translator
-from onmt.models.build import build_model
 from onmt.models.loading import LoadedModel
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import LanguageModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.spec.model import ModelSpec
 
 WORDS = [f"w{number}" for number in range(55)]

@@ -9,8 +9,7 @@ import torch
 from pretended_gpu import pretended_gpu
 
 from onmt.commandline.run import failure_of
-from onmt.data.batch import to_device
-from onmt.data.dataset import prefetch
+from onmt.data.dataset import prefetch, to_device
 from onmt.errors import OptionError
 from onmt.kernels.products import rounds_to_tf32, set_tf32
 from onmt.logger import Logger, LoggerOptions

@@ -12,11 +12,11 @@ from measuring import GPU, make_step
 from pretended_gpu import pretended_gpu
 from pretended_tensors import host_of
 
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.lua import with_copying, with_coverage
-from onmt.training import graphs
-from onmt.training.graphs import GradientGraphs
+from onmt.training import gradients
+from onmt.training.gradients import GradientGraphs
 
 CONVOLUTIONS = lua("cnn", flags={"encoder_type": "cnn", "dropout": 0.3})
 VARIATIONAL = lua("dbrnn, variational", flags={"dropout_type": "variational", "dropout": 0.3})
@@ -112,7 +112,7 @@ def test_uneven_batches_are_left_alone() -> None:
 
 
 def test_the_number_of_graphs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "_MOST_GRAPHS", 1)
+    monkeypatch.setattr(gradients, "_MOST_GRAPHS", 1)
     with pretended_gpu():
         trainer = make_step(CONVOLUTIONS, GPU)
         made = GradientGraphs(trainer.model, trainer.optimizer.parameters, GPU, Logger(LoggerOptions(), None))

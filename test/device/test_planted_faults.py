@@ -14,14 +14,14 @@ from pretended_tensors import WrongDeviceError
 from torch import Tensor
 
 from onmt.checkpoint import load_checkpoint
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.kernels import recurrent
 from onmt.models.base import Model
-from onmt.models.seq2seq import Seq2Seq
-from onmt.modules.bridge import Bridge
+from onmt.models.networks import Seq2Seq
+from onmt.modules.encoding import Bridge
 from onmt.modules.noise import Noise
 from onmt.training.checkpoints import ModelDescription, Saver, TrainingState
-from onmt.training.learning_rate import LearningRate
+from onmt.training.optim import LearningRate
 
 EVEN = next(one for one in training_configurations() if one.name == "dbrnn, even")
 UNEVEN = next(one for one in training_configurations() if one.name == "dbrnn, uneven")
@@ -91,7 +91,7 @@ def test_an_upload_of_float64(patch: pytest.MonkeyPatch) -> None:
 
 def test_a_mask_on_the_wrong_device(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        "onmt.modules.encoders.recurrent.padding_mask",
+        "onmt.modules.recurrent_encoders.padding_mask",
         lambda lengths, steps: torch.ones(len(lengths), steps, dtype=torch.bool),
     )
     with pytest.raises(WrongDeviceError):

@@ -14,8 +14,8 @@ from pretended_gpu import pretended_gpu
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands.pipeline import lm, preprocess, tag, train, translate
-from onmt.data.batch import Batch
-from onmt.models.seq2seq import Seq2Seq
+from onmt.data.dataset import Batch
+from onmt.models.networks import Seq2Seq
 from onmt.serving.api import load_translator
 from onmt.training.progress import Phases
 

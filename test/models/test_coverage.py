@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from onmt.constants import BOS, PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.errors import OptionError
 from onmt.google.model import read_model, spec_of
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options, with_coverage
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.spec.model import ModelSpec
 

@@ -15,8 +15,8 @@ from onmt.errors import OptionError
 from onmt.google.layers import stack_of
 from onmt.google.model import read_model, spec_of
 from onmt.google.parameters import CELLS
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
+from onmt.models.networks import build_model
 from onmt.modules.rnn import RecurrentStack
 from onmt.spec.layers import StackSpec
 from onmt.spec.model import ModelSpec

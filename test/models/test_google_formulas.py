@@ -10,9 +10,8 @@ import torch
 
 from onmt.constants import BOS, EOS
 from onmt.google.model import read_model, spec_of
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq, build_model
 
 _SPEC = importlib.util.spec_from_file_location(
     "google_reference", Path(__file__).with_name("google_reference.py")

@@ -9,13 +9,12 @@ import torch
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding.inputs import batch_of
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sentences import batch_of
 from onmt.decoding.translator import Translator
 from onmt.google.model import read_model, spec_of
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.training.optim import Adam, scale_and_clip

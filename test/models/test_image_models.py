@@ -1,4 +1,4 @@
-"""Image2Seq in onmt/google/model.py, and onmt/models/pretrained.py"""
+"""Image2Seq in onmt/google/model.py, and onmt/models/loading.py"""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.data.batch import Batch, make_batch
+from onmt.data.dataset import Batch, make_batch
 from onmt.errors import CheckpointError, OptionError
 from onmt.google.model import read_model, spec_of
 from onmt.models.base import stored_tensors
-from onmt.models.build import build_model
-from onmt.models.loading import restore_model
+from onmt.models.loading import load_image_weights, restore_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.pretrained import load_image_weights
-from onmt.models.seq2seq import Seq2Seq
-from onmt.modules.encoders.inception import InceptionV3
+from onmt.modules.inception_encoder import InceptionV3
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.spec.model import ModelSpec
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from onmt.google.model import read_model, spec_of
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
+from onmt.models.networks import build_model
 
 PARAMS = {
     "embedding.dim": 12,

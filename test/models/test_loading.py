@@ -7,9 +7,9 @@ import torch
 
 from onmt.errors import CheckpointError
 from onmt.models.base import stored_tensors
-from onmt.models.build import build_model
 from onmt.models.loading import restore_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import build_model
 from onmt.models.options import Seq2SeqModelOptions
 
 SPEC = spec_from_options(Seq2SeqModelOptions(rnn_size=4, word_vec_size=4, layers=1), DataSizes((9,), (9,)))

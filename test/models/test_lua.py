@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from onmt.commandline import instances
+from onmt.commandline.values import check_options
 from onmt.commands.pipeline import train
 from onmt.errors import OptionError
 from onmt.models.lua import DataSizes, restructured, spec_from_options, structure_notes
@@ -85,7 +85,7 @@ REFUSED: list[tuple[ModelOptions, str]] = [
 @pytest.mark.parametrize(("options", "told"), REFUSED)
 def test_what_cannot_work_is_refused(options: ModelOptions, told: str) -> None:
     with pytest.raises(OptionError, match=told):
-        instances.check(options)
+        check_options(options)
 
 
 @pytest.mark.parametrize(("options", "told"), REFUSED)
@@ -112,7 +112,7 @@ def test_train_says_in_one_line_what_cannot_work(
     ],
 )
 def test_what_can_work_is_accepted(options: ModelOptions) -> None:
-    instances.check(options)
+    check_options(options)
 
 
 @pytest.mark.parametrize(

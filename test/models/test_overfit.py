@@ -8,13 +8,12 @@ import pytest
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding.inputs import batch_of
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.sentences import batch_of
 from onmt.decoding.translator import Translator
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.training.optim import Adam, scale_and_clip

@@ -9,12 +9,11 @@ import pytest
 import torch
 
 from onmt.constants import BOS, PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.kernels.products import Products, multiply_with
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep
 
 SIZES = DataSizes((12, 7), (13, 6))

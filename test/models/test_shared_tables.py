@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from onmt.constants import BOS, PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.errors import OptionError
 from onmt.kernels.products import Products, multiply_with
 from onmt.models.base import stored_tensors
-from onmt.models.build import build_model
 from onmt.models.loading import restore_model
 from onmt.models.lua import DataSizes, restructured, spec_from_options, with_shared_tables
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
-from onmt.models.seq2seq import Seq2Seq
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.spec.model import ModelSpec
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import EOS
-from onmt.models.encoders import in_original_order, transform_source
+from onmt.models.base import in_original_order, transform_source
 from onmt.spec.model import PolicySpec
 
 POLICIES = st.builds(

@@ -8,9 +8,8 @@ import torch
 from recurrent_checks import check_as_if_alone
 from torch import Tensor
 
-from onmt.modules.cells import clipped, lstm_step
 from onmt.modules.noise import Noise
-from onmt.modules.rnn import RecurrentLayer, RecurrentStack
+from onmt.modules.rnn import RecurrentLayer, RecurrentStack, clipped, lstm_step
 from onmt.spec.layers import CellSpec, StackSpec
 
 STEPS, BATCH, INPUT, HIDDEN, OUTPUT = 5, 3, 4, 3, 2

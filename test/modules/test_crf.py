@@ -6,7 +6,7 @@ import math
 import torch
 
 from onmt.constants import EOS
-from onmt.modules.crf import OTHER_THAN_END, Transitions
+from onmt.modules.generator import OTHER_THAN_END, Transitions
 
 TAGS = 5
 LENGTHS = torch.tensor([3, 1, 2])

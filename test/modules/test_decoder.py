@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from onmt.google.model import read_model, spec_of
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.noise import Noise, TrainingStep
 
 CELL: dict[str, Any] = {

@@ -1,10 +1,10 @@
-"""onmt/modules/encoders/inception.py and inception_layout.py"""
+"""onmt/modules/inception_encoder.py and onmt/spec/inception.py"""
 
 import numpy as np
 import pytest
 import torch
 
-from onmt.modules.encoders.inception import BatchNormalisation, InceptionEncoder, InceptionV3
+from onmt.modules.inception_encoder import BatchNormalisation, InceptionEncoder, InceptionV3
 from onmt.modules.noise import Noise
 from onmt.spec.inception import STAGES, channels_at, grid_at
 from onmt.spec.layers import InceptionEncoderSpec

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from onmt.modules.encoders.convolutional import PoolingEncoder, TwinConvolutionalEncoder, position_code
+from onmt.modules.convolutional_encoders import PoolingEncoder, TwinConvolutionalEncoder, position_code
 from onmt.modules.noise import Noise
 from onmt.spec.layers import (
     ConvolutionsSpec,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from onmt.modules.encoders.recurrent import gather_frames, group_positions
+from onmt.modules.recurrent_encoders import gather_frames, group_positions
 
 
 def grouped_by_hand(length: int, padded: int, reduction: int, strided: bool) -> list[list[int]]:

@@ -11,10 +11,10 @@ from typing import Any
 from onmt.decoding.options import TranslatorOptions
 from onmt.logger import Logger, LoggerOptions
 from onmt.serving.api import Models
-from onmt.serving.http_server import bound_socket, serve
+from onmt.serving.endpoints import rest_application
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import LimitOptions
-from onmt.serving.rest import rest_application
+from onmt.serving.run import bound_socket, serve
 from onmt.text.options import TokenizerOptions
 
 SILENT = Logger(LoggerOptions(disable_logs=True), None)

@@ -21,7 +21,7 @@ from onmt import (
 from onmt.commandline.schema import declared_options
 from onmt.commands.pipeline import lm, tag, translate
 from onmt.decoding.options import TranslatorOptions
-from onmt.serving.values import TranslatorKeywords
+from onmt.serving.options import TranslatorKeywords
 
 LINES = ["a b c", "", "c q", "b", "a a a b b b c c c a"]
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 from rest_serving import Client, model, served
 
+from onmt.hooks import TokenizerHooks
 from onmt.kernels.products import Products
 from onmt.runtime.device import Place
 from onmt.serving.options import LimitOptions
-from onmt.text.hooks import TokenizerHooks
 from onmt.text.options import TokenizerOptions
 
 PATH = "/translator/translate"

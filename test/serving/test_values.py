@@ -7,7 +7,7 @@ import pytest
 from onmt.decoding.options import TranslationModelOptions, TranslatorOptions
 from onmt.errors import OptionError
 from onmt.runtime.options import DeviceOptions
-from onmt.serving.values import options_from
+from onmt.serving.options import options_from
 
 
 def test_values_of_every_kind(tmp_path: Path) -> None:

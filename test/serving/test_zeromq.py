@@ -16,11 +16,11 @@ import zmq
 from rest_serving import SILENT, model
 
 from onmt.errors import OnmtError
+from onmt.hooks import TokenizerHooks
 from onmt.logger import Logger, LoggerOptions
+from onmt.serving.endpoints import ZeroMqServer
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import LimitOptions
-from onmt.serving.zeromq import ZeroMqServer
-from onmt.text.hooks import TokenizerHooks
 
 
 def ask(address: str, *messages: Any) -> list[Any]:

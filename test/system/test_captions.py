@@ -13,7 +13,7 @@ from onmt.commands.demo import generate_shapes
 from onmt.commands.model_files import average_models, inspect_model, release_model
 from onmt.commands.pipeline import preprocess, train, translate
 from onmt.models.base import stored_tensors
-from onmt.modules.encoders.inception import InceptionV3
+from onmt.modules.inception_encoder import InceptionV3
 
 pytest.importorskip("PIL.Image")
 

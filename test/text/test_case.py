@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onmt.text.case import CASE_FEATURES, case_of, lower, restore_case, segment_case
+from onmt.text.words import CASE_FEATURES, case_of, lower, restore_case, segment_case
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from onmt.errors import DataError, OptionError
-from onmt.text.hooks import NO_HOOKS, tokenizer_hooks
+from onmt.hooks import NO_HOOKS, tokenizer_hooks
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Tokenizer
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.errors import DataError
+from onmt.hooks import TokenizerHooks
 from onmt.text.characters import separators
-from onmt.text.hooks import TokenizerHooks
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 

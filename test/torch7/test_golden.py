@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.data.batch import Batch
-from onmt.models.language_model import LanguageModel
+from onmt.data.dataset import Batch
 from onmt.models.loading import load_model
-from onmt.models.seq2seq import Seq2Seq
-from onmt.models.tagger import Tagger
+from onmt.models.networks import LanguageModel, Seq2Seq, Tagger
 from onmt.torch7.convert import convert_model
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden"

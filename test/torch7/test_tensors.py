@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError
-from onmt.models.pretrained import read_tensor
+from onmt.models.loading import read_tensor
 from onmt.torch7.objects import Storage, Table, Tensor
 
 

@@ -4,7 +4,7 @@ import torch
 
 from onmt.data.dataset import Dataset, plan_batches
 from onmt.data.loading import open_prepared
-from onmt.training.batches import EpochBatches, StoredBatches
+from onmt.training.data import EpochBatches, StoredBatches
 from onmt.training.distributed import Replicas
 
 CPU = torch.device("cpu")

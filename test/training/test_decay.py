@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from onmt.errors import CheckpointError
-from onmt.training.learning_rate import LearningRate
-from onmt.training.options import Metric, OptimOptions
+from onmt.training.optim import LearningRate
+from onmt.training.trainer_options import Metric, OptimOptions
 
 BASE = OptimOptions(learning_rate_decay=0.5, start_decay_at=100)
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from onmt.checkpoint import load_checkpoint
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.logger import Logger, LoggerOptions
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq
 from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
-from onmt.training.finiteness import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
+from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
 from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
 from onmt.training.tensorflow_optim import CenteredRmsProp, Ftrl, Momentum
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.google.model import read_model, spec_of
 from onmt.google.optimisation import optimizer_settings, schedule_of
 from onmt.google.settings import read_config_files
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
+from onmt.models.networks import build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.training.optim import scale_and_clip

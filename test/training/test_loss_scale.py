@@ -2,7 +2,7 @@
 
 import torch
 
-from onmt.training.finiteness import LossScale
+from onmt.training.gradients import LossScale
 
 CPU = torch.device("cpu")
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from onmt.data.batch import make_batch
-from onmt.data.dataset import BatchPlan
-from onmt.training.batches import _BatchTooLargeError, largest_batch, naming_batches
+from onmt.data.dataset import BatchPlan, make_batch
+from onmt.training.data import _BatchTooLargeError, largest_batch, naming_batches
 
 
 def test_the_largest_batch_has_the_most_padded_positions() -> None:

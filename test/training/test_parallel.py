@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.commandline import instances
 from onmt.commandline.parser import parse
+from onmt.commandline.values import options_to_dict
 from onmt.commands.pipeline import train
 from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.loading import open_prepared
@@ -106,7 +106,7 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     def train(name: str, *more: str) -> None:
         parsed = parse(train.script, [*argv, "-save_model", str(tmp_path / name), *more])
         words = {"model_type": "seq2seq", "hook_file": str(hook)}
-        work = partial(_train_in_process, words, instances.to_dict(parsed.options), parsed.given)
+        work = partial(_train_in_process, words, options_to_dict(parsed.options), parsed.given)
         run_in_processes(work, (CPU, CPU), use_nccl=False)
 
     train("whole", "-end_epoch", "3")

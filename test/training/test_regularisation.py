@@ -9,7 +9,7 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands.pipeline import translate
-from onmt.training.learning_rate import InverseRootSchedule
+from onmt.training.optim import InverseRootSchedule
 
 RunTrain = Callable[..., tuple[int, str, str]]
 ALL = (

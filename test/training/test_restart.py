@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from onmt.commandline import instances
+from onmt.commandline.values import options_to_dict
 from onmt.training.options import TrainSeq2SeqOptions
 from onmt.training.restart import Restart, restart_options
 
 BASE = TrainSeq2SeqOptions(data="d", save_model="m", train_from="x.pt")
-SAVED = instances.to_dict(replace(BASE, rnn_size=64, dropout=0.1, optim="adam", learning_rate=0.002, seed=7))
+SAVED = options_to_dict(replace(BASE, rnn_size=64, dropout=0.1, optim="adam", learning_rate=0.002, seed=7))
 
 
 def restart(

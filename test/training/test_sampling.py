@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onmt.data.batch import Batch
+from onmt.data.dataset import Batch
 from onmt.errors import CheckpointError
 from onmt.logger import Logger, LoggerOptions
-from onmt.training.data_options import SampledDatasetOptions
 from onmt.training.distributed import Replicas
+from onmt.training.options import SampledDatasetOptions
 from onmt.training.sampling import (
     PartitionSampler,
     PerplexitySampler,

@@ -4,7 +4,7 @@ import torch
 from onmt.errors import CheckpointError
 from onmt.kernels.products import Products
 from onmt.training.checkpoints import Batching, Environment, TrainingState
-from onmt.training.learning_rate import LearningRate
+from onmt.training.optim import LearningRate
 
 BATCHING = Batching(max_batch_size=20, max_tokens=1800, uneven_batches=False, replicas=1, iterations=18)
 

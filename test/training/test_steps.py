@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from onmt.data.dataset import BatchPlan
-from onmt.training.batches import EpochBatches, StepBatches
+from onmt.training.data import EpochBatches, StepBatches
 from onmt.training.distributed import Replicas
 
 

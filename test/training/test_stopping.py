@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from onmt.checkpoint import load_checkpoint
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq
 from onmt.training.checkpoints import _ValidationHistory
 
 RunTrain = Callable[..., tuple[int, str, str]]

@@ -8,13 +8,13 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import OptionError
 from onmt.google.settings import to_text
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes, spec_from_options
+from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS
 from onmt.training.options import TrainSeq2SeqOptions
 from onmt.training.recipe import initial_slots, make_recipe
-from onmt.training.vocabulary_update import VocabularyUpdate, _move_rows, updated_vocabularies
+from onmt.training.restart import VocabularyUpdate, _move_rows, updated_vocabularies
 
 
 def vocabulary(words: str) -> Vocabulary:

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from onmt.data.batch import make_batch
-from onmt.decoding.model_search import SEARCH_FLAGS
+from onmt.data.dataset import make_batch
+from onmt.decoding.ensemble import SEARCH_FLAGS
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import settings_of
 from onmt.errors import OptionError
 from onmt.google.model import GoogleModel, read_model, spec_of
 from onmt.google.settings import to_text
-from onmt.models.build import build_model
 from onmt.models.lua import DataSizes
-from onmt.models.seq2seq import Seq2Seq
+from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.embeddings import Embeddings
 from onmt.modules.generator import Loss
 from onmt.modules.noise import Noise
@@ -29,7 +28,7 @@ from onmt.modules.rnn import RecurrentLayer, RecurrentStack
 from onmt.spec.model import ModelSpec
 from onmt.training.checkpoints import TrainingState
 from onmt.training.distributed import Replicas
-from onmt.training.learning_rate import LearningRate
+from onmt.training.optim import LearningRate
 from onmt.training.options import TrainSeq2SeqOptions, implied_flags
 from onmt.training.progress import Phases
 from onmt.training.recipe import make_optimizer, make_recipe

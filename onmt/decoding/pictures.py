@@ -1,21 +1,23 @@
-"""HTML pages of attention weights and beam trees, and attention drawn over images."""
+"""Pictures of attention and of the search: pages for a browser, and files that matplotlib draws."""
 
 import base64
-import json
+import io
+import logging
 import math
 import mimetypes
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from onmt.decoding.array_files import AttentionTable, holds_arrays, reading_arrays
-from onmt.errors import DataError
-from onmt.text.lines import read_text_lines
+from onmt.decoding.array_files import AttentionTable, BeamTree
+from onmt.errors import DataError, OptionError
+from onmt.files import replacing
 
 LOOK: Final = """
 :root {
@@ -70,61 +72,6 @@ svg .kept { stroke: rgb(var(--accent)); stroke-width: 2; }
 """
 
 
-@dataclass(frozen=True)
-class BeamTree:
-    """The search of one sentence in a `-save_beam_to` file, [step][slot]; no score: the slot is empty."""
-
-    words: list[list[str]]
-    parents: list[list[int]]
-    scores: list[list[float | None]]
-
-
-def read_beams(path: str) -> list[BeamTree]:
-    """The sentences of a `-save_beam_to` file. Raises DataError if it is none."""
-    if holds_arrays(path):
-        return _read_beam_arrays(path)
-    try:
-        content = json.loads("\n".join(read_text_lines(path)))
-        trees = [
-            BeamTree(words, parents, scores)
-            for words, parents, scores in zip(
-                content["predicted_ids"], content["beam_parent_ids"], content["scores"], strict=True
-            )
-        ]
-        for tree in trees:
-            _check_tree(tree)
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
-        raise DataError(f"{path}: not a file of -save_beam_to") from error
-    return trees
-
-
-def _read_beam_arrays(path: str) -> list[BeamTree]:
-    with reading_arrays(path, "-save_beam_to") as arrays:
-        ids, parents, scores = (
-            arrays.read(name, kind, 3)
-            for name, kind in (("predicted_ids", "i"), ("beam_parent_ids", "i"), ("scores", "f"))
-        )
-        words = np.append(arrays.read("target_words", "U", 1), "")  # -1, a dead slot, has no word
-        steps = arrays.read("steps", "i", 1)
-        if not (ids.shape == parents.shape == scores.shape and len(ids) == len(steps)):
-            raise ValueError("shapes")
-        if (ids < -1).any() or (ids >= len(words) - 1).any():
-            raise ValueError("ids")
-        if (steps < 0).any() or (steps > ids.shape[1]).any():
-            raise ValueError("steps")
-        trees = []
-        for sentence, length in enumerate(steps):
-            shown = scores[sentence, :length].tolist()
-            tree = BeamTree(
-                words[ids[sentence, :length]].tolist(),
-                parents[sentence, :length].clip(min=0).tolist(),
-                [[None if math.isnan(score) else score for score in step] for step in shown],
-            )
-            _check_tree(tree)
-            trees.append(tree)
-    return trees
-
-
 def page(
     tables: Iterable[AttentionTable],
     trees: Iterable[tuple[int, BeamTree]],
@@ -147,27 +94,6 @@ def page(
         f"<style>{LOOK}{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>Translations</h1>\n{body}\n"
         "</main>\n</body>\n</html>\n"
     )
-
-
-def _check_tree(tree: BeamTree) -> None:
-    """Raise ValueError, or OverflowError, unless every slot has a word, a score and a parent in the step
-    before.
-    """
-    before = None
-    for words, parents, scores in zip(tree.words, tree.parents, tree.scores, strict=True):
-        if not len(words) == len(parents) == len(scores):
-            raise ValueError("slots")
-        if not all(isinstance(word, str) for word in words):
-            raise ValueError("words")
-        if not all(isinstance(parent, int) for parent in parents):
-            raise ValueError("parents")
-        if before is not None and not all(0 <= parent < before for parent in parents):
-            raise ValueError("parents")
-        if not all(score is None or isinstance(score, int | float) for score in scores):
-            raise ValueError("scores")
-        for score in scores:
-            float(score or 0)  # a whole number of JSON may be too large for one
-        before = len(words)
 
 
 def _sentence(tables: list[AttentionTable], shown: Callable[[AttentionTable], str]) -> str:
@@ -313,3 +239,143 @@ def _word(name: str, weights: list[float], grid: tuple[int, ...], where: str) ->
 def _image_cell(weight: float, most: float) -> str:
     darkness = _DARKEST * (1 - max(weight, 0.0) / most)
     return f'<i title="{weight:.4f}" style="background: rgba(0, 0, 0, {darkness:.3f})"></i>'
+
+
+_DPI: Final = 100
+_CELL: Final = 0.28  # inches
+_LARGEST: Final = 30.0  # inches; then cells become smaller
+_LABEL: Final = 0.14  # inches that a label needs
+_LONGEST_LABEL: Final = 30  # characters
+_IMAGE: Final = 1.3  # inches
+_TITLE: Final = 0.25  # inches above an image
+_LONGEST_TITLE: Final = 14  # characters
+_IMAGES_PER_ROW: Final = 8
+_MOST_IMAGES: Final = 400  # matplotlib draws no picture of 2^16 pixels, and every image takes time
+_DARKEST_SHADE: Final = 0.85  # opacity over a place without attention
+_FONTS: Final = (
+    "DejaVu Sans",
+    "Noto Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "WenQuanYi Zen Hei",
+    "Arial Unicode MS",
+    "Microsoft YaHei",
+    "Hiragino Sans",
+)
+"""Fonts in which characters are looked for, in this order, as far as they are installed."""
+
+_Weights = npt.NDArray[np.float32]
+
+
+class AttentionPlots:
+    """A folder of pictures: `00000.png` is the first sentence's, `00001.png` the second's, and so on."""
+
+    def __init__(self, folder: str) -> None:
+        """Make the folder unless it is there. Raises OptionError without matplotlib, DataError without
+        folder.
+        """
+        self._figure_class, fonts = require_matplotlib()
+        self._text = {"family": fonts, "fontsize": 8, "parse_math": False, "usetex": False}
+        self._folder = Path(folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot make the folder: {error.strerror}") from error
+
+    def refuse_to_overwrite(self) -> None:
+        """Raise DataError if there is a picture that could be one of ours, or one to read."""
+        for path in sorted(self._folder.glob("*.png")):
+            if path.stem.isdecimal():
+                raise DataError(
+                    f"{path}: this run may have to read it, or would overwrite it: give -plot_attention "
+                    "another folder"
+                )
+
+    def table(self, number: int, words: Sequence[str], positions: Sequence[str], weights: _Weights) -> None:
+        """A shaded table, darkest where the largest weight is.
+
+        number: the sentence's, from 1; weights: words x positions, both at least 1.
+        """
+        rows, columns = weights.shape
+        width, height = min(_CELL * columns, _LARGEST), min(_CELL * rows, _LARGEST)
+        figure = self._figure_class(figsize=(width, height), dpi=_DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest")
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        places, names = _labels(positions, width)
+        axes.set_xticks(places, names, rotation=90, **self._text)
+        places, names = _labels(words, height)
+        axes.set_yticks(places, names, **self._text)
+        self._save(figure, number)
+
+    def image(
+        self,
+        number: int,
+        words: Sequence[str],
+        colours: npt.NDArray[np.uint8],
+        grid: tuple[int, int],
+        weights: _Weights,
+    ) -> None:
+        """The image once per word, dark where it has little of the word's attention; of a very long
+        translation the first 400 words.
+
+        colours: 3 x height x width; weights: words x places of the grid (rows, columns), row by row.
+        """
+        words, weights = words[:_MOST_IMAGES], weights[:_MOST_IMAGES]
+        rows, columns = math.ceil(len(words) / _IMAGES_PER_ROW), min(len(words), _IMAGES_PER_ROW)
+        width, height = _IMAGE * columns, (_IMAGE + _TITLE) * rows
+        figure = self._figure_class(figsize=(width, height), dpi=_DPI)
+        shown = colours.transpose(1, 2, 0)
+        extent = (0, shown.shape[1], shown.shape[0], 0)
+        for place, (word, row) in enumerate(zip(words, weights, strict=True)):
+            left = (place % _IMAGES_PER_ROW) * _IMAGE / width
+            bottom = 1 - (place // _IMAGES_PER_ROW + 1) * (_IMAGE + _TITLE) / height
+            axes = figure.add_axes((left, bottom, 0.95 * _IMAGE / width, 0.95 * _IMAGE / height))
+            axes.imshow(shown, extent=extent)
+            axes.imshow(_shadow(row.reshape(grid)), extent=extent, interpolation="bilinear")
+            axes.set_axis_off()
+            axes.set_title(_shortened(word, _LONGEST_TITLE), pad=2, **self._text)
+        self._save(figure, number)
+
+    def _save(self, figure: Any, number: int) -> None:
+        content = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of characters that no font has: they are drawn as boxes
+            figure.savefig(content, format="png", bbox_inches="tight", facecolor="white")
+        with replacing(self._folder / f"{number - 1:05d}.png") as file:
+            file.write(content.getvalue())
+
+
+def require_matplotlib() -> tuple[Any, list[str]]:
+    """Matplotlib's class of figures and the fonts to use. Raises OptionError where it is not installed."""
+    # Its remarks, about fonts for example, are not the user's concern.
+    logging.getLogger("matplotlib").addHandler(logging.NullHandler())
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.font_manager import get_font_names
+    except ImportError as error:
+        raise OptionError("-plot_attention needs matplotlib: install it with the extra [plot]") from error
+    installed = set(get_font_names())
+    return Figure, [name for name in _FONTS if name in installed]
+
+
+def _labels(names: Sequence[str], length: float) -> tuple[list[int], list[str]]:
+    """Places and names of the labels that fit on this many inches."""
+    every = max(1, math.ceil(len(names) * _LABEL / length))
+    places = list(range(0, len(names), every))
+    return places, [_shortened(names[place], _LONGEST_LABEL) for place in places]
+
+
+def _shortened(word: str, longest: int) -> str:
+    return word if len(word) <= longest else word[: longest - 1] + "…"
+
+
+def _shadow(weights: _Weights) -> npt.NDArray[np.float64]:
+    """Black, the more opaque the smaller the weight: red, green, blue, opacity per place."""
+    shown = np.nan_to_num(weights)
+    shadow = np.zeros((*shown.shape, 4))
+    shadow[..., 3] = _DARKEST_SHADE * (1 - shown / max(float(shown.max()), 1e-30))
+    return shadow

@@ -1,27 +1,32 @@
-"""Encoder, bridge, decoder and generator together."""
+"""The three networks that a description can name: Seq2Seq, LanguageModel and Tagger; and `build_model`."""
 
 from dataclasses import replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from onmt.constants import PAD, UNK
-from onmt.data.batch import Batch, Copies
+from onmt.data.dataset import Batch, Copies
 from onmt.data.vocabulary import Vocabularies
-from onmt.models.base import Model, Step, drop_words
-from onmt.models.encoders import (
+from onmt.models.base import (
+    Model,
+    Step,
     build_encoder,
+    drop_words,
     in_original_order,
     transform_source,
     transformed_lengths,
 )
-from onmt.modules.bridge import Bridge
 from onmt.modules.decoder import Decoded, Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
-from onmt.modules.encoding import CopySource, Encoding, mixed, mixed_of_gold
-from onmt.modules.generator import Generator, Loss
+from onmt.modules.encoding import Bridge, CopySource, Encoding, mixed, mixed_of_gold, padding_mask
+from onmt.modules.generator import Generator, Loss, Transitions
 from onmt.modules.noise import TrainingStep
+from onmt.modules.recurrent_encoders import RecurrentEncoder
+from onmt.modules.rnn import RecurrentStack
+from onmt.spec.layers import RecurrentEncoderSpec
 from onmt.spec.model import DecoderSpec, ModelSpec
 
 
@@ -218,3 +223,127 @@ def _with_shorter_targets(batch: Batch, steps: int) -> Batch:
     else:
         words = int(batch.host_tgt_lengths.clamp(max=steps).sum())
     return replace(batch, tgt_input=batch.tgt_input[:, :steps], tgt_output=output, tgt_words=words)
+
+
+class LanguageModel(Model):
+    """OpenNMT-lua onmt/LanguageModel.lua. Any encoder that looks ahead would see what it has to predict."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        assert isinstance(spec.encoder, RecurrentEncoderSpec)
+        assert spec.encoder.kind == "rnn"
+        assert spec.source.kind == "embeddings"
+        self.source = Embeddings(spec.source)
+        self.encoder = build_encoder(spec.encoder, self.source.output_size)
+        self.generator = Generator(self.stack.output_size, spec.outputs)
+
+    @property
+    def stack(self) -> RecurrentStack:
+        """The recurrent layers."""
+        assert isinstance(self.encoder, RecurrentEncoder)
+        assert self.encoder.stack is not None
+        return self.encoder.stack
+
+    def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
+        """See `Model.loss`. The words counted include `<s>`, as in Lua's reported perplexity."""
+        read = drop_words(batch.src, self.spec.word_dropout, step)
+        host = batch.lengths_if_uneven
+        host = None if host is None else host - 1
+        noise = step.noise if step else None
+        encoding = self.encoder(self.source(read[:, :-1]), batch.src_lengths - 1, host, noise)
+        words = step.output_words if step else None
+        smoothing = step.label_smoothing if step else 0.0
+        scale = step.loss_scale if step else None
+        total, losses = self.generator.negative_log_likelihood(
+            encoding.memory, read[:, 1:], words, smoothing, scale
+        )
+        return Loss(total, *self.counts(batch), losses)
+
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """See `Model.counts`."""
+        return batch.src_words, batch.size
+
+    def start(self, rows: int) -> DecoderState:
+        """The state before the first token, for this many sequences."""
+        return DecoderState(self.stack.zero_states(rows))
+
+    def step(self, tokens: Tensor, state: DecoderState) -> Step:
+        """tokens R F -> log-probabilities of the next tokens."""
+        output, hidden = self.stack.step(self.source(tokens), state.hidden, None)
+        return Step(self.generator(output), None, DecoderState(hidden))
+
+
+class Tagger(Model):
+    """OpenNMT-lua onmt/SeqTagger.lua. With `transitions` in its spec the loss is that of the whole tag
+    sequence.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.source = build_source(spec.source)
+        self.encoder = build_encoder(spec.encoder, self.source.output_size)
+        self.generator = Generator(spec.encoder.memory_size(self.source.output_size), spec.outputs)
+        self.transitions = Transitions(spec.outputs[0]) if spec.transitions else None
+
+    def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
+        """See `Model.loss`. Targets are tags w1..wn </s>; the end symbol is counted among the words, but not
+        predicted.
+        """
+        assert batch.tgt_output is not None
+        encoding = self._encode(batch.src, batch.src_lengths, batch.lengths_if_uneven, step)
+        steps = batch.src.shape[1]
+        targets = F.pad(batch.tgt_output[:, :steps], (0, 0, 0, max(0, steps - batch.tgt_output.shape[1])))
+        targets = targets.masked_fill(~padding_mask(batch.src_lengths, steps)[..., None], PAD)
+        if self.transitions is None:
+            smoothing = step.label_smoothing if step else 0.0
+            total, losses = self.generator.negative_log_likelihood(
+                encoding.memory, targets, smoothing=smoothing, scale=step.loss_scale if step else None
+            )
+        else:
+            emissions = self.generator(encoding.memory)[0]
+            losses = self.transitions.negative_log_likelihood(emissions, targets[..., 0], batch.src_lengths)
+            total = losses.sum()
+        return Loss(total, *self.counts(batch), losses)
+
+    def counts(self, batch: Batch) -> tuple[int, int]:
+        """See `Model.counts`."""
+        return batch.tgt_words, batch.size
+
+    def log_probs(
+        self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """src B S F, src_lengths B -> log-probabilities B S V of each output.
+
+        host_lengths: src_lengths on the CPU; without them the host waits for those on a device.
+        """
+        host = src_lengths.cpu() if host_lengths is None else host_lengths
+        uneven = host if bool((host < src.shape[1]).any()) else None
+        outputs: tuple[Tensor, ...] = self.generator(self._encode(src, src_lengths, uneven, None).memory)
+        return outputs
+
+    def tag(self, src: Tensor, src_lengths: Tensor, host_lengths: Tensor | None = None) -> Tensor:
+        """src B S F, src_lengths B -> B S F: the best tags, then the best features (meaningless after a
+        sentence's end); host_lengths as in `log_probs`.
+        """
+        log_probs = self.log_probs(src, src_lengths, host_lengths)
+        best = [scores.argmax(-1) for scores in log_probs]
+        if self.transitions is not None:
+            best[0] = self.transitions.viterbi(log_probs[0], src_lengths)
+        return torch.stack(best, dim=-1)
+
+    def _encode(
+        self, src: Tensor, lengths: Tensor, host_lengths: Tensor | None, step: TrainingStep | None
+    ) -> Encoding:
+        if not src.is_floating_point():
+            src = drop_words(src, self.spec.word_dropout, step)
+        encoding = self.encoder(self.source(src), lengths, host_lengths, step.noise if step else None)
+        assert isinstance(encoding, Encoding)
+        return encoding
+
+
+MODELS: dict[str, type[Model]] = {"seq2seq": Seq2Seq, "lm": LanguageModel, "seqtagger": Tagger}
+
+
+def build_model(spec: ModelSpec) -> Model:
+    """A model with uninitialised parameters: load them, or call `initialise`."""
+    return MODELS[spec.model_type](spec)
