@@ -9,7 +9,7 @@ from onmt.errors import OptionError
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageOptions(TargetTextOptions, DataOptions):
+class _ImageOptions(TargetTextOptions, DataOptions):
     """Data"""
 
     train: str = option(
@@ -52,5 +52,5 @@ class ImageOptions(TargetTextOptions, DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessImageOptions(PreprocessOptions, ImageOptions):
+class PreprocessImageOptions(PreprocessOptions, _ImageOptions):
     """Preprocess"""

@@ -144,7 +144,7 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairOptions:
+class _PairOptions:
     """Data"""
 
     train_src: str = option("", "Training file of the source.", valid=existing_file_or_empty)
@@ -172,7 +172,7 @@ class PairOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceTextOptions:
+class _SourceTextOptions:
     """Data"""
 
     src_vocab: str = option(
@@ -231,7 +231,7 @@ class TargetTextOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BitextOptions(PairOptions, SourceTextOptions, TargetTextOptions, DataOptions):
+class BitextOptions(_PairOptions, _SourceTextOptions, TargetTextOptions, DataOptions):
     """Data"""
 
     def sides(self) -> tuple[Side, ...]:
@@ -253,7 +253,7 @@ class BitextOptions(PairOptions, SourceTextOptions, TargetTextOptions, DataOptio
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeattextOptions(PairOptions, TargetTextOptions, DataOptions):
+class _FeattextOptions(_PairOptions, TargetTextOptions, DataOptions):
     """Data"""
 
     def sides(self) -> tuple[Side, ...]:
@@ -353,7 +353,7 @@ class PreprocessMonotextOptions(PreprocessOptions, MonotextOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessFeattextOptions(PreprocessOptions, FeattextOptions):
+class PreprocessFeattextOptions(PreprocessOptions, _FeattextOptions):
     """Preprocess"""
 
 

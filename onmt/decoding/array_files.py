@@ -136,7 +136,7 @@ class ArrayFile:
 
 
 @contextmanager
-def reading_arrays(path: str, what: str) -> Iterator["_ArrayReader"]:
+def _reading_arrays(path: str, what: str) -> Iterator["_ArrayReader"]:
     """The arrays of a file of `what`. Raises DataError for a file that cannot be read or is no such file;
     KeyError and ValueError of the block mean the latter too.
     """
@@ -255,7 +255,7 @@ def _copying(text: str | None, words: int, where: str) -> list[float]:
 
 
 def _read_attention_arrays(path: str) -> list[AttentionTable]:
-    with reading_arrays(path, "-save_attention") as arrays:
+    with _reading_arrays(path, "-save_attention") as arrays:
         copied = {name for name in arrays.names if name.startswith(COPYING)}
         tables = []
         for line in range(len(arrays.names) - len(copied)):
@@ -304,7 +304,7 @@ def read_beams(path: str) -> list[BeamTree]:
 
 
 def _read_beam_arrays(path: str) -> list[BeamTree]:
-    with reading_arrays(path, "-save_beam_to") as arrays:
+    with _reading_arrays(path, "-save_beam_to") as arrays:
         ids, parents, scores = (
             arrays.read(name, kind, 3)
             for name, kind in (("predicted_ids", "i"), ("beam_parent_ids", "i"), ("scores", "f"))

@@ -53,7 +53,7 @@ class Constraints:
 
 
 @dataclass(frozen=True)
-class Grid:
+class _Grid:
     """The constraints that each hypothesis has met: used, B K C with K = levels x beam."""
 
     constraints: Constraints
@@ -61,7 +61,7 @@ class Grid:
     beam: int
 
     @classmethod
-    def start(cls, constraints: Constraints, beam: int) -> "Grid":
+    def start(cls, constraints: Constraints, beam: int) -> "_Grid":
         """Nothing met yet."""
         sentences, count = constraints.words.shape
         shape = (sentences, constraints.levels * beam, count)
@@ -73,18 +73,18 @@ class Grid:
         """Slots per sentence."""
         return self.used.shape[1]
 
-    def keep(self, sentences: Tensor) -> "Grid":
+    def keep(self, sentences: Tensor) -> "_Grid":
         """Only these sentences."""
         words = self.constraints.words[sentences]
         constraints = Constraints(words, self.constraints.limited, self.constraints.reserved)
-        return Grid(constraints, self.used[sentences], self.beam)
+        return _Grid(constraints, self.used[sentences], self.beam)
 
-    def extended(self, chosen: Candidates) -> "Grid":
+    def extended(self, chosen: Candidates) -> "_Grid":
         """The grid after its slots were refilled: a word meets the first constraint for it that is owed."""
         index = chosen.parents[:, :, None].expand_as(self.used)
         used = self.used.gather(1, index)
         met = self._owed(used) & (self.constraints.words[:, None, :] == chosen.tokens[:, :, None])
-        return Grid(self.constraints, used | met, self.beam)
+        return _Grid(self.constraints, used | met, self.beam)
 
     def choose(
         self, free: Candidates, forced: Candidates, settings: SearchSettings, prune: Prune | None
@@ -215,7 +215,7 @@ class _Search:
         self._sources = sources
         self._settings = settings
         self._ranking = Ranking(settings)
-        self._grid = None if constraints is None else Grid.start(constraints, settings.beam_size)
+        self._grid = None if constraints is None else _Grid.start(constraints, settings.beam_size)
         self._slots = rows_per_sentence(settings, constraints)
         device = sources.lengths.device
         mask = sources.attended if settings.coverage_norm != 0 else None

@@ -42,7 +42,7 @@ from onmt.text.lines import split_words
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingSettings:
+class _SamplingSettings:
     """Settings of sampling: longest output in words (given words are never cut), temperature, seed."""
 
     max_length: int = 100
@@ -77,7 +77,7 @@ class LanguageModelUser:
         return scores
 
     def sample(
-        self, sources: Sequence[Source], first: int, batch_size: int, settings: SamplingSettings
+        self, sources: Sequence[Source], first: int, batch_size: int, settings: _SamplingSettings
     ) -> list[Reference]:
         """Each sentence continued by words drawn from the model until `</s>`; features are the likeliest.
 
@@ -100,7 +100,7 @@ class LanguageModelUser:
         return samples
 
     def _sample(
-        self, sources: Sequence[Source], draws: Tensor, settings: SamplingSettings
+        self, sources: Sequence[Source], draws: Tensor, settings: _SamplingSettings
     ) -> list[Reference]:
         """draws: B T+1, uniform, for the words up to the longest output T."""
         steps = draws.shape[1]
@@ -219,7 +219,7 @@ def run_lm(options: LmOptions, logger: Logger) -> None:
             f"{options.model}: this is a {loaded.spec.model_type} model, not a language model"
         )
     user = LanguageModelUser(loaded.model, loaded.vocabularies)
-    settings = SamplingSettings(
+    settings = _SamplingSettings(
         max_length=options.max_length, temperature=options.temperature, seed=options.seed
     )
     timer, count = Timer(), 0

@@ -225,7 +225,7 @@ class TranslationModelOptions(EnsembleOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnTheFlyTokenizerOptions:
+class _OnTheFlyTokenizerOptions:
     """Tokenizer"""
 
     tok_src: TokenizerOptions = on_the_fly("tok_src_")  # noqa: RUF009 - makes a field
@@ -233,7 +233,7 @@ class OnTheFlyTokenizerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeOptions:
+class _TimeOptions:
     """Other"""
 
     time: bool = option(False, "Log the average time that a sentence took.")
@@ -245,11 +245,11 @@ class TranslateOptions(
     GoogleInferenceOptions,
     TranslationModelOptions,
     TranslatorOptions,
-    OnTheFlyTokenizerOptions,
+    _OnTheFlyTokenizerOptions,
     DeviceOptions,
     HookOptions,
     LoggerOptions,
-    TimeOptions,
+    _TimeOptions,
 ):
     """Translate"""
 
@@ -279,7 +279,7 @@ class TranslateOptions(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagDataOptions:
+class _TagDataOptions:
     """Data"""
 
     src: str = option(
@@ -300,7 +300,7 @@ class TagDataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerOptions:
+class _TaggerOptions:
     """Tagger"""
 
     model: str = option("", "Tagger to use.", valid=existing_model, required=True)
@@ -308,7 +308,7 @@ class TaggerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagOptions(TagDataOptions, TaggerOptions, DeviceOptions, LoggerOptions, TimeOptions):
+class TagOptions(_TagDataOptions, _TaggerOptions, DeviceOptions, LoggerOptions, _TimeOptions):
     """Tag"""
 
     def check(self) -> None:
@@ -318,7 +318,7 @@ class TagOptions(TagDataOptions, TaggerOptions, DeviceOptions, LoggerOptions, Ti
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmDataOptions:
+class _LmDataOptions:
     """Data"""
 
     mode: Literal["score", "sample"] = option(
@@ -343,7 +343,7 @@ class LmDataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmModelOptions:
+class _LmModelOptions:
     """LM"""
 
     model: str = option("", "Language model to use.", valid=existing_model, required=True)
@@ -360,5 +360,5 @@ class LmModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmOptions(LmDataOptions, LmModelOptions, DeviceOptions, LoggerOptions, TimeOptions):
+class LmOptions(_LmDataOptions, _LmModelOptions, DeviceOptions, LoggerOptions, _TimeOptions):
     """Language model"""

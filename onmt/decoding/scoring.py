@@ -28,7 +28,7 @@ from onmt.spec.layers import PyramidalEncoderSpec
 
 
 @dataclass(frozen=True)
-class Scores:
+class _Scores:
     """One step of R rows.
 
     log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, or None without
@@ -44,7 +44,7 @@ class Scores:
 class Scorer(Protocol):
     """Anything that can continue hypotheses."""
 
-    def step(self, tokens: Tensor) -> Scores:
+    def step(self, tokens: Tensor) -> _Scores:
         """Read the last tokens, R F (words, then features), and score the next ones."""
         ...
 
@@ -76,7 +76,7 @@ class ModelScorer:
         self._beam = beam
         self._expanded = False
 
-    def step(self, tokens: Tensor) -> Scores:
+    def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         output = self.advance(tokens)
         return _scores(output.log_probs, output.attention, output.copying)
@@ -99,14 +99,14 @@ class ModelScorer:
         self._state = self._state.keep(sentences)
 
 
-def _scores(log_probs: Sequence[Tensor], attention: Tensor | None, copying: Tensor | None = None) -> Scores:
+def _scores(log_probs: Sequence[Tensor], attention: Tensor | None, copying: Tensor | None = None) -> _Scores:
     """log_probs: R V of the words and of each target feature; attention: R S; copying: R."""
     words, *features = log_probs
     if not features:
         none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
-        return Scores(words, none, attention, copying)
+        return _Scores(words, none, attention, copying)
     labels = torch.stack([scores.argmax(dim=1) for scores in features], dim=1)
-    return Scores(words, labels, attention, copying)
+    return _Scores(words, labels, attention, copying)
 
 
 Average = Literal["mean", "log_mean"]
@@ -132,7 +132,7 @@ class EnsembleScorer:
         self._average = average
         self._attending = attending
 
-    def step(self, tokens: Tensor) -> Scores:
+    def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         outputs = [scorer.advance(tokens) for scorer in self._scorers]
         log_probs = [
@@ -179,11 +179,11 @@ class FusedScorer:
         start = torch.full((len(hidden), 1 + features), BOS, device=hidden.device)
         self._language_model = ModelScorer(language_model, language_model.step(start, state).state, beam)
 
-    def step(self, tokens: Tensor) -> Scores:
+    def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         scores = self._inner.step(tokens)
         fluency = self._language_model.step(tokens).log_probs
-        return Scores(scores.log_probs + self._weight * fluency, scores.features, scores.attention)
+        return _Scores(scores.log_probs + self._weight * fluency, scores.features, scores.attention)
 
     def reorder(self, rows: Tensor) -> None:
         """See Scorer."""
@@ -255,7 +255,7 @@ class BatchInvariantScorer:
         self._beam = beam
         self._fillers = fillers
 
-    def step(self, tokens: Tensor) -> Scores:
+    def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         rows = len(tokens)
         scores = self._inner.step(torch.cat([tokens, tokens[-self._beam :].repeat(self._fillers, 1)]))

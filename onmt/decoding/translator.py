@@ -105,7 +105,7 @@ class Translator:
         self._device = next(model.parameters()).device
         target = vocabularies.tgt[0]
         self._settings = replace(
-            settings_of(options, model), repeatable=_repeatable(options.ignore_when_blocking, target)
+            _settings_of(options, model), repeatable=_repeatable(options.ignore_when_blocking, target)
         )
         self._table = read_phrase_table(options.phrase_table) if options.phrase_table else None
         self.allowed: Tensor | None = None
@@ -298,7 +298,7 @@ class Translator:
         return Hypothesis(words, features, path.score, path.attention, path.copying)
 
 
-def settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
+def _settings_of(options: TranslatorOptions, model: Seq2Seq) -> SearchSettings:
     """The settings of a search, from the user's options and the model's dialect."""
     limit = options.max_num_unks
     return SearchSettings(

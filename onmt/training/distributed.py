@@ -144,7 +144,7 @@ class _Report:
     others_follow: bool = False
 
 
-class ReplicaError(OnmtError):
+class _ReplicaError(OnmtError):
     """A failure of another process."""
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -268,10 +268,10 @@ def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> No
             if report is None:
                 continue
             if not report.others_follow:
-                raise ReplicaError(report.message, report.exit_code)
+                raise _ReplicaError(report.message, report.exit_code)
             stopped = report
     if stopped is not None:
-        raise ReplicaError(stopped.message, stopped.exit_code)
+        raise _ReplicaError(stopped.message, stopped.exit_code)
 
 
 def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> None:

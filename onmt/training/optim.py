@@ -158,7 +158,7 @@ class Sgd(Optimizer):
         torch._foreach_add_(self.parameters, gradients, alpha=-learning_rate)
 
 
-class Adagrad(Optimizer):
+class _Adagrad(Optimizer):
     """s += g^2; p -= lr g / (sqrt(s) + 1e-10) (Duchi et al. 2011)."""
 
     name = "adagrad"
@@ -174,7 +174,7 @@ class Adagrad(Optimizer):
         torch._foreach_addcdiv_(self.parameters, gradients, roots, value=-learning_rate)
 
 
-class Adadelta(Optimizer):
+class _Adadelta(Optimizer):
     """v = .9 v + .1 g^2; d = sqrt(a + 1e-6) / sqrt(v + 1e-6) g; p -= d; a = .9 a + .1 d^2 (Zeiler 2012)."""
 
     name = "adadelta"
@@ -238,8 +238,8 @@ class Adam(Optimizer):
 
 OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
     "sgd": Sgd,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
+    "adagrad": _Adagrad,
+    "adadelta": _Adadelta,
     "adam": Adam,
 }
 

@@ -30,7 +30,7 @@ from onmt.training.trainer_options import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreparedDataOptions:
+class _PreparedDataOptions:
     """Data"""
 
     data: str = option(
@@ -69,7 +69,7 @@ class SampledDatasetOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledVocabularyOptions:
+class _SampledVocabularyOptions:
     """Sampled vocabulary"""
 
     sample_tgt_vocab: bool = option(False, "Use `-sample_vocab`.", deprecated=("sample_vocab", True))
@@ -81,7 +81,9 @@ class SampledVocabularyOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingDataOptions(PreparedDataOptions, SampledDatasetOptions, SampledVocabularyOptions, DataOptions):
+class _TrainingDataOptions(
+    _PreparedDataOptions, SampledDatasetOptions, _SampledVocabularyOptions, DataOptions
+):
     """Data"""
 
     def check(self) -> None:
@@ -157,7 +159,7 @@ class SaverOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentOptions:
+class _ExperimentOptions:
     """Experiment"""
 
     exp: str = option(
@@ -174,7 +176,7 @@ class ExperimentOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryOptions:
+class _MemoryOptions:
     """Memory"""
 
     disable_mem_optimization: bool = option(
@@ -183,7 +185,7 @@ class MemoryOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfilerOptions:
+class _ProfilerOptions:
     """Profiler"""
 
     profiler: bool = option(
@@ -193,37 +195,37 @@ class ProfilerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeedOptions:
+class _SeedOptions:
     """Other"""
 
     seed: int = option(3435, "Start of every random draw.", valid=at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopOptions(
+class _LoopOptions(
     TrainerOptions,
     StepOptions,
     OptimOptions,
     AccumulationOptions,
     RegularisationOptions,
     StoppingOptions,
-    SeedOptions,
+    _SeedOptions,
 ):
     """Everything the training loop asks for"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(
-    TrainingDataOptions,
+class _TrainOptions(
+    _TrainingDataOptions,
     HookOptions,
-    LoopOptions,
+    _LoopOptions,
     GoogleModelOptions,
     GoogleTrainingOptions,
     SaverOptions,
     TranslatorOptions,
-    ExperimentOptions,
-    MemoryOptions,
-    ProfilerOptions,
+    _ExperimentOptions,
+    _MemoryOptions,
+    _ProfilerOptions,
     DeviceOptions,
     LoggerOptions,
 ):
@@ -252,13 +254,13 @@ class TrainOptions(
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSeq2SeqOptions(
-    TrainOptions, BitextOptions, CoverageOptions, SharedTableOptions, Seq2SeqModelOptions
+    _TrainOptions, BitextOptions, CoverageOptions, SharedTableOptions, Seq2SeqModelOptions
 ):
     """Train"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WithoutTranslation(TrainOptions):
+class _WithoutTranslation(_TrainOptions):
     """Train"""
 
     def check(self) -> None:
@@ -270,12 +272,12 @@ class _WithoutTranslation(TrainOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainLanguageModelOptions(_WithoutTranslation, MonotextOptions, LanguageModelOptions):
+class _TrainLanguageModelOptions(_WithoutTranslation, MonotextOptions, LanguageModelOptions):
     """Train"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
+class _TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
     """Train"""
 
     def check(self) -> None:
@@ -288,13 +290,13 @@ class TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
             )
 
 
-AnyTrainOptions = TrainSeq2SeqOptions | TrainLanguageModelOptions | TrainTaggerOptions
+AnyTrainOptions = TrainSeq2SeqOptions | _TrainLanguageModelOptions | _TrainTaggerOptions
 """The options of train.py by `-model_type`."""
 
 _BY_MODEL_TYPE: Final[Mapping[str, type[AnyTrainOptions]]] = {
     "seq2seq": TrainSeq2SeqOptions,
-    "lm": TrainLanguageModelOptions,
-    "seqtagger": TrainTaggerOptions,
+    "lm": _TrainLanguageModelOptions,
+    "seqtagger": _TrainTaggerOptions,
 }
 
 

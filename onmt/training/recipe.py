@@ -97,7 +97,7 @@ def _warmup(options: AnyTrainOptions, rate: float) -> InverseRootSchedule | None
 def make_optimizer(recipe: Recipe, model: Model) -> Optimizer:
     """The optimiser of all parameters that are trained."""
     parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
-    optimizer = _optimizer(recipe, parameters, table_names(model))
+    optimizer = _optimizer(recipe, parameters, _table_names(model))
     optimizer.weight_decay = recipe.options.weight_decay
     return optimizer
 
@@ -113,7 +113,7 @@ def _optimizer(recipe: Recipe, parameters: Mapping[str, Tensor], tables: frozens
     return tensorflow_optimizer(optimizer_settings(recipe.google.parameters), parameters, tables)
 
 
-def table_names(model: nn.Module) -> frozenset[str]:
+def _table_names(model: nn.Module) -> frozenset[str]:
     """The names of the parameters that hold word vectors."""
     modules = model.named_modules()
     return frozenset(f"{name}.words" for name, module in modules if isinstance(module, Embeddings))
@@ -124,7 +124,7 @@ class TableClip:
 
     def __init__(self, model: Model, names: Sequence[str]) -> None:
         """names: of all gradients, in their order."""
-        tables = table_names(model)
+        tables = _table_names(model)
         self._limit = model.spec.policies.embedding_gradient_clip
         self._places = [place for place, name in enumerate(names) if name in tables]
 

@@ -37,7 +37,7 @@ _RESTORED_UNLESS_GIVEN: Final = frozenset(
 
 
 @dataclass
-class Restart(Generic[_Options]):
+class _Restart(Generic[_Options]):
     """The options to go on with, warnings for the log, and by name what has a new value in the model."""
 
     options: _Options
@@ -47,7 +47,7 @@ class Restart(Generic[_Options]):
 
 def restart_options(
     options: _Options, given: Set[str], saved: Mapping[str, Any], learning_rate: float, epoch: int
-) -> Restart[_Options]:
+) -> _Restart[_Options]:
     """Bring the options of a restarted run and the `saved` ones of its checkpoint together.
 
     given: the flags that the user set; saved: values by flag, ours or of a Lua model. learning_rate, epoch:
@@ -55,8 +55,8 @@ def restart_options(
     to continue it.
     """
     declared = {option.flag: option for option in declared_options(type(options))}
-    restored = typed_values(type(options), saved)
-    restart = Restart(options)
+    restored = _typed_values(type(options), saved)
+    restart = _Restart(options)
     wanted = {flag: value_of(options, declared[flag]) for flag in given if flag in declared}
     continues = options.continue_ and not _cancelled(restart, wanted, restored, learning_rate, epoch)
     values: dict[str, Any] = {"continue": continues}
@@ -87,7 +87,7 @@ def restart_options(
     return restart
 
 
-def typed_values(options: type[SaverOptions], saved: Mapping[str, Any]) -> dict[str, Any]:
+def _typed_values(options: type[SaverOptions], saved: Mapping[str, Any]) -> dict[str, Any]:
     """Stored values, ours or of a Lua model, as the options' types; those that cannot be are left out."""
     declared = {option.flag: option for option in declared_options(options)}
     typed = {flag: _typed(declared[flag], value) for flag, value in saved.items() if flag in declared}
@@ -95,7 +95,7 @@ def typed_values(options: type[SaverOptions], saved: Mapping[str, Any]) -> dict[
 
 
 def _cancelled(
-    restart: Restart[_Options],
+    restart: _Restart[_Options],
     wanted: Mapping[str, Any],
     restored: Mapping[str, Any],
     learning_rate: float,
@@ -255,7 +255,7 @@ def google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
 
 
 def restart_google_model(
-    restart: Restart[AnyTrainOptions], path: str, spec: ModelSpec, saved: Mapping[str, Any], given: Set[str]
+    restart: _Restart[AnyTrainOptions], path: str, spec: ModelSpec, saved: Mapping[str, Any], given: Set[str]
 ) -> None:
     """Complete what `restart_options` made of the options for the model `spec` of the file `path`.
 
@@ -269,7 +269,7 @@ def restart_google_model(
                 raise OptionError(f"'{path}' holds no google/seq2seq model: leave -{flag} out")
         return
     refuse_flags_of_lua_models(given, flags_of_lua_models())
-    stored = typed_values(type(options), saved)
+    stored = _typed_values(type(options), saved)
     name, text = _stored_description(stored, path)
     parameters = restarted_parameters(name, text, options.model_params, options.continue_)
     checked_model(name, from_text(parameters.text))

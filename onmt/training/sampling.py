@@ -82,7 +82,7 @@ class Sampler:
         return None
 
 
-class UniformSampler(Sampler):
+class _UniformSampler(Sampler):
     """Any sentence, with replacement."""
 
     def __init__(self, size: int, seed: int) -> None:
@@ -94,7 +94,7 @@ class UniformSampler(Sampler):
         return np.sort(_generator(self._seed, epoch).integers(0, sentences, self._size))
 
 
-class PartitionSampler(Sampler):
+class _PartitionSampler(Sampler):
     """Visits every n-th sentence, then shifts by one: every sentence is seen once before any is repeated."""
 
     def __init__(self, size: int) -> None:
@@ -111,7 +111,7 @@ class PartitionSampler(Sampler):
         return np.sort(offsets + (places - starts[offsets]) * step)
 
 
-class PerplexitySampler(Sampler):
+class _PerplexitySampler(Sampler):
     """With replacement, by the perplexity that each sentence had when it was last trained on.
 
     Sentences are drawn uniformly until the mean perplexity (those never trained on have `initial`) is below
@@ -211,10 +211,10 @@ def make_sampler(
     if not options.sample:
         return None
     if options.sample_type == "partition":
-        return PartitionSampler(options.sample)
+        return _PartitionSampler(options.sample)
     if options.sample_type == "uniform":
-        return UniformSampler(options.sample, seed)
-    return PerplexitySampler(options, seed, replicas, logger, state)
+        return _UniformSampler(options.sample, seed)
+    return _PerplexitySampler(options, seed, replicas, logger, state)
 
 
 def _perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:

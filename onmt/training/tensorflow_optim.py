@@ -75,7 +75,7 @@ class _TableOptimizer(Optimizer):
         """Some parameters and their slots after a step, as new tensors."""
 
 
-class Momentum(_TableOptimizer):
+class _Momentum(_TableOptimizer):
     """a = m a + g; p -= lr a, or with Nesterov's form p -= lr (g + m a)."""
 
     name = "momentum"
@@ -99,7 +99,7 @@ class Momentum(_TableOptimizer):
         return [_minus(parameters, torch._foreach_mul(step, learning_rate)), velocity]
 
 
-class AccumulatingAdagrad(_TableOptimizer):
+class _AccumulatingAdagrad(_TableOptimizer):
     """s = `initial`, then s += g^2; p -= lr g / sqrt(s) (Duchi et al. 2011)."""
 
     name = "adagrad"
@@ -120,7 +120,7 @@ class AccumulatingAdagrad(_TableOptimizer):
         return [_minus(parameters, step), squares]
 
 
-class RmsProp(_TableOptimizer):
+class _RmsProp(_TableOptimizer):
     """s = 1, then s = d s + (1 - d) g^2; v = m v + lr g / sqrt(s + epsilon); p -= v (Hinton 2012)."""
 
     name = "rmsprop"
@@ -164,7 +164,7 @@ class RmsProp(_TableOptimizer):
         return torch._foreach_add(torch._foreach_mul(before, self.momentum), step)
 
 
-class CenteredRmsProp(RmsProp):
+class _CenteredRmsProp(_RmsProp):
     """As RmsProp, but divided by sqrt(s - m^2 + epsilon), with m = 0, then m = d m + (1 - d) g (Graves 2013).
 
     s - m^2 counts as 0 where rounding makes it negative.
@@ -184,7 +184,7 @@ class CenteredRmsProp(RmsProp):
         return [_minus(parameters, velocity), squares, velocity, means]
 
 
-class Ftrl(_TableOptimizer):
+class _Ftrl(_TableOptimizer):
     """Follow the regularised leader (McMahan et al. 2013), with q = -`learning_rate_power`:
 
     s' = s + g^2; z += g - (s'^q - s^q) / lr p; p = (sign(z) l1 - z) / (s'^q / lr + 2 l2) where |z| > l1, else
@@ -239,14 +239,14 @@ def tensorflow_optimizer(
         return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])
     if settings.name == "SGD":
         return Sgd(parameters)
-    if settings.name == "Momentum":
-        return Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
+    if settings.name == "_Momentum":
+        return _Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
     if settings.name == "Adagrad":
-        return AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
+        return _AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
     if settings.name == "RMSProp":
-        kind = CenteredRmsProp if params["centered"] else RmsProp
+        kind = _CenteredRmsProp if params["centered"] else _RmsProp
         return kind(parameters, tables, params["decay"], params["momentum"], params["epsilon"])
-    return Ftrl(
+    return _Ftrl(
         parameters,
         tables,
         learning_rate_power=params["learning_rate_power"],

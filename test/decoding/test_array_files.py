@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.decoding.array_files import ArrayFile, reading_arrays
+from onmt.decoding.array_files import ArrayFile, _reading_arrays
 from onmt.errors import DataError
 
 NUMBERS = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
@@ -30,7 +30,7 @@ def test_numpy_reads_what_was_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(arrays["second"], NUMBERS)
         assert (arrays["first"].dtype, arrays["second"].dtype) == (np.float32, np.int64)
         assert arrays["words"].tolist() == ["é", "漢字"]
-    with reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
+    with _reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
         np.testing.assert_array_equal(arrays.read("first", "f", 3), NUMBERS)
         assert arrays.names == ["first", "second", "words"]
 
@@ -106,7 +106,7 @@ def test_damage_is_told_or_does_no_harm(
     damaged[place] = data.draw(st.integers(0, 255))
     path.write_bytes(damaged[: data.draw(st.sampled_from([place, len(damaged)]))])
     try:
-        with reading_arrays(str(path), "numbers") as arrays:
+        with _reading_arrays(str(path), "numbers") as arrays:
             np.testing.assert_array_equal(arrays.read("first", "f", 3), NUMBERS)
     except DataError as error:
         assert str(error) == f"{path}: damaged, or not a file of numbers"  # noqa: PT017
@@ -118,7 +118,7 @@ def test_another_compression_than_the_bytes_have_is_damage(method: int, tmp_path
     for place in (8, CONTENT.rfind(b"PK\x01\x02") + 10):  # in the entry and in the list of entries
         damaged[place] = method
     (tmp_path / "a.npz").write_bytes(damaged)
-    with pytest.raises(DataError, match="damaged"), reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
+    with pytest.raises(DataError, match="damaged"), _reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
         arrays.read("first", "f", 3)
 
 
@@ -136,15 +136,15 @@ def test_a_size_that_is_a_lie_is_refused_before_room_is_made(
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
         archive.writestr("first.npy", start + header + bytes(8))
-    with pytest.raises(DataError, match="damaged"), reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
+    with pytest.raises(DataError, match="damaged"), _reading_arrays(str(tmp_path / "a.npz"), "x") as arrays:
         arrays.read("first", "f", 1)
 
 
 def test_missing_files_and_arrays_are_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "a.npz")
-    with pytest.raises(DataError, match="cannot read: No such file"), reading_arrays(path, "x"):
+    with pytest.raises(DataError, match="cannot read: No such file"), _reading_arrays(path, "x"):
         raise AssertionError
     write(Path(path))
     for name, kinds, axes in (("none", "f", 3), ("first", "i", 3), ("first", "f", 2)):
-        with pytest.raises(DataError, match="not a file of x"), reading_arrays(path, "x") as arrays:
+        with pytest.raises(DataError, match="not a file of x"), _reading_arrays(path, "x") as arrays:
             arrays.read(name, kinds, axes)

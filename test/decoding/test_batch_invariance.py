@@ -13,7 +13,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import BatchInvariantScorer, Scores, with_fillers, with_repeated
+from onmt.decoding.scoring import BatchInvariantScorer, _Scores, with_fillers, with_repeated
 from onmt.decoding.translator import Translator
 from onmt.kernels.products import Products, library, multiply_with, use_library
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
@@ -117,9 +117,9 @@ class Recorder:
         self.kept: list[int] = []
         self.read = torch.zeros(0)
 
-    def step(self, tokens: torch.Tensor) -> Scores:
+    def step(self, tokens: torch.Tensor) -> _Scores:
         self.read = tokens
-        return Scores(tokens.double(), tokens[:, 1:], None)
+        return _Scores(tokens.double(), tokens[:, 1:], None)
 
     def reorder(self, rows: torch.Tensor) -> None:
         self.rows = rows.tolist()

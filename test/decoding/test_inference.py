@@ -8,7 +8,7 @@ import torch
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.inference import LanguageModelUser, SamplingSettings, TaggerUser
+from onmt.decoding.inference import LanguageModelUser, TaggerUser, _SamplingSettings
 from onmt.decoding.inputs import make_reference, make_source
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.networks import build_model
@@ -70,11 +70,11 @@ def test_scores(features, shifted, batch_size):
 def test_samples_do_not_depend_on_the_batch(features):
     user, _, vocabularies = language_model(features)
     sources = read(map(with_labels, LINES) if features else LINES, vocabularies)
-    settings = SamplingSettings(max_length=7, seed=1)
+    settings = _SamplingSettings(max_length=7, seed=1)
     together = user.sample(sources, 0, 30, settings)
     alone = [user.sample([source], place, 1, settings)[0] for place, source in enumerate(sources)]
     assert together == alone == user.sample(sources, 0, 2, settings)
-    assert together != user.sample(sources, 0, 30, SamplingSettings(max_length=7, seed=2))
+    assert together != user.sample(sources, 0, 30, _SamplingSettings(max_length=7, seed=2))
     for source, sample in zip(sources, together, strict=True):
         assert sample.words[: len(source)] == source.words
         assert len(source) <= len(sample.words) <= 7
@@ -84,14 +84,16 @@ def test_samples_do_not_depend_on_the_batch(features):
 
 def test_what_is_given_is_never_cut():
     user, _, vocabularies = language_model(False)
-    long, short = user.sample(read(LINES[:2], vocabularies), 0, 2, SamplingSettings(max_length=2))
+    long, short = user.sample(read(LINES[:2], vocabularies), 0, 2, _SamplingSettings(max_length=2))
     assert long.words == ("a", "b", "c", "a")
     assert len(short.words) <= 2
 
 
 def test_a_low_temperature_gives_the_likeliest_words():
     user, model, vocabularies = language_model(False)
-    sample = user.sample(read(["b"], vocabularies), 0, 1, SamplingSettings(max_length=6, temperature=1e-4))[0]
+    sample = user.sample(read(["b"], vocabularies), 0, 1, _SamplingSettings(max_length=6, temperature=1e-4))[
+        0
+    ]
     state, expected, token = model.start(1), [], BOS
     for given in (WORDS.id("b"), None, None, None, None, None):
         step = model.step(torch.tensor([[token]]), state)
@@ -104,7 +106,7 @@ def test_a_low_temperature_gives_the_likeliest_words():
 
 def test_words_are_drawn_as_often_as_they_are_likely():
     user, model, vocabularies = language_model(False)
-    samples = user.sample(read([""] * 2000, vocabularies), 0, 500, SamplingSettings(max_length=1))
+    samples = user.sample(read([""] * 2000, vocabularies), 0, 500, _SamplingSettings(max_length=1))
     first = [sample.words[0] if sample.words else "</s>" for sample in samples]
     log_probs = model.step(torch.tensor([[BOS]]), model.start(1)).log_probs[0][0]
     for word, log_prob in zip(WORDS.words, log_probs.tolist(), strict=True):

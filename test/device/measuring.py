@@ -26,7 +26,7 @@ from onmt.modules.noise import Noise
 from onmt.training.distributed import Replicas
 from onmt.training.gradients import LossScale
 from onmt.training.optim import OPTIMIZERS, Optimizer
-from onmt.training.recipe import TableClip, table_names, tensorflow_optimizer
+from onmt.training.recipe import TableClip, _table_names, tensorflow_optimizer
 from onmt.training.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -123,7 +123,7 @@ def _optimiser(name: str, model: Model) -> Optimizer:
     if name in OPTIMIZERS:
         return OPTIMIZERS[name](parameters)
     settings = OptimizerSettings(name=name, params=TENSORFLOW_OPTIMISERS[name], clip_gradients=5.0)
-    return tensorflow_optimizer(settings, parameters, table_names(model))
+    return tensorflow_optimizer(settings, parameters, _table_names(model))
 
 
 def train(configuration: Configuration, device: torch.device, ledger: Ledger | None = None) -> Outcome:

@@ -20,7 +20,7 @@ from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
 from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
 from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
-from onmt.training.tensorflow_optim import CenteredRmsProp, Ftrl, Momentum
+from onmt.training.tensorflow_optim import _CenteredRmsProp, _Ftrl, _Momentum
 
 RunTrain = Callable[..., tuple[int, str, str]]
 CPU = torch.device("cpu")
@@ -146,9 +146,9 @@ def test_a_state_that_is_not_finite_is_not_saved(
 
 OPTIONS: dict[str, Callable[[dict[str, Tensor]], Optimizer]] = {
     **OPTIMIZERS,
-    "momentum": lambda parameters: Momentum(parameters, {"table"}, 0.9, True),
-    "rmsprop": lambda parameters: CenteredRmsProp(parameters, {"table"}, 0.9, 0.5, 1e-8),
-    "ftrl": lambda parameters: Ftrl(parameters, {"table"}, -0.5, 0.1, 0.01, 0.01),
+    "momentum": lambda parameters: _Momentum(parameters, {"table"}, 0.9, True),
+    "rmsprop": lambda parameters: _CenteredRmsProp(parameters, {"table"}, 0.9, 0.5, 1e-8),
+    "ftrl": lambda parameters: _Ftrl(parameters, {"table"}, -0.5, 0.1, 0.01, 0.01),
 }
 
 

@@ -15,7 +15,7 @@ from onmt.models.networks import build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.training.optim import scale_and_clip
-from onmt.training.recipe import table_names, tensorflow_optimizer
+from onmt.training.recipe import _table_names, tensorflow_optimizer
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "google"
 UPDATES = 12
@@ -46,7 +46,7 @@ def test_a_published_model_learns(name: str) -> None:
     model.initialise(0.0, torch_generator(1, "initial parameters"))
     parameters = dict(model.named_parameters())
     settings = optimizer_settings(google.parameters)
-    optimizer = tensorflow_optimizer(settings, parameters, table_names(model))
+    optimizer = tensorflow_optimizer(settings, parameters, _table_names(model))
     batch = copies(6, 5, 30)
     assert int((batch.src == PAD).sum()) == 0
     losses = []

@@ -16,7 +16,7 @@ from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
 from onmt.training.data import open_data
-from onmt.training.distributed import ReplicaError, run_in_processes, torchrun_rank
+from onmt.training.distributed import _ReplicaError, run_in_processes, torchrun_rank
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
 from onmt.training.recipe import make_recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
@@ -155,7 +155,7 @@ def test_a_failure_of_one_replica_ends_all(
     argv = [*tiny_model, "-data", tiny_data, "-save_model", str(tmp_path / "m"), "-save_every", "2"]
     parsed = parse(train.script, argv)
     work = partial(_train_one_of_several, parsed.options, parsed.given)
-    with pytest.raises(ReplicaError, match=r"cannot write the checkpoint '.*/m_checkpoint\.pt") as caught:
+    with pytest.raises(_ReplicaError, match=r"cannot write the checkpoint '.*/m_checkpoint\.pt") as caught:
         run_in_processes(work, (CPU, CPU), use_nccl=False)
     assert caught.value.exit_code == 1
     assert capfd.readouterr().err == ""
@@ -176,7 +176,7 @@ def test_replicas_agree_that_numbers_are_not_finite(
     argv += "-start_decay_at 2 -learning_rate_decay 1e40 -max_grad_norm 0 -decay epoch_only".split()
     parsed = parse(train.script, argv)
     work = partial(_train_one_of_several, parsed.options, parsed.given)
-    with pytest.raises(ReplicaError, match="10 steps in a row had a loss or a gradient") as caught:
+    with pytest.raises(_ReplicaError, match="10 steps in a row had a loss or a gradient") as caught:
         run_in_processes(work, (CPU, CPU), use_nccl=False)
     assert caught.value.exit_code == 1
     output = capfd.readouterr()

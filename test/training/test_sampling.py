@@ -17,10 +17,10 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.training.distributed import Replicas
 from onmt.training.options import SampledDatasetOptions
 from onmt.training.sampling import (
-    PartitionSampler,
-    PerplexitySampler,
-    UniformSampler,
+    _PartitionSampler,
     _perplexity_threshold,
+    _PerplexitySampler,
+    _UniformSampler,
     make_sampler,
 )
 
@@ -32,8 +32,8 @@ def perplexity_sampler(
     options: SampledDatasetOptions = BY_PERPLEXITY,
     state: dict[str, Any] | None = None,
     replicas: Replicas | None = None,
-) -> PerplexitySampler:
-    return PerplexitySampler(options, 1, replicas or Replicas(), SILENT, state)
+) -> _PerplexitySampler:
+    return _PerplexitySampler(options, 1, replicas or Replicas(), SILENT, state)
 
 
 def batch_of(indices: list[int], lengths: list[int]) -> Batch:
@@ -52,13 +52,13 @@ def batch_of(indices: list[int], lengths: list[int]) -> Batch:
     )
 
 
-def tell(sampler: PerplexitySampler, iteration: int, perplexities: dict[int, float]) -> None:
+def tell(sampler: _PerplexitySampler, iteration: int, perplexities: dict[int, float]) -> None:
     """Let sentences of two words each have these perplexities."""
     losses = torch.tensor([2 * math.log(value) for value in perplexities.values()])
     sampler.measure(iteration, batch_of([*perplexities], [2] * len(perplexities)), losses)
 
 
-def stored(sampler: PerplexitySampler) -> dict[str, Any]:
+def stored(sampler: _PerplexitySampler) -> dict[str, Any]:
     """The state, as a checkpoint brings it back."""
     sampler.merge()
     file = io.BytesIO()
@@ -73,25 +73,25 @@ def test_without_sample_there_is_no_sampler() -> None:
 
 
 def test_uniform_draws_depend_on_seed_and_epoch_only() -> None:
-    sampler = UniformSampler(50, seed=3)
+    sampler = _UniformSampler(50, seed=3)
     first = sampler.draw(1, 20)
     assert len(first) == 50
     assert set(first.tolist()) <= set(range(20))
     assert first.tolist() == sorted(first.tolist())
-    assert first.tolist() == UniformSampler(50, seed=3).draw(1, 20).tolist()
+    assert first.tolist() == _UniformSampler(50, seed=3).draw(1, 20).tolist()
     assert first.tolist() != sampler.draw(2, 20).tolist()
-    assert first.tolist() != UniformSampler(50, seed=4).draw(1, 20).tolist()
+    assert first.tolist() != _UniformSampler(50, seed=4).draw(1, 20).tolist()
 
 
 def test_a_partition_walks_in_steps() -> None:
-    draws = [PartitionSampler(3).draw(epoch, 10).tolist() for epoch in (1, 2, 3, 4)]
+    draws = [_PartitionSampler(3).draw(epoch, 10).tolist() for epoch in (1, 2, 3, 4)]
     # The walk is 0 3 6 9, 1 4 7, 2 5 8, and again.
     assert draws == [[0, 3, 6], [1, 4, 9], [2, 5, 7], [0, 3, 8]]
 
 
 @given(st.integers(1, 60), st.integers(1, 80), st.integers(1, 6))
 def test_a_partition_takes_every_sentence_before_any_again(sentences: int, size: int, epochs: int) -> None:
-    sampler = PartitionSampler(size)
+    sampler = _PartitionSampler(size)
     draws = np.concatenate([sampler.draw(epoch, sentences) for epoch in range(1, epochs + 1)])
     counts = np.bincount(draws, minlength=sentences)
     assert len(counts) == sentences

@@ -15,7 +15,7 @@ import torch
 from onmt.data.dataset import make_batch
 from onmt.decoding.ensemble import SEARCH_FLAGS
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.translator import settings_of
+from onmt.decoding.translator import _settings_of
 from onmt.errors import OptionError
 from onmt.google.model import GoogleModel, read_model, spec_of
 from onmt.google.settings import to_text
@@ -137,7 +137,7 @@ def length_of_table_update(built: Built) -> float:
 
 def search(built: Built, name: str) -> Any:
     options = TranslatorOptions(**{flag: built.implied[flag] for flag in SEARCH_FLAGS})
-    return getattr(settings_of(options, built.network), name)
+    return getattr(_settings_of(options, built.network), name)
 
 
 def source(*ids: int) -> tuple[torch.Tensor, torch.Tensor]:
