@@ -239,7 +239,7 @@ def tensorflow_optimizer(
         return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])
     if settings.name == "SGD":
         return Sgd(parameters)
-    if settings.name == "_Momentum":
+    if settings.name == "Momentum":
         return _Momentum(parameters, tables, params["momentum"], params["use_nesterov"])
     if settings.name == "Adagrad":
         return _AccumulatingAdagrad(parameters, tables, params["initial_accumulator_value"])
