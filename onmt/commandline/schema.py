@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -78,6 +78,11 @@ def declared_options(options: type) -> tuple[Option, ...]:
     if repeated:
         raise TypeError(f"{options.__name__} declares more than once: {', '.join(repeated)}")
     return declared
+
+
+def any_given(given: Mapping[str, Any], *options: type[Any]) -> bool:
+    """Whether a flag of one of these classes of options is among the given ones."""
+    return any(option.flag in given for one in options for option in declared_options(one))
 
 
 def heading_of(options: type) -> str:

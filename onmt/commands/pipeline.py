@@ -11,8 +11,8 @@ from onmt.data.options import (
     PreprocessMonotextOptions,
     PreprocessOptions,
 )
-from onmt.decoding.options import LmOptions, TagOptions, TranslateOptions
-from onmt.google.inference_flags import inference_flags
+from onmt.decoding.inference_options import LmOptions, TagOptions
+from onmt.decoding.options import TranslateOptions, implied_translation_flags
 from onmt.hooks import hooked_options
 from onmt.logger import Logger
 from onmt.training.options import AnyTrainOptions, choose_options, implied_flags
@@ -79,7 +79,7 @@ translate = Command(
         name="translate.py",
         summary="Translates a file with a trained model.",
         choose=lambda words: hooked_options(TranslateOptions, words),
-        imply=inference_flags,
+        imply=implied_translation_flags,
         data_on_stdout=lambda options: options.writes_data_to_stdout,
     ),
     _translate,

@@ -13,6 +13,7 @@ from onmt.constants import EOS
 from onmt.data.dataset import make_batch, pad_sequences, to_device
 from onmt.data.sentences import SentenceEncoder
 from onmt.data.vocabulary import Vocabularies
+from onmt.decoding.inference_options import LmOptions, TagOptions
 from onmt.decoding.inputs import (
     Input,
     Reference,
@@ -29,7 +30,6 @@ from onmt.decoding.inputs import (
     require_same_length,
     windows,
 )
-from onmt.decoding.options import LmOptions, TagOptions
 from onmt.decoding.output import Timer, number, reference_text, source_text
 from onmt.decoding.step import Sampling, draw
 from onmt.errors import CheckpointError, DataError

@@ -1,8 +1,9 @@
-"""Options of translation, of language models and of taggers. Torch-free."""
+"""Options of translate.py, and of the search wherever it translates. Torch-free."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from onmt.commandline.declare import (
     at_least,
@@ -14,8 +15,10 @@ from onmt.commandline.declare import (
     not_empty,
     option,
 )
-from onmt.decoding.search_options import RestrictionOptions, SamplingOptions
+from onmt.commandline.schema import any_given
+from onmt.commandline.script import Implied
 from onmt.errors import OptionError
+from onmt.google.inference_flags import inference_flags
 from onmt.google.options import GoogleInferenceOptions
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
@@ -24,7 +27,74 @@ from onmt.text.options import TokenizerOptions, on_the_fly
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslatorOptions(RestrictionOptions, SamplingOptions):
+class _RestrictionOptions:
+    """Restriction"""
+
+    min_length: int = option(
+        0, "Shortest translation, in words: the end may not come earlier.", valid=at_least(0)
+    )
+    block_ngram_repeat: int = option(
+        0,
+        "No sequence of this many words appears twice in a translation; 0: any may. Words that constraints "
+        "ask for come all the same.",
+        valid=at_least(0),
+    )
+    ignore_when_blocking: tuple[str, ...] = option(
+        (),
+        "Words of the target vocabulary; a sequence that contains one of them may appear again.",
+        valid=not_empty,
+        whole=True,
+    )
+    ban_unk: bool = option(False, "Never generate `<unk>`.")
+
+    def check(self) -> None:
+        """Refuse what would have no effect."""
+        if self.ignore_when_blocking and not self.block_ngram_repeat:
+            raise OptionError("-ignore_when_blocking needs -block_ngram_repeat, to which it makes exceptions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SamplingOptions:
+    """Sampling"""
+
+    random_sampling_topk: int = option(
+        0,
+        "Draw each word at random among this many likeliest ones instead of searching the best translation; "
+        "-1: among all; 0: no sampling, unless -top_p is given.",
+        valid=at_least(-1),
+    )
+    top_p: float = option(
+        0.0,
+        "Draw each word at random among the likeliest ones whose probabilities add up to this; 0: no limit.",
+        valid=between(0, 1),
+    )
+    random_sampling_temp: float = option(
+        1.0,
+        "Divides the log-probabilities from which sampling draws: below 1 favours likely words, above 1 "
+        "unlikely ones.",
+        valid=between(0.0001, 10000),
+    )
+    seed: int = option(
+        3435,
+        "Seed of what sampling draws; with the number of the sentence it decides the samples.",
+        valid=at_least(0),
+    )
+
+    @property
+    def samples(self) -> bool:
+        """Words are drawn at random."""
+        return self.random_sampling_topk != 0 or self.top_p > 0
+
+    def check(self) -> None:
+        """Refuse what would have no effect."""
+        if self.random_sampling_temp != 1 and not self.samples:
+            raise OptionError(
+                "-random_sampling_temp needs -random_sampling_topk (-1 for the whole vocabulary) or -top_p"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
     """Translator"""
 
     lm_model: str = option(
@@ -233,7 +303,7 @@ class _OnTheFlyTokenizerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TimeOptions:
+class TimeOptions:
     """Other"""
 
     time: bool = option(False, "Log the average time that a sentence took.")
@@ -249,7 +319,7 @@ class TranslateOptions(
     DeviceOptions,
     HookOptions,
     LoggerOptions,
-    _TimeOptions,
+    TimeOptions,
 ):
     """Translate"""
 
@@ -278,87 +348,6 @@ class TranslateOptions(
             raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _TagDataOptions:
-    """Data"""
-
-    src: str = option(
-        "", "File to tag, a sentence per line; `-` reads standard input.", valid=existing_file, required=True
-    )
-    tgt: str = option("", "File of reference tags to score.", valid=existing_file_or_empty)
-    output: str = option(
-        "pred.txt",
-        "File for the tags, a line per sentence; `-` writes standard output.",
-        valid=not_empty,
-        writes=("{}",),
-    )
-    idx_files: bool = option(
-        False,
-        "Each line starts with a key and a blank, and source and reference belong together by their keys. "
-        "Always so where the source is vectors.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _TaggerOptions:
-    """Tagger"""
-
-    model: str = option("", "Tagger to use.", valid=existing_model, required=True)
-    batch_size: int = option(30, "Sentences to tag at a time.", valid=at_least(1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class TagOptions(_TagDataOptions, _TaggerOptions, DeviceOptions, LoggerOptions, _TimeOptions):
-    """Tag"""
-
-    def check(self) -> None:
-        """Refuse what does not go together."""
-        if self.src == "-" and self.tgt == "-":
-            raise OptionError("-src and -tgt cannot both be standard input")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _LmDataOptions:
-    """Data"""
-
-    mode: Literal["score", "sample"] = option(
-        "",
-        "`score`: write for each line the negative log-likelihood of its words divided by their number + 1. "
-        "`sample`: continue each line by words drawn from the model.",
-        positional=True,
-        required=True,
-    )
-    src: str = option(
-        "",
-        "File to score or to continue, a sentence per line; `-` reads standard input.",
-        valid=existing_file,
-        required=True,
-    )
-    output: str = option(
-        "output.txt",
-        "File for the results, a line per sentence; `-` writes standard output.",
-        valid=not_empty,
-        writes=("{}",),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _LmModelOptions:
-    """LM"""
-
-    model: str = option("", "Language model to use.", valid=existing_model, required=True)
-    batch_size: int = option(30, "Sentences to process at a time.", valid=at_least(1))
-    max_length: int = option(
-        100, "Longest line that `sample` makes, in words, the given ones included.", valid=at_least(1)
-    )
-    temperature: float = option(
-        1.0,
-        "Divides the log-probabilities that `sample` draws from: the lower, the likelier the words.",
-        valid=between(0.0001, 1),
-    )
-    seed: int = option(3435, "Seed of what `sample` draws.", valid=at_least(0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class LmOptions(_LmDataOptions, _LmModelOptions, DeviceOptions, LoggerOptions, _TimeOptions):
-    """Language model"""
+def implied_translation_flags(given: Mapping[str, Any]) -> Implied:
+    """The flags that follow from those of google/seq2seq's bin.infer, see `inference_flags`."""
+    return inference_flags(given) if any_given(given, GoogleInferenceOptions) else Implied({})

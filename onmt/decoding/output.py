@@ -250,10 +250,10 @@ class Results:
         self._options = options
         self._translator = translator
         self._output = ResultFile(options.output)
-        self._attention_text = ResultFile("" if holds_arrays(attention) else attention)
-        self._attention_arrays = ArrayFile(attention if holds_arrays(attention) else "")
-        self._beam_text = ResultFile("" if holds_arrays(beams) else beams)
-        self._beam_arrays = ArrayFile(beams if holds_arrays(beams) else "")
+        self._attention_arrays = ArrayFile(attention) if attention and holds_arrays(attention) else None
+        self._attention_text = ResultFile("" if self._attention_arrays else attention)
+        self._beam_arrays = ArrayFile(beams) if beams and holds_arrays(beams) else None
+        self._beam_text = ResultFile("" if self._beam_arrays else beams)
         self._past: list[History | None] = []
         self._plots: AttentionPlots | None = None
         self._attention_count = 0
@@ -264,10 +264,8 @@ class Results:
             if self._options.plot_attention:
                 self._plots = self._open_plots()
             stack.enter_context(self._output)
-            stack.enter_context(self._attention_text)
-            stack.enter_context(self._attention_arrays)
-            stack.enter_context(self._beam_text)
-            stack.enter_context(self._beam_arrays)
+            stack.enter_context(self._attention_arrays or self._attention_text)
+            stack.enter_context(self._beam_arrays or self._beam_text)
             self._stack = stack.pop_all()
         return self
 
@@ -288,8 +286,8 @@ class Results:
             return
         for _ in range(self._options.n_best):
             self._output.write("\n")
-            if holds_arrays(self._options.save_attention):
-                self._add_attention(np.zeros((0, 0), dtype=np.float32))
+            if self._attention_arrays is not None:
+                self._add_attention(self._attention_arrays, np.zeros((0, 0), dtype=np.float32))
         if self._options.save_beam_to:
             self._past.append(None)
 
@@ -303,8 +301,9 @@ class Results:
         """
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
-            if holds_arrays(self._options.save_attention):
-                self._add_attention(_attention_array(hypothesis, source), hypothesis.copying)
+            if self._attention_arrays is not None:
+                weights = _attention_array(hypothesis, source)
+                self._add_attention(self._attention_arrays, weights, hypothesis.copying)
             elif self._options.save_attention:
                 self._attention_text.write(_attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
@@ -319,19 +318,22 @@ class Results:
 
     def finish(self) -> None:
         """Write what can be written only when all is known."""
-        path, words = self._options.save_beam_to, self._translator.target_vocabulary
-        if holds_arrays(path):
+        words = self._translator.target_vocabulary
+        if self._beam_arrays is not None:
             _write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
-        elif path:
+        elif self._options.save_beam_to:
             self._beam_text.write(_beam_json(self._past, words))
 
     def _add_attention(
-        self, weights: npt.NDArray[np.float32], copying: npt.NDArray[np.float32] | None = None
+        self,
+        arrays: ArrayFile,
+        weights: npt.NDArray[np.float32],
+        copying: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""
-        self._attention_arrays.add(f"arr_{self._attention_count}", weights)
+        arrays.add(f"arr_{self._attention_count}", weights)
         if copying is not None:
-            self._attention_arrays.add(f"{COPYING}{self._attention_count}", copying)
+            arrays.add(f"{COPYING}{self._attention_count}", copying)
         self._attention_count += 1
 
     def _open_plots(self) -> AttentionPlots:

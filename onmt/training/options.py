@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from onmt.commandline.declare import at_least, existing_checkpoint_or_empty, not_empty, option
-from onmt.commandline.schema import declared_options
+from onmt.commandline.schema import any_given, declared_options
 from onmt.commandline.script import Implied
 from onmt.data.options import BitextOptions, DataOptions, MonotextOptions
 from onmt.data.shards import prepared_data_or_empty
@@ -323,4 +323,6 @@ def flags_of_lua_models() -> tuple[str, ...]:
 
 def implied_flags(given: Mapping[str, Any]) -> Implied:
     """The flags that follow from a google/seq2seq model's settings, see `flags_from_settings`."""
+    if not any_given(given, GoogleModelOptions, GoogleTrainingOptions, StepOptions):
+        return Implied({})
     return flags_from_settings(given, flags_of_lua_models())

@@ -214,7 +214,9 @@ def _epochs(
     return Epochs(
         data=data.train,
         resampled=data.resampled,
-        sampler=make_sampler(options, options.seed, replicas, logger, state.sampler),
+        sampler=make_sampler(options, options.seed, replicas, logger, state.sampler)
+        if options.sample
+        else None,
         batches=batches,
         restricted=options.sample_vocab,
         logger=logger,

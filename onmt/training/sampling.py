@@ -206,10 +206,8 @@ def make_sampler(
     replicas: Replicas,
     logger: Logger,
     state: Mapping[str, Any] | None,
-) -> Sampler | None:
-    """The sampler of `-sample` and `-sample_type`, None without; `state`: of a checkpoint, if any."""
-    if not options.sample:
-        return None
+) -> Sampler:
+    """Make the sampler of `-sample` and `-sample_type`; `state`: of a checkpoint, if any."""
     if options.sample_type == "partition":
         return _PartitionSampler(options.sample)
     if options.sample_type == "uniform":

@@ -21,7 +21,6 @@ from onmt.training.sampling import (
     _perplexity_threshold,
     _PerplexitySampler,
     _UniformSampler,
-    make_sampler,
 )
 
 SILENT = Logger(LoggerOptions(disable_logs=True), None)
@@ -66,10 +65,6 @@ def stored(sampler: _PerplexitySampler) -> dict[str, Any]:
     file.seek(0)
     state: dict[str, Any] = torch.load(file, weights_only=True)
     return state
-
-
-def test_without_sample_there_is_no_sampler() -> None:
-    assert make_sampler(SampledDatasetOptions(), 1, Replicas(), SILENT, None) is None
 
 
 def test_uniform_draws_depend_on_seed_and_epoch_only() -> None:
