@@ -60,25 +60,14 @@ def corpus_bleu(
     for index, hypothesis in enumerate(hypotheses):
         alternatives = [reference[index] for reference in references]
         hypothesis_length += len(hypothesis)
-        reference_length += min(
-            (len(reference) for reference in alternatives),
-            key=lambda length: (abs(length - len(hypothesis)), length),
-        )
+        lengths = (len(reference) for reference in alternatives)
+        reference_length += min(lengths, key=lambda length: (abs(length - len(hypothesis)), length))
         for n in range(1, order + 1):
             found = _ngrams(hypothesis, n)
-            allowed: Counter[tuple[str, ...]] = Counter()
-            for reference in alternatives:
-                allowed |= _ngrams(reference, n)
-            correct[n - 1] += (found & allowed).total()
+            correct[n - 1] += (found & _allowed_ngrams(alternatives, n)).total()
             total[n - 1] += found.total()
-    result = BLEU.compute_bleu(
-        correct,
-        total,
-        sys_len=hypothesis_length,
-        ref_len=reference_length,
-        smooth_method="none",
-        max_ngram_order=order,
-    )
+    sizes = (hypothesis_length, reference_length)
+    result = BLEU.compute_bleu(correct, total, *sizes, smooth_method="none", max_ngram_order=order)
     percentages = "/".join(f"{precision:.1f}" for precision in result.precisions)
     return BleuScore(
         value=result.score / 100,
@@ -89,6 +78,14 @@ def corpus_bleu(
         hypothesis_length=hypothesis_length,
         reference_length=reference_length,
     )
+
+
+def _allowed_ngrams(references: Sequence[Sentence], n: int) -> Counter[tuple[str, ...]]:
+    """Each n-gram as often as the reference that has most of it."""
+    allowed: Counter[tuple[str, ...]] = Counter()
+    for reference in references:
+        allowed |= _ngrams(reference, n)
+    return allowed
 
 
 def _ngrams(words: Sentence, n: int) -> Counter[tuple[str, ...]]:

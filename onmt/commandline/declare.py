@@ -111,7 +111,23 @@ REMOVED_KEY: Final = "removed"
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """The declaration of an option, besides its name, type and default."""
+    """The declaration of an option, besides its name, type and default.
+
+    structural: part of the model. 0: restored from the checkpoint on `-train_from`, a different value is
+        ignored with a warning. 1: restored too, unless the user gives another value, which takes effect.
+    init_only: only matters while a model is being made; restored like structural 0.
+    train_state: restored by `-continue` only.
+    valid: checks a value the user gives, see `onmt.commandline.declare`; defaults are not checked.
+    flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
+    required: the user must give it, and not empty.
+    positional: given by place, without a flag.
+    deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
+    dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
+    reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
+        value: see `onmt.commandline.parser`. An option whose `valid` wants existing files reads these.
+    replaces: flags whose files it may write over, on purpose.
+    whole: a comma does not divide the words of a list on the command line, because they may contain one.
+    """
 
     help: str
     structural: Literal[0, 1] | None
@@ -155,22 +171,9 @@ def option(
     replaces: tuple[str, ...] = (),
     whole: bool = False,
 ) -> Any:
-    """Declare one option; the value is a dataclass field whose type comes from the annotation beside it.
+    """Declare one option; returns a dataclass field whose type comes from the annotation beside it.
 
-    structural: part of the model. 0: restored from the checkpoint on `-train_from`, a different value is
-        ignored with a warning. 1: restored too, unless the user gives another value, which takes effect.
-    init_only: only matters while a model is being made; restored like structural 0.
-    train_state: restored by `-continue` only.
-    valid: checks a value the user gives, see `onmt.commandline.declare`; defaults are not checked.
-    flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
-    required: the user must give it, and not empty.
-    positional: given by place, without a flag.
-    deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
-    dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
-    reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
-        value: see `onmt.commandline.parser`. An option whose `valid` wants existing files reads these.
-    replaces: flags whose files it may write over, on purpose.
-    whole: a comma does not divide the words of a list on the command line, because they may contain one.
+    The keywords are the fields of `OptionInfo`.
     """
     info = OptionInfo(
         help=help,

@@ -151,7 +151,6 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
         given = _values(table, words, merge(table, words, config), config)
     except UnknownOptionError as error:
         raise _better_advice(error, script, table, selection) from None
-    notices = _notices(config, table, words)
     save_config = given.pop("save_config", Given("")).value
     given.pop("config", None)
     as_written = {flag: entry.value for flag, entry in given.items() if entry.value != table[flag].default}
@@ -165,20 +164,15 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
         validate(table[flag], entry)
     options = replace_options(chosen(), {flag: entry.value for flag, entry in given.items()})
     check_options(options)
-    file_options = [
-        *((option, value_of(options, option)) for option in declared),
-        (table["config"], on_command_line.get("config", "")),
-        (table["save_config"], save_config),
-    ]
-    refuse_overwriting(file_options)
+    values = [(option, value_of(options, option)) for option in declared]
+    own = [(table["config"], on_command_line.get("config", "")), (table["save_config"], save_config)]
+    refuse_overwriting([*values, *own])
     if save_config:
-        current = [
-            option
-            for option in declared
-            if option.info.deprecated is None and option.flag not in implied.idle
-        ]
-        write_config(save_config, [(option, value_of(options, option)) for option in current])
-    return Parsed(options, frozenset(given), (*notices, *implied.notices), (*warnings, *implied.warnings))
+        idle = implied.idle
+        kept = [(one, value) for one, value in values if not (one.info.deprecated or one.flag in idle)]
+        write_config(save_config, kept)
+    notices = (*_notices(config, table, words), *implied.notices)
+    return Parsed(options, frozenset(given), notices, (*warnings, *implied.warnings))
 
 
 _FILE_OPTIONS = tuple(

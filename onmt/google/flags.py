@@ -119,12 +119,8 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
         not_given, str(not_given.get("save_model") or given.get("save_model", ""))
     )
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    idle = {
-        "config_paths",
-        *SETTINGS_AS_FLAGS,
-        *(flags_of_lua_models if name else ()),
-        *(["end_epoch"] if steps else ()),
-    }
+    idle = {"config_paths", *SETTINGS_AS_FLAGS}
+    idle |= {*(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
     return Implied(not_given | model_flags, tuple(warnings), frozenset(idle), notices)
 
 

@@ -259,8 +259,7 @@ class Decoder(Multiplying):
     def forward_kernel(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
         """Input feeding by the hand-derived function. T B E -> B T H."""
         assert state.memory is not None
-        spec, stack = self.spec, self.stack
-        assert spec.feed != "none"
+        stack = self.stack
         kind: ReadKind = "none"
         read = ReadWeights()
         if self.attention is not None:
@@ -272,22 +271,11 @@ class Decoder(Multiplying):
             LinearWeights() if entry is None else LinearWeights(entry.weight, entry.bias),
             LinearWeights(self.mix_weight, self.mix_bias),
         )
-        plan = DecoderPlan(
-            cell=spec.stack.cell.kind,
-            states=spec.stack.cell.states,
-            layers=spec.stack.layers,
-            residual=spec.stack.residual,
-            residual_dense=spec.stack.residual_dense,
-            joins=tuple(stack.joins_input(index) for index in range(spec.stack.layers)),
-            feed=spec.feed,
-            read=kind,
-            dtype=self.products.dtype,
-        )
-        nothing: tuple[Tensor | None, ...] = (None,) * spec.stack.layers
+        nothing: tuple[Tensor | None, ...] = (None,) * self.spec.stack.layers
         of_stack = masks.stack or StackMasks(nothing, nothing, nothing)
         plan_masks = PlanMasks(of_stack.inputs, of_stack.recurrent, of_stack.outputs, masks.output)
         outputs: Tensor = FedDecoder.apply(
-            plan,
+            self._plan(kind),
             plan_masks,
             state.mask,
             embedded,
@@ -297,6 +285,22 @@ class Decoder(Multiplying):
             *weights.flattened(),
         )
         return outputs.transpose(0, 1)
+
+    def _plan(self, read: ReadKind) -> DecoderPlan:
+        """The description of this decoder for the kernel."""
+        spec = self.spec
+        assert spec.feed != "none"
+        return DecoderPlan(
+            cell=spec.stack.cell.kind,
+            states=spec.stack.cell.states,
+            layers=spec.stack.layers,
+            residual=spec.stack.residual,
+            residual_dense=spec.stack.residual_dense,
+            joins=tuple(self.stack.joins_input(index) for index in range(spec.stack.layers)),
+            feed=spec.feed,
+            read=read,
+            dtype=self.products.dtype,
+        )
 
     def forward_plain(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
         """Input feeding step after step, for cells without a kernel; the kernel is held equal to it. T B E ->

@@ -91,40 +91,38 @@ class Generator(Multiplying):
         `mixed_of_gold`; goes with none of these.
         """
         batch, steps, hidden = outputs.shape
-        rows = outputs.reshape(-1, hidden)
-        wanted = targets.reshape(batch * steps, -1)
-        gates = None if copying is None else torch.stack([part.flatten() for part in copying])
-        real: Tensor | None = None
-        if outputs.device.type == "cpu":
-            # Elsewhere the search for padding would wait for the device, and cost more than the padding.
-            real = (wanted[:, 0] != PAD).nonzero()[:, 0]
+        rows, wanted = outputs.reshape(-1, hidden), targets.reshape(batch * steps, -1)
+        # Elsewhere than on the CPU the search for padding would wait for the device, and cost more than it.
+        real = (wanted[:, 0] != PAD).nonzero()[:, 0] if outputs.device.type == "cpu" else None
+        gates = None if copying is None else [part.flatten() for part in copying]
+        if real is not None:
             rows, wanted = rows[real], wanted[real]
-            gates = None if gates is None else gates[:, real]
-        if words is not None:
-            places = torch.searchsorted(words, wanted[:, 0].contiguous())  # PAD's place is PAD
-            wanted = torch.cat([places[:, None], wanted[:, 1:]], dim=1)
+            gates = gates and [part[real] for part in gates]
+        wanted = wanted if words is None else _places_among(words, wanted)
         total, losses = rows.new_zeros(()), rows.new_zeros(len(rows))
         for index in range(len(self.weights)):
             if index == 0 and gates is not None:
-                of_rows = self._losses_with_copying(rows, wanted[:, 0], *gates)
-                total, losses = total + of_rows.sum(), losses + of_rows.detach()
-                continue
-            weight, bias = self._output(index, words)
-            # A word's own padding is gone, but features may be padding on their own.
-            all_count = real is not None and index == 0
-            counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
-            summed, of_rows = LinearCrossEntropy.apply(
-                rows, weight, bias, wanted[:, index], counts, self.products.dtype, smoothing, scale
-            )
+                summed, of_rows = self._losses_with_copying(rows, wanted[:, 0], *gates)
+            else:
+                # A word's own padding is gone, but features may be padding on their own.
+                all_count = real is not None and index == 0
+                counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
+                arguments = (*self._output(index, words), wanted[:, index], counts, self.products.dtype)
+                summed, of_rows = LinearCrossEntropy.apply(rows, *arguments, smoothing, scale)
             total, losses = total + summed, losses + of_rows
         if real is not None:
             losses = losses.new_zeros(batch * steps).index_copy_(0, real, losses)
         return total, losses.view(batch, steps).sum(1)
 
-    def _losses_with_copying(self, rows: Tensor, wanted: Tensor, gate: Tensor, copied: Tensor) -> Tensor:
-        """rows N H, wanted N, gate N, copied N -> the losses of the words, N; 0 at padding."""
+    def _losses_with_copying(
+        self, rows: Tensor, wanted: Tensor, gate: Tensor, copied: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """rows N H, wanted N, gate N, copied N -> the sum of the words' losses, and the losses themselves, N,
+        without gradient; 0 at padding.
+        """
         log_probs = -F.cross_entropy(self.logits(rows), wanted, reduction="none")
-        return -mixed_of_gold(log_probs, gate, copied).masked_fill(wanted == PAD, 0.0)
+        losses = -mixed_of_gold(log_probs, gate, copied).masked_fill(wanted == PAD, 0.0)
+        return losses.sum(), losses.detach()
 
     def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weight and bias of one output; of some words (N ids) only, where `words` says so."""
@@ -132,6 +130,12 @@ class Generator(Multiplying):
         if words is not None and index == 0:
             return weight.index_select(0, words), bias.index_select(0, words)
         return weight, bias
+
+
+def _places_among(words: Tensor, wanted: Tensor) -> Tensor:
+    """wanted N F with the place of each word among `words`, instead of its id, in the first column."""
+    places = torch.searchsorted(words, wanted[:, 0].contiguous())  # PAD's place is PAD
+    return torch.cat([places[:, None], wanted[:, 1:]], dim=1)
 
 
 def _without_padding(gradient: Tensor) -> Tensor:
