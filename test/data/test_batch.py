@@ -1,4 +1,4 @@
-"""onmt/data/dataset.py"""
+"""Batches of onmt/data/dataset.py: inputs, outputs and counts."""
 
 import numpy as np
 import torch

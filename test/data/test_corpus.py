@@ -21,7 +21,7 @@ def write(folder: Path, *contents: bytes) -> list[str]:
 
 
 def read(paths: list[str]) -> list[list[str]]:
-    """All lines, per side."""
+    """Return all lines of each side."""
     sides: list[list[str]] = [[] for _ in paths]
     for blocks in read_parallel(paths, lambda _: None):
         for side, block in zip(sides, blocks, strict=True):

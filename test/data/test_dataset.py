@@ -1,4 +1,4 @@
-"""onmt/data/dataset.py"""
+"""onmt/data/dataset.py: planning batches, gathering them from shards, and prefetching."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=60)
 
 
 def plan_by_hand(lengths: list[int], max_batch_size: int, max_tokens: int, uneven: bool) -> list[list[int]]:
-    """Lua's rule, sentence by sentence."""
+    """Return the sentences of each batch by Lua's rule, applied one sentence at a time."""
     batches: list[list[int]] = []
     tokens = longest = 0
     for index, length in enumerate(lengths):

@@ -83,7 +83,7 @@ def test_files_are_found_with_their_partners(tmp_path: Path) -> None:
 
 
 def blocks(path: str) -> list[tuple[LineBlock, ...]]:
-    """Lines 1..10 in three blocks."""
+    """Return the lines 1 to 10 in three blocks."""
     cuts = [(1, 4), (4, 5), (5, 11)]
     return [
         (LineBlock(path, "".join(f"{number}\n" for number in range(*cut)).encode(), range(*cut)),)
@@ -107,7 +107,7 @@ def test_lines_are_drawn_with_replacement_anew_for_every_epoch() -> None:
     counts = Counter(lines)
     assert sorted(counts) == list(range(1, 11))
     assert sum(counts.values()) == 2000
-    assert all(140 < count < 260 for count in counts.values())  # 200 each, more than four deviations around
+    assert all(140 < count < 260 for count in counts.values())  # mean 200, over 4 standard deviations
     assert drawn_lines(sample, seed=1, epoch=1) == lines
     assert drawn_lines(sample, seed=1, epoch=2) != lines
     assert drawn_lines(sample, seed=2, epoch=1) != lines

@@ -1,4 +1,4 @@
-"""Vocabularies and batches equal to those measured on the original (read when golden is there)."""
+"""Vocabularies and batches equal those of the original program (skipped without measurements)."""
 
 import json
 import shlex
@@ -65,7 +65,7 @@ def test_vocabulary_files_are_those_of_the_original(package: str, tmp_path: Path
 
 
 def prepare_in_lua_order(package: str, folder: Path) -> str:
-    """The package with its sentences in the order in which Lua's unstable sort left them."""
+    """Prepare a package with its sentences in the order that Lua's unstable sort gave; return its path."""
     sides = PACKAGES[package]
     orders = (GOLDEN / "prep" / f"{package}.perm").read_text().splitlines()
     for name, order in zip(("train", "valid"), orders, strict=True):

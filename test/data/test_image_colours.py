@@ -1,4 +1,4 @@
-"""onmt/data/images.py: what a viewer shows on a white page"""
+"""onmt/data/images.py: images look as a viewer shows them on a white page."""
 
 import struct
 import zlib
@@ -19,12 +19,12 @@ ROWS, COLUMNS = 3, 2
 
 
 def shown(path: Path, rows: int = ROWS, columns: int = COLUMNS) -> np.ndarray:
-    """Rows x columns x colours, signed, so that differences can be told."""
+    """Read an image as rows x columns x colours, in a signed dtype so that differences may be negative."""
     return read_image(str(path), ImageSize(rows, columns), "list, line 1").transpose(1, 2, 0).astype(int)
 
 
 def write_png(path: Path, samples: np.ndarray, bits: int, kind: int, transparent: tuple[int, ...]) -> None:
-    """A PNG file of grey (kind 0) or colour (2) samples with a transparent value, written by hand."""
+    """Write a PNG file of grey (kind 0) or colour (2) samples with a transparent value."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return (
@@ -57,7 +57,7 @@ def test_transparent_parts_are_composed_onto_white(tmp_path, pixels, mode, suffi
     image = Image.new("RGBA", (COLUMNS, ROWS))
     image.putdata(pixels)
     if mode == "P":
-        image = image.quantize(8)  # with a palette of transparent colours
+        image = image.quantize(8)  # a palette with transparent colours
     elif mode != "RGBA":
         image = image.convert(mode if mode != "PA" else "LA")
     path = tmp_path / f"x.{suffix}"

@@ -1,4 +1,4 @@
-"""onmt/data/images.py, and preprocess.py -data_type img from its command line"""
+"""onmt/data/images.py, and preprocess.py -data_type img."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ CAPTIONS = {"red": RED, "green": GREEN, "blue": BLUE}
 
 
 def write_images(folder: Path, name: str = "train.tsv", mode: str = "RGB") -> Path:
-    """A list of one-coloured images in a folder of its own, with their colours as captions."""
+    """Write a folder of one-coloured images, and a list of them with captions that name the colours."""
     (folder / "pictures").mkdir(exist_ok=True)
     for word, colour in CAPTIONS.items():
         Image.new("RGB", (6, 4), colour).convert(mode).save(folder / "pictures" / f"{word}.png")
@@ -44,7 +44,7 @@ def test_an_image_is_resized_and_its_colours_come_first(tmp_path: Path) -> None:
     assert same.shape == (3, 2, 4)
     assert same[0].tolist() == [[255, 255, 0, 0]] * 2
     assert same[2].tolist() == [[0, 0, 255, 255]] * 2
-    # One pixel instead of all eight: bilinear weights are those of a triangle, equal on both halves.
+    # Resized to one pixel: the bilinear filter is symmetric, so both halves have the same weight.
     assert read_image(str(path), ImageSize(1, 1), "here")[:, 0, 0].tolist() == [128, 0, 128]
 
 

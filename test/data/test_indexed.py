@@ -1,4 +1,4 @@
-"""onmt/data/indexed.py"""
+"""Corpora whose lines have keys (onmt/data/indexed.py)."""
 
 from pathlib import Path
 

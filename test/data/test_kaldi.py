@@ -1,4 +1,4 @@
-"""onmt/data/indexed.py"""
+"""Kaldi archives (onmt/data/indexed.py)."""
 
 import contextlib
 import importlib.util
@@ -131,7 +131,7 @@ def test_damaged_binary_archives_are_refused_by_entry(content: bytes, message: s
 
 
 class Counting(io.BytesIO):
-    """Counts what is asked for at a time, as a file that would make room for it."""
+    """A stream that records the largest size asked of `read`, which a real file would allocate."""
 
     most = 0
 
@@ -151,7 +151,7 @@ class Counting(io.BytesIO):
 def test_sizes_that_the_file_does_not_have_are_told(
     tmp_path_factory: pytest.TempPathFactory, kind: bytes, rows: int, columns: int, on_disk: bool
 ) -> None:
-    """An entry announces other sizes than the 2 x 3 numbers that are there."""
+    """A header that doesn't match the 2 x 3 numbers of the file is refused without large reads."""
     size = 4 if kind == b"FM" else 8
     values = np.zeros(6, dtype=np.float32 if size == 4 else np.float64)
     content = binary_entry(b"k", kind, rows, columns, values)

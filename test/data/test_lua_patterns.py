@@ -1,4 +1,4 @@
-"""onmt/data/file_sampling.py"""
+"""Lua patterns in onmt/data/file_sampling.py."""
 
 import pytest
 from hypothesis import given, settings

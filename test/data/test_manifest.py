@@ -1,4 +1,4 @@
-"""The manifest of prepared data: no flipped bit goes unnoticed, and older ones are still read."""
+"""The manifest of prepared data: a flipped bit is detected; older manifests are read."""
 
 import json
 import random
@@ -33,7 +33,7 @@ def test_every_flipped_bit_is_noticed(prepared: Path) -> None:
             damaged[place] ^= 1 << bit
             path.write_bytes(damaged)
             try:
-                same = json.loads(damaged) == before  # white space between values means nothing
+                same = json.loads(damaged) == before  # white space between values is ignored
             except ValueError:
                 same = False
             if same:

@@ -1,4 +1,4 @@
-"""onmt/data/loading.py"""
+"""Training on text files without preprocessing (onmt/data/loading.py)."""
 
 from dataclasses import replace
 from pathlib import Path

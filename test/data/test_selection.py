@@ -1,4 +1,4 @@
-"""onmt/data/dataset.py"""
+"""Selections of sentences from a data set (onmt/data/dataset.py)."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def side(sentences: list[list[int]]) -> SideArrays:
 
 @pytest.fixture(params=[1, 3])
 def dataset(request: pytest.FixtureRequest) -> Dataset:
-    """In one shard, or cut in two."""
+    """A data set cut into two shards, after the first or the third sentence."""
     cut = request.param
     return Dataset(
         [

@@ -20,7 +20,7 @@ from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
 from onmt.text.options import TokenizerOptions
 
-WORDS = Vocabulary([*SPECIAL_WORDS, "a", "b"])  # a 4, b 5
+WORDS = Vocabulary([*SPECIAL_WORDS, "a", "b"])  # a has id 4, b 5
 LABELS = Vocabulary([*SPECIAL_WORDS, "X", "Y"])
 
 

@@ -1,4 +1,4 @@
-"""onmt/data/toy_tasks.py"""
+"""Drawings of shapes with captions (onmt/data/toy_tasks.py)."""
 
 import random
 from collections import deque
@@ -15,7 +15,7 @@ pytest.importorskip("PIL.Image")
 
 
 def blobs(pixels: npt.NDArray[np.uint8]) -> list[tuple[str, float, float]]:
-    """Connected areas that are not grey: the colour most like theirs, and their middle (x, y)."""
+    """Return the nearest colour name and the centre (x, y) of each connected coloured area."""
     coloured = np.ptp(pixels.astype(int), axis=2) > 60
     found = []
     while coloured.any():

@@ -10,7 +10,7 @@ from onmt.data.loading import open_prepared
 
 
 def test_many_files_can_be_open(tmp_path: Path) -> None:
-    """More of them than a process may usually have open."""
+    """Data of more shards than the process may have open files is read."""
     files = []
     for option in ("train_src", "train_tgt", "valid_src", "valid_tgt"):
         path = tmp_path / option

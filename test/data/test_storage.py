@@ -1,4 +1,4 @@
-"""onmt/data/shards.py and onmt/data/preparation.py"""
+"""Shards on disk, and the order of their sentences (onmt/data/shards.py, onmt/data/preparation.py)."""
 
 import io
 import os

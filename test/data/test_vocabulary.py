@@ -81,7 +81,7 @@ def test_a_vocabulary_needs_its_special_words_and_no_word_twice() -> None:
         Vocabulary([*SPECIAL_WORDS, "a", "b", "a"])
 
 
-# What a reader of lines split on blanks can ever hand over: no blank, no line feed, no surrogate.
+# Words as they come from lines split on blanks: no blank, no line end, no surrogate.
 WORDS = st.text(
     st.characters(blacklist_characters=" \n\r", blacklist_categories=["Cs"]), min_size=1, max_size=8
 )

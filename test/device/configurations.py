@@ -1,4 +1,4 @@
-"""Every kind of model and of training step, as small as it can be."""
+"""Small configurations of every kind of model and training step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ VOCABULARIES = Vocabularies(
     src=(Vocabulary([*SPECIAL_WORDS, *map(str, range(WORDS - 4))]),),
     tgt=(Vocabulary([*SPECIAL_WORDS, *map(str, range(20, WORDS + 16))]),),
 )
-"""Of models that copy; a third of the words are on one side only."""
+"""Vocabularies for models that copy; about a third of each side's words are missing on the other."""
 
 TENSORFLOW_OPTIMISERS: dict[str, dict[str, Any]] = {
     "Momentum": {"momentum": 0.9, "use_nesterov": True},
@@ -40,7 +40,7 @@ TENSORFLOW_OPTIMISERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A model, its batch and how it is trained. `steps`: source and target positions."""
+    """A model, its batch and its training settings; `steps`: number of source and target positions."""
 
     name: str
     spec: ModelSpec
@@ -57,7 +57,7 @@ class Configuration:
     batch_size: int = field(default=4)
 
     def batch(self) -> Batch:
-        """The same random sentences every time."""
+        """Return a batch of random sentences, the same on every call."""
         rng = np.random.default_rng(3)
         size, most = self.batch_size, self.steps
         lengths = (
@@ -90,7 +90,7 @@ class Configuration:
 def lua(
     name: str, *, sizes: DataSizes = SIZES, flags: dict[str, Any] | None = None, **how: Any
 ) -> Configuration:
-    """A sequence-to-sequence model by OpenNMT's flags: dbrnn of two layers unless they say otherwise."""
+    """Configure a sequence-to-sequence model by OpenNMT's flags; the default is a dbrnn of two layers."""
     flags = {
         "encoder_type": "dbrnn",
         "brnn_merge": "concat",
@@ -108,7 +108,7 @@ REFERENCE = {"even": True, "steps": 25}
 
 
 def training_configurations() -> Iterator[Configuration]:
-    """All of them; names are unique."""
+    """Yield all configurations; names are unique."""
     yield lua("reference, even", **REFERENCE)
     yield lua("reference, uneven", steps=25)
     yield lua("dbrnn, even", even=True)
@@ -245,7 +245,7 @@ GOOGLE_ENCODERS: dict[str, Any] = {
 
 
 def google(name: str, kind: str, params: dict[str, Any], **how: Any) -> Configuration:
-    """A model of google/seq2seq's."""
+    """Configure a model of google/seq2seq."""
     sizes = how.pop("sizes", SIZES)
     given = {"embedding.dim": 8, **params}
     return Configuration(name=name, spec=spec_of(read_model(kind, given), sizes), **how)
@@ -299,4 +299,4 @@ FEW = (
     "StackBidirectionalRNNEncoder, projected LSTM, Bahdanau",
     "BasicSeq2Seq, bridge",
 )
-"""The configurations that the default suite looks at."""
+"""The configurations that the default test suite checks."""

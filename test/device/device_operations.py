@@ -29,7 +29,7 @@ def fused_lstm_cell_backward(
     work: Tensor,
     bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Gradients of output and cell state, the cell states around the step -> of the gates, of `before`."""
+    """Gradients of output and cell state, states `before`, `after` -> gradients of gates and `before`."""
     assert not bias
     i, f, g, o = work.chunk(4, 1)
     grad_output = torch.zeros_like(before) if grad_output is None else grad_output
@@ -62,7 +62,7 @@ def fused_gru_cell(
 
 
 def fused_gru_cell_backward(grad: Tensor, work: Tensor, bias: bool) -> tuple[Tensor | None, ...]:
-    """Gradient of the next state -> of both gates, of the state before, of no biases."""
+    """Gradient of the next state -> gradients of both gates and the state before; None for the biases."""
     assert not bias
     r, z, n, state, h_n = work.chunk(5, 1)
     of_n = grad * (1 - z) * (1 - n**2)
@@ -72,7 +72,7 @@ def fused_gru_cell_backward(grad: Tensor, work: Tensor, bias: bool) -> tuple[Ten
 
 
 def flatten_weights(weights: Sequence[Tensor], *shape: Any) -> Tensor:
-    """All weights in one chunk, of which they become views."""
+    """Move all weights into one chunk of memory, of which they become views, and return it."""
     with torch.inference_mode(False):
         chunk = torch.cat([weight.reshape(-1) for weight in weights])
         first = 0
@@ -94,8 +94,8 @@ STAND_INS: dict[str, Callable[..., Any]] = {
 def run_recurrent(func: Any, args: Any, build: Callable[[Tensor], Tensor], ledger: Ledger) -> Any:
     """torch.lstm or torch.gru as cuDNN runs them, over a padded or a packed sequence.
 
-    Refuses strided states, as cuDNN does; counts one call forward and two backward, and weights that cuDNN
-    would first copy into one chunk.
+    Raises RuntimeError for strided states and for batch sizes on a GPU, as torch does. Counts one launch
+    forward and two backward, and weights that cuDNN would first copy into one chunk.
     """
     packed = isinstance(args[1], Tensor) and args[1].dtype == torch.int64 and args[1].dim() == 1
     place = 2 if packed else 1

@@ -1,4 +1,4 @@
-"""Accounts of what a pretended GPU was asked to do, by phase."""
+"""A record of the work that a pretended GPU was asked to do, by phase."""
 
 import contextlib
 import sys
@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from typing import Literal
 
 Kind = Literal["launch", "sync", "upload", "pinned upload", "loose weights"]
-"""launch: an operation that starts at least one kernel; sync: the host waits for the device; upload: a copy
-from pageable memory, which blocks; pinned upload: an asynchronous one; loose weights: cuDNN had to copy the
-weights of a recurrent layer because they do not lie in one chunk.
+"""Kinds of events.
+
+launch: a kernel is launched (counts are lower bounds); sync: the host waits for the device; upload: a
+blocking copy to the device; pinned upload: an asynchronous copy from pinned memory; loose weights: cuDNN had
+to copy the weights of a recurrent layer because they do not lie in one chunk.
 """
 
 
 class Ledger:
-    """Counts by kind, phase and operation, and the source lines of syncs and uploads."""
+    """Counts of events by kind, phase and operation, with source lines for all kinds but launches."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[Kind, str], Counter[str]] = defaultdict(Counter)
@@ -24,12 +26,12 @@ class Ledger:
 
     @property
     def phase(self) -> str:
-        """What this thread is doing."""
+        """The current phase of this thread."""
         return getattr(self._local, "phase", "other")
 
     @contextlib.contextmanager
     def during(self, phase: str) -> Iterator[None]:
-        """Count what happens in here under `phase`."""
+        """Count events of this thread under `phase` within the context."""
         before, self._local.phase = self.phase, phase
         try:
             yield
@@ -37,13 +39,13 @@ class Ledger:
             self._local.phase = before
 
     def add(self, kind: Kind, operation: str, count: int = 1) -> None:
-        """Record an event of this thread."""
+        """Record `count` events under this thread's phase."""
         self._counts[kind, self.phase][operation] += count
         if kind != "launch":
             self._places[kind, self.phase][f"{operation} at {caller()}"] += count
 
     def count(self, kind: Kind, *phases: str) -> int:
-        """Events in these phases; in all of them if none is named."""
+        """Return the number of events in these phases, or in all phases if none is named."""
         return sum(
             counts.total()
             for (k, phase), counts in self._counts.items()
@@ -51,7 +53,7 @@ class Ledger:
         )
 
     def operations(self, kind: Kind, *phases: str) -> Counter[str]:
-        """Events by operation."""
+        """Return the number of events by operation, in these phases or in all."""
         total: Counter[str] = Counter()
         for (k, phase), counts in self._counts.items():
             if k == kind and phase in (phases or (phase,)):
@@ -59,7 +61,7 @@ class Ledger:
         return total
 
     def places(self, kind: Kind) -> list[str]:
-        """Where these events came from, with the phase and how often."""
+        """Return the source lines of these events, with phase, operation and count."""
         return [
             f"{phase}: {place} ({count}x)"
             for (k, phase), counts in self._places.items()
@@ -68,13 +70,13 @@ class Ledger:
         ]
 
     def clear(self) -> None:
-        """Start again."""
+        """Forget all events."""
         self._counts.clear()
         self._places.clear()
 
 
 def caller() -> str:
-    """The innermost line of the project on the stack."""
+    """Return the innermost source line of the project on the call stack."""
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename

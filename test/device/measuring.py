@@ -1,4 +1,4 @@
-"""Training steps on a device: what they cost, and what comes out."""
+"""Costs and results of training steps and searches on a device."""
 
 import contextlib
 import tempfile
@@ -35,7 +35,7 @@ STEPS = 2
 
 @dataclass(frozen=True)
 class Cost:
-    """What the second of two training steps asks of a GPU."""
+    """The cost on a GPU, for training that of the second of two steps."""
 
     launches: int
     syncs: int
@@ -44,7 +44,7 @@ class Cost:
 
     @classmethod
     def of(cls, ledger: Ledger) -> "Cost":
-        """Everything that the ledger counted."""
+        """Return the totals of a ledger."""
         return cls(
             ledger.count("launch"),
             ledger.count("sync"),
@@ -55,14 +55,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Losses and gradient norms of the steps, and the parameters after them, on the CPU."""
+    """Losses and gradient norms of training steps, and the final parameters, as tensors of the CPU."""
 
     losses: list[float]
     norms: list[float]
     parameters: dict[str, Tensor]
 
     def difference(self, other: "Outcome") -> float:
-        """The largest difference of any number, relative where numbers are large."""
+        """Return the largest difference of any number, relative to ours where that exceeds 1."""
         pairs = [*zip(self.losses + self.norms, other.losses + other.norms, strict=True)]
         numbers = [abs(a - b) / max(1.0, abs(a)) for a, b in pairs]
         tensors = [
@@ -74,7 +74,7 @@ class Outcome:
 
 
 class CountingPhases:
-    """In place of the trainer's own phases: the ledger counts by them."""
+    """A replacement for the trainer's phases, by which the ledger counts events."""
 
     def __init__(self, ledger: Ledger | None) -> None:
         self._ledger = ledger
@@ -84,7 +84,7 @@ class CountingPhases:
 
 
 def make_step(configuration: Configuration, device: torch.device, ledger: Ledger | None = None) -> Trainer:
-    """As much of a trainer as its `step` needs."""
+    """Return a trainer with only the attributes that its `step` needs."""
     model = build_model(configuration.spec)
     model.initialise(0.1, torch.Generator().manual_seed(1))
     model.use_vocabularies(VOCABULARIES)
@@ -127,7 +127,7 @@ def _optimiser(name: str, model: Model) -> Optimizer:
 
 
 def train(configuration: Configuration, device: torch.device, ledger: Ledger | None = None) -> Outcome:
-    """Two steps; the ledger holds the second one afterwards, since the first may set things up."""
+    """Take two training steps; the ledger counts only the second, as the first may set things up."""
     trainer = make_step(configuration, device, ledger)
     batch = configuration.batch().to(device)
     results = []
@@ -141,7 +141,7 @@ def train(configuration: Configuration, device: torch.device, ledger: Ledger | N
 
 
 def cost_of(configuration: Configuration) -> tuple[Cost, Outcome, Ledger]:
-    """What a step costs on the pretended GPU, and what comes out."""
+    """Return the cost of a step on the pretended GPU, its outcome and the ledger."""
     with pretended_gpu() as session:
         outcome = train(configuration, GPU, session.ledger)
         return Cost.of(session.ledger), outcome, session.ledger
@@ -149,7 +149,7 @@ def cost_of(configuration: Configuration) -> tuple[Cost, Outcome, Ledger]:
 
 @contextlib.contextmanager
 def masks_of_a_gpu() -> Iterator[None]:
-    """Dropout masks on the CPU drawn as on a GPU, where the quicker way of the CPU does not exist."""
+    """Draw dropout masks and coins on the CPU in the way of a GPU; the CPU's own way is different."""
 
     def dropout_mask(self: Noise, shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor | None:
         if probability <= 0:
@@ -164,19 +164,19 @@ def masks_of_a_gpu() -> Iterator[None]:
 
 
 def on_cpu(configuration: Configuration) -> Outcome:
-    """What comes out on the CPU from the same random numbers."""
+    """Return the outcome on the CPU with the same random numbers."""
     with masks_of_a_gpu():
         return train(configuration, CPU)
 
 
 def numbers(row: Any) -> tuple[int, ...]:
-    """The figures of a cost in the order of the table's columns."""
+    """Return a cost's figures in the order of the table's columns."""
     return (row.launches, row.syncs, row.uploads, row.loose_weights)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: for every hypothesis of every sentence its words, labels, score and attention."""
+    """Results of a search: words, labels, score and attention of every hypothesis of every sentence."""
 
     hypotheses: list[tuple[list[str], list[list[str]], float, Any]]
     gold_scores: list[float | None]
@@ -184,7 +184,7 @@ class Found:
 
     @classmethod
     def of(cls, translations: list[Translation], steps: int) -> "Found":
-        """Of the translations of a batch."""
+        """Return the results in the translations of a batch."""
         return cls(
             [
                 (hypothesis.words, hypothesis.features, hypothesis.score, hypothesis.attention)
@@ -197,13 +197,13 @@ class Found:
 
 
 def search_cost(case: SearchCase) -> tuple[Cost, Found, Ledger]:
-    """What a search costs on the pretended GPU, and what it finds."""
+    """Return the cost of a search on the pretended GPU, its results and the ledger."""
     with tempfile.TemporaryDirectory() as folder, pretended_gpu() as session:
         found = Found.of(*case.run(GPU, Path(folder), session.ledger))
         return Cost.of(session.ledger), found, session.ledger
 
 
 def search_on_cpu(case: SearchCase) -> Found:
-    """What the CPU finds."""
+    """Return the results of a search on the CPU."""
     with tempfile.TemporaryDirectory() as folder:
         return Found.of(*case.run(CPU, Path(folder)))

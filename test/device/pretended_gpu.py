@@ -1,13 +1,13 @@
 """A GPU for tests on machines that have none.
 
-Inside `pretended_gpu()` torch finds CUDA devices. Their tensors hold numbers of the CPU, so results can be
-compared with the CPU's and code that depends on data takes the branch it would take; but they say that they
-are on `cuda:0`, and what CUDA would refuse is refused: tensors or generators of two devices in one operation,
-numpy views, states that cuDNN finds strided. A `Ledger` counts launches, syncs and uploads.
+Inside `pretended_gpu()` torch finds CUDA devices. Their tensors wrap CPU tensors, so results can be compared
+with the CPU's and data-dependent code takes the right branch. But the tensors report the device `cuda:0`, and
+operations that CUDA would refuse are refused: tensors or generators of two devices in one operation, numpy
+views, strided states for cuDNN. A `Ledger` counts launches, syncs and uploads.
 
-To torch's C++ side the tensors are CPU tensors, since autograd needs no thread per device then; only Python
-sees the device. A dispatch mode handles every operation, a function mode the calls whose C++ side asks for
-the device.
+To torch's C++ side the tensors are CPU tensors, so that autograd needs no thread per device; only Python sees
+the device. A dispatch mode handles every operation, a function mode the calls whose C++ side asks for the
+device.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _WITHOUT_KERNEL = frozenset(
         "resize_ set_ _reshape_alias is_same_size sym_size result_type"
     ).split()
 )
-_KERNELS = {  # of operations that start several: lower bounds
+_KERNELS = {  # lower bounds for operations that launch several kernels
     "aten::masked_fill": 2,
     "aten::index_put": 2,
     "aten::scatter": 2,
@@ -64,7 +64,7 @@ _INDEXING = frozenset(f"aten::{name}" for name in "index index_put_ _index_put_i
 
 
 class Dispatch(TorchDispatchMode):
-    """Every operation: counts it, checks its devices, computes it from the numbers on the host."""
+    """Handles every operation: checks its devices, counts it and computes it on the host."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Dispatch(TorchDispatchMode):
             self._session.recording.append(Recorded(func, args, kwargs, result, stand_in))
 
     def _device_of_result(self, name: str, kwargs: Any, tensors: list[Tensor]) -> torch.device | None:
-        """Where the result lies; None: the operation has nothing to do with a GPU."""
+        """Return the device of the result, or None if the operation doesn't involve a GPU."""
         wanted = kwargs.get("device")
         ours = next((tensor.device for tensor in tensors if isinstance(tensor, GpuTensor)), None)
         if wanted is not None and torch.device(wanted).type == "cuda":
@@ -118,7 +118,7 @@ class Dispatch(TorchDispatchMode):
         if ours is not None:
             return CPU if name == "aten::_to_copy" and wanted is not None else ours
         if not tensors and name in _FACTORIES and (wanted is None or self._session.in_autograd):
-            return self._session.calling  # made inside a composite operation on a GPU
+            return self._session.calling  # created inside a composite operation on a GPU
         return None
 
     def _check(self, func: Any, name: str, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
@@ -140,7 +140,7 @@ class Dispatch(TorchDispatchMode):
             ledger.add("launch", name, _KERNELS.get(name, 1))
 
     def _copies(self, name: str, args: Any, kwargs: Any, ours: list[Any], host: list[Tensor]) -> bool:
-        """Record a copy between host and device; False: it is a copy within the device."""
+        """Record a copy between host and device; return False for a copy within a device."""
         session = self._session
         non_blocking = bool(
             kwargs.get("non_blocking") or (name == "aten::copy_" and len(args) > 2 and args[2])
@@ -163,7 +163,7 @@ class Dispatch(TorchDispatchMode):
         return True
 
     def _check_host_operands(self, func: Any, name: str, tensors: list[Tensor], host: list[Tensor]) -> None:
-        """CUDA takes numbers of the host only as 0-dim operands of pointwise kernels, and uploads indices."""
+        """Refuse host tensors except 0-dim operands of pointwise kernels; count indices as uploads."""
         if name in _INDEXING:
             self._session.ledger.add("upload", f"{name} with an index or value of the host")
         elif name not in ("aten::fill_", "aten::fill") and not (
@@ -188,7 +188,7 @@ _quiet: dict[Any, bool] = {}
 
 
 def _starts_nothing(func: Any, name: str) -> bool:
-    """Views, whose results alias an input that is not written, and bare allocations."""
+    """Return whether an operation launches no kernel: a view (an alias not written to) or an allocation."""
     if func not in _quiet:
         aliases = [result.alias_info for result in func._schema.returns]
         view = any(alias is not None and not alias.is_write for alias in aliases)
@@ -197,7 +197,7 @@ def _starts_nothing(func: Any, name: str) -> bool:
 
 
 class _Moved(torch.autograd.Function):
-    """A copy on another device; its gradient comes back."""
+    """A copy of a tensor on another device; its gradient is copied back."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, device: torch.device) -> Tensor:
@@ -212,7 +212,7 @@ class _Moved(torch.autograd.Function):
 
 
 def moved(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
-    """The tensor on a device, as Tensor.to."""
+    """Return the tensor on a device, as Tensor.to does."""
     device = with_index(device)
     if device == tensor.device:
         return tensor
@@ -225,7 +225,7 @@ def moved(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> T
 
 
 def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Tensor.to, whose C++ side would see no two devices."""
+    """Replace Tensor.to, since the C++ side sees only the CPU."""
     given = dict(kwargs)
     for arg in args:
         if isinstance(arg, Tensor):
@@ -246,7 +246,7 @@ def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 class Calls(TorchFunctionMode):
-    """Python calls: knows which device a composite operation is about, and answers what C++ cannot."""
+    """Handles Python calls: notes the device of composite operations, answers calls that C++ can't."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -305,7 +305,7 @@ class Calls(TorchFunctionMode):
     def _backward(self, loss: GpuTensor, kwargs: Any) -> None:
         gradient = kwargs.get("gradient")
         gradient = torch.ones_like(loss) if gradient is None else gradient
-        # The engine runs in this thread, for to C++ all tensors are the CPU's; this mode sees its calls.
+        # Autograd runs in this thread because C++ sees only CPU tensors, so this mode sees its calls.
         with self, self._session.call(loss.place, autograd=True):
             torch.autograd.graph._engine_run_backward(
                 (loss,), (gradient,), bool(kwargs.get("retain_graph")), False, (), allow_unreachable=True,
@@ -315,7 +315,7 @@ class Calls(TorchFunctionMode):
 
 @contextlib.contextmanager
 def pretended_gpu(devices: int = 1) -> Iterator[Session]:
-    """Let torch find this many CUDA devices in here."""
+    """Let torch find `devices` CUDA devices within the context."""
     session, before = Session(devices), _Current.session
     _Current.session = session
     submit = ThreadPoolExecutor.submit

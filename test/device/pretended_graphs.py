@@ -1,9 +1,9 @@
 """CUDA graphs of the pretended GPU.
 
-While a graph is captured, every operation is recorded with the very tensors that it reads and writes; what a
-capture forbids (waiting for the device, uploads) is refused. Afterwards all results are spoilt, as a capture
-computes nothing. A replay runs the recorded operations again, into the same memory: what was not copied into
-the tensors that the graph reads is as old as it was.
+During a capture every operation is recorded with the tensors that it reads and writes. Synchronisations and
+uploads, which a capture forbids, are refused. Afterwards all results are filled with NaN, since a capture
+computes nothing. A replay runs the recorded operations again into the same memory, so inputs that were not
+copied into the graph's tensors are stale.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from torch.utils._pytree import tree_flatten
 
 
 class CaptureError(RuntimeError):
-    """What CUDA raises for an operation that is not permitted when the stream is capturing."""
+    """CUDA's error for an operation that is not permitted during a capture."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """An operation with its operands on the host, and its result."""
+    """A recorded operation with its operands on the host and its result."""
 
     function: Any
     args: Any
@@ -43,7 +43,7 @@ class Recorded:
 
 @dataclass
 class PretendedGraph:
-    """torch.cuda.CUDAGraph."""
+    """A stand-in for torch.cuda.CUDAGraph."""
 
     session: Any
     records: list[Recorded] = field(default_factory=list)
@@ -61,7 +61,7 @@ class PretendedGraph:
 
 @contextlib.contextmanager
 def capturing(session: Any, graph: PretendedGraph) -> Iterator[None]:
-    """torch.cuda.graph."""
+    """A stand-in for torch.cuda.graph; raises CaptureError for forbidden operations."""
     ledger = session.ledger
     before = ledger.count("sync") + ledger.count("upload")
     session.recording = graph.records
@@ -84,7 +84,7 @@ def capturing(session: Any, graph: PretendedGraph) -> Iterator[None]:
 
 
 def _spoil(result: Tensor, record: Recorded) -> None:
-    """Fill a result with NaN unless it is a view of an operand, which exists outside of the graph too."""
+    """Fill a result with NaN unless it shares an operand's memory, which may exist outside the graph."""
     operands = [leaf for leaf in tree_flatten((record.args, record.kwargs))[0] if isinstance(leaf, Tensor)]
     storages = {operand.untyped_storage().data_ptr() for operand in operands}
     if result.untyped_storage().data_ptr() not in storages:

@@ -1,4 +1,4 @@
-"""Tensors and generators that say they are on a GPU, and the session that they belong to."""
+"""Tensors and generators that report a GPU as their device, and the session that they belong to."""
 
 import contextlib
 import threading
@@ -14,31 +14,31 @@ CPU = torch.device("cpu")
 
 
 class WrongDeviceError(RuntimeError):
-    """CUDA's refusal to compute with tensors or generators of two devices."""
+    """CUDA's error for an operation on tensors or generators of two devices."""
 
 
 class _Current:
-    """The session that is on, if any; there is one at a time."""
+    """Holds the active session, if any; there is one at a time."""
 
     session: "Session | None" = None
 
 
 def current() -> "Session":
-    """The session that is on."""
+    """Return the active session. Raises WrongDeviceError if there is none."""
     if _Current.session is None:
         raise WrongDeviceError("a tensor of the pretended GPU was used outside of pretended_gpu()")
     return _Current.session
 
 
 class GpuTensor(Tensor):
-    """A tensor that says it is on a GPU. `host` holds its numbers; `place` is its device."""
+    """A tensor that reports a GPU as its device, `place`; `host` is the CPU tensor with its values."""
 
     host: Tensor
     place: torch.device
 
     @staticmethod
     def __new__(cls, host: Tensor, place: torch.device) -> "GpuTensor":
-        # A view of an ordinary tensor stays an ordinary one in inference mode.
+        # In inference mode a view of a normal tensor isn't an inference tensor.
         ordinary = torch.is_inference_mode_enabled() and not host.is_inference()
         with torch.inference_mode(False) if ordinary else contextlib.nullcontext():
             made = Tensor._make_wrapper_subclass(
@@ -57,12 +57,12 @@ class GpuTensor(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from pretended_gpu import Dispatch  # it knows the tensors
+        from pretended_gpu import Dispatch  # pretended_gpu imports this module
 
         with Dispatch(current()):
             return func(*args, **(kwargs or {}))
 
-    # nn.Module.to replaces parameters of a subclass in place if it has these two.
+    # nn.Module.to replaces parameters in place if their class has these two methods.
     def __tensor_flatten__(self) -> tuple[list[str], torch.device]:
         return ["host"], self.place
 
@@ -103,9 +103,9 @@ class GpuTensor(Tensor):
 
 
 class GpuGenerator(torch.Generator):
-    """A generator of the CPU that knows the device it was made for."""
+    """A CPU generator that reports the device it was made for."""
 
-    places: ClassVar[dict[int, torch.device]] = {}  # by address: operations receive another Python object
+    places: ClassVar[dict[int, torch.device]] = {}  # by address, as operations receive another Python object
 
     def __new__(cls, device: Any = "cpu") -> "GpuGenerator":
         made = super().__new__(cls, device="cpu")
@@ -125,19 +125,19 @@ class GpuGenerator(torch.Generator):
 
 
 def with_index(device: torch.device) -> torch.device:
-    """`cuda` is the current device, here always the first unless a session set another."""
+    """Return the device with an index; `cuda` means the current device of this thread."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", current().current_device)
 
 
 def host_of(tensor: Tensor) -> Tensor:
-    """The numbers of a tensor of any device, for comparisons in tests; counts as nothing."""
+    """Return a copy of a tensor's values on the CPU, for comparisons; the ledger doesn't count it."""
     return (tensor.host if isinstance(tensor, GpuTensor) else tensor).detach().clone()
 
 
 class Session:
-    """What the modes share: the ledger, the refusals, and the memory of what is pinned."""
+    """State that the modes share: the ledger, refused operations and pinned memory."""
 
     def __init__(self, devices: int) -> None:
         self.ledger = Ledger()
@@ -151,7 +151,7 @@ class Session:
 
     @property
     def current_device(self) -> int:
-        """This thread's, the first one unless it chose another."""
+        """The current device of this thread; the first unless another was set."""
         return getattr(self._local, "current_device", 0)
 
     @current_device.setter
@@ -160,7 +160,7 @@ class Session:
 
     @contextlib.contextmanager
     def on_device(self, device: torch.device) -> Iterator[None]:
-        """torch.cuda.device."""
+        """A stand-in for torch.cuda.device."""
         before, self.current_device = self.current_device, torch.device(device).index
         try:
             yield
@@ -168,28 +168,28 @@ class Session:
             self.current_device = before
 
     def refuse(self, what: str) -> None:
-        """Raise what CUDA would raise."""
+        """Note a refused operation and raise WrongDeviceError."""
         message = f"Expected all tensors to be on the same device: {what} at {caller()}"
         self.refused.append(message)
         raise WrongDeviceError(message)
 
     def pin(self, tensor: Tensor) -> Tensor:
-        """A copy in page-locked memory."""
+        """Return a copy in pinned memory."""
         made = tensor.clone()
         self.pinned_for.append(self.current_device)
         self._pinned[made.untyped_storage().data_ptr()] = made
         return made
 
     def is_pinned(self, tensor: Tensor) -> bool:
-        """Whether the tensor lies in page-locked memory."""
+        """Return whether the tensor is in pinned memory."""
         return tensor.untyped_storage().data_ptr() in self._pinned
 
     def uploads(self, tensor: Tensor, non_blocking: bool) -> None:
-        """Record a copy to a device."""
+        """Record a copy to a device; it is asynchronous only from pinned memory with `non_blocking`."""
         asynchronous = non_blocking and self.is_pinned(tensor)
         self.ledger.add("pinned upload" if asynchronous else "upload", "to the device")
 
-    # The device of the Python call that is being worked on, and whether autograd works on its own account.
+    # The device of the current Python call, and whether it is a backward pass.
 
     @property
     def calling(self) -> torch.device | None:

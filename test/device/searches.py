@@ -1,4 +1,4 @@
-"""Every kind of search, what it costs on a device, and what it finds."""
+"""Configurations of every kind of search."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -32,8 +32,10 @@ LENGTHS = (5, 5, 4, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCase:
-    """A model and how it searches. `table`: lines of a phrase table; `subset`: words that may be used;
-    `ensemble`: with another model of the same kind.
+    """A model and its search options.
+
+    `table`: with a phrase table; `subset`: with a restricted target vocabulary; `ensemble`: with a second
+    model of the same kind.
     """
 
     name: str
@@ -47,7 +49,7 @@ class SearchCase:
     ensemble: bool = False
 
     def translator(self, device: torch.device, folder: Path) -> Translator:
-        """The model, the same each time, on a device."""
+        """Return a translator on a device; the weights are the same on every call."""
         model = self._model(1)
         model.use_vocabularies(self.vocabularies)
         model = model.to(device)
@@ -71,7 +73,7 @@ class SearchCase:
 
     @property
     def vocabularies(self) -> Vocabularies:
-        """Of the model."""
+        """The vocabularies of the model."""
         side = (VOCABULARY, LABELS) if self.featured else (VOCABULARY,)
         return Vocabularies(src=side, tgt=side)
 
@@ -86,7 +88,7 @@ class SearchCase:
     def run(
         self, device: torch.device, folder: Path, ledger: Ledger | None = None
     ) -> tuple[list[Translation], int]:
-        """Translations of four sentences, and the steps of the search; counts nothing of the preparation."""
+        """Translate four sentences; return translations and search steps. `ledger` excludes preparation."""
         translator = self.translator(device, folder)
         rng = np.random.default_rng(9)
         ending = "￨a" if self.featured else ""
@@ -111,7 +113,7 @@ class SearchCase:
 
 
 def search_cases() -> Iterator[SearchCase]:
-    """All of them; names are unique."""
+    """Yield all searches; names are unique."""
     base = TranslatorOptions(beam_size=5, max_sent_length=8)
     spec = lua("", sizes=SIZES).spec
 
@@ -150,4 +152,4 @@ def search_cases() -> Iterator[SearchCase]:
 
 
 FEW = ("beam 5", "copying", "norms, n_best 5", "-limit_lexical_constraints", "restrictions", "samples")
-"""The searches that the default suite looks at."""
+"""The searches that the default test suite checks."""

@@ -1,4 +1,4 @@
-"""What flags set on a GPU, and what a user reads when one fails."""
+"""Effects of flags on a GPU, and messages to the user when a GPU fails."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The kernels of a GPU, on stand-ins for CUDA's operations, against the CPU's."""
+"""GPU kernels, on stand-ins for CUDA's operations, give the CPU's results."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def layer_of(kind: str, forget_bias: float = 0.0) -> RecurrentLayer:
 
 
 def run(layer: RecurrentLayer, device: str, mask: Tensor | None, *, uneven: bool) -> list[Tensor]:
-    """Outputs, last states and all gradients of a layer, on the CPU."""
+    """Return outputs, last states and all gradients of a layer on a device, as CPU tensors."""
     generator = torch.Generator().manual_seed(2)
     inputs = torch.randn(STEPS_, BATCH, INPUT, generator=generator, dtype=torch.float64)
     states = [

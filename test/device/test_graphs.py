@@ -1,4 +1,4 @@
-"""-cuda_graphs on the pretended GPU: captured steps equal plain ones, and what cannot be captured is not."""
+"""-cuda_graphs on the pretended GPU: captured steps equal plain ones; others run without a graph."""
 
 import io
 from dataclasses import replace
@@ -31,7 +31,7 @@ GOOGLE = google(
 
 
 def batches(configuration: Configuration, count: int) -> list[Batch]:
-    """Batches of two shapes in turn, all with different words."""
+    """Return batches that alternate between two shapes, all with different words."""
     draw = np.random.default_rng(1)
     made = []
     for number in range(count):
@@ -49,7 +49,7 @@ def train(
 ) -> tuple[dict[str, torch.Tensor], list[float], Any, str]:
     log = io.StringIO()
     with pretended_gpu() as session:
-        # Adam would make much of the last digit of a gradient near zero.
+        # Adam would amplify rounding errors of gradients near zero.
         trainer = make_step(replace(configuration, optimiser="sgd"), GPU)
         if with_graphs:
             logger = Logger(LoggerOptions(), log)
@@ -77,7 +77,7 @@ def test_captured_steps_equal_plain_ones(configuration: Configuration) -> None:
     assert losses_with == pytest.approx(losses, rel=1e-6)
     for name, weight in weights.items():
         torch.testing.assert_close(with_graphs[name], weight, rtol=1e-6, atol=1e-6)
-    # Two shapes: each is computed plainly once, captured with its second batch, replayed from then on.
+    # Of each shape, the first batch runs without a graph, the second is captured, later ones are replayed.
     assert launches_with[:2] == launches[:2]
     assert 2 * max(launches_with[4:]) < min(launches[4:])
 
@@ -125,7 +125,7 @@ def test_the_number_of_graphs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_batch_that_is_not_copied_into_the_graph_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The emulation itself: without the copy, a replay must see the words of the batch before."""
+    """The emulation is faithful: without the copy, a replay computes with the words of an earlier batch."""
     _, losses, *_ = train(CONVOLUTIONS, False)
 
     def stale(self: GradientGraphs, captured: Any, batch: Batch, step: Any) -> None:

@@ -1,4 +1,4 @@
-"""Nine faults that the tests here must notice, planted one by one."""
+"""Faults that the device tests must detect, planted one at a time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 
 
 def before_loss(patch: pytest.MonkeyPatch, fault: Any) -> None:
-    """Let `fault(model, batch)` happen in every forward pass."""
+    """Call `fault(model, batch)` before every computation of the loss."""
     loss = Seq2Seq.loss
 
     def faulty(self: Seq2Seq, batch: Batch, step: Any) -> Any:
@@ -45,7 +45,7 @@ def before_loss(patch: pytest.MonkeyPatch, fault: Any) -> None:
 
 
 def over_budget(configuration: Configuration) -> dict[str, bool]:
-    """For each of the table's columns whether a step needs more than the budget."""
+    """Return for each column of the table whether a step exceeds the budget."""
     cost = cost_of(configuration)[0]
     budget = budgets.read()[f"step: {configuration.name}"]
     return {name: getattr(cost, name) > most for name, most in zip(budgets.COLUMNS, budget, strict=True)}
@@ -114,7 +114,7 @@ def test_weights_that_lie_apart(patch: pytest.MonkeyPatch) -> None:
 
 
 def saved_by(model: Model, folder: Path) -> dict[str, Any]:
-    """What a saver writes of a model, read back."""
+    """Save a model and return the content of the checkpoint."""
 
     class SilentLogger:
         def info(self, message: str) -> None:
@@ -127,7 +127,7 @@ def saved_by(model: Model, folder: Path) -> dict[str, Any]:
 
 
 def shares_memory(weights: dict[str, Tensor]) -> bool:
-    """Whether some of the tensors lie in the memory of another, or in more than their own."""
+    """Return whether any tensor shares its storage with another or has a larger storage than it needs."""
     sizes = {name: tensor.untyped_storage().nbytes() for name, tensor in weights.items()}
     whole = all(sizes[name] == tensor.nbytes for name, tensor in weights.items())
     places = {tensor.untyped_storage().data_ptr() for tensor in weights.values()}

@@ -1,4 +1,4 @@
-"""The same steps and searches on a real GPU; waiting in a step is an error. See `make test-gpu`."""
+"""Training steps and searches on a real GPU; a sync in a step is an error. See `make test-gpu`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ pytestmark = [
 
 @contextlib.contextmanager
 def forbidding_syncs() -> Iterator[None]:
-    """Let torch raise where the host waits."""
+    """Let torch raise an error where the host waits for the device."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -33,7 +33,7 @@ def forbidding_syncs() -> Iterator[None]:
 def test_a_step_waits_for_nothing_and_equals_the_cpus(
     configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Both devices draw other numbers from the same seed: nothing is dropped, no coin tossed.
+    # The devices draw different numbers from the same seed, so dropout is off and every coin is 0.6.
     monkeypatch.setattr("onmt.modules.noise.Noise.dropout_mask", lambda *_: None)
     monkeypatch.setattr(
         "onmt.modules.noise.Noise.uniform", lambda _, shape, device: torch.full(shape, 0.6, device=device)

@@ -1,4 +1,4 @@
-"""Beam search on a GPU: what it costs, and that it finds what the CPU finds."""
+"""Searches on a GPU keep their budget and give the CPU's results."""
 
 import budgets
 import numpy as np
@@ -8,7 +8,7 @@ from searches import FEW, SearchCase, search_cases
 
 TABLE = budgets.read()
 READ_BACK = 5
-"""Waits besides one per step: results, attention, history, gold scores."""
+"""Syncs allowed besides one per step: results, attention, history, gold scores."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A training step on a GPU: what it costs, and that it computes what the CPU computes."""
+"""Training steps on a GPU keep their budget and give the CPU's results."""
 
 import budgets
 import pytest
@@ -11,7 +11,7 @@ TOLERANCE = 1e-6
 
 
 def cases() -> list[object]:
-    """Few configurations by default, all of them among the slow tests."""
+    """Return test parameters for all configurations; those not in FEW are slow tests."""
     return [
         pytest.param(one, id=one.name, marks=() if one.name in FEW else pytest.mark.slow)
         for one in ALL
@@ -20,7 +20,7 @@ def cases() -> list[object]:
 
 
 def check(configuration: Configuration) -> None:
-    """Costs within the budget, results equal to the CPU's."""
+    """Check that a step keeps its budget and that its results equal the CPU's."""
     cost, outcome, ledger = cost_of(configuration)
     budget = TABLE[f"step: {configuration.name}"]
     places = [*ledger.places("sync"), *ledger.places("upload"), *ledger.places("loose weights")]

@@ -1,4 +1,4 @@
-"""Whole programs on the pretended GPU: train, save, continue, translate; results equal the CPU's."""
+"""Whole runs on the pretended GPU (train, save, continue, translate) give the CPU's results."""
 
 import contextlib
 import random
@@ -27,7 +27,7 @@ STEPS = ("forward", "backward", "update")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared text: words to be written backwards."""
+    """Prepared data whose targets are the reversed sources."""
     folder = tmp_path_factory.mktemp("runs")
     draw = random.Random(11)
     flags = []
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def counting(ledger: Ledger) -> Iterator[None]:
-    """Count by the trainer's phases, without the waits that measuring their time takes."""
+    """Count events by the trainer's phases, without the syncs that timing the phases needs."""
 
     class Counting(Phases):
         def __init__(self, enabled: bool, device: torch.device) -> None:
@@ -61,7 +61,7 @@ def counting(ledger: Ledger) -> Iterator[None]:
 
 
 def trained(folder: Path, name: str, *flags: str, gpu: bool = True) -> dict[str, Any]:
-    """The checkpoint after the last epoch."""
+    """Train and return the last checkpoint; with `gpu` also check that steps don't wait for the device."""
     argv = ["-save_model", str(folder / name), *flags]
     if not {"-train", "-train_src"} & set(flags):
         argv += ["-data", str(folder / "data")]
@@ -79,7 +79,7 @@ def trained(folder: Path, name: str, *flags: str, gpu: bool = True) -> dict[str,
 
 
 def blocking(ledger: Ledger) -> list[str]:
-    """Uploads that the host waits for, but for those of the model itself before all else."""
+    """Return the blocking uploads except those that move the model to the device at the start."""
     moving = ("training/run.py", "models/loading.py", "modules/rnn.py", "training/optim.py")
     return [place for place in ledger.places("upload") if not any(file in place for file in moving)]
 
@@ -206,7 +206,7 @@ def test_translations_equal_the_cpus(folder: Path, beam: str) -> None:
 
 
 def test_the_python_api_copies_as_the_command_line_does(folder: Path) -> None:
-    """The servers translate through the same `TextTranslator`."""
+    """Translating through the Python API, as servers do, has no blocking uploads and the CPU's results."""
     trained(folder, "api", *MODEL, *ADAM, "-end_epoch", "1")
     lines = (folder / "valid.src").read_text().splitlines()[:6]
     path = last_model(folder, "api")

@@ -1,4 +1,4 @@
-"""The fused output layer equals F.cross_entropy of F.linear, whatever the chunks."""
+"""The fused output layer equals F.cross_entropy of F.linear for any chunk size."""
 
 import pytest
 import torch
@@ -72,7 +72,7 @@ def test_label_smoothing_changes_the_gradient_and_not_the_value(smoothing: float
 
 
 def test_logits_far_apart_keep_their_loss() -> None:
-    """A probability below the smallest float has a finite logarithm all the same."""
+    """The loss is finite even where the probability underflows."""
     inputs = torch.tensor([[1.0]])
     weight = torch.tensor([[500.0], [0.0], [-500.0]])
     _, losses = LinearCrossEntropy.apply(inputs, weight, torch.zeros(3), torch.tensor([2]), None, None, 0.0)
@@ -114,7 +114,7 @@ def test_a_tiny_gradient_survives_float16_with_the_scale_of_the_loss(scale: floa
     (total * (scale or 1.0)).backward()
     assert weight.grad is not None
     found = weight.grad[1, 0] / (scale or 1.0)
-    exact = torch.sigmoid(torch.tensor(-17.5))  # of the word that is no target: 2.5e-8
+    exact = torch.sigmoid(torch.tensor(-17.5))  # the wrong word's probability, 2.5e-8
     if scale is None:
         assert found == 0
     else:

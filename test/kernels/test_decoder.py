@@ -46,7 +46,7 @@ def spec_of(cell: str = "lstm", layers: int = 2, word: int = WORD, **others: Any
 
 
 def check(spec: DecoderSpec, dtype: torch.dtype = torch.float64, tolerance: float = 1e-9) -> None:
-    """Run both ways over the same masks and compare outputs and every gradient."""
+    """Check that kernel and plain loop give the same outputs and gradients under the same masks."""
     decoder = decoder_of(spec, dtype)
     assert decoder.stack.has_kernel
     torch.manual_seed(2)

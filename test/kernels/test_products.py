@@ -1,4 +1,4 @@
-"""The choice of how products are computed, and what every choice must give."""
+"""The choice of a library for matrix products, and properties that hold for every choice."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def test_packed_weights_give_the_same(dtype: torch.dtype | None, with_bias: bool
         with torch.no_grad():
             packed, usual = frozen.linear(inputs, weight, bias), Products(dtype).linear(inputs, weight, bias)
         assert packed.shape == (2, rows, 50)
-        slack = 1e-5 if dtype is None else 2e-2  # the bias is rounded, too
+        slack = 1e-5 if dtype is None else 2e-2  # the bias is rounded too
         torch.testing.assert_close(packed, usual, rtol=slack, atol=10 * slack)
 
 

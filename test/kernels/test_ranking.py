@@ -10,7 +10,7 @@ from onmt.kernels.cross_entropy import best
 @pytest.mark.parametrize("width", [20, 2048, 10_240, 18_726, 40_031])
 def test_the_best_are_those_of_topk(count: int, width: int) -> None:
     scores = torch.randn(6, width, generator=torch.Generator().manual_seed(width + count))
-    scores[0, :20] = 9 + torch.arange(20) / 40  # the best next to each other
+    scores[0, :20] = 9 + torch.arange(20) / 40  # best scores adjacent
     scores[1, 7 :: width // 10] = 9 + torch.arange(len(scores[1, 7 :: width // 10])) / 40  # and far apart
     scores[2, -3:] = torch.tensor([7.0, 9.0, 8.0])
     scores[3, 3:] = -torch.inf

@@ -1,4 +1,4 @@
-"""Adam's update with one counter for all parameters equals torch's with one for each."""
+"""Adam's update with one step counter for all parameters equals torch's with one per parameter."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ RATES = (0.1, 0.9, 0.999, 1e-8)
 
 
 def update(step: int, found_inf: Tensor | None = None) -> list[Tensor]:
-    """Parameters and slots after one step."""
+    """Return parameters, means and squares after an update, then the same from before it."""
     generator = torch.Generator().manual_seed(5)
     parameters, gradients, means, squares = (
         [torch.rand(3, generator=generator), torch.rand(2, 2, generator=generator)] for _ in range(4)

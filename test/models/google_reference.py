@@ -1,7 +1,6 @@
-"""google/seq2seq's formulas, sentence by sentence in numpy, with weights laid out as in TensorFlow.
+"""A numpy reference of google/seq2seq's formulas, for one sentence, with weights in TensorFlow's layout.
 
-Written from the formulas for these tests; nothing of the project computes here. `tensors` are a model's
-parameters by name.
+It is written from the formulas and uses no code of the project. `tensors` are a model's parameters by name.
 """
 
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def lstm(
     projection: Array | None,
     params: dict[str, Any],
 ) -> list[Array]:
-    """TensorFlow's LSTMCell with all that it can; peepholes hold w_i_diag, w_f_diag and w_o_diag."""
+    """TensorFlow's LSTMCell with all its options; peepholes hold w_i_diag, w_f_diag and w_o_diag."""
     c_prev, m_prev = state
     act = FUNCTIONS[params.get("activation", "tensorflow.tanh")]
     w_i, w_f, w_o = peepholes
@@ -86,7 +85,7 @@ def gru(
 
 
 class Cell:
-    """One layer's cell, its weights brought into TensorFlow's layout."""
+    """The cell of one layer, with weights converted to TensorFlow's layout."""
 
     def __init__(self, kind: str, tensors: Tensors, name: str, params: dict[str, Any]) -> None:
         self.kind, self.params = kind, params
@@ -99,7 +98,7 @@ class Cell:
         self.widths = [units, self.width] if "LSTM" in kind else [units]
         self.peepholes = tensors.get(f"{name}.peepholes", np.zeros((3, units)))
         self.projection = tensors[f"{name}.projection"].T if "num_proj" in params else None
-        if "LSTM" in kind:  # from i, f, j, o
+        if "LSTM" in kind:  # the model's gates are in the order i, f, j, o
             i, f, j, o = np.split(joined, 4, axis=1)
             self.kernel = np.concatenate([i, j, f, o], axis=1)
             i, f, j, o = np.split(self.bias, 4)
@@ -121,7 +120,7 @@ class Cell:
 
 
 class Stack:
-    """ExtendedMultiRNNCell: layers, and how each one's output joins what came before."""
+    """ExtendedMultiRNNCell: a stack of cells, optionally with residual connections."""
 
     def __init__(self, block: dict[str, object], tensors: Tensors, name: str) -> None:
         self.tensors, self.name, self.block = tensors, name, block
@@ -153,7 +152,7 @@ class Stack:
         return earlier[-1], following
 
     def run(self, inputs: list[Array]) -> tuple[list[Array], list[Array]]:
-        """The outputs, and the final states of all layers in order."""
+        """Return the outputs per step and the final states of all layers, first layer first."""
         states, outputs = self.start(), []
         for x in inputs:
             output, states = self.step(x, states)
@@ -171,7 +170,7 @@ def position_code(count: int, width: int) -> Array:
 
 
 def convolutions(inputs: Array, tensors: Tensors, name: str, layers: int) -> Array:
-    """SAME padding; residual from the second layer on; tanh."""
+    """Convolutions with SAME padding and tanh, with residual connections from the second layer on."""
     for layer in range(layers):
         weight, bias = tensors[f"{name}.weights.{layer}"], tensors[f"{name}.biases.{layer}"]
         kernel = weight.shape[2]
@@ -186,7 +185,7 @@ def convolutions(inputs: Array, tensors: Tensors, name: str, layers: int) -> Arr
 
 
 def attend(query: Array, keys: list[Array], values: list[Array], tensors: Tensors, kind: str) -> Array:
-    """The context: values weighted by the softmax of the scores of projected query and keys."""
+    """Return the context: values weighted by the softmax of the scores of projected query and keys."""
     q = dense(query, tensors, "decoder.attention.project_query")
     scores = []
     for key in keys:
@@ -214,8 +213,9 @@ def attention_decoder(
     tensors: Tensors,
     kind: str,
 ) -> list[Array]:
-    """Log-probabilities after each given token: the previous context joins the input, the mixture has a
-    bias.
+    """Return the log-probabilities after each given token.
+
+    The previous context is concatenated to the input; the layer that mixes context and output has a bias.
     """
     context, predicted = np.zeros(len(values[0])), []
     for token in tokens:

@@ -17,7 +17,7 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.spec.model import ModelSpec
 
 SOURCE = Vocabulary([*SPECIAL_WORDS, *"abcdefgh"])
-TARGET = Vocabulary([*SPECIAL_WORDS, *"xdcbzyw"])  # of the source's words it has b, c and d
+TARGET = Vocabulary([*SPECIAL_WORDS, *"xdcbzyw"])  # shares b, c and d with the source
 SIZES = DataSizes((len(SOURCE),), (len(TARGET),))
 V = len(TARGET)
 LENGTHS, TARGETS = [5, 3], [4, 6]
@@ -59,8 +59,9 @@ def model_of(wanted: ModelSpec) -> Seq2Seq:
 
 
 def batch() -> Batch:
-    """The first sentence has a word that the source vocabulary lacks, and one twice; the targets hold words
-    that the source has, <unk> and others.
+    """Two sentences whose sources have an unknown word each; the first source also repeats a word.
+
+    The targets hold words of their source, <unk> and other words.
     """
     src = torch.tensor([[*SOURCE.ids("bcbah")], [UNK, *SOURCE.ids("dg"), PAD, PAD]])
     src[0, 4] = UNK
@@ -86,8 +87,9 @@ def sigmoid(value: float) -> float:
 def probabilities_by_hand(
     model: Seq2Seq, data: Batch, words_at: list[list[int]], size: int
 ) -> list[list[Floats]]:
-    """[step][sentence]: P of every id of the extended vocabulary, whose words stand at the memory's positions
-    as `words_at` says.
+    """Return the probabilities of all `size` ids of the extended vocabulary, as [step][sentence].
+
+    `words_at` has for each sentence the extended id of the word at each memory position.
     """
     assert data.tgt_input is not None
     decoder, gate = model.decoder, model.decoder.copy_gate
@@ -123,8 +125,10 @@ def probabilities_by_hand(
 
 
 def known_words(kind: str) -> list[list[int]]:
-    """At each of the memory's positions the target's id of the source's word; the google dialect reads an end
-    symbol, and all of it backwards."""
+    """Return for each sentence the target id of the source word at each memory position.
+
+    The google dialect appends an end symbol to the source and reverses it.
+    """
     rows = [[*TARGET.ids("bcba"), UNK], [UNK, *TARGET.ids("dg")]]
     return [[EOS, *row[::-1]] for row in rows] if kind == "google" else rows
 
@@ -148,8 +152,10 @@ def test_the_loss_by_hand(kind: str) -> None:
 
 
 def extended(kind: str) -> tuple[Copies, list[list[int]]]:
-    """The words of the sentences as they are known in a translation: `a` and two words beyond both
-    vocabularies have ids of their own in their sentence."""
+    """Return the copies of a translation and the extended ids at each memory position.
+
+    In a translation the source words that the target vocabulary lacks have ids from V on, per sentence.
+    """
     source = [[*TARGET.ids("bcb"), V, V + 1], [V, *TARGET.ids("d"), V + 1]]
     target = [[*TARGET.ids("bxc"), EOS], [*TARGET.ids("d"), V, *TARGET.ids("wyd"), EOS]]
     padded = torch.tensor([source[0], [*source[1], PAD, PAD]])
@@ -169,7 +175,7 @@ def test_steps_of_a_search_by_hand(kind: str) -> None:
     scores = np.zeros(2)
     for t, rows in enumerate(steps):
         tokens = data.tgt_input[:, t]
-        if t == 2:  # a copied word is read as <unk>
+        if t == 2:  # the decoder must read a copied word as <unk>
             tokens = torch.tensor([[int(tokens[0])], [V]])
         step = model.step(tokens, state)
         for row, total in enumerate(rows):
@@ -181,13 +187,13 @@ def test_steps_of_a_search_by_hand(kind: str) -> None:
         state = step.state
     known = Batch(**{**data.__dict__, "copies": copies})
     np.testing.assert_allclose(model.score(known).numpy(), scores, rtol=1e-9)
-    assert scores[1] < float(model.score(data)[1])  # any unknown word is likelier than a certain one
+    assert scores[1] < float(model.score(data)[1])  # <unk> stands for all unknown words, V for one of them
 
 
 @pytest.mark.parametrize("covered", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradient(kind: str, covered: bool) -> None:
-    """Along a random direction, against finite differences."""
+    """The gradient along a random direction equals finite differences of the loss."""
     model = model_of(with_coverage(spec(kind)) if covered else spec(kind))
     data = batch()
     parameters = list(model.parameters())
@@ -198,7 +204,7 @@ def test_the_gradient(kind: str, covered: bool) -> None:
     for parameter, direction in zip(parameters, directions, strict=True):
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
-        direction[parameter.grad == 0] = 0  # padding's rows have no gradient although they matter
+        direction[parameter.grad == 0] = 0  # the padding row matters, but has no gradient by design
         slope += float((parameter.grad * direction).sum())
     with torch.no_grad():
         values = []

@@ -1,4 +1,4 @@
-"""Coverage: scores and coverage loss written out step by step, gradients, and searches."""
+"""Coverage: scores and coverage loss against numpy, gradients, and searches."""
 
 from dataclasses import replace
 
@@ -69,7 +69,7 @@ def batch() -> Batch:
 
 
 def weights_by_hand(model: Seq2Seq, query: np.ndarray, keys: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """One sentence's attention: query H and projected keys S U, as the formulas say, in numpy."""
+    """Return the attention weights of one sentence in numpy, from a query H and projected keys S U."""
     attention = model.decoder.attention
     assert attention is not None
     w = attention.coverage_weight.detach().numpy()
@@ -120,7 +120,7 @@ def test_attention_and_loss_by_hand(kind: str) -> None:
             np.testing.assert_allclose(step.output[row].numpy(), output, atol=1e-12)
         state = step.state
     found = model.loss(data, TrainingStep(Noise(torch.Generator()), coverage_weight=0.7))
-    torch.testing.assert_close(found.total, model.loss(data, None).total)  # the value stays comparable
+    torch.testing.assert_close(found.total, model.loss(data, None).total)  # without coverage loss
     decoded = model._decoded(data, None)
     assert decoded.overlap is not None
     assert data.tgt_output is not None
@@ -132,7 +132,7 @@ def test_attention_and_loss_by_hand(kind: str) -> None:
     ("kind", "feeds"), [*((kind, True) for kind in DIALECTS), *((kind, False) for kind in DIALECTS[:3])]
 )
 def test_the_gradient_is_that_of_both_losses(kind: str, feeds: bool) -> None:
-    """Along a random direction, against finite differences of NLL + weight * overlap."""
+    """The gradient along a random direction equals finite differences of NLL + weight * overlap."""
     model = model_of(spec(kind, **({} if feeds else {"input_feed": False})))
     data, weight = batch(), 0.7
     assert data.tgt_output is not None
@@ -144,7 +144,7 @@ def test_the_gradient_is_that_of_both_losses(kind: str, feeds: bool) -> None:
     slope = 0.0
     for parameter, direction in zip(parameters, directions, strict=True):
         assert parameter.grad is not None
-        direction[parameter.grad == 0] = 0  # padding's rows have no gradient although they matter
+        direction[parameter.grad == 0] = 0  # the padding row matters, but has no gradient by design
         slope += float((parameter.grad * direction).sum())
 
     @torch.no_grad()
@@ -191,7 +191,7 @@ def test_without_the_flag_nothing_has_coverage() -> None:
         "decoder.attention.coverage_weight"
     }
     stored = plain.to_state()
-    del stored["decoder"]["attention"]["coverage"]  # a file of before
+    del stored["decoder"]["attention"]["coverage"]  # as in files written before coverage existed
     assert ModelSpec.from_state(stored) == plain
 
 
@@ -204,7 +204,7 @@ def test_coverage_needs_attention() -> None:
 
 
 def test_where_attention_is_spread_alike_the_overlap_is_known() -> None:
-    """With equal weights 1/S everywhere, step t overlaps by min(1/S, t/S) * S: 0, then 1 at every step."""
+    """If all attention weights are 1/S, the overlap of step t is min(1/S, t/S) * S: 0 at first, then 1."""
     model, data = model_of(spec("dot")), batch()
     for parameter in model.parameters():
         parameter.data.zero_()

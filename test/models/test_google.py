@@ -1,5 +1,6 @@
-"""What onmt/google/model.py refuses; what it accepts, and what that means, is the subject of
-test_google_table.py.
+"""What onmt/google/model.py refuses.
+
+The parameters that it accepts, and their effects, are tested in test_google_table.py.
 """
 
 from collections.abc import Mapping

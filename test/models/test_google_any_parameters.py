@@ -1,4 +1,4 @@
-"""Whatever stands in parameters and settings: a model, or one line that says what is wrong."""
+"""Any parameters and settings give either a model or an error message of one line."""
 
 from collections.abc import Mapping
 from tempfile import NamedTemporaryFile
@@ -55,7 +55,7 @@ VALUES = st.recursive(
 
 
 def fitting(name: str) -> st.SearchStrategy[Any]:
-    """Mostly values of the right type, that more than the first check may see them."""
+    """Values that mostly have the right type, so that they get beyond the first check."""
     default = {**MODELS["BasicSeq2Seq"], **MODELS["AttentionSeq2Seq"]}.get(name)
     if isinstance(default, Mapping):
         return st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)

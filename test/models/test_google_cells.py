@@ -1,6 +1,6 @@
-"""Arguments of google/seq2seq's recurrent cells: defaults, what they change, what is refused.
+"""Arguments of google/seq2seq's recurrent cells: their defaults, their effects and refused values.
 
-A row is (cell class, argument, default, another value, where it is seen in a StackSpec, what is seen there).
+A row is (cell class, argument, default, another value, field of the StackSpec, that field's value then).
 """
 
 from collections.abc import Mapping
@@ -211,7 +211,7 @@ def test_a_description_of_now_is_read() -> None:
 
 
 def model_spec(name: str, params: Mapping[str, Any], **more: Any) -> ModelSpec:
-    """A model with the same LSTMCell on both sides."""
+    """Describe a model with the same LSTMCell in encoder and decoder."""
     parts: dict[str, Any] = {
         f"{side}.params": {"rnn_cell": {"cell_class": "LSTMCell", "cell_params": params}, "init_scale": scale}
         for side, scale in (("encoder", 0.5), ("decoder", 0.25))

@@ -1,4 +1,4 @@
-"""Encoders of google/seq2seq: what their parameters describe, and what they are refused for."""
+"""Encoders of google/seq2seq: the layers that their parameters describe, and refused values."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Whole models of google/seq2seq against the same formulas in numpy, in double precision."""
+"""Whole models of google/seq2seq against a numpy reference in double precision."""
 
 import importlib.util
 from pathlib import Path
@@ -82,7 +82,7 @@ STACKS: dict[str, dict[str, Any]] = {
 
 
 def model_of(name: str, **params: Any) -> tuple[Seq2Seq, dict[str, Any]]:
-    """A model in double precision with parameters that are all different, and these as arrays."""
+    """Return a model in double precision with random parameters, and the parameters as arrays by name."""
     params = {"embedding.dim": 5, **{key.replace("__", "."): value for key, value in params.items()}}
     if name == "AttentionSeq2Seq":
         params.setdefault("attention.params", {"num_units": 4})
@@ -97,7 +97,7 @@ def model_of(name: str, **params: Any) -> tuple[Seq2Seq, dict[str, Any]]:
 
 
 def log_probs_of(model: Seq2Seq) -> list[np.ndarray]:
-    """The model's log-probabilities for TARGET, all sources in one padded batch."""
+    """Return the model's log-probabilities of TARGET for each source, computed in one padded batch."""
     longest = max(map(len, SOURCES))
     src = torch.tensor([source + [0] * (longest - len(source)) for source in SOURCES])[..., None]
     lengths = torch.tensor([len(source) for source in SOURCES])
@@ -109,7 +109,7 @@ def log_probs_of(model: Seq2Seq) -> list[np.ndarray]:
 
 
 def read_sources(reverse: bool = True) -> list[list[int]]:
-    """What the encoder reads: the end symbol after each source, all backwards unless told otherwise."""
+    """Return the sources as the encoder reads them: with an end symbol, and reversed if `reverse`."""
     ended = [[*source, EOS] for source in SOURCES]
     return [source[::-1] for source in ended] if reverse else ended
 
@@ -164,7 +164,7 @@ def test_residual_decoders(block: str) -> None:
 
 @pytest.mark.parametrize("block", ["gru", "projected"])
 def test_stacked_bidirectional_layers(block: str) -> None:
-    cells = {**STACKS[block], "num_layers": 2, "residual_connections": True}  # residuals are ignored there
+    cells = {**STACKS[block], "num_layers": 2, "residual_connections": True}  # no effect in this encoder
     model, tensors = model_of(
         "AttentionSeq2Seq",
         encoder__class="seq2seq.encoders.StackBidirectionalRNNEncoder",
@@ -212,7 +212,7 @@ def test_convolutions(combiner: str) -> None:
         expected = reference.attention_decoder(
             TARGET, decoder, decoder.start(), list(keys), list(values), tensors, "AttentionLayerBahdanau"
         )
-        np.testing.assert_allclose(computed, expected, rtol=1e-6, atol=1e-7)  # the code is kept in float32
+        np.testing.assert_allclose(computed, expected, rtol=1e-6, atol=1e-7)  # position codes are float32
 
 
 @pytest.mark.parametrize("pooling", ["average_pooling1d", "max_pooling1d"])

@@ -1,4 +1,4 @@
-"""Values that no machine can follow, and names that belong elsewhere, are refused in a sentence."""
+"""Values beyond any machine's limits and names that belong elsewhere are refused in one line."""
 
 from typing import Any
 

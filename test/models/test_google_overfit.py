@@ -1,4 +1,4 @@
-"""Encoders, decoders and bridges of google/seq2seq that carry the source learn twenty pairs by heart."""
+"""Models of google/seq2seq whose decoder can see the source learn twenty pairs by heart."""
 
 import itertools
 import random
@@ -59,7 +59,7 @@ COMBINATIONS = [
 
 
 def pairs() -> list[tuple[str, str]]:
-    """Letters and the other alphabet backwards."""
+    """Pairs of a sequence of letters and the same letters in upper case, reversed."""
     draw = random.Random(4)
     found: dict[str, str] = {}
     while len(found) < PAIR_COUNT:
@@ -75,7 +75,7 @@ def vocabulary(sentences: list[str]) -> Vocabulary:
 
 
 def learn(model: str, params: dict[str, Any]) -> tuple[Seq2Seq, Vocabularies]:
-    """A model that knows the pairs by heart; fails where it cannot learn them."""
+    """Train a model until it reproduces all pairs; fail if it cannot learn them."""
     wanted = pairs()
     vocabularies = Vocabularies(
         src=(vocabulary([source for source, _ in wanted]),), tgt=(vocabulary([tgt for _, tgt in wanted]),)

@@ -1,4 +1,4 @@
-"""onmt/google/parameters.py: names, types, merging. What the parameters do: test_google_table.py."""
+"""onmt/google/parameters.py: names, types and merging. Effects are tested in test_google_table.py."""
 
 from collections.abc import Mapping
 from typing import Any

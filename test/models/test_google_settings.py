@@ -129,7 +129,7 @@ def test_a_continued_training_keeps_its_optimiser() -> None:
     [
         ("Adam", {}),
         ("Adam", {"optimizer.params": {"beta1": 0.8}}),
-        ("RMSProp", {"optimizer.params": {"momentum": 0.5}}),  # asked for, though they were the other's too
+        ("RMSProp", {"optimizer.params": {"momentum": 0.5}}),  # requested, though equal to the stored
     ],
 )
 def test_another_optimiser_inherits_no_arguments(name: str, params: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
-"""The table of google_table/ against the program: each parameter is accepted, has the right default, changes
-what it says, and refuses values of another type; none is missing on either side.
+"""The table of google_table/ against the program.
+
+Each parameter is accepted, has the expected default and effect, and refuses values of another type. Table and
+program have the same parameters.
 """
 
 from collections.abc import Mapping
@@ -21,11 +23,11 @@ WRONG: Mapping[type, tuple[Any, ...]] = {
     str: (3, False, ["x"]),
     dict: ("x", 3, [{}]),
 }
-"""Values of other types, by the type of the default; what looks like the right one is none either."""
+"""Values of a wrong type, by the type of the default; some only look like the right type, as "3"."""
 
 
 def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """{path: value}, level by level."""
+    """Return `value` in nested dictionaries, one level per name of `path`."""
     for name in reversed(path):
         value = {name: value}
     assert isinstance(value, dict)
@@ -33,7 +35,7 @@ def nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def given(row: Row, *value: Any) -> dict[str, Any]:
-    """The model's parameters; the row's own is left out, or has a value."""
+    """Return the model's parameters, with the row's parameter set to `value` if one is given."""
     params = deep_merged(BASE[row.model], row.beside)
     return deep_merged(params, nested(row.path, *value)) if value else params
 
@@ -43,7 +45,7 @@ def build(row: Row, *value: Any) -> Built:
 
 
 def seen(row: Row, *value: Any) -> Any:
-    """What the row looks at, with what it is compared to; numbers may differ by rounding."""
+    """Return the row's observation for comparison; floats may differ by rounding."""
     found = OBSERVATIONS[row.seen](build(row, *value))
     numbers = found if isinstance(found, list) else [found]
     return pytest.approx(found, rel=1e-4, abs=0) if all(isinstance(one, float) for one in numbers) else found
@@ -78,7 +80,7 @@ def test_what_a_name_means(choice: Any) -> None:
 
 
 def part_of(row: Row) -> str:
-    """The class of the part that a row's parameter belongs to."""
+    """Return the class name of the part that a row's parameter belongs to."""
     side = row.path[0].removesuffix(".params")
     name = row.beside.get(f"{side}.class", known.MODELS[row.model][f"{side}.class"])
     return name.split(".")[-1]
@@ -112,7 +114,7 @@ def test_the_table_has_every_parameter_of_the_cells_wherever_there_are_some() ->
 
 
 def test_the_table_has_what_every_lstm_is_told() -> None:
-    """The other `cell_params` are those of test_google_cells.py."""
+    """The table has parameters of every LSTM; the other `cell_params` are in test_google_cells.py."""
     found = {row.path[3]: row.default for row in ROWS if len(row.path) == 4}
     for kind in ("BasicLSTMCell", "LSTMCell"):
         assert found.items() <= known.CELLS[kind].items()
@@ -130,4 +132,4 @@ def test_the_table_has_every_name() -> None:
     ):
         assert found[f"{part}.class"] == set(classes)
     assert found["optimizer.name"] == set(OPTIMIZER_PARAMS)
-    assert found["cell_class"] <= set(known.CELLS)  # test_google_cells.py may know more
+    assert found["cell_class"] <= set(known.CELLS)  # the other cells are in test_google_cells.py

@@ -12,7 +12,7 @@ from onmt.errors import OptionError
 from onmt.google.settings import read_yaml, read_yaml_file
 
 TEXTS = st.text().filter(lambda text: not re.fullmatch(r"[-+]?[0-9][0-9_.]*[eE][-+]?[0-9]+", text))
-"""All but those that PyYAML writes without quotes, though they are numbers to us."""
+"""Texts except those like `1e5`, which PyYAML writes without quotes but we read as numbers."""
 
 VALUES = st.recursive(
     st.none()
@@ -26,7 +26,7 @@ VALUES = st.recursive(
 
 
 def _expanding(form: str) -> str:
-    """Eight lines of which each holds the one before it ten times, as `form` puts them."""
+    """Return YAML of eight levels, each holding ten aliases of the level before, formatted with `form`."""
     aliases = [", ".join([f"*a{level}"] * 10) for level in range(8)]
     lines = [f"l{level + 1}: &a{level + 1} {form.format(names)}" for level, names in enumerate(aliases)]
     return "\n".join(["l0: &a0 {x: 1}", *lines])
@@ -37,7 +37,7 @@ def test_what_yaml_writes_is_read_back(value: Any) -> None:
     text = yaml.safe_dump(value)
     try:
         read = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # it cannot read all that it writes
+    except (yaml.YAMLError, ValueError):  # PyYAML cannot read all that it writes
         return
     if read == value:
         assert read_yaml(text, "here") == value

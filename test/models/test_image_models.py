@@ -1,4 +1,4 @@
-"""Image2Seq in onmt/google/model.py, and onmt/models/loading.py"""
+"""Image2Seq (onmt/google/model.py) and its published weights (onmt/models/loading.py)."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_every_part_that_carries_the_image_gets_a_gradient(changes: dict[str, An
 
 def test_a_caption_is_scored_alike_alone_and_step_by_step() -> None:
     built = model(bridge__class="InitialStateBridge")
-    built.loss(batch(), step())  # statistics that are not those of a new model
+    built.loss(batch(), step())  # updates the running statistics, which then differ from a new model's
     three = batch()
     scores = built.score(three).tolist()
     with torch.no_grad():
@@ -147,7 +147,7 @@ def test_models_of_words_refuse_images() -> None:
 
 
 def published(**changes: torch.Tensor | None) -> OrderedDict[str, torch.Tensor]:
-    """A file's content as torchvision writes it, up to a later endpoint than the model's."""
+    """Return weights as in a file of torchvision's, reaching a later endpoint than the model's."""
     generator = torch.Generator().manual_seed(8)
     network = InceptionV3("Conv2d_4a_3x3")
     found = OrderedDict(

@@ -1,4 +1,4 @@
-"""How parameters of google/seq2seq's models start: within their part's bound, by Xavier's rule, or fixed."""
+"""Initial parameters of google/seq2seq's models: within their part's bound, by Xavier's rule, or fixed."""
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ def test_every_kind_of_layer_has_its_bound() -> None:
         "decoder.attention.project_query.weight": (6 / (9 + 30)) ** 0.5,
         "decoder.mix_weight": (6 / (9 + 14 + 9)) ** 0.5,
         "generator.weights.0": (6 / (9 + 50)) ** 0.5,
-        "encoder.keys.weights.0": (6 / (3 * 12 + 3 * 10)) ** 0.5,  # a window of three
+        "encoder.keys.weights.0": (6 / (3 * 12 + 3 * 10)) ** 0.5,  # a kernel of three positions
         "encoder.keys.weights.1": (6 / (3 * 10 + 3 * 10)) ** 0.5,
         "encoder.values.weights.0": (6 / (3 * 12 + 3 * 14)) ** 0.5,
     }
@@ -50,5 +50,5 @@ def test_biases_are_zero_but_in_the_gates_of_a_gru() -> None:
     found = parameters()
     assert found.pop("decoder.stack.layers.0.bias_ih").tolist() == [1.0] * 18 + [0.0] * 9
     biases = [tensor for name, tensor in found.items() if "bias" in name]
-    assert len(biases) == 2 + 5 + 4  # of both stacks of convolutions, two projections, mixture and generator
+    assert len(biases) == 2 + 5 + 4  # convolutions of keys and values; projections, mixture and generator
     assert not any(tensor.any() for tensor in biases)

@@ -1,4 +1,4 @@
-"""onmt/models/loading.py: a description that is larger than its weights takes no memory."""
+"""onmt/models/loading.py: weights come back; a spec that is too large for them allocates no memory."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Lua's flags and the structure they stand for."""
+"""The model structure that Lua's flags describe."""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +18,7 @@ SIZES = DataSizes((1000, 100, 7), (900, 30))
 
 
 def command_line(options: ModelOptions, data: Path) -> list[str]:
-    """What to tell train.py for these options."""
+    """Return the command line of train.py for these options."""
     words = ["-data", str(data), "-save_model", "never", "-model_type", model_type_of(options)]
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)

@@ -39,13 +39,13 @@ UPDATES = 600
 UPDATES_BETWEEN_LOOKS = 20
 LEARNING_RATE = 0.01
 LARGEST_GRADIENT = 5.0
-PARAM_INIT = 0.3  # for a small model; with the default 0.1 it takes four times as many updates
+PARAM_INIT = 0.3  # suits a small model; the default 0.1 needs four times as many updates
 
 
 def pairs(last_word_tells_all: bool) -> Pairs:
-    """Letters and what they become: the other alphabet, backwards.
+    """Return pairs of a sequence of letters and the same letters in upper case, reversed.
 
-    Where a model sees nothing but the last word of a source, each source ends in a word of its own.
+    With `last_word_tells_all` each source ends in a unique word, for models that see only the last word.
     """
     draw = random.Random(4)
     found: dict[str, str] = {}
@@ -85,7 +85,7 @@ def options(
 
 
 def updates_to_exactness(chosen: Seq2SeqModelOptions, wanted: Pairs) -> int:
-    """How many updates it takes until greedy search gives every target; fails after UPDATES."""
+    """Return the number of updates until greedy search gives every target; fail after UPDATES."""
     vocabularies = Vocabularies(
         src=(vocabulary([source for source, _ in wanted]),),
         tgt=(vocabulary([target for _, target in wanted]),),
@@ -122,7 +122,7 @@ def updates_to_exactness(chosen: Seq2SeqModelOptions, wanted: Pairs) -> int:
 def test_a_model_learns_pairs_by_heart(
     encoder: Encoder, cell: Cell, bridge: Bridge, attention: Attention
 ) -> None:
-    # A convolution looks ahead: at the last position it sees that word alone.
+    # Convolutions look ahead, not back: their output at the last position depends on the last word alone.
     last_word_only = encoder == "cnn" and bridge == "none" and attention == "none"
     updates_to_exactness(options(encoder, cell, bridge, attention, True), pairs(last_word_only))
 

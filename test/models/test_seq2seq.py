@@ -1,5 +1,7 @@
-"""Every combination of encoder, cell, attention, feed and dropout: sentences on their own, search steps,
-gradients.
+"""Combinations of encoder, cell, attention, input feed and dropout.
+
+A sentence's result doesn't depend on its batch. The steps of a search equal the training pass. Gradients are
+checked against finite differences.
 """
 
 import itertools
@@ -46,7 +48,7 @@ def model_of(chosen: Seq2SeqModelOptions) -> Seq2Seq:
 
 
 def batch(rows: list[int] | None = None) -> Batch:
-    """Three sentences of different lengths, or some of them."""
+    """Return a batch of three sentences of different lengths, or of some `rows` of these."""
     generator = torch.Generator().manual_seed(9)
     src = torch.randint(4, 7, (3, 7, 2), generator=generator)
     tgt = torch.randint(4, 6, (3, 7, 2), generator=generator)
@@ -129,9 +131,7 @@ def test_dropout_draws_from_the_steps_generator_only(encoder: str, kind: str) ->
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_in_float64(encoder: str, cell: str) -> None:
-    """The gradient of the loss along a random direction equals its finite difference, dropout masks being the
-    same.
-    """
+    """The gradient along a random direction equals finite differences of the loss under the same masks."""
     model = model_of(options(encoder, rnn_type=cell, dropout=0.4, dropout_type="variational")).double()
     parameters = list(model.parameters())
     generator = torch.Generator().manual_seed(4)
@@ -143,7 +143,7 @@ def test_gradients_in_float64(encoder: str, cell: str) -> None:
     gradients = torch.autograd.grad(total(), parameters)
     slope = 0.0
     for gradient, direction in zip(gradients, directions, strict=True):
-        direction[gradient == 0] = 0  # padding's rows have no gradient although they matter
+        direction[gradient == 0] = 0  # the padding row matters, but has no gradient by design
         slope += float((gradient * direction).sum())
     with torch.no_grad():
         values = []

@@ -1,4 +1,4 @@
-"""Tables that several parts of a model use: their gradient is the sum of what the parts would have alone."""
+"""The gradient of a shared embedding table is the sum of the gradients of separate tables."""
 
 from dataclasses import replace
 
@@ -71,12 +71,12 @@ def test_the_gradient_is_the_sum_of_both(shared: bool, tied: bool, smoothing: fl
     expected[PAD] = 0
     assert table.grad is not None
     torch.testing.assert_close(table.grad, expected, rtol=1e-12, atol=1e-12)
-    assert len(separate) - len(weights) == len(uses) - 1 + shared  # the features' table is shared, too
+    assert len(separate) - len(weights) == len(uses) - 1 + shared  # the table of features is shared too
 
 
 @pytest.mark.parametrize(("shared", "tied"), [(False, True), (True, False), (True, True)])
 def test_files_and_packed_weights(shared: bool, tied: bool) -> None:
-    """A stored model is the same again; so is one whose weights are packed for translation."""
+    """A restored model gives the same loss, and the same scores with weights packed for translation."""
     model = built(with_shared_tables(spec_from_options(OPTIONS, SIZES), shared, tied)).float()
     again = restore_model(ModelSpec.from_state(model.spec.to_state()), stored_tensors(model), "model.pt")
     expected = model.loss(batch(), None).total

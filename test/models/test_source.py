@@ -1,4 +1,4 @@
-"""What becomes of a source before it is encoded, against lists."""
+"""Preparing a source for the encoder: end symbol, length limit and reversal, compared with lists."""
 
 import torch
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ POLICIES = st.builds(
 
 
 def read(words: list[int], policies: PolicySpec) -> tuple[list[int], list[int]]:
-    """What the encoder reads, and from which position of the source each word comes."""
+    """Return the ids that the encoder reads and the source position of each."""
     ended = [*words, *[EOS] * policies.source_end_symbol][: policies.source_limit or None]
     places = list(range(len(ended)))
     return (ended[::-1], places[::-1]) if policies.source_reverse else (ended, places)

@@ -1,4 +1,4 @@
-"""Descriptions survive being written down, and foreign ones are refused in one line."""
+"""A ModelSpec survives a round trip through JSON; foreign content is refused in one line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What every recurrent layer must do, whichever path computes it."""
+"""Checks that hold for every recurrent layer, whichever code path computes it."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from onmt.modules.rnn import RecurrentLayer
 def check_as_if_alone(
     layer: RecurrentLayer, inputs: Tensor, states: tuple[Tensor, ...], lengths: Tensor
 ) -> None:
-    """A sentence's outputs and last states are those it has without neighbours; after its end stand zeros."""
+    """Outputs and last states of a sentence don't depend on its batch; outputs after its end are zero."""
     outputs, final = layer(inputs, states, lengths)
     for row, length in enumerate(lengths.tolist()):
         own = tuple(state[row : row + 1] for state in states)

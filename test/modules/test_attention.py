@@ -1,4 +1,4 @@
-"""Attention against its formulas written out position by position."""
+"""Attention against its formulas, computed position by position."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One step of the LSTM's variants against numpy, and sequences of all cells that no kernel computes."""
+"""A step of each LSTM variant against numpy, and sequences of the cells that have no kernel."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The linear chain against sums and maxima over all tag sequences."""
+"""The linear-chain CRF against sums and maxima over all tag sequences."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ def case() -> tuple[Transitions, torch.Tensor]:
 
 
 def score_by_hand(chain: Transitions, emissions: torch.Tensor, tags: tuple[int, ...]) -> float:
-    """Score of a path whose last tag belongs to the step after the sentence's end."""
+    """Return the score of a tag sequence whose last tag belongs to the step after the sentence's end."""
     total = float(chain.start[tags[0]])
     for t, tag in enumerate(tags):
         if t > 0:

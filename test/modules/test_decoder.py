@@ -1,4 +1,4 @@
-"""Training's pass over known words against the decoder's own steps, under the same dropout."""
+"""The training pass over gold words against the decoder's single steps, with the same dropout masks."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def training() -> TrainingStep:
     return TrainingStep(Noise(torch.Generator().manual_seed(6)))
 
 
-@pytest.mark.parametrize("name", ["BasicSeq2Seq", "AttentionSeq2Seq"])  # at once, and step after step
+@pytest.mark.parametrize("name", ["BasicSeq2Seq", "AttentionSeq2Seq"])  # all steps at once; step by step
 def test_each_step_has_its_own_dropout(name: str) -> None:
     params = {"embedding.dim": 5, **{f"{part}.params": {"rnn_cell": CELL} for part in ("encoder", "decoder")}}
     model = build_model(spec_of(read_model(name, params), DataSizes((9,), (9,))))

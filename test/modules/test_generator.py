@@ -1,4 +1,4 @@
-"""onmt/modules/generator.py: prediction among some words only."""
+"""onmt/modules/generator.py: prediction restricted to a subset of the vocabulary."""
 
 import itertools
 
@@ -28,7 +28,7 @@ def outputs() -> torch.Tensor:
 
 
 def expected_loss(generator: Generator, outputs: torch.Tensor, sentence: int) -> torch.Tensor:
-    """Word by word: the softmax is over the chosen words; the features' is over all of theirs."""
+    """Return a sentence's loss with the softmax over WORDS for words, over all labels for features."""
     total = torch.zeros(())
     for step, (word, feature) in enumerate(TARGETS[sentence].tolist()):
         if word != PAD:
@@ -68,7 +68,7 @@ def test_predictions_are_among_the_words(generator: Generator, outputs: torch.Te
 
 @pytest.mark.parametrize("words", [None, torch.tensor([0, 3, 4, 6])])
 def test_label_smoothing_of_words_and_features(words: torch.Tensor | None) -> None:
-    """Every output is smoothed over its own vocabulary, words over those that may be predicted."""
+    """Features are smoothed over their vocabulary, words over those that may be predicted."""
     generator = Generator(4, (7, 5)).double()
     random = torch.Generator().manual_seed(1)
     for parameter in generator.parameters():

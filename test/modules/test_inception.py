@@ -1,4 +1,4 @@
-"""onmt/modules/inception_encoder.py and onmt/spec/inception.py"""
+"""The Inception network of onmt/modules/inception_encoder.py and onmt/spec/inception.py."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,8 @@ def images(batch: int, height: int, width: int) -> torch.Tensor:
 
 def test_the_network_is_as_large_as_the_published_one() -> None:
     network = InceptionV3("Mixed_7c")
-    # The published model has 23 834 568 without its second classifier; its first one has 2048 * 1000 + 1000.
+    # The published model has 23 834 568 parameters without its auxiliary classifier. Of these,
+    # 2048 * 1000 + 1000 are in the main classifier, which an encoder lacks.
     assert sum(parameter.numel() for parameter in network.parameters()) == 23_834_568 - 2_049_000
 
 

@@ -1,4 +1,4 @@
-"""onmt/modules/noise.py: what dropout masks hold."""
+"""onmt/modules/noise.py: the contents of dropout masks."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_a_share_is_dropped_and_the_mean_stays(probability: float) -> None:
 
 
 def test_neighbours_are_independent() -> None:
-    """Four numbers come from one random word; no two of them may agree more often than by chance."""
+    """The four numbers of a mask that come from one random 64-bit integer are uncorrelated."""
     mask = noise().dropout_mask((4_000_000,), 0.5, torch.zeros(1))
     assert mask is not None
     signs = (mask - 1).view(-1, 4)

@@ -1,4 +1,4 @@
-"""Encoders that know positions by a fixed code: windows, means and dropout, sentence by sentence."""
+"""Encoders with fixed position codes: pooling, means and dropout, checked sentence by sentence."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ CODE = PositionSpec(count=8, combine="add")
 
 
 def sentences() -> Tensor:
-    """Padded with what no result may show."""
+    """Random vectors; the padding holds 50, which must not affect any result."""
     inputs = torch.randn(3, 6, WIDTH, generator=torch.Generator().manual_seed(1)) - 2
     return inputs.masked_fill(torch.arange(6)[None, :, None] >= LENGTHS[:, None, None], 50.0)
 
@@ -38,7 +38,7 @@ def test_pooled_are_the_words_of_the_sentence_within_the_window(
     inputs = sentences()
     encoding = encoder(inputs, LENGTHS, LENGTHS, None)
     reduce = np.mean if pool == "average" else np.max
-    before = (size - 1) // 2  # as TensorFlow's SAME: the odd one comes behind
+    before = (size - 1) // 2  # as TensorFlow's SAME: an odd amount of padding has one more at the end
     for row, length in enumerate(LENGTHS.tolist()):
         words = inputs[row, :length].numpy()
         pooled = [reduce(words[max(0, t - before) : t - before + size], axis=0) for t in range(length)]

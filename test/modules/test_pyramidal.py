@@ -1,4 +1,4 @@
-"""Time reduction against groups counted by hand."""
+"""Time reduction against groups of frames computed by hand."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from onmt.modules.recurrent_encoders import gather_frames, group_positions
 
 
 def grouped_by_hand(length: int, padded: int, reduction: int, strided: bool) -> list[list[int]]:
-    """Frames of each reduced frame, -1 for zeros in front, as Lua lays a left-padded sentence out."""
+    """Return the frames that each reduced frame joins in Lua's left-padded layout; -1 is padding."""
     line = [-1] * (padded - length) + list(range(length))
     if strided:
         apart = padded // reduction

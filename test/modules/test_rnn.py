@@ -1,4 +1,4 @@
-"""Stacks of recurrent layers in training: what is dropped and what joins what, cell by cell."""
+"""Dropout and residual connections in stacks of recurrent layers, checked cell by cell."""
 
 from typing import Literal
 
@@ -53,7 +53,7 @@ def joined(residual: Residual, output: Tensor, dropped: Tensor, earlier: list[Te
 def one_step(
     stack: RecurrentStack, x: Tensor, states: list[Tensor], masks: StackMasks, t: int
 ) -> tuple[Tensor, list[Tensor]]:
-    """Cell by cell, with the masks of step t."""
+    """Return the stack's output and states after a step, computed cell by cell with the masks of step t."""
     earlier, following = [x], []
     for index, layer in enumerate(stack.layers):
         assert isinstance(layer, RecurrentLayer)

@@ -1,4 +1,4 @@
-"""Freed memory stays with the process."""
+"""Freed memory stays allocated to the process."""
 
 import platform
 import subprocess
@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
 
 
 def faults(mode: str) -> int:
-    """Page faults of twenty allocations of 48 MB one after the other."""
+    """Return the number of page faults of twenty successive allocations of 48 MiB."""
     run = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
     return int(run.stdout)
 

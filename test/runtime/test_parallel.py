@@ -1,4 +1,4 @@
-"""Work in several processes."""
+"""Parallel work in several processes."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ sys.exit(run(Script(name="toy.py", summary="", choose=lambda _: LoggerOptions), 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
-    """However it ends, by a signal to it alone or, like Ctrl-C, to all of them."""
+    """Workers end when their parent gets a signal, alone or, as with Ctrl-C, together with them."""
     script = tmp_path / "toy.py"
     script.write_text(ENDLESS)
     with subprocess.Popen(
@@ -91,7 +91,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
         assert b"begun" in process.stdout.readline()
         time.sleep(0.1)
         os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        # The pipes are closed when the last one has ended.
+        # Workers inherit the pipes, so this returns only when all processes have ended.
         _, errors = process.communicate(timeout=20)
     if number == signal.SIGKILL:
         assert (process.returncode, errors) == (-signal.SIGKILL, b"")

@@ -1,4 +1,7 @@
-"""What the original's tokenizer makes of many lines under many options: some here, all where they are."""
+"""Output of the original's tokenizer for many lines under many options.
+
+A part is stored with the tests. The whole lies beside the checkout, if it is there.
+"""
 
 import gzip
 import json
@@ -17,7 +20,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "golden" / "tokenizer"
 
 @dataclass(frozen=True)
 class Measured:
-    """One set of options, and what the original made of each line."""
+    """The original's output for each line under one set of options."""
 
     options: TokenizerOptions
     lines: Sequence[str]
@@ -27,13 +30,13 @@ class Measured:
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The folder of what is stored with the tests."""
+    """The folder of the measurements that are stored with the tests."""
     return HERE
 
 
 @pytest.fixture(scope="session")
 def shared_golden() -> Path:
-    """The folder of everything that was measured."""
+    """The folder of all measurements; the test is skipped without it."""
     if not SHARED.is_dir():
         pytest.skip("the full measurements are not here")
     return SHARED
@@ -65,7 +68,7 @@ def _measured(row: dict[str, Any], lines: Sequence[str], folder: Path) -> Measur
 
 
 def _settings(arguments: Sequence[str]) -> dict[str, Any]:
-    """`["-mode", "space", "-joiner_annotate"]` as values by option name."""
+    """Return the values by option name of arguments like `["-mode", "space", "-joiner_annotate"]`."""
     settings: dict[str, Any] = {}
     for word in arguments:
         if word.startswith("-"):

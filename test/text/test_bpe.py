@@ -1,4 +1,4 @@
-"""Applying byte pair encoding: files of all kinds, and the merging against the original's loop."""
+"""Applying byte pair encoding: models in all formats, and merging compared with the original's loop."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ def model_file(folder: Path, content: str) -> TokenizerOptions:
 
 
 def merge_by_passes(symbols: Sequence[str], ranks: Mapping[tuple[str, str], int]) -> list[str]:
-    """One pass over the word for each merge, the best first, as the original does it."""
+    """Merge as the original does: a pass over the word for each merge, the best merge first."""
     word = list(symbols)
     while True:
         known = [pair for pair in pairwise(word) if pair in ranks]
@@ -76,7 +76,7 @@ def test_without_header_the_options_decide(tmp_path: Path) -> None:
 
 
 def test_subword_nmt_marks_the_last_character(tmp_path: Path) -> None:
-    """`#version: 0.2`: merges name `t</w>`, never `t </w>`."""
+    """In a `#version: 0.2` file the merges name `t</w>`, never `t </w>`."""
     bpe = Bpe(read_bpe_model(model_file(tmp_path, "#version: 0.2\no t</w>\nt o\nn ot</w>\n")))
     assert bpe.segment("not") == ["not"]
     assert bpe.segment("note") == ["n", "o", "t", "e"]

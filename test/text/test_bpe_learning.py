@@ -1,4 +1,4 @@
-"""Learning byte pair encodings: the original's models again, and small cases by hand and by counting anew."""
+"""Learning byte pair encodings: the original's models, and small cases by hand and by recounting."""
 
 from collections import Counter
 from itertools import pairwise
@@ -44,7 +44,10 @@ def merge(symbols: list[str], pair: tuple[str, str]) -> list[str]:
 
 @given(st.dictionaries(st.permutations("abcdef").map(lambda word: "".join(word[:4])), st.integers(1, 9)))
 def test_equals_recounting_where_no_letter_repeats(frequencies: dict[str, int]) -> None:
-    """(Where letters repeat in a word, the original's shortcuts may count differently.)"""
+    """Merges equal those found by recounting, for words without repeated letters.
+
+    With repeated letters the original's shortcuts may count differently.
+    """
     assert list(learn_merges(frequencies, settings(), 12)) == learn_by_recounting(frequencies, 12)
 
 

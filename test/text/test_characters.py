@@ -39,7 +39,7 @@ def test_classes(characters: str, expected: CharacterClass) -> None:
 
 
 def test_classes_agree_with_unicode() -> None:
-    """Python knows a later Unicode: what is classified here keeps its category there, but for two marks."""
+    """Classified characters have the matching category in Python's later Unicode, except for two marks."""
     groups = {
         CharacterClass.SEPARATOR: "Z",
         CharacterClass.NUMBER: "N",
@@ -75,4 +75,4 @@ def test_scripts() -> None:
 def test_cases_undo_each_other() -> None:
     assert [to_lower(character) for character in "AÉİǅ1中"] == ["a", "é", "i", "ǆ", "1", "中"]
     assert [to_upper(character) for character in "aéiǆ1中"] == ["A", "É", "I", "Ǆ", "1", "中"]
-    assert to_upper("k") == "K"  # not the sign of the kelvin
+    assert to_upper("k") == "K"  # not the kelvin sign

@@ -1,4 +1,4 @@
-"""What docs/text.md shows is what comes out."""
+"""The examples of docs/text.md are true."""
 
 import re
 from pathlib import Path

@@ -26,7 +26,7 @@ def found(hypothesis: str, reference: str) -> Edits:
         ("c d a b", "a b c d", (0, 0, 0, 1, 2)),
         ("b c d e a", "a b c d e", (0, 0, 0, 1, 1)),
         ("e a b c d", "a b c d e", (0, 0, 0, 1, 1)),
-        # two words moved together, and one replaced: the example of Snover et al. 2006 in short
+        # a block of two words is moved and a word replaced: shortened from Snover et al. 2006
         ("THIS WEEK THE SAUDIS denied information", "THE SAUDIS denied THIS WEEK news", (0, 0, 1, 1, 2)),
         # tercom moves d to the front of the aligned word and needs 2; the original does not
         ("c a d b", "a b c d", (0, 0, 2, 1, 1)),

@@ -1,4 +1,4 @@
-"""The hooks under examples/hooks, through the scripts that use them."""
+"""The hooks under examples/hooks, run by the scripts that use them."""
 
 import io
 import sys
@@ -35,7 +35,7 @@ def test_characters(monkeypatch: pytest.MonkeyPatch, name: str, mode: list[str])
 
 
 def test_characters_of_one_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The target is cut as always: -tok_tgt_mode decides."""
+    """The hook splits only the source into characters; -tok_tgt_mode decides for the target."""
     hook = ["-hook_file", str(HOOKS / "characters"), "-tok_tgt_mode", "space"]
     texts = []
     for side, text in (("src", "ab c\n"), ("tgt", "xy z\n")):
@@ -48,7 +48,7 @@ def test_characters_of_one_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 class Tags(BaseHTTPRequestHandler):
-    """Tags every word by its length, as a server of part-of-speech tags would."""
+    """A server that tags every word by its length, in place of one for part-of-speech tags."""
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -58,7 +58,7 @@ class Tags(BaseHTTPRequestHandler):
         self.wfile.write(" ".join(f"N{len(word)}" for word in words if word != "lost").encode())
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Nothing on standard error."""
+        """Log nothing to standard error."""
 
 
 def test_tags(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

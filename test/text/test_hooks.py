@@ -1,4 +1,4 @@
-"""Functions of the user in the tokenizer."""
+"""Hooks: functions of the user that the tokenizer calls."""
 
 from dataclasses import dataclass
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""Mode moses: sacremoses, with placeholders and markers kept safe."""
+"""Mode moses: sacremoses, with placeholders and markers protected."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

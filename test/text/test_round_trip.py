@@ -1,4 +1,4 @@
-"""What docs/text.md says comes back, comes back, for all ways of cutting text with joiners."""
+"""Detokenizing restores text as docs/text.md promises, for all combinations of options with joiners."""
 
 import itertools
 from typing import Any
@@ -12,7 +12,7 @@ from onmt.text.characters import to_lower, to_upper
 from onmt.text.options import TokenizerOptions
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
-# Letters of several scripts, with case and without; digits, punctuation, marks; numerals with case.
+# Letters of several scripts, with and without case, and numerals with case; digits, punctuation, marks.
 LETTERS = "abcXYZäÖßéжЖλΛ日本語中国アか한ابⅰⅣ"
 CHARACTERS = [*LETTERS, *"0123456789", *".,;!?'\"()-_/$€+&@", "\u0301", "\u0308"]
 WORD = st.text(st.sampled_from(CHARACTERS), min_size=1, max_size=8)

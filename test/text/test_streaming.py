@@ -1,4 +1,4 @@
-"""Lines in, lines out: order, counts, odd characters, errors; in one process and in several."""
+"""Tokenizing streams of lines in one or several processes: order, counts, odd characters, errors."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The tokenizer against the original's output, and what must hold for any text."""
+"""The tokenizer against the original's output, and properties that hold for any text."""
 
 import json
 import re
@@ -34,12 +34,12 @@ def check_equal(measurements: list[Any]) -> None:
 
 
 def lua_keeps(token: str) -> str:
-    """What the original's detokenizer sees of a token: it drops what follows a placeholder within it."""
+    """Return the part of a token that the original's detokenizer sees: it drops text after a placeholder."""
     return re.sub("^((?:￭|@@)?｟[^｠]*｠)[^￨￭@]*", r"\1", token)
 
 
 def check_detokenized(text: str, measured: str) -> None:
-    """As the original's, which loses a capital behind characters without case (`3D`)."""
+    """Check equality with the original, which loses a capital after a caseless character (`3D`)."""
     assert len(text) == len(measured)
     for place, (ours, theirs) in enumerate(zip(text, measured, strict=True)):
         if ours != theirs:
@@ -85,7 +85,7 @@ def test_a_joiner_alone_survives_subwords(golden: Path, bpe: str) -> None:
     assert "".join(Tokenizer.of(options).tokenize("￭￭")) == "￭￭"
 
 
-# Texts without the characters that the tokenizer gives a meaning to, or takes out.
+# Texts without characters that the tokenizer treats specially or removes.
 texts = st.text(
     st.one_of(
         st.sampled_from("aAbBzZ019-_.,!?'\" \t\u00a0\u3000éÉßñ中文한カひд𝒳😀ि\u0301\u3099½²"),

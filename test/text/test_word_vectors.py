@@ -1,4 +1,4 @@
-"""What the first line of a file of word vectors announces is what the file holds, or the file is refused."""
+"""A file of word vectors is refused unless its contents match its first line."""
 
 import struct
 from pathlib import Path
@@ -24,7 +24,7 @@ def content(kind: str, words: list[str], dimension: int, announced: tuple[int, i
 
 
 def read(path: Path, kind: str) -> list[tuple[str, int]]:
-    """The words, and how long their vectors are."""
+    """Return each word with the length of its vector, or with -1 if it was read without one."""
     found = WordVectorFile(str(path), kind).read(lambda word: True)
     return [(word, -1 if vector is None else len(vector)) for word, vector in found]
 

@@ -1,7 +1,7 @@
-"""Writers of Torch7 files and of OpenNMT Lua's models, so that the tests can make theirs.
+"""Writers of Torch7 files and of OpenNMT Lua's models.
 
-Format: torch7's `File.lua` and `THDiskFile.c`. golden/NAME.json.gz: a model of the original program in
-numbers: the recipe of its structure, weights in traversal order, and what it computes for two sentences.
+The file format is that of torch7's `File.lua` and `THDiskFile.c`. golden/NAME.json.gz holds a model of the
+original program: its structure, its weights in traversal order, and its results for two sentences.
 """
 
 import gzip
@@ -18,7 +18,7 @@ from onmt.torch7.objects import BooleanKey, LuaFunction, Storage, Table, Tensor,
 
 FIXTURES = Path(__file__).parent / "golden"
 ELEMENTS = {
-    "torch.Storage": np.float32,  # torch.CudaStorage without its Cuda
+    "torch.Storage": np.float32,  # the name of torch.CudaStorage after "Cuda" is removed
     "torch.DoubleStorage": np.float64,
     "torch.FloatStorage": np.float32,
     "torch.HalfStorage": np.float16,
@@ -155,17 +155,17 @@ def write_t7() -> Callable[..., bytes]:
 
 
 def numbered(values: Iterable[Value]) -> Table:
-    """A Lua list."""
+    """Return a Lua list."""
     return Table({float(index): value for index, value in enumerate(values, start=1)})
 
 
 def module(class_name: str, *inside: TorchObject, **fields: Value) -> TorchObject:
-    """A container of nn, or with no modules inside a layer without parameters."""
+    """Return a container of nn, or a layer without parameters if no modules are given."""
     return TorchObject(class_name, 1, Table({**({"modules": numbered(inside)} if inside else {}), **fields}))
 
 
 def graph(*inside: TorchObject, reads: dict[int, int] | None = None) -> TorchObject:
-    """An nn.gModule. reads: which input (from 1) the module at a position (from 0) reads."""
+    """Return an nn.gModule; `reads` maps a module's position (from 0) to the input (from 1) that it reads."""
     nodes = []
     for position, number in (reads or {}).items():
         split = Table({"selectindex": float(number)})
@@ -176,9 +176,9 @@ def graph(*inside: TorchObject, reads: dict[int, int] | None = None) -> TorchObj
 
 
 class Part:
-    """The layers of a sub-model in traversal order, their numbers in one flat storage as Lua trains them.
+    """The layers of a sub-model in traversal order, with parameters in one flat storage as in Lua's training.
 
-    A table that comes a second time (a bidirectional encoder's) is the first one again.
+    An embedding table that occurs twice (in a bidirectional encoder) is stored once and shared.
     """
 
     def __init__(self, layers: list[dict]) -> None:
@@ -207,21 +207,21 @@ class Part:
         return [weight] if "b" not in layer else [weight, ("bias", layer["b"], (len(layer["b"]),))]
 
     def layer(self, class_name: str, **fields: Value) -> TorchObject:
-        """The next layer."""
+        """Return the next layer."""
         self.position += 1
         content = {**self.fields[self.position - 1].entries, **fields}
         return TorchObject(class_name, 1, Table(content))
 
 
 class LuaModelBuilder:
-    """A released Lua model from a recipe, weights, and the structure that OpenNMT Lua gives its networks."""
+    """Builds a released Lua model from a recipe, weights, and the structure of OpenNMT Lua's networks."""
 
     def __init__(self, fixture: dict) -> None:
         self.recipe = fixture["model"]
         self.parts = {name: Part(layers) for name, layers in fixture["weights"].items()}
 
     def build(self) -> Table:
-        """The table that the file holds."""
+        """Return the table that the model's file holds."""
         models = {"encoder": self.encoder()}
         if "attention" in self.recipe:
             models["bridge"] = self.bridge()
@@ -257,7 +257,10 @@ class LuaModelBuilder:
         return module("nn.Sequential", parallel, TorchObject("nn.JoinTable", 1))
 
     def stack(self, part: Part, layers: int, residual: bool, size: int = 0) -> TorchObject:
-        """size: the width of the input, where a residual connection may start at layer 1."""
+        """Return a stack of recurrent layers.
+
+        `size` is the input width, which decides whether residual connections start at layer 1.
+        """
         inside = []
         for index in range(layers):
             if residual and (index > 1 or (index == 1 and size == 12)):
@@ -339,7 +342,7 @@ class LuaModelBuilder:
 
 @pytest.fixture
 def load_fixture() -> Callable[[str], dict]:
-    """load_fixture(name) -> recipe, weights and numbers of a model of the original program."""
+    """load_fixture(name) -> recipe, weights and results of a model of the original program."""
 
     def load(name: str) -> dict:
         with gzip.open(FIXTURES / f"{name}.json.gz") as file:
@@ -350,13 +353,13 @@ def load_fixture() -> Callable[[str], dict]:
 
 @pytest.fixture
 def lua_model(load_fixture: Callable[[str], dict]) -> Callable[[str], Table]:
-    """lua_model(name) -> the table that the `.t7` file of the fixture of that name holds."""
+    """lua_model(name) -> the table that the `.t7` file of the named fixture holds."""
     return lambda name: LuaModelBuilder(load_fixture(name)).build()
 
 
 @pytest.fixture
 def convert(write_t7: Callable[..., bytes], tmp_path: Path) -> Callable[[Value], dict]:
-    """convert(table) -> the content of the checkpoint made of it."""
+    """convert(table) -> the content of the checkpoint that the table is converted to."""
 
     def convert(root: Value) -> dict:
         path = tmp_path / "model.t7"

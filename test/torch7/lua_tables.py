@@ -1,4 +1,4 @@
-"""Finding things in the tables that a `.t7` file of a model holds, and in what they become."""
+"""Access to the tables that a `.t7` file of a model holds, and to converted models."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from onmt.torch7.objects import Storage, Table, Tensor, TorchObject, Value
 
 
 def dig(value: Value, *names: str | float) -> Value:
-    """What lies under names of tables and fields of modules."""
+    """Return the value under a path of table keys and module fields."""
     for name in names:
         value = (value.fields if isinstance(value, TorchObject) else value).get(name)
     return value
@@ -19,7 +19,7 @@ def network(root: Table, part: str = "encoder") -> TorchObject:
 
 
 def find(value: Value, class_name: str) -> TorchObject:
-    """The first module of a class in a network, a list of modules, or an encoder's table."""
+    """Return the first module of a class in a network, a list of modules or an encoder's table."""
     if isinstance(value, TorchObject) and value.class_name == class_name:
         return value
     inside = value.get("modules") if isinstance(value, TorchObject) or "modules" in value else value
@@ -30,7 +30,7 @@ def find(value: Value, class_name: str) -> TorchObject:
 
 
 def layers_of(root: Table, part: str = "encoder") -> Table:
-    """The list of modules in the graph that holds a network's recurrent layers."""
+    """Return the list of modules in the graph of a network's recurrent layers."""
     return dig(find(network(root, part), "onmt.LSTM"), "modules", 1.0, "modules")
 
 

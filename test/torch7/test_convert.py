@@ -1,4 +1,4 @@
-"""What models of the original program become."""
+"""Conversion of the original program's models."""
 
 import gzip
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_vocabularies_count_from_zero_and_keep_their_counts(lua_model, convert):
     words = dig(root, "dicts", "tgt", "words")
     words.fields.entries["freqTensor"] = float_tensor(np.arange(29, dtype=np.float32))
     labels = dig(root, "dicts", "src", "words", "idxToLabel")
-    labels.entries[30.0] = "caf\udce9"  # a byte that is no UTF-8
+    labels.entries[30.0] = "caf\udce9"  # a byte that isn't UTF-8
     vocabularies = Vocabularies.from_state(convert(root)["vocabularies"])
     assert vocabularies.src[0].word(4) == "w5"
     assert vocabularies.src[0].word(29) == "caf\\xe9"
@@ -78,7 +78,7 @@ def test_options_that_contain_themselves_are_refused(lua_model, convert):
 
 
 def test_a_model_without_options_bridge_and_name_is_still_read(lua_model, convert):
-    """As the first versions saved it."""
+    """A model as saved by the first versions of the original converts to the same weights and spec."""
     root = lua_model("brnn_lstm_concat")
     wanted = convert(root)
     del root.entries["options"]
@@ -92,7 +92,7 @@ def test_a_model_without_options_bridge_and_name_is_still_read(lua_model, conver
 
 
 def test_encoders_kept_as_instances_and_layers_are_read(lua_model, convert):
-    """Before encoders were saved as tables of modules everywhere."""
+    """Encoders saved as instances, as in earlier versions of the original, convert to the same weights."""
     root = lua_model("brnn_lstm_concat")
     wanted = convert(root)
     modules = dig(root, "models", "encoder", "modules")
@@ -104,7 +104,10 @@ def test_encoders_kept_as_instances_and_layers_are_read(lua_model, convert):
 
 
 def deep_encoder(root: Table, reduction: float | None) -> None:
-    """Make the pyramid one of the first versions, which had no -pdbrnn_merge."""
+    """Store the pyramidal encoder as the first versions did, without -pdbrnn_merge.
+
+    With `reduction` None it becomes a deep bidirectional encoder without time reduction.
+    """
     encoder = dig(root, "models", "encoder")
     encoder.entries["layers"] = encoder.entries.pop("modules")
     encoder.entries["name"] = "DBiEncoder" if reduction is None else "PDBiEncoder"
@@ -208,6 +211,6 @@ def test_vectors_as_source(lua_model, convert):
 
 
 def test_the_model_file_of_the_other_tests_is_the_fixture(lua_model, write_t7):
-    """They cannot build it themselves; to renew it, write the right side into the left, compressed."""
+    """The copy for test/commands is up to date; to renew it, write the right side to it, gzipped."""
     stored = Path(__file__).parents[1] / "commands" / "language_model.t7.gz"
     assert gzip.decompress(stored.read_bytes()) == write_t7(lua_model("lm_lstm"))

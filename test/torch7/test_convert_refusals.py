@@ -1,4 +1,4 @@
-"""Files that hold something else than a standard model are refused in one line."""
+"""Files that hold anything but a standard model are refused in one line."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def with_states_that_the_decoder_lacks(root: Table) -> None:
 
 
 def with_narrow_encoder(root: Table) -> None:
-    """Both sides fit themselves, but not each other."""
+    """Make encoder and decoder consistent in themselves, but of different widths."""
     for layer in layers_of(root).sequence():
         for matrix in dig(layer, "modules").sequence() if layer.class_name == "nn.gModule" else ():
             if matrix.class_name == "nn.Linear":
@@ -123,7 +123,7 @@ def test_other_t7_files_are_refused(convert):
 
 
 def every_place(root: Table) -> list[tuple[dict, object]]:
-    """All entries of all tables that a model is made of."""
+    """Return all entries of all tables in a model, as (entries, key)."""
     places, pending, seen = [], [root], set()
     while pending:
         value = pending.pop()

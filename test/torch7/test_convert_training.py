@@ -1,4 +1,4 @@
-"""What becomes of the state of the original program's training."""
+"""Conversion of the original program's training state."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from onmt.torch7.objects import Storage, Table, Tensor, TorchObject
 
 
 def adam_info(root: Table) -> Table:
-    """A state in which every number gathered is twice its weight, or its square."""
+    """Return a training state whose Adam means are twice the weights, and squares the weights squared."""
     states = []
     for part in ("decoder", "encoder"):
         tensor = find(dig(root, "models", part), "nn.LookupTable").get("weight")
@@ -60,7 +60,7 @@ def test_frozen_tables_have_no_part_in_the_training_state(lua_model, convert):
 
 
 def shift_parameters(module: TorchObject, storage: np.ndarray) -> None:
-    """The layers' parameters in a flat vector of their own, without the first 240 numbers."""
+    """Give a module's linear layers parameters in a flat storage without the first 240 numbers."""
     shorter = Storage("torch.FloatStorage", storage[240:])
     pending = [module]
     while pending:

@@ -1,4 +1,4 @@
-"""Models of the original program, read from `.t7` files, compute what the original computed."""
+"""Models of the original program, read from `.t7` files, give the original's results."""
 
 import gzip
 import json
@@ -39,13 +39,13 @@ def read_json(path: Path) -> dict:
 
 
 def ids(numbers: dict, words: str, features: str) -> torch.Tensor:
-    """Lua's ids, from 1, sides apart -> B S F, from 0."""
+    """Convert Lua's ids, which count from 1, with features apart, to B S F, counting from 0."""
     columns = [numbers[words], *(numbers.get(features) or [])]
     return torch.stack([torch.tensor(column) for column in columns], dim=-1) - 1
 
 
 def assert_close(ours: torch.Tensor, theirs: object, tolerance: float) -> None:
-    # a dense bridge gives states of 40 and more: there float32 itself is coarser than the tolerance
+    # a dense bridge gives states of 40 and more, where float32 is coarser than `tolerance`
     np.testing.assert_allclose(ours.detach().numpy(), np.array(theirs), rtol=1e-6, atol=tolerance)
 
 
@@ -57,7 +57,7 @@ def check_seq2seq(model: Seq2Seq, numbers: dict) -> None:
     for ours, theirs in zip(encoding.states, numbers["encoder_states"], strict=True):
         assert_close(ours, theirs, 1e-5)
     states = model.start(encoding).hidden
-    wanted = numbers["decoder_init_states"]  # no list where there is no bridge
+    wanted = numbers["decoder_init_states"]  # not a list if there is no bridge
     for ours, theirs in zip(states, wanted if isinstance(wanted, list) else [0.0] * len(states), strict=True):
         assert_close(ours, theirs, 1e-5)
     tgt_input = ids(numbers, "tgt_in_idx", "tgt_in_feat_idx")
@@ -153,7 +153,7 @@ def test_every_number_of_a_model_is_taken_over_once(folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not FOLDERS, reason="the files of the original are not here")
 def test_the_optimizer_state_goes_with_its_weights(tmp_path):
-    """After Adam's first step the mean is a tenth of the clipped gradient, number by number."""
+    """After Adam's first step each parameter's mean is a tenth of its clipped gradient."""
     folder = GOLDEN / "training" / "adam"
     content = convert_model(unpacked(folder / "update1.t7.gz", tmp_path))
     clip = json.loads((folder / "trajectory.json").read_text())["iterations"][0]["clip"]

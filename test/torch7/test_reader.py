@@ -23,7 +23,7 @@ def floats(*shape: int) -> Tensor:
 
 
 def sample() -> Table:
-    """One of everything, with sharing and a cycle."""
+    """A table with a value of each kind, a shared object and a cycle."""
     weight = floats(3, 4)
     column = Tensor("torch.FloatTensor", (3,), (4,), 1, weight.storage)
     linear = TorchObject("nn.Linear", 2, Table({"weight": weight, "column": column, "train": False}))
@@ -221,7 +221,7 @@ def test_reads_from_disk_and_names_what_it_cannot_read(write_t7, tmp_path):
 
 
 def touch(value: Value, seen: set[int]) -> None:
-    """Look at everything a value holds."""
+    """Visit all values that a value contains."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -237,7 +237,7 @@ def touch(value: Value, seen: set[int]) -> None:
 
 
 def read_or_refuse(content: bytes) -> None:
-    """Read all of a file, or refuse it in one line; anything else is a crash."""
+    """Check that a file is either read completely or refused in one line."""
     message = ""
     try:
         touch(parse_t7(content, "x.t7"), set())

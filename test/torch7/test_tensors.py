@@ -15,7 +15,7 @@ def test_reads_word_vectors(write_t7, tmp_path, kind):
     vectors = read_tensor(str(path))
     assert vectors.dtype == torch.float32
     assert vectors.tolist() == [[0.25, 0.5, 0.75], [1.25, 1.5, 1.75]]
-    vectors += 1  # a copy: the file's bytes cannot be written
+    vectors += 1  # must be a writable copy, unlike the file's bytes
 
 
 def test_refuses_anything_else(write_t7, tmp_path):

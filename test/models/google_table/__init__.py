@@ -1,6 +1,6 @@
-"""The parameters of google/seq2seq, row by row: written down from its sources, not from the code under test.
+"""The parameters of google/seq2seq, one row each, taken from its sources and not from the code under test.
 
-`cell_params` has its own tests in test_google_cells.py; here are only the two that every LSTM has.
+Most `cell_params` are tested in test_google_cells.py; the table only has the two that every LSTM has.
 """
 
 from .class_rows import CLASSES

@@ -1,4 +1,4 @@
-"""The classes of encoders, decoders, attention and bridges, and the parameters of the last two."""
+"""Rows for the classes of encoders, decoders, attention and bridges, and the parameters of the last two."""
 
 from .row import ALL, ATTENDING, ATTENTION, BASIC, IMAGE, TEXT, rows
 

@@ -1,4 +1,4 @@
-"""The parameters of the models themselves, but for those of their parts."""
+"""Rows for the parameters of the models themselves, without those of their parts."""
 
 from .row import ALL, IMAGE, TEXT, rows
 

@@ -1,4 +1,4 @@
-"""What names mean that are the value of a parameter."""
+"""The meaning of names that a parameter may have as its value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -71,4 +71,4 @@ NAMES: list[tuple[str, tuple[str, ...], str, str, Any, Mapping[str, Any]]] = [
         )
     ),
 ]
-"""What each name means: model, parameter, name, what is seen and what it then is, what else is given."""
+"""Rows of (model, path of the parameter, name, observation, observed value, other parameters)."""

@@ -1,6 +1,6 @@
-"""What can be seen of a model of google/seq2seq once it is built: shapes, numbers, updates, search settings.
+"""Observations of a model of google/seq2seq once it is built: shapes, numbers, updates, search settings.
 
-`OBSERVATIONS` holds them by the names that the rows give them.
+`OBSERVATIONS` maps the names that rows use to functions.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ FOUR, FIVE, SIX, NINE = 4, 5, 6, 9
 
 @dataclass(frozen=True)
 class Built:
-    """A model with these parameters, from its description to its weights."""
+    """A model with these parameters: its description, spec and network, each made when first asked for."""
 
     name: str
     params: Mapping[str, Any]
@@ -61,20 +61,20 @@ class Built:
 
     @cached_property
     def network(self) -> Seq2Seq:
-        """Its weights are whatever was in memory."""
+        """The network with uninitialised weights."""
         network = build_model(self.spec)
         assert isinstance(network, Seq2Seq)
         return network
 
     @cached_property
     def new_network(self) -> Seq2Seq:
-        """Its weights are those with which a training starts."""
+        """The network with the initial weights of a training."""
         self.network.initialise(0.1, torch.Generator().manual_seed(1))
         return self.network
 
     @property
     def implied(self) -> Mapping[str, Any]:
-        """What the parameters say to other flags, when training on text files."""
+        """The flags that the parameters imply when training on text files."""
         return self._implied().values
 
     def _implied(self) -> Any:
@@ -85,7 +85,7 @@ class Built:
         return " ".join(warning.rpartition(": ")[2] for warning in self._implied().warnings)
 
     def trained(self, steps: int) -> Mapping[str, torch.Tensor]:
-        """How far each parameter moves in so many steps of the trainer if each of its gradients is 2."""
+        """Return each parameter's change in this many training steps, with all gradients 2, from zero."""
         options = TrainSeq2SeqOptions(model=self.name, model_params=to_text(self.params))
         network, recipe = self.network, make_recipe(options)
         parameters = dict(network.named_parameters())
@@ -112,7 +112,7 @@ class Built:
 
 
 def tables(network: Seq2Seq) -> list[torch.Tensor]:
-    """The tables of word vectors; one that is shared is there once."""
+    """Return the tables of word vectors; a shared table is listed once."""
     return [module.words for module in network.modules() if isinstance(module, Embeddings)]
 
 
@@ -145,7 +145,7 @@ def source(*ids: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def encoded(built: Built, *ids: int) -> Any:
-    """What the encoder makes of a source of these ids, or of some image."""
+    """Return the encoding of a source with these ids, or of a fixed image for Image2Seq."""
     with torch.no_grad():
         if built.name == "Image2Seq":
             return built.network.encode(torch.zeros(1, 3, 23, 31), torch.tensor([1]))
@@ -153,7 +153,7 @@ def encoded(built: Built, *ids: int) -> Any:
 
 
 def encoded_places(built: Built, *ids: int) -> Any:
-    """The same where the vector of each word is its id."""
+    """Return the encoding after every component of a word's vector is set to the word's id."""
     with torch.no_grad():
         built.network.source.words.copy_(torch.arange(WORDS)[:, None])  # type: ignore[operator, union-attr]
     return encoded(built, *ids)
@@ -164,14 +164,14 @@ def ids_read(built: Built) -> list[int]:
 
 
 def pooled(built: Built) -> float:
-    """What attention compares at the word 4 of 4 9 5, in whatever order they are read."""
+    """Return the attention key at the word 4 of the source 4 9 5, wherever the encoder reads it."""
     found = encoded_places(built, FOUR, NINE, FIVE)
     place = int((found.memory[0, :, 0] == FOUR).nonzero()[0])
     return float(found.keys[0, place, 0])
 
 
 def target_words(built: Built) -> int:
-    """How many words of a target of 60, with start and end symbol 62, the loss counts."""
+    """Return how many words the loss counts of a target of 60 words, 62 with start and end symbol."""
     tgt = np.array([[2, *[FOUR] * 60, 3]])[..., None]
     src = np.array([[[FIVE]]])
     if built.name == "Image2Seq":
@@ -181,7 +181,7 @@ def target_words(built: Built) -> int:
 
 
 def first_states(built: Built) -> float:
-    """Where a decoder starts if the encoder's states are all 2 and a bridge that has a bias adds -1."""
+    """Return the decoder's initial state if encoder states are 2, bridge weights 0 and its bias -1."""
     network = built.network
     states = tuple(torch.full_like(state, 2.0) for state in encoded(built, FOUR).states)
     with torch.no_grad():
@@ -206,7 +206,7 @@ def modules_of(built: Built, side: str, kind: type) -> list[Any]:
 
 
 def cells(built: Built, side: str) -> list[tuple[int, int]]:
-    """Inputs and units of each cell."""
+    """Return (input size, units) of each cell."""
     layers = modules_of(built, side, RecurrentLayer)
     return [(layer.weight_ih.shape[1], layer.hidden_size) for layer in layers]
 
@@ -223,7 +223,7 @@ def largest_weight(built: Built, side: str) -> float:
 
 
 def remembered(built: Built, side: str) -> list[float]:
-    """What each LSTM cell without weights keeps of a cell state of 1 when it sees nothing."""
+    """Return the cell state of each LSTM after a step from 1, with zero parameters and zero input."""
     kept = []
     for layer in modules_of(built, side, RecurrentLayer):
         with torch.no_grad():
@@ -235,20 +235,20 @@ def remembered(built: Built, side: str) -> list[float]:
 
 
 def kept(built: Built, side: str, name: str) -> list[float]:
-    """By what each layer's inputs or outputs are multiplied in training where they are not dropped."""
+    """Return the factor that each layer's dropout mask `name` applies to kept values in training."""
     found = []
     for stack in modules_of(built, side, RecurrentStack):
         masks = stack.draw_masks(Noise(torch.Generator().manual_seed(1)), 30, 4)
         for mask in getattr(masks, name):
             found.append(1.0 if mask is None else float(mask.max()))
-            if mask is not None:  # as many are left as the factor makes up for
+            if mask is not None:  # the factor makes up for the dropped values
                 assert abs(float(mask.mean()) - 1) < 0.05
         assert stack.draw_masks(None, 30, 4) is None
     return found
 
 
 def passed_on(built: Built, side: str) -> tuple[int, int]:
-    """Width and sum of what comes out at the top where cells put out zeros and the input is ones."""
+    """Return width and sum of the top layer's output if all cells output zeros and the input is ones."""
     network = built.network
     with torch.no_grad():
         for name, parameter in getattr(network, side).named_parameters():
@@ -263,7 +263,7 @@ def passed_on(built: Built, side: str) -> tuple[int, int]:
 
 
 def convolutions(built: Built, name: str) -> tuple[int, int, int]:
-    """Layers, units and kernel size."""
+    """Return (layers, units, kernel size)."""
     weights = list(getattr(built.network.encoder, name).weights)
     assert {(weight.shape[0], weight.shape[2]) for weight in weights} == {weights[0].shape[::2]}
     return len(weights), weights[0].shape[0], weights[0].shape[2]
@@ -282,7 +282,7 @@ def positioned(built: Built) -> float:
 
 
 def fitting_images(built: Built) -> list[tuple[int, int]]:
-    """The sizes of prepared images that the model takes."""
+    """Return the sizes of prepared images that the model accepts."""
     found = []
     for size in ((299, 299), (151, 299), (299, 151), (151, 151)):
         try:
@@ -294,7 +294,7 @@ def fitting_images(built: Built) -> list[tuple[int, int]]:
 
 
 def name_sides(seen: Callable[..., Any], name: str, *arguments: Any) -> dict[str, Callable[[Built], Any]]:
-    """The observation of the encoder and that of the decoder."""
+    """Return an observation for each of encoder and decoder, by name."""
     return {
         f"{side}: {name}": lambda built, side=side: seen(built, side, *arguments)
         for side in ("encoder", "decoder")

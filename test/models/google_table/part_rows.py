@@ -1,4 +1,4 @@
-"""The parameters of encoders and decoders: cells, positions, convolutions, pooling, images."""
+"""Rows for the parameters of encoders and decoders: cells, positions, convolutions, pooling, images."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from .row import IMAGE, TEXT, Row, rows
 
 
 def cell_rows(model: str, side: str, kind: str, inputs: int, directions: int) -> list[Row]:
-    """The rnn_cell block of an encoder or decoder: `inputs` wide, in `directions` that are concatenated."""
+    """Rows of an rnn_cell block with `inputs` input values; `directions` are concatenated."""
     stacked = kind == "StackBidirectionalRNNEncoder"
     block, params = f"{side}.params rnn_cell", f"{side}.params"
 
@@ -17,7 +17,7 @@ def cell_rows(model: str, side: str, kind: str, inputs: int, directions: int) ->
         return row
 
     def passed(path: str, default: Any, other: Any, *then: Any, **cell: Any) -> Row:
-        """Widths and sums of one direction's output, where each cell puts out zeros and the input is ones."""
+        """A row observed by `passed_on`; `then` has (width, sum) of one direction, before and after."""
         if stacked:
             then = ((128, 0),) * 2
         before, after = (tuple(directions * number for number in pair) for pair in then)
@@ -47,13 +47,13 @@ def cell_rows(model: str, side: str, kind: str, inputs: int, directions: int) ->
 
 
 def common_rows(model: str, side: str, kind: str) -> list[Row]:
-    """What recurrent encoders and decoders have besides the cells."""
+    """Rows of recurrent encoders and decoders besides those of their cells."""
     path, seen = f"{side}.params init_scale", f"{side}: largest weight"
     return rows((model,), path, 0.04, 0.5, seen, 0.04, 0.5, beside={f"{side}.class": kind})
 
 
 def decoder_rows(model: str, kind: str, inputs: int) -> list[Row]:
-    """All parameters of a decoder that reads so many numbers per step."""
+    """All rows of a decoder that reads `inputs` numbers per step."""
     length = "decoder.params max_decode_length", 100, 30, "longest translation", 100, 30
     return [
         *rows((model,), *length, beside={"decoder.class": kind}),
@@ -81,7 +81,7 @@ DECODERS = [
 
 
 def code(count: int) -> float:
-    """The first number of the code of the first of `count` positions, 100 numbers wide."""
+    """Return the first component of the first of `count` position codes of width 100."""
     return (1 - 1 / (count + 1)) - (1 / 101) * (1 - 2 / (count + 1))
 
 
@@ -92,19 +92,19 @@ MULTIPLY, ADD = "tensorflow.multiply", "tensorflow.add"
 
 
 def conv(path: str, default: Any, other: Any, seen: str, before: Any, after: Any, **params: Any) -> list[Row]:
-    """A parameter of ConvEncoder; `params`: others."""
+    """Rows of a parameter of ConvEncoder; `params` are set besides it."""
     beside = {"encoder.class": "ConvEncoder", "encoder.params": params}
     return rows(TEXT, f"encoder.params {path}", default, other, seen, before, after, beside=beside)
 
 
 def pool(path: str, default: Any, other: Any, seen: str, before: Any, after: Any, **more: Any) -> list[Row]:
-    """A parameter of PoolingEncoder, where it does not matter without the code of positions."""
+    """Rows of a parameter of PoolingEncoder, observed without position codes."""
     beside = {"encoder.class": "PoolingEncoder", "encoder.params": WITHOUT}
     return rows(TEXT, f"encoder.params {path}", default, other, seen, before, after, beside=beside, **more)
 
 
 def position_rows(kind: str) -> list[Row]:
-    """The code of positions in an encoder, seen where a two stands first."""
+    """Rows of an encoder's position codes, observed at the first position of an input of twos."""
     beside, before = {"encoder.class": kind}, 2 * code(100)
     return [
         row
@@ -121,7 +121,7 @@ def position_rows(kind: str) -> list[Row]:
 
 
 def image(path: str, default: Any, other: Any, seen: str, before: Any, after: Any) -> list[Row]:
-    """A parameter of InceptionV3Encoder; the others have their defaults."""
+    """Rows of a parameter of InceptionV3Encoder; the others have their defaults."""
     beside = {"encoder.params": None}
     return rows(IMAGE, f"encoder.params {path}", default, other, seen, before, after, beside=beside)
 

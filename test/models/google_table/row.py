@@ -1,4 +1,4 @@
-"""What a row of the table says."""
+"""The rows of the table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ BASE: Mapping[str, Mapping[str, Any]] = {
         "encoder.params": {"resize_height": 23, "resize_width": 31, "final_endpoint": "MaxPool_3a_3x3"}
     },
 }
-"""What each model is given unless a row says otherwise: a network for images that takes no time to build."""
+"""Parameters of each model unless a row sets others; Image2Seq has a small network, for speed."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A parameter of one model, or of one part of it: path ("encoder.params", "rnn_cell", "num_layers").
+    """A parameter of a model or of a part; `path` is e.g. ("encoder.params", "rnn_cell", "num_layers").
 
-    `seen`: which of the observations looks at it. `then`: what that sees with the default, and with the
-    other value. `beside`: what else must be given for it to matter. `inert`: why nothing may change.
-    `refused`: instead of changing something, the other value is refused with these words.
+    `seen`: name of the observation that shows its effect. `then`: observed values with the default and with
+    the other value. `beside`: parameters that must be set for it to have an effect. `inert`: why the other
+    value changes nothing. `refused`: the error message where the other value is refused instead.
     """
 
     model: str
@@ -55,6 +55,6 @@ def rows(
     after: Any,
     **more: Any,
 ) -> list[Row]:
-    """The same row of several models; `path` with spaces between its levels."""
+    """Return the same row for each of several models; `path` has spaces between its levels."""
     levels, then = tuple(path.split(" ")), (before, after)
     return [Row(model, levels, default, other, seen, then, **more) for model in models]
