@@ -24,8 +24,8 @@ States = tuple[Tensor, ...]
 
 
 class CellSteps(Protocol):
-    """All steps of a layer. hidden: H. beside: after a backward step the product that `join` asked for, B X,
-    or None if it was not computed.
+    """All steps of a layer. hidden: H. beside: the product that `join` asked for, B X, after a backward
+    step; or None.
     """
 
     hidden: int
@@ -67,8 +67,7 @@ class CellSteps(Protocol):
         ...
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
-        """Map the gradient of the output of step t, B H, to the gradient of `previous`. Steps run from the
-        last one down.
+        """Map the gradient of step t's output, B H, to that of `previous`. Steps run from the last one down.
 
         The caller adds the gradient that bypasses the cell after a sentence's end.
         """

@@ -134,7 +134,7 @@ class _Work:
         return torch.cat(losses)
 
     def _piece_losses(self, piece: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
-        """Return the losses of some rows of the chunk; overwrite their logits with their gradient if it is
+        """Return the losses of some rows of the chunk; overwrite logits with their gradient if it is
         needed.
         """
         logits = torch.add(self._narrow[piece], self._bias, out=self._logits[piece])

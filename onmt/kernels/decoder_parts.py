@@ -97,8 +97,8 @@ class Reader:
         return scores if self._weights.score_bias is None else scores + self._weights.score_bias
 
     def _squashed(self, projected: Tensor) -> Tensor:
-        """tanh(key + u), B S U. The backward pass computes it again: storing it would take T times the memory
-        of the keys.
+        """tanh(key + u), B S U; recomputed in the backward pass, since storing it takes T times the keys'
+        memory.
         """
         return (self._keys + projected[:, None]).tanh_()
 
@@ -113,9 +113,7 @@ class Reader:
             self._grad_score_weight = torch.zeros_like(self._weights.score_weight)
 
     def backward(self, t: int, grad_context: Tensor, grad_query: Tensor) -> Tensor:
-        """Return the gradient of the query of step t, B Q: grad_query, plus the part through grad_context, B
-        M.
-        """
+        """Return the gradient of step t's query, B Q: grad_query plus the part through grad_context, B M."""
         if self.kind == "none":
             return grad_query
         self._grad_contexts.append(grad_context)
@@ -251,8 +249,8 @@ class DecoderWeights(NamedTuple):
 
 
 class Inlet:
-    """weight @ [embedded_t; fed_t] + bias, with both inputs masked; the embedded part is computed for all
-    steps at once.
+    """weight @ [embedded_t; fed_t] + bias, both inputs masked; embedded words of all steps are one
+    product.
     """
 
     def __init__(
@@ -294,9 +292,7 @@ class Inlet:
         return through if mask is None else through.mul_(mask[:, self._split :])
 
     def grads(self, results: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map the gradients of all results, T B O, to those of the embedded words, T B E, of weight and
-        bias.
-        """
+        """Map the gradients of all results, T B O, to those of the embedded words, T B E, weight and bias."""
         narrow = flat(results).to(self._weight.dtype)
         embedded = product(narrow, self._weight[:, : self._split], results.dtype)
         embedded = embedded.view(*results.shape[:2], -1)
@@ -339,9 +335,7 @@ class Layer:
         return below if mask is None else below * mask
 
     def take(self, t: int, below: Tensor) -> Tensor:
-        """Mask the output of the layer below, B I, and compute its product for step t; return the masked
-        output.
-        """
+        """Mask the output of the layer below, B I; compute its product for step t; return it masked."""
         assert self._inputs is not None
         if self._inputs.dtype == below.dtype:
             masked = put_masked(self._inputs[t], below, mask_at(self._input_mask, t))
@@ -359,8 +353,8 @@ class Layer:
         return output if mask is None else output * mask
 
     def start_backward(self, fed_weight: Tensor | None) -> None:
-        """Prepare the backward steps. fed_weight G F: the inlet's weight of the fed-back vector, if an inlet
-        serves this layer.
+        """Prepare the backward steps. fed_weight G F: an inlet's weight of the vector fed to this layer, if
+        any.
         """
         self.cells.join(self._weight if fed_weight is None else fed_weight)
         zeros = torch.zeros_like(self.cells.output(0))

@@ -45,9 +45,7 @@ def plus_masked(total: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
-    """Map the gradient of probabilities, B S, to that of the scores under the softmax. May overwrite
-    `grad`.
-    """
+    """Map the gradient of probabilities, B S, to that of the softmax's scores. May overwrite `grad`."""
     operation = getattr(torch, "_softmax_backward_data", None)
     if counts_launches(grad) and operation is not None:
         made: Tensor = operation(grad, probabilities, 1, grad.dtype)
@@ -167,9 +165,7 @@ def product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class _NarrowLinear(torch.autograd.Function):
-    """F.linear with 16-bit factors, forward and backward; inputs, results and gradients keep their own
-    dtype.
-    """
+    """F.linear with 16-bit factors, forward and backward; inputs, results and gradients keep their dtype."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -206,9 +202,7 @@ class Products:
         self._packed: dict[int, tuple[Tensor, Tensor]] = {}
 
     def describe(self, device: torch.device) -> str:
-        """The dtype and, on a CPU, the library of the products, on which the last digits of results
-        depend.
-        """
+        """The products' dtype and, on a CPU, their library: the last digits of results depend on both."""
         name = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
         if device.type == "cpu":
             return f"{name} products by {library()}"

@@ -23,12 +23,7 @@ _CUDNN_MODES: Final = {"lstm": 2, "gru": 3}  # of cudnnRNNMode_t
 
 @dataclass(frozen=True)
 class Packing:
-    """The order of positions of sentences of unequal length once packed: step by step, longest sentence
-    first.
-
-    batch_sizes: number of sentences that run in each step, on the CPU; order B: sentences, longest first;
-    ranks B: the inverse of `order`; places P: step * B + sentence of each packed position.
-    """
+    """The order of packed positions of sentences of unequal length: step by step, longest sentence first."""
 
     batch_sizes: Tensor
     order: Tensor
@@ -142,7 +137,7 @@ def _call(
 
 
 def in_one_chunk(weights: list[Tensor]) -> list[Tensor]:
-    """Copy the weights into one new tensor and return views of it: otherwise cuDNN would copy each weight by
+    """Copy weights into one new tensor and return views of it: otherwise cuDNN copies each weight by
     itself.
     """
     chunk = torch.cat([weight.reshape(-1) for weight in weights])

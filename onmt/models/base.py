@@ -149,9 +149,7 @@ class Model(nn.Module):
 
 
 def stored_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return by name the tensors that a model's file must hold: parameters, and running statistics of
-    normalisations.
-    """
+    """Return by name the tensors of a model's file: parameters, and running statistics of normalisations."""
     found: dict[str, Tensor] = dict(module.named_parameters())
     for name, part in module.named_modules():
         if isinstance(part, BatchNormalisation):
@@ -207,8 +205,7 @@ def _coins_for(groups: Tensor) -> int:
 def transform_source(
     src: Tensor, lengths: Tensor, policies: PolicySpec
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Transform the source as the encoder reads it: with an end symbol, cut, and reversed, as the policies
-    say.
+    """Transform the source as the policies say: add an end symbol, cut, reverse.
 
     src B S F right padded, lengths B -> src B S' F, lengths B, and order B S: the position in the new source
     of each old one, -1 if it was cut off. order is None if the source stays unchanged.
@@ -235,9 +232,7 @@ def transform_source(
 
 
 def transformed_lengths(lengths: Tensor | None, policies: PolicySpec) -> Tensor | None:
-    """Return the lengths B, on the CPU, of sources that `transform_source` changed; None if nothing is
-    padded.
-    """
+    """Return the lengths B, on the CPU, of a transformed source; None if nothing is padded."""
     if lengths is None:
         return None
     if policies.source_end_symbol:

@@ -182,9 +182,7 @@ class Seq2Seq(Model):
         return Step(log_probs, attention, state, copying)
 
     def score(self, batch: Batch) -> Tensor:
-        """Return the summed log-probabilities of target words and end symbol, B float64; features do not
-        count.
-        """
+        """Return the summed log-probabilities of target words and end symbol (not of features), B float64."""
         return self.word_scores(batch).sum(1)
 
     def word_scores(self, batch: Batch) -> Tensor:

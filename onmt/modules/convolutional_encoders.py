@@ -152,9 +152,7 @@ class TwinConvolutionalEncoder(nn.Module):
 
 
 class PoolingEncoder(nn.Module):
-    """An encoder whose keys are the average or maximum of neighbouring vectors; the state is the mean of the
-    keys.
-    """
+    """An encoder whose keys are the average or maximum of neighbouring vectors; the state is their mean."""
 
     def __init__(self, spec: PoolingEncoderSpec, input_size: int) -> None:
         super().__init__()

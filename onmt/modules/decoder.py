@@ -298,8 +298,8 @@ class Decoder(Multiplying):
         return outputs.transpose(0, 1)
 
     def forward_plain(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Compute all steps one by one, for cells without a kernel: T B E -> B T H. Tests hold the kernel
-        equal to it.
+        """Compute all steps one by one: the plain twin of the kernel, also used for cells without one.
+        T B E -> B T H.
         """
         return Decoded.of([*self._plain_steps(embedded, state, masks)]).outputs
 
@@ -312,9 +312,7 @@ class Decoder(Multiplying):
             yield step
 
     def _forward_at_once(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Compute each layer over the whole sequence: T B E -> B T H. Without feed no step needs the previous
-        output.
-        """
+        """Compute each layer over the whole sequence, as no step needs another's output. T B E -> B T H."""
         hidden, _ = self.stack(embedded, state.hidden, None, masks.stack)
         queries = hidden.transpose(0, 1)
         context, _ = self._read(queries, state)

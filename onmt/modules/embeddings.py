@@ -1,6 +1,4 @@
-"""Inputs as vectors: embedding tables of words and features, and inputs that are vectors or images
-already.
-"""
+"""Inputs as vectors: embedding tables of words and features, and inputs that need none."""
 
 import torch
 import torch.nn.functional as F
