@@ -1,14 +1,15 @@
-"""One layer's cells, step by step, forward and backward, over buffers that all steps share.
+"""The recurrent cells of one layer, step by step, forward and backward, over buffers shared by all steps.
 
-The plain twin is `RecurrentLayer.step_projected` in `onmt.modules.rnn`. T steps, B batch, H hidden, G width
-of the gates (4H for an LSTM, 3H for a GRU). A cell gets the input part of its gates, T B G, and overwrites it
-with the gates. `previous` is the last output as the cell reads it, dropout included; `narrow` is `previous`
-in the format of the products' factors, the same tensor where that is the gates' own.
+The plain twin is `RecurrentLayer.step_projected` in `onmt.modules.rnn`. Shapes: T steps, B batch, H hidden
+size, G width of the gates (4H for an LSTM, 3H for a GRU). A cell receives the input part of its gates, T B G,
+and overwrites it with the gates. `previous` is the previous output as the cell reads it, after dropout.
+`narrow` is `previous` in the dtype of the products' factors: the same tensor if that is the dtype of the
+gates.
 
-The derivatives of the gates are computed for all steps at once before the backward steps, so that a backward
-step is little more than a product; weight gradients take one product after the last one.
+The local derivatives of the gates are computed for all steps at once before the backward steps, so a backward
+step is little more than a matrix product. Weight gradients are one product after the last backward step.
 
-`keep`, T B 1, is 1.0 where a sentence still runs and 0.0 after its end: there the states stay as they were.
+`keep`, T B 1, is 1.0 while a sentence runs and 0.0 after its end, where the states stay unchanged.
 """
 
 from collections.abc import Mapping
@@ -23,64 +24,73 @@ States = tuple[Tensor, ...]
 
 
 class CellSteps(Protocol):
-    """All steps of a layer. hidden: H. beside: after a backward step the product that `join` asked for, B X,
-    or None.
+    """All steps of a layer. hidden: H. beside: the product that `join` asked for, B X, after a backward
+    step; or None.
     """
 
     hidden: int
     beside: Tensor | None
 
     def join(self, weight: Tensor) -> None:
-        """Where launches cost: let each backward step multiply the gates' gradient by `weight`, G X, too."""
+        """Ask each backward step to multiply the gates' gradient by `weight`, G X, too.
+
+        A cell may do so to save a kernel launch; otherwise `beside` stays None.
+        """
         ...
 
     @property
     def input_grads(self) -> Tensor:
-        """T B G, gradients of the gates' input part; after the last backward step."""
+        """Gradients of the gates' input part, T B G; available after the last backward step."""
         ...
 
     def output(self, t: int) -> Tensor:
-        """The output before step t, B H; 0: the initial one."""
+        """The output before step t, B H; for t = 0 the initial one."""
         ...
 
     def all_outputs(self) -> Tensor:
-        """T+1 B H, the initial output first; after the last step."""
+        """All outputs, T+1 B H, the initial one first; available after the last step."""
         ...
 
     def input_grad(self, t: int) -> Tensor:
-        """Gradient of the gates' input part of step t, B G; after its backward step."""
+        """Gradient of the gates' input part of step t, B G; available after its backward step."""
         ...
 
     def forward(self, t: int, previous: Tensor, narrow: Tensor, keep: Tensor | None) -> Tensor:
-        """Step t, from 0 on: the next output, B H. keep: B 1."""
+        """Compute step t, counted from 0, and return its output, B H. keep: B 1."""
         ...
 
     def start_backward(self, previous: Tensor, keep: Tensor | None, grads: States) -> None:
-        """previous T B H of all steps, keep T B 1, gradients of the last states but the output."""
+        """Prepare the backward steps.
+
+        previous: T B H of all steps; keep: T B 1; grads: gradients of the last states except the output.
+        """
         ...
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
-        """Step t, from the last one down: gradient of its output, B H -> gradient of `previous`.
+        """Map the gradient of step t's output, B H, to that of `previous`. Steps run from the last one down.
 
-        What reaches the last output past the cell, after a sentence's end, is not in it.
+        The caller adds the gradient that bypasses the cell after a sentence's end.
         """
         ...
 
     def weight_grads(self, narrow: Tensor) -> tuple[Tensor, Tensor | None]:
-        """narrow T B H of all steps -> gradients of weight_hh, G H, and of bias_hh, G (None: it has none)."""
+        """Return the gradients of weight_hh, G H, and of bias_hh, G (None if the cell has none).
+
+        narrow: T B H of all steps.
+        """
         ...
 
     def states(self) -> States:
-        """The last states but the output, B H each."""
+        """The last states except the output, B H each."""
         ...
 
     def state_grads(self) -> States:
-        """Gradients of the initial states but the output, B H each."""
+        """Gradients of the initial states except the output, B H each."""
         ...
 
 
 class _BufferedSteps:
-    """Outputs and gradients in buffers that all steps share."""
+    """Base of cells that keep outputs and gradients in buffers shared by all steps."""
 
     outputs: Tensor
     input_grads: Tensor
@@ -105,11 +115,11 @@ class _BufferedSteps:
 class LstmSteps(_BufferedSteps):
     """h_t = o * tanh(c_t), c_t = f * c_{t-1} + i * g (Hochreiter, Schmidhuber 1997); gate rows i, f, g, o.
 
-    The gates' input part holds both biases.
+    The gates' input part includes both biases.
     """
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States) -> None:
-        """gates T B 4H; weight_hh 4H H in the factors' format; bias_hh None; states c and h, B H each."""
+        """gates T B 4H; weight_hh 4H H in the factors' dtype; bias_hh None; states c and h, B H each."""
         assert bias_hh is None
         steps, batch, width = gates.shape
         self._weight = weight_hh
@@ -176,12 +186,14 @@ class LstmSteps(_BufferedSteps):
 
 
 class GruSteps(_BufferedSteps):
-    """n = tanh(x_n + r * (W_n h + b_n)), h' = n + z * (h - n) (Cho et al. 2014, reset after the product),
-    rows r, z, n. The gates' input part holds the bias of the inputs.
+    """n = tanh(x_n + r * (W_n h + b_n)), h' = n + z * (h - n) (Cho et al. 2014, reset after the product);
+    gate rows r, z, n.
+
+    The gates' input part includes the input bias only.
     """
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States) -> None:
-        """gates T B 3H; weight_hh 3H H in the factors' format; bias_hh 3H; states h, B H."""
+        """gates T B 3H; weight_hh 3H H in the factors' dtype; bias_hh 3H; states h, B H."""
         assert bias_hh is not None
         steps, batch, width = gates.shape
         self._weight = weight_hh
@@ -241,12 +253,14 @@ class GruSteps(_BufferedSteps):
 
 
 class ResetBeforeSteps(_BufferedSteps):
-    """n = tanh(x_n + W_n (r * h)), h' = n + z * (h - n) (Cho et al. 2014, reset before the product), rows r,
-    z, n. The gates' input part holds both biases.
+    """n = tanh(x_n + W_n (r * h)), h' = n + z * (h - n) (Cho et al. 2014, reset before the product); gate
+    rows r, z, n.
+
+    The gates' input part includes both biases.
     """
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States) -> None:
-        """gates T B 3H; weight_hh 3H H in the factors' format; bias_hh None; states h, B H."""
+        """gates T B 3H; weight_hh 3H H in the factors' dtype; bias_hh None; states h, B H."""
         assert bias_hh is None
         steps, batch, width = gates.shape
         self.hidden = width // 3
@@ -307,7 +321,7 @@ STEPS: Final[Mapping[str, type[LstmSteps] | type[GruSteps] | type[ResetBeforeSte
     "gru": GruSteps,
     "gru_reset_before": ResetBeforeSteps,
 }
-"""By `CellSpec.kind`, for cells that are `standard`."""
+"""The implementation by `CellSpec.kind`; valid only for cells that are `standard`."""
 
 
 def flat(sequence: Tensor) -> Tensor:
@@ -316,10 +330,13 @@ def flat(sequence: Tensor) -> Tensor:
 
 
 def grad_of_weight(grads: Tensor, inputs: Tensor) -> Tensor:
-    """Of a linear map: grads T B O of its results, inputs T B I in the factors' format -> weight's, O I."""
+    """Gradient of a linear map's weight, O I, from grads of its results, T B O, and its inputs, T B I.
+
+    The inputs' dtype is that of the product's factors.
+    """
     return product(flat(grads).to(inputs.dtype).t(), flat(inputs), grads.dtype)
 
 
 def _sigmoid_slope(gate: Tensor) -> Tensor:
-    """The derivative of a sigmoid, from its value."""
+    """The derivative of a sigmoid, computed from the sigmoid's value."""
     return torch.addcmul(gate, gate, gate, value=-1)

@@ -1,7 +1,7 @@
-"""The output layer with its cross-entropy in one function, chunk of rows by chunk of rows; and top-k.
+"""Top-k, and the output layer fused with its cross-entropy, computed over chunks of rows.
 
-Log-probabilities are never kept: the forward pass turns a chunk's logits into its gradient, in place, and
-adds up the gradients of weights and bias at once. N rows, H inputs, V classes.
+Log-probabilities are never stored: the forward pass overwrites a chunk's logits with their gradient and
+accumulates the gradients of weight and bias immediately. Shapes: N rows, H inputs, V classes.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from onmt.kernels.products import add_product, set_product
 
 
 class _Sizes(NamedTuple):
-    """Logits per chunk, which bounds the memory, and per piece of a chunk, which stays in the cache from one
-    pass over it to the next.
+    """Number of logits per chunk, which bounds the memory, and per piece of a chunk. A piece is small enough
+    to stay in the cache between two passes over it.
     """
 
     chunk: int
@@ -27,16 +27,16 @@ _SIZES: Final = {"cpu": _Sizes(8 << 20, 1 << 19), "cuda": _Sizes(128 << 20, 128 
 
 
 _LARGEST_SCALE: Final = 2.0**14
-"""The gradient of a logit is at most 1 in magnitude, and float16 ends at 65,504."""
+"""Limit of the loss scale: a logit's gradient is at most 1 in magnitude, and float16 ends at 65,504."""
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """-log softmax(inputs @ weight^T + bias)[target] per row, and its sum; the plain twin is F.cross_entropy
-    of F.linear.
+    """The loss -log softmax(inputs @ weight^T + bias)[target] per row, and its sum; the plain twin is
+    F.cross_entropy of F.linear.
 
     With label smoothing (Szegedy et al. 2016) the gradient is that of (1 - smoothing) times this loss plus
-    smoothing times the mean over all V classes of -log softmax; the values stay those of the plain loss, so
-    that they can be compared with losses of any other smoothing.
+    smoothing times the mean over all V classes of -log softmax. The returned values are still those of the
+    plain loss, so they can be compared with losses under any other smoothing.
     """
 
     @staticmethod
@@ -51,12 +51,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         smoothing: float,
         scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """inputs N H, weight V H, bias V, targets N, counts N (1 for a row that counts, 0 for one that does
-        not; None: all count), dtype: format of the products' factors, scale: the factor that the loss will
-        get afterwards (0-dim) -> total (0-dim), and the losses N, through which no gradient flows.
+        """Return the total (0-dim) and the losses N, through which no gradient flows.
 
-        The gradients are computed here, before the total is scaled. With float16 factors they need the scale
-        already, or small ones would underflow in the products; `backward` divides by it again.
+        inputs: N H; weight: V H; bias: V; targets: N; counts: N, 1 for a row that counts, else 0 (None: all
+        rows count); dtype: of the products' factors; scale: 0-dim, the factor by which the loss will be
+        multiplied afterwards.
+
+        The gradients are computed here, before the total is scaled. With float16 factors they must include
+        the scale already, or small ones would underflow in the products; `backward` divides by it again.
         """
         if scale is not None:
             scale = scale.clamp(max=_LARGEST_SCALE) if dtype is torch.float16 else None
@@ -75,16 +77,16 @@ class LinearCrossEntropy(torch.autograd.Function):
         gradients = ctx.gradients
         if ctx.scale is not None:
             grad_total = grad_total / ctx.scale
-        # On a CPU looking at the factor costs nothing; elsewhere the host would wait for it.
+        # Comparing the factor is free on a CPU; on a GPU the host would have to wait for it.
         if gradients and (grad_total.device.type != "cpu" or grad_total != 1):
             gradients = tuple(gradient * grad_total for gradient in gradients)
         return *(gradients or (None, None, None)), None, None, None, None, None
 
 
 class _Work:
-    """State shared by the chunks: narrow copies of the factors, and the gradients computed so far.
+    """State shared by the chunks: the factors in their dtype, and the gradients accumulated so far.
 
-    smoothing: None where no gradients are wanted. scale: a factor of all gradients, 0-dim.
+    smoothing: None if no gradients are needed. scale: a factor of all gradients, 0-dim.
     """
 
     def __init__(
@@ -112,11 +114,11 @@ class _Work:
             self.gradients = (torch.empty_like(inputs), of_weight, torch.zeros_like(bias))
 
     def chunks(self) -> Iterator[slice]:
-        """The rows, a chunk at a time."""
+        """Slices of the rows, one per chunk."""
         return _slices(len(self._inputs), self._chunk)
 
     def forward(self, chunk: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
-        """The losses of a chunk, N; adds its part to the gradients."""
+        """Return the losses of a chunk, N, and add the chunk's part to the gradients."""
         rows = len(targets)
         torch.mm(self._inputs[chunk], self._weight.t(), out=self._narrow[:rows])
         losses = [
@@ -132,7 +134,9 @@ class _Work:
         return torch.cat(losses)
 
     def _piece_losses(self, piece: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
-        """The losses of some rows of the chunk; their logits become their gradient, if it is wanted."""
+        """Return the losses of some rows of the chunk; overwrite logits with their gradient if it is
+        needed.
+        """
         logits = torch.add(self._narrow[piece], self._bias, out=self._logits[piece])
         wanted = logits.gather(1, targets[:, None])[:, 0]
         largest = logits.amax(dim=1)
@@ -160,17 +164,20 @@ def _slices(count: int, size: int) -> Iterator[slice]:
 
 
 _COLUMNS: Final = 32
-"""Scores that are first compared with each other: the best K lie in the K columns with the largest maxima."""
+"""Scores per column, of which only the maximum is compared first: the best K scores lie in the K columns with
+the largest maxima.
+"""
 
 _WORTHWHILE: Final = 64
-"""Columns of scores per wanted one from which on the detour is faster."""
+"""Number of columns per requested score from which on `best` is faster than torch.topk."""
 
 
 def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row, R V, best first, and their places, R K each; as torch.topk.
+    """Return the `count` largest scores of each row, best first, and their indices, R K each, as torch.topk
+    does.
 
-    On the CPU torch looks at every score by itself. One vectorised pass over blocks of columns leaves it 32 K
-    candidates and V / 32 maxima to look at.
+    scores: R V. On the CPU torch.topk looks at every score by itself. One vectorised pass over the columns
+    leaves it only 32 K candidates and V / 32 maxima.
     """
     width = scores.shape[1] // _COLUMNS
     if scores.device.type != "cpu" or width < _WORTHWHILE * count:

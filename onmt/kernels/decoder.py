@@ -1,11 +1,11 @@
 """The input-feeding decoder over known targets, as one function with a hand-derived gradient.
 
 The plain twin is the loop over `Decoder._step_embedded` in `onmt.modules.decoder`; the tests hold both equal.
-Of step t only what needs step t - 1 is computed in the loop: the input products of all embedded words are one
-product, keys are computed once per batch, and every weight's gradient is one product over all steps after the
-backward loop. Dropout masks are given, so both ways see the same ones.
+The loop computes only the part of step t that depends on step t - 1. The input products of all embedded words
+are one product, keys are computed once per batch, and each weight's gradient is one product over all steps
+after the backward loop. Dropout masks are arguments, so both implementations use the same ones.
 
-T steps, B batch, E embedded word, F fed-back vector, H a layer's output, M memory, Q query.
+Shapes: T steps, B batch, E embedded word, F fed-back vector, H a layer's output, M memory, Q query.
 """
 
 from itertools import islice
@@ -45,8 +45,10 @@ class FedDecoder(torch.autograd.Function):
         keys: Tensor,
         *tensors: Tensor | None,
     ) -> Tensor:
-        """attended B S (True: real), embedded T B E, memory B S M, keys as `Attention.keys` makes them;
-        tensors: initial states B H of all layers, then the flattened weights -> outputs T B H.
+        """Return the outputs T B H.
+
+        attended: B S (True: real); embedded: T B E; memory: B S M; keys: as `Attention.keys` makes them;
+        tensors: initial states B H of all layers, then the flattened weights.
         """
         remaining = iter(tensors)
         states = tuple(islice(remaining, plan.states * plan.layers))
@@ -66,7 +68,7 @@ class FedDecoder(torch.autograd.Function):
 
 
 class _Run:
-    """One pass forward and one backward over the same buffers."""
+    """A forward and a backward pass over the same buffers."""
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class _Run:
         self._mix = _Mix(weights.mix, dtype)
 
     def forward(self) -> Tensor:
-        """Outputs T B H."""
+        """Return the outputs T B H."""
         outputs = []
         fed = self._embedded.new_zeros(self._embedded.shape[1], self._fed_width)
         for t in range(len(self._embedded)):
@@ -121,11 +123,11 @@ class _Run:
 
     @property
     def _needs_raw_input(self) -> bool:
-        """Whether [embedded_t; fed_t], un-dropped, joins a layer's output."""
+        """Whether [embedded_t; fed_t], before dropout, is joined with a layer's output."""
         return self.plan.residual in ("add", "mean", "concat") and not self._has_entry
 
     def _through_layers(self, t: int, fed: Tensor | None) -> Tensor:
-        """Step t of the stack -> its output, B Q."""
+        """Compute step t of the stack and return its output, B Q."""
         passed: list[Tensor] = []
         if self._has_entry:
             passed = [self._inlet.results[t]]
@@ -153,14 +155,16 @@ class _Run:
         return output + (total / len(earlier) if residual == "mean" else total)
 
     def backward(self, grad_outputs: Tensor) -> tuple[Tensor, list[Tensor], DecoderWeights]:
-        """Gradients of embedded words T B E, of initial states and of all weights but the reader's."""
+        """Return the gradients of the embedded words T B E, the initial states, and all weights but the
+        reader's.
+        """
         self.reader.start_backward()
         self._mix.start_backward(grad_outputs, self._output_mask)
         for index, layer in enumerate(self._layers):
             layer.start_backward(self._inlet.fed_weight if index == 0 and not self._has_entry else None)
         self._raw_grads = torch.zeros_like(self._embedded) if self._needs_raw_input else None
         self._entry_grads = torch.empty_like(self._inlet.results) if self._has_entry else None
-        # The last step's context or output is fed to no step.
+        # The last step's context or output is not fed to any step.
         grad_fed = grad_outputs.new_zeros(grad_outputs.shape[1], self._fed_width)
         for t in range(len(grad_outputs) - 1, -1, -1):
             fed = grad_fed if self.plan.feed == "output" else None
@@ -173,7 +177,7 @@ class _Run:
         return self._grads()
 
     def _back_through_layers(self, t: int, grad: Tensor) -> Tensor:
-        """Gradient of the stack's output, B Q -> of what was fed to step t, B F."""
+        """Map the gradient of the stack's output, B Q, to that of the vector fed to step t, B F."""
         grads: list[Tensor | None] = [None] * len(self._layers) + [grad]
         for index in range(len(self._layers) - 1, -1, -1):
             layer, passed = self._layers[index], grads[index + 1]
@@ -197,8 +201,10 @@ class _Run:
         return fed
 
     def _split(self, index: int, grad: Tensor, grads: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        """Undo `_joined`: gradient of the layer's output and, for residual `lower`, of its dropped-out input;
-        adds the share of earlier outputs to `grads`.
+        """Undo `_joined`: return the gradient of the layer's output and, for residual `lower`, of its
+        dropped-out input.
+
+        The shares of earlier outputs are added to `grads`.
         """
         residual = self.plan.residual
         if residual == "none":
@@ -221,7 +227,7 @@ class _Run:
 
     @property
     def _widths(self) -> list[int]:
-        """Width of the stack's input and of what each layer passes on, where residual `concat` joins them."""
+        """Widths of the stack's input and of each layer's joined output, for residual `concat`."""
         widths = [self._inlet.inputs.shape[2]]
         for layer in self._layers:
             earlier = sum(widths) if self.plan.residual_dense else widths[-1]
@@ -264,8 +270,9 @@ class _Mix:
         return output
 
     def start_backward(self, grad_outputs: Tensor, mask: Tensor | None) -> None:
-        """Before the backward steps, from the last one down: gradients of all masked outputs, T B H, and the
-        mask of the outputs.
+        """Prepare the backward steps, which run from the last one down.
+
+        grad_outputs: T B H, of all masked outputs; mask: of the outputs.
         """
         self._grads: list[Tensor] = []
         self._grad_outputs, self._mask = grad_outputs, mask
@@ -277,7 +284,11 @@ class _Mix:
             self._grad_outputs = grad_outputs * self._slopes
 
     def backward(self, t: int, grad_fed: Tensor | None) -> tuple[Tensor | None, Tensor]:
-        """Gradient of what step t feeds, B H (None: not its output) -> of context (None: unused), query."""
+        """Return the gradients of step t's context (None: unused) and of its query.
+
+        grad_fed: B H, gradient of the output of step t as input of the next step; None if the output is not
+        fed.
+        """
         if self._slopes is None:
             grad = self._grad_outputs[t] if grad_fed is None else self._grad_outputs[t] + grad_fed
             mask = mask_at(self._mask, t)
@@ -297,7 +308,7 @@ class _Mix:
         return inputs[:, :width], inputs[:, width:]
 
     def grads(self) -> LinearWeights:
-        """After the last backward step."""
+        """Return the gradients of the weights; call it after the last backward step."""
         if self._weight is None or not self._outputs:
             return LinearWeights()
         grads = torch.stack(self._grads)

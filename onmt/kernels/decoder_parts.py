@@ -1,4 +1,4 @@
-"""The parts of the decoder that feeds itself: its weights, its layers, its attention."""
+"""The parts of the input-feeding decoder: its weights, its layers, its attention."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ ReadKind = Literal["multiplicative", "additive", "last", "none"]
 
 
 class ReadWeights(NamedTuple):
-    """query_weight U Q and query_bias U project queries (None: they are compared as they are); score_weight U
-    and score_bias 1 make a score of what `additive` attention computes.
+    """query_weight U Q and query_bias U project queries (None: queries are not projected). score_weight U and
+    score_bias 1 map the tanh of `additive` attention to a score.
     """
 
     query_weight: Tensor | None = None
@@ -37,8 +37,9 @@ class ReadWeights(NamedTuple):
 class Reader:
     """The attention of the decoder, step by step.
 
-    `multiplicative`: score_s = key_s . u, with u the query or its projection. `additive`: score_s = v .
-    tanh(key_s + u) + b. `last`: the keys hold one position, which is the context. `none`: nothing is read.
+    `multiplicative`: score_s = key_s . u, where u is the query or its projection. `additive`: score_s = v .
+    tanh(key_s + u) + b. `last`: the keys hold one position, which is the context. `none`: there is no
+    context.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Reader:
         steps: int,
         dtype: torch.dtype,
     ) -> None:
-        """keys B S U, memory B S M, attended B S (True: real; None: all are); dtype: format of the factors of
+        """keys B S U, memory B S M, attended B S (True: real; None: all are); dtype: that of the factors in
         products with weights.
         """
         self.kind = kind
@@ -66,7 +67,7 @@ class Reader:
         self._attention: list[Tensor] = []
 
     def forward(self, query: Tensor) -> Tensor | None:
-        """query B Q of the next step -> context B M."""
+        """Map the query of the next step, B Q, to its context, B M."""
         if self.kind == "none":
             return None
         if self.kind == "last":
@@ -96,13 +97,13 @@ class Reader:
         return scores if self._weights.score_bias is None else scores + self._weights.score_bias
 
     def _squashed(self, projected: Tensor) -> Tensor:
-        """tanh(key + u), B S U; computed again for the backward pass, since keeping it takes T times as much
-        memory as the keys.
+        """tanh(key + u), B S U; recomputed in the backward pass, since storing it takes T times the keys'
+        memory.
         """
         return (self._keys + projected[:, None]).tanh_()
 
     def start_backward(self) -> None:
-        """Before the backward steps, from the last one down."""
+        """Prepare the backward steps, which run from the last one down."""
         self._grad_contexts: list[Tensor] = []
         self._grad_scores: list[Tensor] = []
         self._grad_projected: list[Tensor] = []
@@ -112,7 +113,7 @@ class Reader:
             self._grad_score_weight = torch.zeros_like(self._weights.score_weight)
 
     def backward(self, t: int, grad_context: Tensor, grad_query: Tensor) -> Tensor:
-        """Step t: gradient of the context B M, and what is known of that of the query B Q -> the latter."""
+        """Return the gradient of step t's query, B Q: grad_query plus the part through grad_context, B M."""
         if self.kind == "none":
             return grad_query
         self._grad_contexts.append(grad_context)
@@ -130,7 +131,7 @@ class Reader:
         return grad_query + product(grad.to(self._dtype), self._narrow_weight, grad.dtype)
 
     def _grad_of_projected(self, t: int, grad_scores: Tensor) -> Tensor:
-        """grad_scores B S -> gradient of u, B U."""
+        """Map the gradient of the scores, B S, to that of u, B U."""
         self._grad_scores.append(grad_scores)
         if self.kind == "multiplicative":
             return torch.bmm(grad_scores[:, None], self._keys)[:, 0]
@@ -144,7 +145,7 @@ class Reader:
         return through.sum(1)
 
     def grads(self) -> tuple[Tensor | None, Tensor | None, ReadWeights]:
-        """After the last backward step: gradients of keys, memory and weights."""
+        """Return the gradients of keys, memory and weights; call it after the last backward step."""
         if not self._grad_contexts:
             return None, None, ReadWeights()
         contexts = _by_sentence(self._grad_contexts)
@@ -177,9 +178,10 @@ def _by_sentence(steps: list[Tensor]) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderPlan:
-    """What is computed. cell: key of `cells.STEPS`, with `states` state tensors per layer; joins: per layer,
-    whether residual `lower` adds its input to its output, never in the first one; dtype: format of the
-    products' factors (None: that of the inputs). The others mean what they mean in DecoderSpec and StackSpec.
+    """The structure of the decoder. cell: key of `cells.STEPS`, with `states` state tensors per layer; joins:
+    per layer, whether residual `lower` adds its input to its output, never in the first one; read: kind of
+    attention, see `Reader`; dtype: that of the products' factors (None: of the inputs). The others are as in
+    DecoderSpec and StackSpec.
     """
 
     cell: str
@@ -204,7 +206,9 @@ class PlanMasks:
 
 
 class LayerWeights(NamedTuple):
-    """weight_ih G I, bias G of the inputs (of both where the cell adds them), weight_hh G H, bias_hh G."""
+    """weight_ih G I; bias G: of the inputs, or the sum of both if the cell adds them (bias_hh is None then);
+    weight_hh G H; bias_hh G.
+    """
 
     weight_ih: Tensor
     bias: Tensor
@@ -213,7 +217,7 @@ class LayerWeights(NamedTuple):
 
 
 class LinearWeights(NamedTuple):
-    """weight O I, bias O; None: there is no such linear map, or no bias."""
+    """weight O I, bias O; None: there is no linear map, or no bias."""
 
     weight: Tensor | None = None
     bias: Tensor | None = None
@@ -228,7 +232,7 @@ class DecoderWeights(NamedTuple):
     mix: LinearWeights
 
     def flattened(self) -> Iterator[Tensor | None]:
-        """As arguments of a function; `gather` is the inverse."""
+        """The tensors as arguments of a function; `gather` is the inverse."""
         for layer in self.layers:
             yield from layer
         yield from (*self.read, *self.entry, *self.mix)
@@ -245,7 +249,9 @@ class DecoderWeights(NamedTuple):
 
 
 class Inlet:
-    """weight @ [embedded_t; fed_t] + bias, both under a mask: the embedded part of all steps at once."""
+    """weight @ [embedded_t; fed_t] + bias, both inputs masked; embedded words of all steps are one
+    product.
+    """
 
     def __init__(
         self, weight: Tensor, bias: Tensor, embedded: Tensor, mask: Tensor | None, dtype: torch.dtype
@@ -263,7 +269,7 @@ class Inlet:
         self.results = results.view(steps, batch, -1)
 
     def feed(self, t: int, fed: Tensor) -> None:
-        """Add what the previous step feeds, B F, to the result of step t."""
+        """Add the product of the vector that the previous step feeds back, B F, to the result of step t."""
         mask = mask_at(self._mask, t)
         mask = None if mask is None else mask[:, self._split :]
         part = put_masked(self.inputs[t, :, self._split :], fed, mask)
@@ -271,11 +277,14 @@ class Inlet:
 
     @property
     def fed_weight(self) -> Tensor:
-        """The part of the weight that multiplies what is fed, O F."""
+        """The part of the weight that multiplies the fed-back vector, O F."""
         return self._weight[:, self._split :]
 
     def grad_of_fed(self, t: int, grad: Tensor, known: Tensor | None = None) -> Tensor:
-        """Gradient of the result of step t, B O -> of what was fed to it, B F; known: their product."""
+        """Map the gradient of the result of step t, B O, to that of the vector fed to it, B F.
+
+        known: the product of that gradient and `fed_weight`, if it was computed already.
+        """
         if known is None:
             known = product(grad.to(self._weight.dtype), self._weight[:, self._split :], grad.dtype)
         through = known
@@ -283,7 +292,7 @@ class Inlet:
         return through if mask is None else through.mul_(mask[:, self._split :])
 
     def grads(self, results: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of all results, T B O -> of the embedded words T B E, of weight and bias."""
+        """Map the gradients of all results, T B O, to those of the embedded words, T B E, weight and bias."""
         narrow = flat(results).to(self._weight.dtype)
         embedded = product(narrow, self._weight[:, : self._split], results.dtype)
         embedded = embedded.view(*results.shape[:2], -1)
@@ -293,7 +302,7 @@ class Inlet:
 
 
 class Layer:
-    """A layer of the stack: its input product, unless an inlet makes that, and its cells."""
+    """A layer of the stack: its cells, and its input product unless an inlet computes it."""
 
     def __init__(
         self,
@@ -305,7 +314,7 @@ class Layer:
         results: Tensor | None,
         steps: int,
     ) -> None:
-        """results: T B G, the input product where an inlet makes it."""
+        """results: T B G, the input product if an inlet computes it."""
         like = states[0]
         dtype = like.dtype if plan.dtype is None else plan.dtype
         self._bias = weights.bias
@@ -321,12 +330,12 @@ class Layer:
         self._readings = Readings(self.cells, self._mask, states[-1], steps, dtype)
 
     def dropped(self, t: int, below: Tensor) -> Tensor:
-        """The output of the layer below, B I, under this layer's mask."""
+        """Apply this layer's input mask of step t to a tensor B I."""
         mask = mask_at(self._input_mask, t)
         return below if mask is None else below * mask
 
     def take(self, t: int, below: Tensor) -> Tensor:
-        """Mask what the layer below passes on, B I, and multiply it for step t; returns it masked."""
+        """Mask the output of the layer below, B I; compute its product for step t; return it masked."""
         assert self._inputs is not None
         if self._inputs.dtype == below.dtype:
             masked = put_masked(self._inputs[t], below, mask_at(self._input_mask, t))
@@ -338,20 +347,22 @@ class Layer:
         return masked
 
     def forward(self, t: int) -> Tensor:
-        """Step t of the cells: the output, dropout included, B H."""
+        """Compute step t of the cells and return its output after dropout, B H."""
         output = self.cells.forward(t, *self._readings.at(t), None)
         mask = mask_at(self._output_mask, t)
         return output if mask is None else output * mask
 
     def start_backward(self, fed_weight: Tensor | None) -> None:
-        """Before the backward steps; fed_weight G F: what an inlet multiplies this layer's fed input by."""
+        """Prepare the backward steps. fed_weight G F: an inlet's weight of the vector fed to this layer, if
+        any.
+        """
         self.cells.join(self._weight if fed_weight is None else fed_weight)
         zeros = torch.zeros_like(self.cells.output(0))
         self._carried = zeros
         self.cells.start_backward(self._readings.all()[0], None, tuple(zeros for _ in self.cells.states()))
 
     def backward(self, t: int, grad: Tensor) -> Tensor:
-        """Gradient of the output of step t, B H -> of the gates' input part, B G."""
+        """Map the gradient of the output of step t, B H, to that of the gates' input part, B G."""
         mask = mask_at(self._output_mask, t)
         through = self.cells.backward(t, plus_masked(self._carried, grad, mask))
         recurrent = mask_at(self._mask, t)
@@ -359,12 +370,12 @@ class Layer:
         return self.cells.input_grad(t)
 
     def grad_of_inputs(self, grad: Tensor) -> Tensor:
-        """Gradient of the gates' input part, B G -> of the layer's masked inputs, B I."""
+        """Map the gradient of the gates' input part, B G, to that of the layer's masked inputs, B I."""
         known = self.cells.beside
         return product(grad.to(self._weight.dtype), self._weight, grad.dtype) if known is None else known
 
     def grads(self, inlet: tuple[Tensor, Tensor] | None) -> LayerWeights:
-        """Of the weights; inlet: those of weight_ih and bias, where an inlet has them."""
+        """Return the gradients of the weights. inlet: those of weight_ih and bias, if an inlet has them."""
         grads = self.cells.input_grads
         if inlet is None:
             assert self._inputs is not None
@@ -373,5 +384,5 @@ class Layer:
         return LayerWeights(*inlet, weight_hh, bias_hh)
 
     def state_grads(self) -> tuple[Tensor, ...]:
-        """Of the initial states."""
+        """Return the gradients of the initial states."""
         return (*self.cells.state_grads(), self._carried)

@@ -1,9 +1,9 @@
-"""The cells of `onmt.kernels.cells` on a GPU, by torch's fused operations: two kernel launches a step instead
-of eight.
+"""The cells of `onmt.kernels.cells` on a GPU, by torch's fused operations: two kernel launches per step
+instead of eight.
 
-On a GPU what a step costs is its launches, not its arithmetic, so nothing is written into shared buffers
-here: what the steps computed is stacked once, after the last one. The operations exist for CUDA only and are
-private to torch; where this torch lacks them the plain classes serve.
+On a GPU the cost of a step is its launches, not its arithmetic. So steps don't write into shared buffers
+here: their results are stacked once, after the last step. The operations exist for CUDA only and are private
+to torch; if this torch lacks them, the plain classes are used.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,15 @@ _OPERATIONS: Final[Any] = torch.ops.aten
 
 
 def has_fused_step(kind: str, like: Tensor) -> bool:
-    """Whether torch has a fused operation for this kind of cell where the tensor lies."""
+    """Whether torch has a fused operation for this kind of cell on the tensor's device."""
     return like.device.type == "cuda" and kind in _FUSED and hasattr(_OPERATIONS, f"_thnn_fused_{kind}_cell")
 
 
 def fused_step(kind: str, inputs: Tensor, recurrent: Tensor, states: States) -> States:
-    """One differentiable step from both parts of the gates, B G each with their biases -> the next states.
+    """Compute one differentiable step from both parts of the gates, B G each with their biases; return the
+    next states.
 
-    states: c and h, or h; h as the cell reads it, dropout included.
+    states: c and h, or h; h is the previous output as the cell reads it, after dropout.
     """
     if kind == "lstm":
         output, cell, _ = _OPERATIONS._thnn_fused_lstm_cell(inputs, recurrent, states[0])
@@ -37,14 +38,16 @@ def fused_step(kind: str, inputs: Tensor, recurrent: Tensor, states: States) -> 
 def steps_of(
     kind: str, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States
 ) -> CellSteps:
-    """All steps of a layer whose cell is `kind`, as fast as the device of its gates allows."""
+    """Return the steps of a layer whose cell is `kind`, in the fastest implementation for the device of its
+    gates.
+    """
     if has_fused_step(kind, gates):
         return _FUSED[kind](gates, weight_hh, bias_hh, states)
     return STEPS[kind](gates, weight_hh, bias_hh, states)
 
 
 class _FusedSteps:
-    """What both cells keep: outputs, and the gradients of the gates' input part."""
+    """Base of both cells: keeps the outputs and the gradients of the gates' input part."""
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, states: States) -> None:
         self._gates = gates
@@ -84,7 +87,7 @@ class _FusedSteps:
 
 
 class FusedLstmSteps(_FusedSteps):
-    """As LstmSteps."""
+    """The fused form of LstmSteps."""
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States) -> None:
         """See LstmSteps."""
@@ -147,7 +150,7 @@ class FusedLstmSteps(_FusedSteps):
 
 
 class FusedGruSteps(_FusedSteps):
-    """As GruSteps."""
+    """The fused form of GruSteps."""
 
     def __init__(self, gates: Tensor, weight_hh: Tensor, bias_hh: Tensor | None, states: States) -> None:
         """See GruSteps."""
@@ -198,7 +201,7 @@ class FusedGruSteps(_FusedSteps):
 
 
 def _stacked(steps: Mapping[int, Tensor]) -> Tensor:
-    """Step by step, from the first one on."""
+    """Stack tensors in the order of their steps; the backward pass adds them in reverse order."""
     return torch.stack([steps[t] for t in range(len(steps))])
 
 

@@ -1,16 +1,16 @@
-"""How matrix products are computed: by which library, in which number format, with which packed weights.
+"""How matrix products are computed: by which library, in which dtype, with which packed weights.
 
-Private torch operations stand here only, each with a public fallback.
+Each private torch operation used here has a public fallback.
 
-On a processor with AVX-512 that is not Intel's, MKL takes a slow path; oneDNN computes the same float32
-products about twice as fast. torch hands a float32 product to oneDNN only where it may also round the
-factors to bfloat16, which oneDNN does where it has AMX instructions; so oneDNN is chosen where a product of
-numbers that bfloat16 cannot hold comes out exact. The choice depends on torch and the processor alone, never
-on timing.
+On a processor with AVX-512 that is not Intel's, MKL takes a slow path, and oneDNN computes the same float32
+products about twice as fast. torch passes a float32 product to oneDNN only if it also allows rounding the
+factors to bfloat16, which oneDNN does on processors with AMX instructions. So oneDNN is chosen only if a
+product of numbers that bfloat16 cannot represent comes out exact. The choice depends on torch and the
+processor alone, never on timing.
 
-Operations whose best form differs between a CPU and a GPU stand here too. On a CPU a pass over memory costs,
-and results keep the operations, and so the last digits, that they always had. On a GPU a kernel launch
-costs, so several operations become one.
+The module also holds operations whose best form differs between a CPU and a GPU. On a CPU passes over memory
+are the cost, and the order of operations stays fixed, so that results keep their last digits. On a GPU kernel
+launches are the cost, so several operations become one.
 """
 
 import os
@@ -26,12 +26,12 @@ from torch.autograd.function import once_differentiable
 
 
 def counts_launches(tensor: Tensor) -> bool:
-    """Whether the tensor lies where launches cost more than arithmetic."""
+    """Whether kernel launches cost more than arithmetic on the tensor's device."""
     return tensor.device.type != "cpu"
 
 
 def put_masked(place: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """place = values * mask; returns place."""
+    """Write values * mask into `place` and return it."""
     if mask is not None and counts_launches(place) and place.dtype == values.dtype:
         return torch.mul(values, mask, out=place)
     return place.copy_(values if mask is None else values * mask)
@@ -45,7 +45,7 @@ def plus_masked(total: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
-    """Gradient of probabilities, B S, which may be overwritten -> of the scores that they come from."""
+    """Map the gradient of probabilities, B S, to that of the softmax's scores. May overwrite `grad`."""
     operation = getattr(torch, "_softmax_backward_data", None)
     if counts_launches(grad) and operation is not None:
         made: Tensor = operation(grad, probabilities, 1, grad.dtype)
@@ -55,15 +55,15 @@ def softmax_backward(grad: Tensor, probabilities: Tensor) -> Tensor:
 
 
 PLAIN_PRODUCTS: Final = "ONMT_PLAIN_PRODUCTS"
-"""Environment variable; any value but an empty one keeps torch's own choice of library and packs nothing."""
+"""Environment variable: any non-empty value keeps torch's own choice of library and disables packing."""
 
 _ROWS_TO_PACK_FOR: Final = 64
 
 
 def choose_library(environment: Mapping[str, str] = os.environ) -> str:
-    """Choose the library of float32 products on this processor, for this process; returns its name.
+    """Choose the library of float32 products on this processor, for this process; return its name.
 
-    Both are exact to float32's precision. Their last digits differ.
+    Both libraries are exact to float32's precision. Their results differ in the last digits.
     """
     if environment.get(PLAIN_PRODUCTS) or not _mkl_is_slow():
         use_library("MKL")
@@ -75,7 +75,7 @@ def choose_library(environment: Mapping[str, str] = os.environ) -> str:
 def use_library(name: str) -> bool:
     """Compute float32 products by `oneDNN` or `MKL` from now on, in this process.
 
-    Returns whether that is so: where oneDNN is missing or would round the factors, MKL stays.
+    Return whether `name` is in use: if oneDNN is missing or would round the factors, MKL stays.
     """
     settings = getattr(torch.backends.mkldnn, "matmul", None)
     if settings is None:  # torch before 2.9
@@ -87,8 +87,8 @@ def use_library(name: str) -> bool:
 
 
 def set_tf32(allowed: bool) -> None:
-    """Say whether GPUs may round the factors of float32 products to TF32 (10 bits), in recurrent layers and
-    convolutions too.
+    """Set whether GPUs may round the factors of float32 products to TF32 (10 bits), including those of
+    recurrent layers and convolutions.
     """
     if not hasattr(torch.backends.cudnn, "rnn"):  # torch before 2.9
         torch.set_float32_matmul_precision("high" if allowed else "highest")
@@ -100,20 +100,20 @@ def set_tf32(allowed: bool) -> None:
 
 
 def rounds_to_tf32() -> bool:
-    """Whether `set_tf32` allowed it in this process."""
+    """Whether `set_tf32` allowed TF32 in this process."""
     if not hasattr(torch.backends.cudnn, "rnn"):
         return torch.get_float32_matmul_precision() == "high"
     return str(torch.backends.cuda.matmul.fp32_precision) == "tf32"
 
 
 def library() -> str:
-    """The library of float32 products that `choose_library` chose in this process."""
+    """The library that computes float32 products in this process."""
     settings = getattr(torch.backends.mkldnn, "matmul", None)
     return "oneDNN" if settings is not None and settings.fp32_precision == "bf16" else "MKL"
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16, without which they are slow."""
+    """Whether this processor has instructions for bfloat16 products, which are slow without them."""
     return bool({"avx512_bf16", "amx_bf16"} & _processor()[1])
 
 
@@ -123,7 +123,7 @@ def _mkl_is_slow() -> bool:
 
 
 def _processor() -> tuple[str, set[str]]:
-    """Vendor and instruction sets; empty where the system does not tell."""
+    """The processor's vendor and instruction sets; empty if the system does not report them."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return "", set()
     try:
@@ -138,13 +138,13 @@ def _processor() -> tuple[str, set[str]]:
 
 
 def _rounds_factors() -> bool:
-    """Whether a float32 product loses what bfloat16 cannot hold."""
+    """Whether a float32 product loses digits that bfloat16 cannot represent."""
     one_and_a_little = torch.full((64, 64), 1 + 2.0**-12)
     return not bool((one_and_a_little @ torch.ones(64, 64) == 64 * (1 + 2.0**-12)).all())
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, in place; the factors may have fewer bits than `total`, M N."""
+    """total += left @ right, in place; the factors may have a narrower dtype than `total`, M N."""
     if left.dtype == total.dtype:
         total.addmm_(left, right)
     else:
@@ -152,7 +152,7 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def set_product(result: Tensor, left: Tensor, right: Tensor) -> None:
-    """result = left @ right, written in place; the factors may have fewer bits than `result`, M N."""
+    """result = left @ right, written in place; the factors may have a narrower dtype than `result`, M N."""
     if left.dtype == result.dtype:
         torch.mm(left, right, out=result)
     else:
@@ -160,14 +160,12 @@ def set_product(result: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
-    """left @ right in the factors' format (sums inside are float32), returned as `dtype`."""
+    """left @ right in the factors' dtype (accumulated in float32), returned as `dtype`."""
     return (left @ right).to(dtype)
 
 
 class _NarrowLinear(torch.autograd.Function):
-    """F.linear with factors of 16 bits, forward and backward; inputs, results and gradients keep their own
-    type.
-    """
+    """F.linear with 16-bit factors, forward and backward; inputs, results and gradients keep their dtype."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -191,11 +189,11 @@ class _NarrowLinear(torch.autograd.Function):
 
 
 class Products:
-    """The products of a model's modules.
+    """How a model's modules compute their products.
 
-    dtype: number format of the factors (bfloat16 or float16); None: that of the operands. Sums, results and
-    gradients have the operands' format always. `frozen`: the weights will not change any more, so on the CPU
-    they are packed the first time that they are used, into memory of their own.
+    dtype: of the factors (bfloat16 or float16); None: that of the operands. Sums, results and gradients
+    always have the operands' dtype. `frozen`: the weights will not change any more, so on the CPU they may be
+    packed at their first use, into memory of their own.
     """
 
     def __init__(self, dtype: torch.dtype | None = None, *, frozen: bool = False) -> None:
@@ -204,7 +202,7 @@ class Products:
         self._packed: dict[int, tuple[Tensor, Tensor]] = {}
 
     def describe(self, device: torch.device) -> str:
-        """Formats and, on a CPU, library: what last digits depend on."""
+        """The products' dtype and, on a CPU, their library: the last digits of results depend on both."""
         name = "float32" if self.dtype is None else str(self.dtype).removeprefix("torch.")
         if device.type == "cpu":
             return f"{name} products by {library()}"
@@ -214,7 +212,7 @@ class Products:
         return f"{name} products{ending}"
 
     def narrow(self, tensor: Tensor) -> Tensor:
-        """The tensor in the factors' format."""
+        """The tensor in the factors' dtype."""
         return tensor if self.dtype is None else tensor.to(self.dtype)
 
     def linear(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -236,7 +234,7 @@ class Products:
     def _packs(self, inputs: Tensor, weight: Tensor) -> bool:
         return (
             self.frozen
-            and isinstance(weight, torch.nn.Parameter)  # a view is another tensor each time
+            and isinstance(weight, torch.nn.Parameter)  # a view is a new tensor each time
             and weight.device.type == "cpu"
             and inputs.dtype == torch.float32
             and (self.dtype == torch.bfloat16 or (self.dtype is None and library() == "oneDNN"))
@@ -250,7 +248,7 @@ class Products:
             packed = torch.ops.mkldnn._reorder_linear_weight(
                 self.narrow(weight.detach()).contiguous(), _ROWS_TO_PACK_FOR
             )
-            known = self._packed[id(weight)] = (weight, packed)  # holding the weight keeps its id its own
+            known = self._packed[id(weight)] = (weight, packed)  # holding the weight keeps its id unique
         rows = self.narrow(inputs.reshape(-1, inputs.shape[-1])).contiguous()
         addend = None if bias is None else self.narrow(bias)
         outputs = torch.ops.mkldnn._linear_pointwise(rows, known[1], addend, "none", [], "")
@@ -258,13 +256,13 @@ class Products:
 
 
 class Multiplying(torch.nn.Module):
-    """A module with products of its own; a model's parts share one `Products`."""
+    """A module that computes matrix products; all parts of a model share one `Products`."""
 
     products: Products = Products()
 
 
 def multiply_with(module: torch.nn.Module, products: Products) -> None:
-    """Have a module and all its parts compute their products as `products` says."""
+    """Make a module and all its parts compute their products by `products`."""
     for part in module.modules():
         if isinstance(part, Multiplying):
             part.products = products

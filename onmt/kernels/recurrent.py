@@ -1,10 +1,11 @@
 """Recurrent layers: torch's own (cuDNN on a GPU), padded or packed, and ours with a hand-derived gradient.
 
-torch's layers know no mask on the recurrent connection, and only packed sequences end where each sentence
-ends; our function knows both. Its plain twin is the step-by-step loop in onmt/modules/rnn.py; tests hold
-them equal. Time-major: T or S steps, B sentences, H hidden, G width of the gates, X features, P positions of
-all sentences together. `recurrent_mask` (1 or T, B, H) multiplies the previous output wherever the cell
-reads it.
+torch's layers support no mask on the recurrent connection, and stop at each sentence's end only if sequences
+are packed. Our function supports both. Its plain twin is the step-by-step loop in onmt/modules/rnn.py; tests
+hold them equal.
+
+Shapes, time-major: T or S steps, B sentences, H hidden, G width of the gates, X features, P positions of all
+sentences together. `recurrent_mask` (1 or T, B, H) multiplies the previous output wherever the cell reads it.
 """
 
 from dataclasses import dataclass
@@ -22,11 +23,7 @@ _CUDNN_MODES: Final = {"lstm": 2, "gru": 3}  # of cudnnRNNMode_t
 
 @dataclass(frozen=True)
 class Packing:
-    """Where positions of sentences of unequal length lie once packed: step by step, longest sentence first.
-
-    batch_sizes: on the CPU, sentences that run in each step; order B: sentences, longest first; ranks B: its
-    inverse; places P: step * B + sentence of each packed position.
-    """
+    """The order of packed positions of sentences of unequal length: step by step, longest sentence first."""
 
     batch_sizes: Tensor
     order: Tensor
@@ -35,10 +32,10 @@ class Packing:
 
 
 def pack(lengths: Tensor, host_lengths: Tensor | None, steps: int) -> Packing | None:
-    """How to pack sentences of these lengths (B each, on the device and on the CPU) for a GPU.
+    """Return the packing for a GPU of sentences of these lengths (B each, on the device and on the CPU).
 
-    None where there is nothing to gain: on the CPU, or without padding (host_lengths None). The indices are
-    computed on the device; the host knows their number.
+    None on the CPU, without padding (host_lengths None), or if a sentence is empty. The indices are computed
+    on the device; the host knows their number without waiting for it.
     """
     if host_lengths is None or lengths.device.type == "cpu" or int(host_lengths.min()) < 1:
         return None
@@ -51,7 +48,7 @@ def pack(lengths: Tensor, host_lengths: Tensor | None, steps: int) -> Packing | 
     ends = running.sum(1).cumsum(0)
     slots = torch.where(running, (ends - running.sum(1))[:, None] + ranks, total).flatten()
     places = torch.empty(total + 1, dtype=torch.int64, device=device)
-    places.scatter_(0, slots, torch.arange(steps * batch, device=device))  # padding falls into the last one
+    places.scatter_(0, slots, torch.arange(steps * batch, device=device))  # padding goes to the last place
     return Packing(batch_sizes, order, ranks, places[:total])
 
 
@@ -84,7 +81,7 @@ class _Unpack(torch.autograd.Function):
 
 
 class _Permute(torch.autograd.Function):
-    """Rows in another order; `inverse` undoes it."""
+    """Reorder rows; `inverse` is the inverse of `order`."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
@@ -105,11 +102,10 @@ def _spread(packed: Tensor, places: Tensor, shape: tuple[int, ...]) -> Tensor:
 def run_layer(
     kind: str, inputs: Tensor, states: tuple[Tensor, ...], weights: list[Tensor], packing: Packing | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer over inputs S B X; kind `lstm` (states c, h) or `gru` (state h), B H each; weights: of inputs
-    and state, then their biases.
+    """Run one layer over inputs S B X; return the outputs S B H and the final states.
 
-    Outputs S B H and the states at the end. With `packing` each sentence ends at its own length, and outputs
-    after it are zero.
+    kind: `lstm` (states c, h) or `gru` (state h), B H each; weights: weight_ih, weight_hh, then their biases.
+    With `packing` each sentence ends at its own length, and outputs after its end are zero.
     """
     if packing is None:
         outputs, final = _call(kind, (inputs,), states, weights, (False,))
@@ -129,7 +125,7 @@ def _call(
     weights: list[Tensor],
     batch_first: tuple[bool, ...],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """torch.lstm or torch.gru, which take a padded or a packed sequence."""
+    """Call torch.lstm or torch.gru, with a padded or a packed sequence."""
     settings: Any = (True, 1, 0.0, torch.is_grad_enabled(), False, *batch_first)
     layer: Any = torch.lstm if kind == "lstm" else torch.gru
     if kind == "lstm":
@@ -141,16 +137,18 @@ def _call(
 
 
 def in_one_chunk(weights: list[Tensor]) -> list[Tensor]:
-    """Views of one new tensor, as cuDNN wants a layer's weights; it would otherwise copy each of them."""
+    """Copy weights into one new tensor and return views of it: otherwise cuDNN copies each weight by
+    itself.
+    """
     chunk = torch.cat([weight.reshape(-1) for weight in weights])
     parts = chunk.split([weight.numel() for weight in weights])
     return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
 
 
 def move_into_one_chunk(kind: str, weights: list[Tensor]) -> None:
-    """Let a layer's weights on a GPU share one piece of memory, so that cuDNN takes them as they are.
+    """Move a layer's weights on a GPU into one block of memory, so that cuDNN uses them without a copy.
 
-    weights: of inputs (G I) and state (G H), and their biases, which stay the same tensors with the same
+    weights: weight_ih (G I), weight_hh (G H), and their biases. All stay the same tensors with the same
     values. Does nothing without cuDNN.
     """
     flatten = getattr(torch, "_cudnn_rnn_flatten_weight", None)
@@ -163,21 +161,21 @@ def move_into_one_chunk(kind: str, weights: list[Tensor]) -> None:
 
 
 def mask_at(mask: Tensor | None, step: int) -> Tensor | None:
-    """The part of a mask (1 or T, B, H) for one step, B H: the same one for all if there is only one."""
+    """The part of a mask (1 or T, B, H) for one step, B H. A mask of size 1 serves all steps."""
     if mask is None:
         return None
     return mask[step if mask.shape[0] > 1 else 0]
 
 
 class Readings:
-    """Previous outputs as the cell reads them, under a mask and in the format of the products' factors, kept
-    for the backward pass: in new memory only where they differ from the outputs.
+    """Previous outputs as the cell reads them, masked and in the dtype of the products' factors, kept for the
+    backward pass. They take new memory only where they differ from the outputs.
     """
 
     def __init__(
         self, cells: CellSteps, mask: Tensor | None, like: Tensor, steps: int, dtype: torch.dtype
     ) -> None:
-        """mask 1 or T, B, H; like B H: an output; dtype: format of the factors."""
+        """mask: 1 or T, B, H; like: an output, B H; dtype: that of the factors."""
         self._cells = cells
         self._mask = mask
         shape = (steps, *like.shape)
@@ -185,7 +183,7 @@ class Readings:
         self._narrow = None if dtype == like.dtype else like.new_empty(shape, dtype=dtype)
 
     def at(self, t: int) -> tuple[Tensor, Tensor]:
-        """The input of step t, B H, in the outputs' and in the factors' format."""
+        """The previous output that step t reads, B H, in the outputs' and in the factors' dtype."""
         read = self._cells.output(t)
         mask = mask_at(self._mask, t)
         if mask is not None:
@@ -194,7 +192,7 @@ class Readings:
         return read, (read if self._narrow is None else self._narrow[t].copy_(read))
 
     def all(self) -> tuple[Tensor, Tensor]:
-        """The inputs of all steps, T B H, in both formats; after the last step."""
+        """The previous outputs that all steps read, T B H, in both dtypes; available after the last step."""
         read = self._cells.all_outputs()[:-1] if self._masked is None else self._masked
         return read, (read if self._narrow is None else self._narrow)
 
@@ -214,8 +212,10 @@ class RecurrentSequence(torch.autograd.Function):
         recurrent_mask: Tensor | None,
         *states: Tensor,
     ) -> tuple[Tensor, ...]:
-        """dtype: format of the products' factors; projected T B G, the gates' input part; bias_hh G for the
-        cell `gru`, else None; keep T B 1; states B H each -> outputs T B H, the last states but the output.
+        """Return the outputs T B H and the last states except the output.
+
+        dtype: that of the products' factors (None: of the weight); projected: T B G, the gates' input part;
+        bias_hh: G for the cell `gru`, else None; keep: T B 1; states: B H each.
         """
         weight = weight_hh if dtype is None else weight_hh.to(dtype)
         steps = steps_of(kind, projected.clone(), weight, bias_hh, states)

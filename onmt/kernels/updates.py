@@ -1,4 +1,4 @@
-"""Optimiser updates of all parameters in one operation."""
+"""Optimiser updates that change all parameters in one operation."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,11 +15,11 @@ def adam_update(
     rates: tuple[float, float, float, float],
     found_inf: Tensor | None = None,
 ) -> None:
-    """Change parameters and slots (means and squares of gradients) in place by Adam's step.
+    """Change parameters and slots (averages of gradients and of their squares) in place by one step of Adam.
 
-    counter: 0-dim float32, which step this is, from 1; all parameters share it, since one per parameter
-    would be as many kernel launches. rates: learning rate, both betas, epsilon, which is added to the
-    corrected root. found_inf: 0-dim float32; where it is not zero nothing changes.
+    counter: 0-dim float32, the number of this step, from 1. All parameters share it: one counter per
+    parameter would cost as many kernel launches. rates: learning rate, both betas, epsilon, which is added to
+    the corrected root. found_inf: 0-dim float32; if it is not zero, nothing changes.
     """
     learning_rate, beta1, beta2, epsilon = rates
     means, squares = slots
@@ -46,7 +46,7 @@ def adam_update(
 
 
 def _kernel() -> Callable[..., None] | None:
-    """torch's private operation, None in a torch that calls it otherwise."""
+    """torch's private operation; None if this torch has none of that name."""
     return getattr(torch, "_fused_adam_", None)
 
 
@@ -58,7 +58,9 @@ def _public_adam(
     rates: Sequence[float],
     found_inf: Tensor | None,
 ) -> None:
-    """The same by torch's public function, which counts the step itself, with a counter per parameter."""
+    """The same update by torch's public function, which increments the step itself and needs a counter per
+    parameter.
+    """
     adam(
         parameters,
         gradients,

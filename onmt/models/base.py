@@ -1,4 +1,4 @@
-"""What all networks share: parameters and their first values, word dropout, the choice of the encoder."""
+"""The base of all networks: parameters and their initial values, word dropout, the choice of the encoder."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -33,11 +33,12 @@ from onmt.spec.model import InitialisationSpec, ModelSpec, PolicySpec
 def initialise_like_tensorflow(
     model: nn.Module, spec: InitialisationSpec, generator: torch.Generator
 ) -> None:
-    """Draw all parameters of a sequence-to-sequence model.
+    """Draw all parameters of a sequence-to-sequence model as google/seq2seq does.
 
-    Tables, recurrent kernels and the attention's score vector: uniform within the bound of their part.
-    Everything that is a dense layer or a convolution in the original: Xavier's rule, U(-x, x) with x = sqrt(6
-    / (inputs + outputs)). Biases: zero, but one in the gates of a GRU.
+    Embedding tables, recurrent kernels and the vectors of attention scores, coverage and copying: uniform
+    within the bound of their part. Parameters that are a dense layer or a convolution in the original:
+    Xavier's rule, U(-x, x) with x = sqrt(6 / (inputs + outputs)); a convolution counts inputs and outputs
+    once per position of its window. Biases: zero, except for one in the gates of a GRU.
     """
     with torch.no_grad():
         for name, module in model.named_modules():
@@ -77,8 +78,8 @@ def _xavier(weight: Tensor, generator: torch.Generator) -> None:
 
 
 class Step(NamedTuple):
-    """One step of a search. log_probs: R V per output (words, then features); attention R S, None where there
-    is none; copying: R, the probability of copying a word, None where the model cannot.
+    """One step of a search. log_probs: R V per output (words, then features); attention: R S, None without
+    attention; copying: R, the probability of copying a word, None if the model cannot copy.
     """
 
     log_probs: tuple[Tensor, ...]
@@ -87,7 +88,7 @@ class Step(NamedTuple):
     copying: Tensor | None = None
 
     def expand(self, beam: int) -> "Step":
-        """From R to R x beam rows, every row repeated."""
+        """Repeat every row `beam` times: from R to R x beam rows."""
         attention = self.attention
         return Step(
             tuple(scores.repeat_interleave(beam, dim=0) for scores in self.log_probs),
@@ -105,22 +106,22 @@ class Model(nn.Module):
         self.spec = spec
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
-        """The summed loss of a batch; `step` None evaluates: no dropout, no sampling."""
+        """Return the summed loss of a batch. `step` None evaluates: no dropout, no sampling."""
         raise NotImplementedError
 
     def counts(self, batch: Batch) -> tuple[int, int]:
-        """`words` and `divisor` of the loss of a batch, see `Loss`."""
+        """Return `words` and `divisor` of the loss of a batch, see `Loss`."""
         raise NotImplementedError
 
     def use_vocabularies(self, vocabularies: Vocabularies) -> None:
-        """Learn the words of the ids. Only copying asks for them."""
+        """Give the model the words of its ids. Only a model that copies needs them."""
 
     def initialise(self, scale: float, generator: torch.Generator) -> None:
-        """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; zero what
-        padding reads.
+        """Draw all parameters from U(-scale, scale), or for scale 0 from Torch7's module defaults; then
+        `settle` them.
 
-        A spec with an initialisation of its own is drawn by that instead.
-        Torch7's defaults: U(-x, x), x = 1 / sqrt(inputs of the layer), and N(0, 1) for tables.
+        Torch7's defaults: U(-x, x), x = 1 / sqrt(inputs of the layer), and N(0, 1) for tables. If the spec
+        has an initialisation of its own, that is used instead.
         """
         if self.spec.initialisation is not None:
             initialise_like_tensorflow(self, self.spec.initialisation, generator)
@@ -148,7 +149,7 @@ class Model(nn.Module):
 
 
 def stored_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """By name, what a model's file must hold: parameters, and what normalisations gathered in training."""
+    """Return by name the tensors of a model's file: parameters, and running statistics of normalisations."""
     found: dict[str, Tensor] = dict(module.named_parameters())
     for name, part in module.named_modules():
         if isinstance(part, BatchNormalisation):
@@ -167,10 +168,10 @@ def _fan_in(module: nn.Module, parameter: Tensor) -> int:
 
 
 def drop_words(src: Tensor, probability: float, step: TrainingStep | None) -> Tensor:
-    """src B S F with some words (ids above the special ones) replaced by padding's zero vector, during
+    """Replace some words of src B S F (ids above the special ones) by padding, the zero vector, during
     training only.
 
-    One coin per position and distinct word, as in OpenNMT-lua's Batch:dropoutWords; features stay.
+    One coin is drawn per position and distinct word, as in OpenNMT-lua's Batch:dropoutWords; features stay.
     """
     if step is None or probability <= 0:
         return src
@@ -182,11 +183,11 @@ def drop_words(src: Tensor, probability: float, step: TrainingStep | None) -> Te
 
 
 def _groups(words: Tensor) -> Tensor:
-    """words B S -> B S, numbers from 0 on, equal where position and word are."""
+    """Number the groups of equal words at equal positions, from 0 on: words B S -> group of each, B S."""
     if words.device.type == "cpu":
         keys = words + torch.arange(words.shape[1]) * (int(words.max()) + 1)
         return torch.unique(keys, return_inverse=True)[1]
-    # torch.unique would wait for the device to learn the number of groups.
+    # torch.unique would make the host wait for the number of groups.
     keys = words + (torch.arange(words.shape[1], device=words.device) << 32)
     ordered, places = keys.flatten().sort()
     numbers = torch.zeros_like(ordered)
@@ -195,17 +196,19 @@ def _groups(words: Tensor) -> Tensor:
 
 
 def _coins_for(groups: Tensor) -> int:
-    """The number of coins to draw: one per group, or per word where counting would wait for the device."""
+    """Return the number of coins to draw: one per group. On a GPU one per word, since the host would have to
+    wait for the number of groups.
+    """
     return int(groups.max()) + 1 if groups.device.type == "cpu" else groups.numel()
 
 
 def transform_source(
     src: Tensor, lengths: Tensor, policies: PolicySpec
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The source as the encoder reads it.
+    """Transform the source as the policies say: add an end symbol, cut, reverse.
 
     src B S F right padded, lengths B -> src B S' F, lengths B, and order B S: the position in the new source
-    of each old one, -1 where it was cut off; None where the source stays as it is.
+    of each old one, -1 if it was cut off. order is None if the source stays unchanged.
     """
     if not (policies.source_end_symbol or policies.source_limit or policies.source_reverse):
         return src, lengths, None
@@ -229,7 +232,7 @@ def transform_source(
 
 
 def transformed_lengths(lengths: Tensor | None, policies: PolicySpec) -> Tensor | None:
-    """Lengths B on the CPU, None where nothing is padded, of sources that `transform_source` changed."""
+    """Return the lengths B, on the CPU, of a transformed source; None if nothing is padded."""
     if lengths is None:
         return None
     if policies.source_end_symbol:
@@ -238,8 +241,9 @@ def transformed_lengths(lengths: Tensor | None, policies: PolicySpec) -> Tensor 
 
 
 def in_original_order(attention: Tensor, order: Tensor) -> Tensor:
-    """attention R S' over the transformed source, order B S -> R S over the original one, R / B rows per
-    sentence.
+    """Map attention R S' over the transformed source to R S over the original one.
+
+    order: B S, see `transform_source`; there are R / B rows per sentence.
     """
     rows = order.repeat_interleave(attention.shape[0] // order.shape[0], dim=0)
     return attention.gather(1, rows.clamp(min=0)) * (rows >= 0).to(attention.dtype)
@@ -256,7 +260,7 @@ _ENCODERS: Final[Mapping[type[Any], Callable[[Any, int], nn.Module]]] = {
 
 
 def build_encoder(spec: EncoderSpec, input_size: int) -> nn.Module:
-    """The encoder module: forward(inputs B S I, lengths B, host_lengths, noise) -> Encoding; images are B 3 H
-    W.
+    """Build the encoder module: forward(inputs B S I, lengths B, host_lengths, noise) -> Encoding; images are
+    B 3 H W.
     """
     return _ENCODERS[type(spec)](spec, input_size)

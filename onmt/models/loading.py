@@ -1,4 +1,4 @@
-"""Read what was stored: models of this program or of OpenNMT Lua, word vectors, weights of Inception V3."""
+"""Load stored tensors: models of this program or of OpenNMT Lua, word vectors, weights of Inception V3."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ from onmt.spec.model import EmbeddingSpec, ModelSpec
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready for use, and what its file says about it."""
+    """A model ready for use, with the vocabularies and options from its file."""
 
     path: str
     model: Model
@@ -33,19 +33,19 @@ class LoadedModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """What the model is."""
+        """The description of the model."""
         return self.model.spec
 
 
 _SLACK: Final = 1 << 20
-"""Weights for which memory may be taken before it is known that they are there."""
+"""Number of weights for which memory may be allocated before the file is known to hold them."""
 
 
 def find_model(path: str) -> str:
-    """The file that `path` means: a name ending in `.t7` that does not exist stands for the `.pt` of the same
-    stem.
+    """Return the file that `path` means: a name ending in `.t7` that does not exist stands for the `.pt` of
+    the same stem.
 
-    Raises CheckpointError if there is neither.
+    Raises CheckpointError if neither exists.
     """
     if Path(path).is_file():
         return path
@@ -56,7 +56,7 @@ def find_model(path: str) -> str:
 
 
 def read_content(path: str) -> dict[str, Any]:
-    """The content of a model file, in the layout of our checkpoints; a `.t7` is converted on the way.
+    """Return the content of a model file in the layout of our checkpoints; a `.t7` file is converted.
 
     Raises CheckpointError for a file that is damaged or not a model, and for weights that are not finite.
     """
@@ -66,7 +66,11 @@ def read_content(path: str) -> dict[str, Any]:
 
 
 def find_newest(path: str) -> str:
-    """As `find_model`; a folder, or the `-save_model` of a training, is its newest model that is whole."""
+    """As `find_model`; for a folder, or the `-save_model` of a training, return its newest model that is
+    whole.
+
+    Raises CheckpointError if there is none.
+    """
     if not Path(path).is_dir():
         with suppress(CheckpointError):
             return find_model(path)
@@ -77,7 +81,7 @@ def find_newest(path: str) -> str:
 
 
 def read_any_content(path: str) -> dict[str, Any]:
-    """As `read_content`, of a model with any numbers."""
+    """As `read_content`, but weights may have numbers that are not finite."""
     path = find_model(path)
     if Path(path).suffix == ".t7":
         from onmt.torch7.convert import convert_model
@@ -93,7 +97,7 @@ def read_any_content(path: str) -> dict[str, Any]:
 
 
 def whole_models(paths: Iterable[Path]) -> Iterator[Path]:
-    """Those of the files that can be used: complete models with finite weights."""
+    """Yield the files that can be used: complete models with finite weights."""
     for path in paths:
         with suppress(CheckpointError):
             refuse_weights_not_finite(load_checkpoint(path)["weights"], str(path))
@@ -101,7 +105,7 @@ def whole_models(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def refuse_weights_not_finite(weights: Mapping[str, torch.Tensor], path: str) -> None:
-    """Raise CheckpointError for a model that computes nothing but NaN."""
+    """Raise CheckpointError if a weight is not finite: the model would compute nothing but NaN."""
     name = first_not_finite(weights)
     if name is not None:
         raise CheckpointError(
@@ -111,7 +115,9 @@ def refuse_weights_not_finite(weights: Mapping[str, torch.Tensor], path: str) ->
 
 
 def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
-    """The name of the first tensor with a number that is not finite; waits for the device once."""
+    """Return the name of the first tensor with a number that is not finite; synchronises with the device
+    once.
+    """
     checked = [(name, tensor) for name, tensor in tensors.items() if tensor.is_floating_point()]
     if not checked:
         return None
@@ -120,7 +126,7 @@ def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
 
 
 def load_model(path: str, device: torch.device, products: Products | None = None) -> LoadedModel:
-    """Read, build and fill a model that multiplies as `products` says (None: in float32).
+    """Read, build and fill a model that computes its products by `products` (None: in float32).
 
     Raises CheckpointError if file, description and weights do not fit together.
     """
@@ -141,8 +147,8 @@ def load_model(path: str, device: torch.device, products: Products | None = None
 
 
 def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str) -> Model:
-    """A model with these weights, on the CPU. Raises CheckpointError, naming `path`, if they are not the
-    model's.
+    """Build a model with these weights, on the CPU. Raises CheckpointError, naming `path`, if the weights are
+    not those of the spec.
     """
     _check_size(spec, weights, path)
     model = build_model(spec)
@@ -160,9 +166,10 @@ def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: st
 
 
 def _check_size(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str) -> None:
-    """Raise CheckpointError where a model as described would be larger than the weights that are there.
+    """Raise CheckpointError if the described model would be larger than the weights in the file.
 
-    Only then is memory taken by the description's sizes. Every layer has a weight of its own.
+    This is checked before memory is allocated by the description's sizes. The number of layers is checked
+    first: every layer has a weight of its own.
     """
     layers = max(_numbers_called("layers", spec.to_state()), default=0)
     if layers > len(weights):
@@ -173,15 +180,15 @@ def _check_size(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: str)
     try:
         with torch.device("meta"):
             wanted = sum(tensor.numel() for tensor in stored_tensors(build_model(spec)).values())
-    except Exception as error:  # parts that do not fit together fail in many ways
+    except Exception as error:  # parts that do not fit together raise various errors
         raise CheckpointError(f"{path}: no model can be built as the file describes it") from error
     found = sum(weight.numel() for weight in weights.values())
-    if wanted > 2 * found + _SLACK:  # what is missing in detail is told by name, later
+    if wanted > 2 * found + _SLACK:  # smaller gaps are reported by name, later
         raise CheckpointError(f"{path}: the model described has {wanted} weights, but the file {found}")
 
 
 def _numbers_called(name: str, state: object) -> Iterator[int]:
-    """All whole numbers under a key of nested dicts and lists."""
+    """Yield all integers under this key in nested dicts and lists."""
     if isinstance(state, Mapping):
         for key, value in state.items():
             if key == name and isinstance(value, int):
@@ -199,8 +206,8 @@ _LAST: Final = "Mixed_7c"
 def load_image_weights(model: Model, path: str) -> None:
     """Fill the image network of a model from the file `-image_weights`.
 
-    What the file has for layers behind the model's last endpoint, and for classifying, is left out. Raises
-    OptionError for a model that reads no images, CheckpointError for a file that does not fit.
+    Weights of layers after the model's last endpoint, and of the classifier, are ignored. Raises OptionError
+    for a model that reads no images, CheckpointError for a file that does not fit.
     """
     encoder = next((module for module in model.modules() if isinstance(module, InceptionEncoder)), None)
     if encoder is None:
@@ -226,7 +233,7 @@ def _read(path: str) -> Mapping[str, Tensor]:
         content = load_tensors(path)
     except CheckpointError:
         raise
-    except Exception as error:  # torch raises whatever comes of wrong bytes
+    except Exception as error:  # invalid bytes make torch raise any kind of error
         raise CheckpointError(f"{path}: this is no file of weights that PyTorch can read") from error
     if not isinstance(content, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
@@ -236,8 +243,8 @@ def _read(path: str) -> Mapping[str, Tensor]:
 
 
 def read_word_vectors(path: str, rows: int, columns: int) -> Tensor:
-    """The tensor in a `.pt` or Lua `.t7` file: `rows` x at most `columns`, float32. Raises DataError
-    otherwise.
+    """Read the tensor in a `.pt` or Lua `.t7` file: `rows` x at most `columns`, as float32. Raises DataError
+    for another shape.
     """
     vectors = read_tensor(path)
     if vectors.dim() != 2 or vectors.shape[0] != rows or vectors.shape[1] > columns:
@@ -249,7 +256,7 @@ def read_word_vectors(path: str, rows: int, columns: int) -> Tensor:
 
 
 def with_pretrained_columns(spec: EmbeddingSpec, vectors: Tensor) -> EmbeddingSpec:
-    """The description of a table whose left columns are `vectors`."""
+    """Return the description of a table whose left columns are `vectors`."""
     return replace(spec, pretrained_columns=vectors.shape[1])
 
 
@@ -261,7 +268,7 @@ def fill(embeddings: Embeddings, vectors: Tensor) -> None:
 
 
 def read_tensor(path: str) -> Tensor:
-    """The tensor in a `.pt` file or a Lua `.t7` file. Raises CheckpointError if there is none."""
+    """Read the tensor in a `.pt` file or a Lua `.t7` file. Raises CheckpointError if there is none."""
     if Path(path).suffix == ".t7":
         return _read_t7_tensor(path)
     try:
@@ -278,7 +285,7 @@ def read_tensor(path: str) -> Tensor:
 
 
 def _read_t7_tensor(path: str) -> Tensor:
-    """The only tensor of a file that Lua's `torch.save('x.t7', tensor)` wrote, as float32.
+    """Read the only tensor of a file that Lua's `torch.save('x.t7', tensor)` wrote, as float32.
 
     Raises CheckpointError for any other content.
     """

@@ -1,4 +1,4 @@
-"""From Lua's flags to a ModelSpec. Torch-free."""
+"""Convert Lua's flags to a ModelSpec. Torch-free."""
 
 import math
 from dataclasses import dataclass, replace
@@ -34,11 +34,11 @@ BRIDGES: dict[str, BridgeSpec] = {
 
 @dataclass(frozen=True)
 class DataSizes:
-    """Sizes of the data that a model depends on: vocabulary sizes (words, then features), the width of source
+    """Sizes of the data that a model depends on: vocabulary sizes (words, then features), width of source
     vectors, or height and width of images.
 
     src is empty for vectors and images; tgt is empty for a language model. `features_shifted`: a target
-    word's features come one step after it.
+    word's features come one step after the word.
     """
 
     src: tuple[int, ...]
@@ -49,7 +49,7 @@ class DataSizes:
 
 
 def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
-    """The model that the flags describe. Raises OptionError where they do not fit the data."""
+    """Return the model that the flags describe. Raises OptionError if they do not fit the data."""
     if sizes.src_image_size is not None:
         raise OptionError("the data is images: only -model Image2Seq learns from them")
     if not sizes.src and options.dropout_words > 0:
@@ -91,9 +91,10 @@ def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
 
 
 def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_embeddings: bool) -> ModelSpec:
-    """`spec` with one table of word vectors for both sides, and with an output layer that uses the decoder's.
+    """Return `spec` with one table of word vectors for both sides, and with the decoder's table as weight of
+    the output layer, as the flags ask.
 
-    Raises OptionError where tables or widths do not fit.
+    Raises OptionError if tables, widths or a `concat` residual do not allow it.
     """
     decoder = spec.decoder
     if decoder is None or not (share_embeddings or share_decoder_embeddings):
@@ -119,13 +120,16 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
 
 
 def with_coverage(spec: ModelSpec) -> ModelSpec:
-    """`spec` with an attention that knows its coverage. Raises OptionError where there is no attention."""
+    """Return `spec` with coverage in its attention. Raises OptionError without attention."""
     decoder = _attending(spec, "-coverage_attn")
     return replace(spec, decoder=replace(decoder, attention=replace(decoder.attention, coverage=True)))
 
 
 def with_copying(spec: ModelSpec) -> ModelSpec:
-    """`spec` with a decoder that can copy source words. Raises OptionError where it has none to copy."""
+    """Return `spec` with a decoder that can copy source words.
+
+    Raises OptionError without attention, without source words, or without one memory position per word.
+    """
     decoder, encoder = _attending(spec, "-copy_attn"), spec.encoder
     if not isinstance(spec.source, EmbeddingSpec):
         raise OptionError("-copy_attn needs source words: this model reads none")
@@ -138,7 +142,7 @@ def with_copying(spec: ModelSpec) -> ModelSpec:
 
 
 def _attending(spec: ModelSpec, wanted_by: str) -> DecoderSpec:
-    """The decoder, which has attention. Raises OptionError where there is none."""
+    """Return the decoder. Raises OptionError if it has no attention."""
     decoder = spec.decoder
     if decoder is None or not decoder.attention.attends:
         raise OptionError(f"{wanted_by} needs a decoder with attention: this one has none")
@@ -146,8 +150,8 @@ def _attending(spec: ModelSpec, wanted_by: str) -> DecoderSpec:
 
 
 def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
-    """`spec` with what may change on a restart taken from the flags: dropout, frozen word vectors, kind of
-    likelihood.
+    """Return `spec` with the settings that a restart may change taken from the flags: dropout, frozen word
+    vectors, kind of likelihood.
     """
     spec = with_frozen_vectors(spec, options)
     decoder = spec.decoder
@@ -165,10 +169,10 @@ def restructured(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
 
 
 def with_frozen_vectors(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
-    """`spec`, of either dialect, with the word vectors frozen that `-fix_word_vecs_*` asks for.
+    """Return `spec`, of either dialect, with the word vectors frozen that `-fix_word_vecs_*` names.
 
-    Raises OptionError where there are no vectors from a file, or one table for both sides is asked for two
-    things.
+    Raises OptionError if there are no vectors from a file, or if both sides share a table but their settings
+    differ.
     """
     source, decoder = spec.source, spec.decoder
     if isinstance(source, EmbeddingSpec):
@@ -188,7 +192,7 @@ def with_frozen_vectors(spec: ModelSpec, options: ModelOptions) -> ModelSpec:
 def _with_frozen_columns(
     spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
 ) -> EmbeddingSpec:
-    """`spec` with the columns frozen that `-fix_word_vecs_*` asks for."""
+    """Return `spec` with the columns frozen that `-fix_word_vecs_*` names."""
     if fix == "pretrained":
         if not spec.pretrained_columns:
             raise OptionError(
@@ -199,7 +203,7 @@ def _with_frozen_columns(
 
 
 def structure_notes(options: ModelOptions) -> list[str]:
-    """Flags that the chosen encoder ignores, one sentence each: worth a warning, not a refusal."""
+    """Return a warning for each flag that the chosen encoder ignores, one sentence each."""
     notes = options.ignored_flags()
     if options.encoder_type == "cnn" and isinstance(options, Seq2SeqModelOptions) and options.enc_layers:
         notes.append("-enc_layers has no effect in -encoder_type cnn: use -cnn_layers")
@@ -229,7 +233,9 @@ def _source(
 def _frozen_by_flag(
     spec: EmbeddingSpec, fix: bool | Literal["pretrained"], side: Literal["enc", "dec"]
 ) -> EmbeddingSpec:
-    """Freeze columns, but leave `pretrained` to the trainer: they are known once their file is read."""
+    """Freeze columns, except for `pretrained`: the trainer does that once the file with the columns is
+    read.
+    """
     return spec if fix == "pretrained" else _with_frozen_columns(spec, fix, side)
 
 
@@ -240,7 +246,9 @@ def _embedding(
     word_size: int,
     side: str,
 ) -> EmbeddingSpec:
-    """Widths as OpenNMT-lua onmt/Factory.lua decides them: given ones first, then by merge rule."""
+    """Describe one side's embedding tables, with widths as in OpenNMT-lua onmt/Factory.lua: given ones first,
+    then by merge rule.
+    """
     dims = [word_size or vector_sizes[0]]
     for index, size in enumerate(table_sizes[1:], start=1):
         if index < len(vector_sizes):

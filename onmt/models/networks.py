@@ -1,4 +1,4 @@
-"""The three networks that a description can name: Seq2Seq, LanguageModel and Tagger; and `build_model`."""
+"""The three networks that a spec can describe: Seq2Seq, LanguageModel and Tagger; and `build_model`."""
 
 from dataclasses import replace
 from functools import partial
@@ -31,10 +31,12 @@ from onmt.spec.model import DecoderSpec, ModelSpec
 
 
 class Seq2Seq(Model):
-    """A sequence-to-sequence model as its spec describes it."""
+    """A sequence-to-sequence model, built from its spec."""
 
     copy_ids: Tensor | None
-    """By source id the target id of the same word, UNK where the target lacks it; no part of a file."""
+    """Map from source ids to the target ids of the same words, UNK if the target vocabulary lacks the word.
+    Not stored in files.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
@@ -73,8 +75,8 @@ class Seq2Seq(Model):
     ) -> Encoding:
         """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding.
 
-        host_lengths: src_lengths on the CPU; without them the host waits for those on a device. copies: the
-        words of the source, where they are known better than by ids.
+        host_lengths: src_lengths on the CPU; if None, the host waits for those on a device. copies: ids of
+        the source words that also cover words outside the vocabulary, if known.
         """
         host = src_lengths.cpu() if host_lengths is None else host_lengths
         uneven = host if bool((host < src.shape[1]).any()) else None
@@ -88,7 +90,7 @@ class Seq2Seq(Model):
         copies: Copies | None,
         step: TrainingStep | None,
     ) -> Encoding:
-        """host_lengths: lengths on the CPU, None where no sentence is shorter than S."""
+        """host_lengths: lengths on the CPU, None if no sentence is shorter than S."""
         order = words = None
         if self.decoder.spec.copies:
             words = self._copy_source(src, lengths, copies)
@@ -101,7 +103,7 @@ class Seq2Seq(Model):
         return replace(encoding, order=order, copies=words)
 
     def _copy_source(self, src: Tensor, lengths: Tensor, copies: Copies | None) -> CopySource:
-        """The words at the memory's positions."""
+        """Return the words at the memory's positions."""
         ids, size = None, self.spec.outputs[0]
         if copies is not None:
             ids, size = copies.source, copies.size
@@ -114,8 +116,8 @@ class Seq2Seq(Model):
         """See `Model.loss`. Features count in the total but not among the words.
 
         The coverage loss, the sum over steps and positions of min(attention, coverage) (See et al. 2017, eq.
-        12), times the step's weight for it, has its part in the gradient but not in the value, which stays
-        comparable.
+        12), is multiplied by the step's weight for it. It contributes to the gradient but not to the value,
+        which stays comparable.
         """
         counts = self.counts(batch)
         batch = self._with_target_limit(batch)
@@ -140,7 +142,7 @@ class Seq2Seq(Model):
         return words, words if self.spec.policies.loss_divisor == "tokens" else batch.size
 
     def _with_target_limit(self, batch: Batch) -> Batch:
-        """The batch with its targets cut to the limit of the model."""
+        """Cut the targets of a batch to the limit of the model."""
         limit = self.spec.policies.target_limit
         if limit and batch.tgt_output is not None and batch.tgt_output.shape[1] > limit - 1:
             return _with_shorter_targets(batch, limit - 1)
@@ -156,14 +158,14 @@ class Seq2Seq(Model):
         return Decoded(self.decoder(batch.tgt_input, encoding, states, step, predict))
 
     def start(self, encoding: Encoding) -> DecoderState:
-        """The state before the first step of a search, one row per sentence."""
+        """Return the state before the first step of a search, one row per sentence."""
         return self.decoder.start(encoding, self.bridge(encoding.states))
 
     def step(self, tokens: Tensor, state: DecoderState, generator: Generator | None = None) -> Step:
-        """tokens R F of the previous step -> Step; `generator` takes the place of the model's own.
+        """tokens R F of the previous step -> Step; `generator`, if given, replaces the model's own.
 
-        Where the decoder copies, words have the ids of `CopySource`; those that the vocabulary lacks are read
-        as `<unk>`.
+        If the decoder copies, words have the ids of `CopySource`, and words that the vocabulary lacks are
+        read as `<unk>`.
         """
         if state.copies is not None:
             unknown = tokens[:, :1] >= self.spec.outputs[0]
@@ -180,11 +182,11 @@ class Seq2Seq(Model):
         return Step(log_probs, attention, state, copying)
 
     def score(self, batch: Batch) -> Tensor:
-        """B float64: summed log-probabilities of the target words and end symbol; features do not count."""
+        """Return the summed log-probabilities of target words and end symbol (not of features), B float64."""
         return self.word_scores(batch).sum(1)
 
     def word_scores(self, batch: Batch) -> Tensor:
-        """B T float64: log-probabilities of the target words and end symbol, 0 at padding."""
+        """Return the log-probabilities of target words and end symbol, B T float64, 0 at padding."""
         assert batch.tgt_output is not None
         decoded = self._decoded(batch, None)
         log_probs = self.generator(decoded.outputs)[0]
@@ -197,7 +199,9 @@ class Seq2Seq(Model):
 
 
 def _with_copying(log_probs: Tensor, decoded: Decoded, words: Tensor | None) -> Tensor:
-    """log_probs B T V of generating, words B T with the ids of `CopySource` -> their log-probabilities."""
+    """log_probs B T V of generating, words B T with the ids of `CopySource` -> the log-probabilities of these
+    words under generating and copying together, B T.
+    """
     assert words is not None
     assert decoded.gate is not None
     lacking = words >= log_probs.shape[2]
@@ -207,14 +211,14 @@ def _with_copying(log_probs: Tensor, decoded: Decoded, words: Tensor | None) -> 
 
 
 def _copied(decoded: Decoded, words: Tensor) -> Tensor:
-    """words B T -> the attention on the places where each of them stands, B T."""
+    """words B T -> the attention on the positions that hold each of them, B T."""
     assert decoded.attention is not None
     assert decoded.copies is not None
     return decoded.copies.mass(decoded.attention, words)
 
 
 def _with_shorter_targets(batch: Batch, steps: int) -> Batch:
-    """The batch with its targets cut to this many steps."""
+    """Cut the targets of a batch to this many steps."""
     assert batch.tgt_input is not None
     assert batch.tgt_output is not None
     output = batch.tgt_output[:, :steps]
@@ -226,7 +230,10 @@ def _with_shorter_targets(batch: Batch, steps: int) -> Batch:
 
 
 class LanguageModel(Model):
-    """OpenNMT-lua onmt/LanguageModel.lua. Any encoder that looks ahead would see what it has to predict."""
+    """A language model (OpenNMT-lua onmt/LanguageModel.lua).
+
+    Its encoder must be `rnn`: any encoder that looks ahead would see the words to predict.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
@@ -264,7 +271,7 @@ class LanguageModel(Model):
         return batch.src_words, batch.size
 
     def start(self, rows: int) -> DecoderState:
-        """The state before the first token, for this many sequences."""
+        """Return the state before the first token, for this many sequences."""
         return DecoderState(self.stack.zero_states(rows))
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
@@ -274,8 +281,8 @@ class LanguageModel(Model):
 
 
 class Tagger(Model):
-    """OpenNMT-lua onmt/SeqTagger.lua. With `transitions` in its spec the loss is that of the whole tag
-    sequence.
+    """A sequence tagger (OpenNMT-lua onmt/SeqTagger.lua). With `transitions` in its spec the loss is that of
+    the whole tag sequence.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -286,7 +293,7 @@ class Tagger(Model):
         self.transitions = Transitions(spec.outputs[0]) if spec.transitions else None
 
     def loss(self, batch: Batch, step: TrainingStep | None) -> Loss:
-        """See `Model.loss`. Targets are tags w1..wn </s>; the end symbol is counted among the words, but not
+        """See `Model.loss`. Targets are tags w1..wn </s>. The end symbol counts among the words, but is not
         predicted.
         """
         assert batch.tgt_output is not None
@@ -314,7 +321,7 @@ class Tagger(Model):
     ) -> tuple[Tensor, ...]:
         """src B S F, src_lengths B -> log-probabilities B S V of each output.
 
-        host_lengths: src_lengths on the CPU; without them the host waits for those on a device.
+        host_lengths: src_lengths on the CPU; if None, the host waits for those on a device.
         """
         host = src_lengths.cpu() if host_lengths is None else host_lengths
         uneven = host if bool((host < src.shape[1]).any()) else None
@@ -345,5 +352,5 @@ MODELS: dict[str, type[Model]] = {"seq2seq": Seq2Seq, "lm": LanguageModel, "seqt
 
 
 def build_model(spec: ModelSpec) -> Model:
-    """A model with uninitialised parameters: load them, or call `initialise`."""
+    """Build a model with uninitialised parameters: load them, or call `initialise`."""
     return MODELS[spec.model_type](spec)

@@ -1,4 +1,4 @@
-"""Lua's flags of encoders and recurrent layers, and the specs that they describe. Torch-free."""
+"""Lua's flags for encoders, decoders and recurrent layers, and the specs that they describe. Torch-free."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -72,7 +72,7 @@ class EncoderOptions:
     )
 
     def check(self) -> None:
-        """Combinations of the encoder's options that cannot work."""
+        """Raise OptionError for combinations of encoder options that cannot work."""
         concatenates = self.encoder_type == "gnmt" or (
             self.encoder_type in ("brnn", "dbrnn", "pdbrnn") and self.brnn_merge == "concat"
         )
@@ -89,7 +89,7 @@ class EncoderOptions:
             raise OptionError("-max_pos must be at least 1; for a cnn without positions use -use_pos_emb 0")
 
     def encoder_spec(self, layers: int) -> EncoderSpec:
-        """The encoder that the flags describe, with this many layers."""
+        """Return the encoder that the flags describe, with this many layers."""
         if self.encoder_type == "cnn":
             return ConvolutionalEncoderSpec(
                 layers=self.cnn_layers,
@@ -114,7 +114,7 @@ class EncoderOptions:
         return RecurrentEncoderSpec(kind=kind, stack=stack, merge=self.brnn_merge)
 
     def stack_spec(self, layers: int) -> StackSpec:
-        """A stack of this many recurrent layers, of an encoder or a decoder."""
+        """Return a stack of this many recurrent layers, for an encoder or a decoder."""
         stack = StackSpec(
             cell=CellSpec(kind="lstm" if self.rnn_type == "LSTM" else "gru"),
             layers=layers,
@@ -124,7 +124,7 @@ class EncoderOptions:
         return self.stack_with_dropout(stack)
 
     def with_dropout(self, encoder: EncoderSpec) -> EncoderSpec:
-        """The encoder with the dropout that the flags ask for: all that may change on a restart."""
+        """Return the encoder with the dropout of the flags; a restart may change nothing else of it."""
         if isinstance(encoder, ConvolutionalEncoderSpec):
             return replace(encoder, input_dropout=self._input_dropout, layer_dropout=self.dropout)
         if isinstance(encoder, RecurrentEncoderSpec | PyramidalEncoderSpec):
@@ -132,7 +132,7 @@ class EncoderOptions:
         return encoder
 
     def stack_with_dropout(self, stack: StackSpec) -> StackSpec:
-        """The stack with the dropout that the flags ask for."""
+        """Return the stack with the dropout of the flags."""
         variational = self.dropout_type == "variational"
         return replace(
             stack,
@@ -143,7 +143,7 @@ class EncoderOptions:
         )
 
     def ignored_flags(self) -> list[str]:
-        """Flags that the chosen encoder ignores, one sentence each."""
+        """Return a warning for each flag that the chosen encoder ignores, one sentence each."""
         notes = []
         if self.residual and self.encoder_type in ("dbrnn", "pdbrnn", "cnn"):
             notes.append(f"-residual has no effect in -encoder_type {self.encoder_type}, as in the original")
@@ -284,16 +284,16 @@ class Seq2SeqModelOptions(
 
     @property
     def encoder_layers(self) -> int:
-        """Recurrent layers of the encoder."""
+        """Number of recurrent layers of the encoder."""
         return self.enc_layers or self.layers
 
     @property
     def decoder_layers(self) -> int:
-        """Recurrent layers of the decoder."""
+        """Number of recurrent layers of the decoder."""
         return self.dec_layers or self.layers
 
     def check(self) -> None:
-        """Combinations of encoder, bridge and decoder that cannot work."""
+        """Raise OptionError for combinations of encoder, bridge and decoder that cannot work."""
         if min(self.encoder_layers, self.decoder_layers) < 1:
             raise OptionError("-layers must be at least 1 (or -enc_layers and -dec_layers both)")
         if self.encoder_type == "gnmt" and self.encoder_layers < 2:
@@ -330,7 +330,7 @@ class WordVectorOptions:
     )
 
     def check(self) -> None:
-        """Every width given is one."""
+        """Raise OptionError unless there is a width and all are positive."""
         if min(self.word_vec_size, default=0) < 1:
             raise OptionError("-word_vec_size must be at least 1")
 
@@ -342,7 +342,7 @@ class LanguageModelOptions(
     """Language model"""
 
     def check(self) -> None:
-        """A language model must not see the words that it has to predict."""
+        """Raise OptionError if the encoder would see the words to predict, or has no layers."""
         if self.encoder_type != "rnn":
             raise OptionError(
                 f"-model_type lm cannot use -encoder_type {self.encoder_type}: it would see the words it has "
@@ -365,7 +365,7 @@ class TaggerOptions(
     )
 
     def check(self) -> None:
-        """A tagger needs one memory position per word."""
+        """Raise OptionError for too few layers, or fewer memory positions than words."""
         if self.layers < 1:
             raise OptionError("-layers must be at least 1")
         if self.encoder_type == "gnmt" and self.layers < 2:

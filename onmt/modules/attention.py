@@ -1,5 +1,5 @@
-"""Attention: which memory positions a query reads (Luong et al. 2015; OpenNMT-lua GlobalAttention,
-NoAttention).
+"""Attention: the weights with which a query reads the memory positions (Luong et al. 2015; OpenNMT-lua
+GlobalAttention, NoAttention).
 
 B batch, Q queries per sentence (target steps, or beams), S memory positions, H hidden.
 """
@@ -14,15 +14,16 @@ from onmt.spec.model import AttentionSpec
 
 
 class Attention(Multiplying):
-    """Scores by kind, with query q and key position k:
+    """Attention with a choice of scores, for query q and key k of a position:
 
     `general` k . (W q), `dot` k . q, `concat` v . tanh(W [q; k]) + b (Luong et al. 2015; OpenNMT-lua
     GlobalAttention); `bahdanau` v . tanh(W_k k + b_k + W_q q + b_q) and `projected_dot` (W_k k + b_k) . (W_q
-    q + b_q) (google/seq2seq). `last` reads the memory's last position.
+    q + b_q) (google/seq2seq). `last` reads the last memory position.
 
-    With coverage (See et al. 2017, eq. 11; Tu et al. 2016) position k counts as k + c_k w, where c_k is the
-    attention it has received in all earlier steps and w is learnt. In `concat` and `bahdanau` the sum stands
-    inside the tanh, with the projected key; `general` adds c_k (w . q) to the score, with W folded into w.
+    With coverage (See et al. 2017, eq. 11; Tu et al. 2016) the key of a position is k + c w, where c is the
+    attention that the position received in all earlier steps and w is a learned vector. In `concat` and
+    `bahdanau` the projected key is changed, inside the tanh. `general` adds c (w . q) to the score, with W
+    folded into w.
     """
 
     def __init__(self, spec: AttentionSpec, query_size: int, key_size: int) -> None:
@@ -47,7 +48,7 @@ class Attention(Multiplying):
             self.coverage_weight = nn.Parameter(torch.empty(spec.units or query_size))
 
     def keys(self, encoding: Encoding) -> Tensor:
-        """The keys, computed once per sentence: B S U; for `last` its memory, B 1 H."""
+        """The keys, computed once per sentence: B S U; for `last` the memory's last position, B 1 H."""
         compared = encoding.memory if encoding.keys is None else encoding.keys
         if self.spec.score == "general":
             return self.products.linear(compared, self.weight.t())
@@ -68,8 +69,8 @@ class Attention(Multiplying):
         mask: Tensor | None,
         coverage: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """query B Q H, keys as from `keys`, memory B S H, mask B S, coverage B Q S (given if the spec has it)
-        -> context B Q H, weights B Q S (None for `last`).
+        """query B Q H, keys as from `keys`, memory B S H, mask B S, coverage B Q S (if the spec has it) ->
+        context B Q H, weights B Q S (None for `last`).
         """
         if self.spec.score == "last":
             return keys.expand(-1, query.shape[1], -1), None
@@ -80,7 +81,7 @@ class Attention(Multiplying):
         return torch.bmm(weights, memory), weights
 
     def kernel_parts(self, query_size: int) -> tuple[ReadKind, ReadWeights]:
-        """Kind and weights as the hand-derived decoder wants them."""
+        """Return the attention's kind and weights as the hand-derived decoder expects them."""
         score = self.spec.score
         if score == "last":
             return "last", ReadWeights()

@@ -1,8 +1,8 @@
 """Encoders without recurrence: OpenNMT-lua's CNNEncoder (after Gehring et al. 2017), and google/seq2seq's
 ConvEncoder and PoolingEncoder with fixed position encodings.
 
-A sentence's result never depends on padding: where google/seq2seq lets convolution and mean run into it, ours
-stop at the sentence's end.
+A sentence's result never depends on padding: in google/seq2seq convolutions and means include padding, here
+they stop at the sentence's end.
 """
 
 import torch
@@ -23,11 +23,11 @@ from onmt.spec.layers import (
 
 
 class ConvolutionalEncoder(Multiplying):
-    """Each layer: tanh of a convolution over the positions t to t + kernel - 1, from layer 2 on with its
-    input added.
+    """A stack of layers, each the tanh of a convolution over positions t to t + kernel - 1. From layer 2 on,
+    a layer's input is added before the tanh.
 
-    What lies after a sentence's end counts as zero in every layer. The one state is the sum of the memory
-    over time.
+    Positions after a sentence's end are zero in every layer. The only state is the sum of the memory over
+    time.
     """
 
     def __init__(self, spec: ConvolutionalEncoderSpec, input_size: int) -> None:
@@ -49,7 +49,7 @@ class ConvolutionalEncoder(Multiplying):
         _batch, steps, _ = inputs.shape
         mask = padding_mask(lengths, steps) if host_lengths is not None else None
         if self.positions is not None:
-            # Row 0 belongs to padding; the k-th position has row k, the last row serves all beyond it.
+            # Row 0 is padding, row k is position k, and the last row serves all later positions.
             rows = torch.arange(1, steps + 1, device=inputs.device).clamp(max=self.spec.positions)
             inputs = inputs + F.embedding(rows, self.positions)
         layer_inputs = without_padding(inputs, mask)
@@ -65,15 +65,15 @@ class ConvolutionalEncoder(Multiplying):
         return Encoding(layer_inputs, lengths, mask, (layer_inputs.sum(1),))
 
     def zero_padding(self) -> None:
-        """Set the padding's position to the zero vector, as after every initialisation."""
+        """Set the position vector of padding to zero, as after every initialisation."""
         if self.positions is not None:
             with torch.no_grad():
                 self.positions[0].zero_()
 
 
 def position_code(count: int, width: int) -> Tensor:
-    """(1 - j / (J + 1)) - (k / (d + 1)) (1 - 2 j / (J + 1)) for position j of J and column k of d, both from
-    1: J d.
+    """The position code (1 - j / (J + 1)) - (k / (d + 1)) (1 - 2 j / (J + 1)) for position j of J and column
+    k of d, both counted from 1; shape J d.
     """
     j = torch.arange(1, count + 1)[:, None] / (count + 1)
     k = torch.arange(1, width + 1) / (width + 1)
@@ -81,7 +81,7 @@ def position_code(count: int, width: int) -> Tensor:
 
 
 class PositionedInputs(nn.Module):
-    """Word vectors joined with the position code, then dropped out."""
+    """Word vectors multiplied by the position code or added to it, if the spec has one, then dropped out."""
 
     code: Tensor
 
@@ -109,7 +109,7 @@ class PositionedInputs(nn.Module):
 
 
 class Convolutions(Multiplying):
-    """tanh(conv_1 x), then tanh(conv_l y + y): linear convolutions that see as far behind as ahead."""
+    """tanh(conv_1 x), then tanh(conv_l y + y): linear convolutions centred on each position."""
 
     def __init__(self, spec: ConvolutionsSpec, input_size: int) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Convolutions(Multiplying):
 
 
 class TwinConvolutionalEncoder(nn.Module):
-    """One stack of convolutions for attention's keys, one for its values; the state is the mean of the
+    """One stack of convolutions for the attention's keys and one for its values; the state is the mean of the
     values.
     """
 
@@ -152,7 +152,7 @@ class TwinConvolutionalEncoder(nn.Module):
 
 
 class PoolingEncoder(nn.Module):
-    """Attention compares with the average or maximum of neighbouring vectors; the state is their mean."""
+    """An encoder whose keys are the average or maximum of neighbouring vectors; the state is their mean."""
 
     def __init__(self, spec: PoolingEncoderSpec, input_size: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class PoolingEncoder(nn.Module):
         return Encoding(inputs, lengths, mask, (mean_over_time(keys, lengths),), keys)
 
     def _pool(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """Over the real positions within the window around each position: B S E -> B S E."""
+        """Pool over the positions in the window around each position, without padding: B S E -> B S E."""
         before = (self.spec.size - 1) // 2
         window = (before, self.spec.size - 1 - before)
         real = mask.to(inputs.dtype)[:, None]
@@ -183,5 +183,5 @@ class PoolingEncoder(nn.Module):
 
 
 def mean_over_time(sequence: Tensor, lengths: Tensor) -> Tensor:
-    """sequence B S X, zero at padding -> the mean of each sentence's own positions, B X."""
+    """sequence B S X, zero at padding -> the mean over each sentence's positions, B X."""
     return sequence.sum(1) / lengths[:, None].to(sequence.dtype)

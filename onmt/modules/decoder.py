@@ -33,9 +33,9 @@ Predict = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class DecoderState:
     """The state of a search. hidden: the stack's states, R rows each; feed: R and `fed_size`, or None; keys,
-    memory B S H and mask B S are shared by the rows of a sentence, which lie next to each other; order B S'
-    and copies as in Encoding; coverage R S: attention received so far, where the spec asks for it. A language
-    model has no memory.
+    memory B S H and mask B S are shared by the rows of a sentence, which are adjacent; order B S' and copies
+    as in Encoding; coverage R S: attention received so far, if the spec asks for it. A language model has no
+    memory.
     """
 
     hidden: States
@@ -48,17 +48,15 @@ class DecoderState:
     copies: CopySource | None = None
 
     def expand(self, beam: int) -> "DecoderState":
-        """From R to R x beam rows, every row repeated."""
+        """Repeat every row `beam` times: from R to R x beam rows."""
         return self._select(lambda rows: rows.repeat_interleave(beam, dim=0))
 
     def reorder(self, rows: Tensor) -> "DecoderState":
-        """The given rows in place of the present ones; each must come from its own sentence, in equal number
-        per sentence.
-        """
+        """Select these rows. Each row must come from its own sentence, with equal numbers per sentence."""
         return self._select(lambda state: state.index_select(0, rows))
 
     def keep(self, sentences: Tensor) -> "DecoderState":
-        """Only these sentences (indices into B) with all their rows."""
+        """Keep only these sentences (indices into B) with all their rows."""
 
         def of_sentences(rows: Tensor, count: int) -> Tensor:
             return rows.reshape(count, -1, *rows.shape[1:])[sentences].flatten(0, 1)
@@ -86,8 +84,8 @@ class DecoderState:
 class DecoderStep(NamedTuple):
     """One step: output R H, attention R S (None without attention), the next state.
 
-    overlap: R, the sum over s of min(attention, coverage before the step), with coverage only. gate: R, the
-    logit of generating a word instead of copying one, where the decoder can copy.
+    overlap: R, the sum over s of min(attention, coverage before the step), only with coverage. gate: R, the
+    logit of generating a word rather than copying one, if the decoder can copy.
     """
 
     output: Tensor
@@ -101,7 +99,7 @@ class DecoderStep(NamedTuple):
 class Decoded:
     """All steps of known targets: outputs B T H, overlap and gate B T: see `DecoderStep`.
 
-    attention B T S and copies, those of the encoding: only where the decoder can copy.
+    attention B T S and copies, those of the encoding: only if the decoder can copy.
     """
 
     outputs: Tensor
@@ -112,7 +110,7 @@ class Decoded:
 
     @classmethod
     def of(cls, steps: Sequence[DecoderStep]) -> "Decoded":
-        """The steps side by side."""
+        """Stack the steps along dimension 1."""
 
         def joined(tensors: Iterable[Tensor | None]) -> Tensor | None:
             found = [tensor for tensor in tensors if tensor is not None]
@@ -148,7 +146,7 @@ class Decoder(Multiplying):
     """
 
     def __init__(self, spec: DecoderSpec, memory_size: int, key_size: int, embeddings: Embeddings) -> None:
-        """memory_size, key_size: widths of what attention averages and of what it compares."""
+        """memory_size, key_size: widths of the attention's values and keys."""
         super().__init__()
         self.spec = spec
         self.embeddings = embeddings
@@ -170,7 +168,7 @@ class Decoder(Multiplying):
             self.copy_gate = CopyGate(memory_size + self.output_size + read)
 
     def start(self, encoding: Encoding, states: States) -> DecoderState:
-        """Before the first step: states as the bridge made them, and a zero feed."""
+        """Return the state before the first step: states from the bridge, and a zero feed."""
         feed = None
         if self.spec.feed != "none":
             width = fed_size(self.spec, self.memory_size)
@@ -185,7 +183,7 @@ class Decoder(Multiplying):
         )
 
     def step(self, tokens: Tensor, state: DecoderState, masks: DecoderMasks | None = None) -> DecoderStep:
-        """tokens R F of the previous step -> the next one."""
+        """Compute the next step from the tokens R F of the previous one."""
         return self._step_embedded(self.embeddings(tokens), state, masks or DecoderMasks())
 
     def forward(
@@ -198,7 +196,8 @@ class Decoder(Multiplying):
     ) -> Tensor:
         """All steps of known targets: inputs B T F -> outputs B T H.
 
-        `predict` (outputs B H -> word ids B) is asked for where scheduled sampling replaces gold words.
+        `predict` (outputs B H -> word ids B) supplies the words that replace gold words in scheduled
+        sampling.
         """
         if training is not None and training.gold_probability < 1:
             return self.forward_by_steps(inputs, encoding, states, training, predict).outputs
@@ -220,7 +219,7 @@ class Decoder(Multiplying):
         training: TrainingStep | None,
         predict: Predict | None = None,
     ) -> Decoded:
-        """As `forward`, one step after the other, with what coverage and copying need of every step."""
+        """As `forward`, step by step, including the values of every step that coverage and copying need."""
         batch, steps = inputs.shape[:2]
         masks = self.draw_masks(training.noise if training else None, steps, batch)
         state = self.start(encoding, states)
@@ -230,7 +229,7 @@ class Decoder(Multiplying):
         return Decoded.of([*self._plain_steps(self.embeddings(inputs.transpose(0, 1)), state, masks)])
 
     def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> DecoderMasks:
-        """Dropout masks for all steps of a batch."""
+        """Draw the dropout masks for all steps of a batch."""
         if noise is None:
             return DecoderMasks()
         stack = self.stack.draw_masks(noise, steps, batch)
@@ -239,7 +238,7 @@ class Decoder(Multiplying):
         return DecoderMasks(stack, noise.dropout_mask(shape, self.spec.output_dropout, like))
 
     def _step_embedded(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> DecoderStep:
-        """One step from the embedded previous token, R E."""
+        """Compute one step from the embedded previous token, R E."""
         inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
         query, hidden = self.stack.step(inputs, state.hidden, masks.stack)
         output, context, weights = self._attend(query, state, masks.output)
@@ -257,7 +256,7 @@ class Decoder(Multiplying):
         return DecoderStep(output, weights, following, overlap, gate)
 
     def forward_kernel(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Input feeding by the hand-derived function. T B E -> B T H."""
+        """Compute all steps with input feeding by the hand-derived function. T B E -> B T H."""
         assert state.memory is not None
         stack = self.stack
         kind: ReadKind = "none"
@@ -303,8 +302,8 @@ class Decoder(Multiplying):
         )
 
     def forward_plain(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Input feeding step after step, for cells without a kernel; the kernel is held equal to it. T B E ->
-        B T H.
+        """Compute all steps one by one: the plain twin of the kernel, also used for cells without one.
+        T B E -> B T H.
         """
         return Decoded.of([*self._plain_steps(embedded, state, masks)]).outputs
 
@@ -317,7 +316,7 @@ class Decoder(Multiplying):
             yield step
 
     def _forward_at_once(self, embedded: Tensor, state: DecoderState, masks: DecoderMasks) -> Tensor:
-        """Without feed no step needs the previous output: layers over the whole sequence. T B E -> B T H."""
+        """Compute each layer over the whole sequence, as no step needs another's output. T B E -> B T H."""
         hidden, _ = self.stack(embedded, state.hidden, None, masks.stack)
         queries = hidden.transpose(0, 1)
         context, _ = self._read(queries, state)
@@ -332,10 +331,9 @@ class Decoder(Multiplying):
         training: TrainingStep,
         predict: Predict,
     ) -> Iterator[DecoderStep]:
-        """Scheduled sampling (Bengio et al. 2015): from step 2 on a word may be replaced by the model's own
-        best guess.
-
-        Features stay gold; no gradient flows through the choice. inputs: B T F.
+        """Compute all steps with scheduled sampling (Bengio et al. 2015): from step 2 on, the model's own
+        best guess may replace a gold word. Features stay gold. No gradient flows through the choice. inputs:
+        B T F.
         """
         batch, steps, _ = inputs.shape
         coins = training.noise.uniform(
@@ -388,9 +386,9 @@ class Decoder(Multiplying):
 
 
 def fed_size(spec: DecoderSpec, memory_size: int) -> int:
-    """Width of what joins the embedding in the decoder's input."""
+    """Width of the fed-back vector, which is concatenated with the embedding in the decoder's input."""
     if spec.feed == "none":
         return 0
-    # With a `concat` residual the stack's output, were it fed back, would be wider than itself.
+    # A `concat` residual widens the output by the input, so an output fed back would be wider than itself.
     assert spec.feed == "context" or spec.stack.residual != "concat"
     return spec.stack.layer_size if spec.feed == "output" else memory_size

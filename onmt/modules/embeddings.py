@@ -1,4 +1,4 @@
-"""From ids to vectors: word table, feature tables, and vectors or images that need none."""
+"""Inputs as vectors: embedding tables of words and features, and inputs that need none."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ from onmt.spec.model import EmbeddingSpec, ImageSpec, SourceSpec, VectorSpec
 
 
 class Embeddings(nn.Module):
-    """Word vectors joined with feature vectors (OpenNMT-lua onmt/modules/WordEmbedding.lua,
+    """Word vectors concatenated with feature vectors (OpenNMT-lua onmt/modules/WordEmbedding.lua,
     FeaturesEmbedding.lua).
 
-    The padding word is the zero vector and never learns; feature tables have no such row.
+    The padding word is the zero vector and is never trained; feature tables have no such row.
     """
 
     def __init__(self, spec: EmbeddingSpec) -> None:
@@ -41,7 +41,7 @@ class Embeddings(nn.Module):
         return torch.cat([words, *features], dim=-1)
 
     def zero_padding(self) -> None:
-        """Set the padding word to the zero vector, as after every initialisation."""
+        """Set the vector of the padding word to zero, as after every initialisation."""
         with torch.no_grad():
             self.words[PAD].zero_()
 
@@ -52,7 +52,7 @@ class Embeddings(nn.Module):
 
 
 class Vectors(nn.Module):
-    """Source positions that are vectors already pass unchanged."""
+    """Source positions that are vectors already; they pass unchanged."""
 
     def __init__(self, spec: VectorSpec) -> None:
         super().__init__()
@@ -64,7 +64,9 @@ class Vectors(nn.Module):
 
 
 class Images(nn.Module):
-    """Colours from 0 to 255 become numbers from -1 to 1 (seq2seq/encoders/image_encoder.py)."""
+    """Images whose colours from 0 to 255 are scaled to numbers from -1 to 1
+    (seq2seq/encoders/image_encoder.py).
+    """
 
     def __init__(self, spec: ImageSpec) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class Images(nn.Module):
 
 
 def build_source(spec: SourceSpec) -> Embeddings | Vectors | Images:
-    """The module that turns what is read into numbers for an encoder."""
+    """Return the module that turns the source, as read from the data, into an encoder's input."""
     if isinstance(spec, ImageSpec):
         return Images(spec)
     return Embeddings(spec) if isinstance(spec, EmbeddingSpec) else Vectors(spec)

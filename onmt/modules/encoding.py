@@ -1,4 +1,4 @@
-"""What goes from the encoder to the decoder: memory, first state (through a bridge), words to copy."""
+"""The encoder's results for the decoder: memory, initial states (through a bridge), source words to copy."""
 
 from dataclasses import dataclass
 
@@ -13,40 +13,43 @@ from onmt.spec.model import BridgeSpec
 
 @dataclass(frozen=True)
 class CopySource:
-    """ids B S: the words of the memory's positions. Ids from V on stand for words that the vocabulary lacks,
-    numbered anew in every sentence. size: one more than the largest id that a sentence may have.
+    """Source words that can be copied. ids B S: the words at the memory's positions. Ids from V on are words
+    that the vocabulary lacks, numbered separately in each sentence. size: one more than the largest possible
+    id.
     """
 
     ids: Tensor
     size: int
 
     def keep(self, sentences: Tensor) -> "CopySource":
-        """Only these sentences, in this order."""
+        """Keep only these sentences, in this order."""
         return CopySource(self.ids[sentences], self.size)
 
     def mass(self, attention: Tensor, words: Tensor) -> Tensor:
-        """attention B T S, words B T -> the attention on positions that hold each word, B T."""
+        """attention B T S, words B T -> the total attention on positions that hold each word, B T."""
         return (attention * (self.ids[:, None] == words[..., None])).sum(dim=2)
 
 
 class CopyGate(nn.Module):
-    """Decides between generating and copying."""
+    """The gate between generating and copying a word."""
 
     def __init__(self, width: int) -> None:
-        """width: of context, query and input together."""
+        """width: that of context, query and input together."""
         super().__init__()
-        # A vector: a matrix of one row would make products whose last bits depend on the batch.
+        # A vector: products with a one-row matrix would have last bits that depend on the batch.
         self.gate_weight = nn.Parameter(torch.empty(width))
         self.gate_bias = nn.Parameter(torch.empty(1))
 
     def forward(self, context: Tensor, query: Tensor, inputs: Tensor) -> Tensor:
-        """R M, R H, R I -> the logit of generating, R."""
+        """context R M, query R H, inputs R I -> the logit of generating, R."""
         return (torch.cat([context, query, inputs], dim=1) * self.gate_weight).sum(dim=1) + self.gate_bias
 
 
 def mixed_of_gold(log_probs: Tensor, gate: Tensor, copied: Tensor) -> Tensor:
-    """log P of given words: log_probs of generating them, logits of the gate, attention on the places where
-    they stand; all of one shape. Differentiable where nothing is copied, too.
+    """Return the log-probabilities of given words under generating and copying together.
+
+    log_probs: of generating the words; gate: logits; copied: attention on the words' positions; all of one
+    shape. The result is differentiable even where nothing is copied.
     """
     generated = log_probs + F.logsigmoid(gate)
     is_copied = copied > 0
@@ -55,9 +58,10 @@ def mixed_of_gold(log_probs: Tensor, gate: Tensor, copied: Tensor) -> Tensor:
 
 
 def mixed(log_probs: Tensor, gate: Tensor, attention: Tensor, source: CopySource) -> Tensor:
-    """log P of all words: log_probs R V, gate R, attention R S; R / B rows per sentence -> R `source.size`.
+    """Return the log-probabilities of all words under generating and copying together, R `source.size`.
 
-    Only the source's words differ from the generator's by more than the gate, so only they are computed.
+    log_probs R V, gate R, attention R S; R / B rows per sentence. Copying changes only the scores of source
+    words, so only those are recomputed; the gate applies to all.
     """
     rows = source.ids.repeat_interleave(len(attention) // len(source.ids), dim=0)
     found = F.pad(
@@ -69,18 +73,18 @@ def mixed(log_probs: Tensor, gate: Tensor, attention: Tensor, source: CopySource
 
 
 HostLengths = Tensor | None
-"""B, the lengths on the CPU, by which a GPU's sequences are packed; None where no sentence is padded."""
+"""Lengths B on the CPU, used to pack sequences on a GPU; None if no sentence is padded."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """memory B S H, zero at padding; lengths B; mask B S (True: real), None where nothing is padded; states B
-    H each.
+    """The encoder's result: memory B S H, zero at padding; lengths B; mask B S (True: real), None if nothing
+    is padded; states B H each.
 
-    S counts the memory's positions, fewer than the source's after a pyramid. `keys` is what attention
-    compares queries with where that differs from the memory it averages. `order` B S': for each original
-    source position the memory position that stands for it (-1: none), where the source was transformed.
-    `copies`: the words at the memory's positions, where the decoder can copy them.
+    S counts the memory's positions, fewer than the source's after a pyramid. `keys`: the attention's keys if
+    they differ from the memory, which holds its values. `order` B S': for each original source position its
+    memory position (-1: none), if the source was transformed. `copies`: the words at the memory's positions,
+    if the decoder can copy them.
     """
 
     memory: Tensor
@@ -92,7 +96,7 @@ class Encoding:
     copies: CopySource | None = None
 
     def keep(self, sentences: Tensor) -> "Encoding":
-        """Only these sentences, in this order."""
+        """Keep only these sentences, in this order."""
         return Encoding(
             self.memory[sentences],
             self.lengths[sentences],
@@ -115,10 +119,10 @@ def without_padding(sequence: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class Bridge(Multiplying):
-    """`copy` hands the states on, `none` starts the decoder at zero, `dense` maps all states together by one
-    linear layer.
+    """The map from encoder states to decoder states. `copy` passes the states on, `none` starts the decoder
+    at zero, `dense` maps all states together by one linear layer.
 
-    encoder_widths, decoder_widths: the width of each state that is there, and of each that is wanted.
+    encoder_widths, decoder_widths: the width of each encoder state and of each decoder state.
     """
 
     def __init__(
@@ -137,8 +141,8 @@ class Bridge(Multiplying):
                 self.bias = nn.Parameter(torch.empty(width))
 
     def forward(self, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """states, each B and its own width, layer by layer and (c, h) within an LSTM layer -> the
-        decoder's, in the same order.
+        """states, each B x its own width, layer by layer and (c, h) within an LSTM layer -> the decoder's
+        states, in the same order.
         """
         if self.spec.kind == "copy":
             return states
@@ -147,4 +151,4 @@ class Bridge(Multiplying):
             return tuple(states[0].new_zeros(batch, width) for width in self.decoder_widths)
         mapped = self.products.linear(torch.cat(states, dim=-1), self.weight, self.bias)
         parts = ACTIVATIONS[self.spec.activation](mapped).split(self.decoder_widths, dim=-1)
-        return tuple(part.contiguous() for part in parts)  # cuDNN takes no others
+        return tuple(part.contiguous() for part in parts)  # cuDNN needs contiguous states

@@ -1,4 +1,4 @@
-"""From output vectors to words or labels: losses, log probabilities, transitions between labels."""
+"""The output layer: losses and log-probabilities of words or labels, transitions between labels."""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from onmt.modules.encoding import mixed_of_gold, padding_mask
 
 @dataclass(frozen=True)
 class Loss:
-    """total: summed negative log-likelihood of all outputs (0-dim); words: what a perplexity divides by;
-    divisor: what gradients are divided by (sentences; words in google's dialect); per_sentence: B, the sum
-    by sentence.
+    """total: summed negative log-likelihood of all outputs (0-dim); words: number of words by which a
+    perplexity divides the total; divisor: number by which gradients are divided (sentences; words in google's
+    dialect); per_sentence: sums by sentence, B.
     """
 
     total: Tensor
@@ -27,7 +27,9 @@ class Loss:
 
 
 class Generator(Multiplying):
-    """OpenNMT-lua onmt/modules/Generator.lua. Padding among the targets weighs nothing."""
+    """The output layers of words and features (OpenNMT-lua onmt/modules/Generator.lua). Padding among the
+    targets adds no loss.
+    """
 
     def __init__(self, input_size: int, outputs: tuple[int, ...]) -> None:
         super().__init__()
@@ -39,17 +41,19 @@ class Generator(Multiplying):
         return tuple(_log_softmax(self.logits(outputs, index)) for index in range(len(self.weights)))
 
     def tie(self, table: nn.Parameter) -> None:
-        """Use the word table of the decoder, V H, as the weight of the words (Press and Wolf 2017).
+        """Use the decoder's word table, V H, as the output weight of words (Press and Wolf 2017).
 
         The padding word stays the zero vector: no gradient reaches its row.
         """
         assert table.shape == self.weights[0].shape
         self.weights[0] = table
-        if table.requires_grad:  # else -fix_word_vecs_dec keeps it as it is
+        if table.requires_grad:  # otherwise -fix_word_vecs_dec freezes the whole table
             table.register_hook(_without_padding)
 
     def cut(self, words: Tensor) -> "Generator":
-        """A generator whose first output is for these words (N ids) only, with weights of its own."""
+        """Return a generator whose first output covers only these words (N ids), with copies of their
+        weights. Other outputs share this generator's weights.
+        """
         sizes = (len(words), *(len(weight) for weight in list(self.weights)[1:]))
         made = Generator(self.weights[0].shape[1], sizes)
         made.products = self.products
@@ -63,7 +67,7 @@ class Generator(Multiplying):
     def logits(self, outputs: Tensor, index: int = 0, words: Tensor | None = None) -> Tensor:
         """outputs ...H -> unnormalised scores ...V of one output (0: words).
 
-        words: N ids, sorted; given them, the scores of these words alone, ...N.
+        words: N ids, sorted; if given, only the scores of these words, ...N.
         """
         weight, bias = self._output(index, words)
         return self.products.linear(outputs, weight, bias)
@@ -82,17 +86,17 @@ class Generator(Multiplying):
         scale: Tensor | None = None,
         copying: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """outputs B T H, targets B T F -> the sum over sentences, steps and outputs without padding, 0-dim,
-        and the sums by sentence, B, through which no gradient flows.
+        """outputs B T H, targets B T F -> the loss summed over sentences, steps and outputs without padding,
+        0-dim, and the sums by sentence, B, through which no gradient flows.
 
-        words: sorted ids, PAD first, that are all the words there are; every target must be among them.
-        smoothing: label smoothing of the gradient, scale: of the loss (0-dim), see `LinearCrossEntropy`.
-        copying: logits of the gate, B T, and attention on the places of each target word, B T, see
-        `mixed_of_gold`; goes with none of these.
+        words: sorted ids, PAD first, to which the vocabulary is restricted; every target must be among them.
+        smoothing: label smoothing of the gradient; scale: of the loss (0-dim); see `LinearCrossEntropy`.
+        copying: logits of the gate, B T, and attention on the positions of each target word, B T, see
+        `mixed_of_gold`; cannot be combined with words, smoothing and scale.
         """
         batch, steps, hidden = outputs.shape
         rows, wanted = outputs.reshape(-1, hidden), targets.reshape(batch * steps, -1)
-        # Elsewhere than on the CPU the search for padding would wait for the device, and cost more than it.
+        # On a GPU the host would wait for the search, which costs more than computing the padding.
         real = (wanted[:, 0] != PAD).nonzero()[:, 0] if outputs.device.type == "cpu" else None
         gates = None if copying is None else [part.flatten() for part in copying]
         if real is not None:
@@ -104,7 +108,7 @@ class Generator(Multiplying):
             if index == 0 and gates is not None:
                 summed, of_rows = self._losses_with_copying(rows, wanted[:, 0], *gates)
             else:
-                # A word's own padding is gone, but features may be padding on their own.
+                # Rows with padding words are gone, but features may be padding where words are not.
                 all_count = real is not None and index == 0
                 counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
                 arguments = (*self._output(index, words), wanted[:, index], counts, self.products.dtype)
@@ -125,7 +129,7 @@ class Generator(Multiplying):
         return losses.sum(), losses.detach()
 
     def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Weight and bias of one output; of some words (N ids) only, where `words` says so."""
+        """Weight and bias of one output; if `words` (N ids) are given, those of these words only."""
         weight, bias = self.weights[index], self.biases[index]
         if words is not None and index == 0:
             return weight.index_select(0, words), bias.index_select(0, words)
@@ -145,8 +149,8 @@ def _without_padding(gradient: Tensor) -> Tensor:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """Over the last dimension; in place without gradients, since memory that was just written is in the cache
-    and other memory is not.
+    """Log-softmax over the last dimension. Without gradients it works in place: memory just written is in the
+    cache.
     """
     if torch.is_grad_enabled():
         return torch.log_softmax(logits, dim=-1)
@@ -157,7 +161,7 @@ OTHER_THAN_END = math.log(1e-6)
 
 
 class Transitions(nn.Module):
-    """Start scores A0 (V) and transition scores A (V x V, from row to column)."""
+    """Tag transitions: start scores A0 (V) and transition scores A (V x V, from row to column)."""
 
     def __init__(self, tags: int) -> None:
         super().__init__()
@@ -165,8 +169,8 @@ class Transitions(nn.Module):
         self.between = nn.Parameter(torch.empty(tags, tags))
 
     def normalise(self) -> None:
-        """Make rows log-probabilities: exp, minus the smallest + 1e-6, divided by the sum, log; after
-        initialisation.
+        """Turn rows into log-probabilities after initialisation: exp, subtract the smallest, add 1e-6, divide
+        by the sum, log.
         """
         with torch.no_grad():
             for scores in (self.start, self.between):
@@ -193,10 +197,10 @@ class Transitions(nn.Module):
         return torch.logsumexp(ended, dim=1) - gold
 
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The best tags, B S (what follows a sentence's end means nothing).
+        """The best tags, B S (meaningless after a sentence's end).
 
-        The original's search (viterbiSearch) counts neither the start scores nor those of the end that the
-        loss counts: the score is that of the emissions and of the moves, one more move to any tag at the end.
+        As in the original (viterbiSearch), the search ignores the start and end scores that the loss counts.
+        The score is the sum of emissions and transitions, including one transition to any tag at the end.
         """
         batch, steps, _ = emissions.shape
         best = emissions[:, 0]
@@ -220,5 +224,5 @@ class Transitions(nn.Module):
     @staticmethod
     def _end_scores(emissions: Tensor) -> Tensor:
         scores = emissions.new_full((emissions.shape[-1],), OTHER_THAN_END)
-        scores[EOS].fill_(0.0)  # an assignment would copy the number to a GPU, and wait
+        scores[EOS].fill_(0.0)  # an assignment would copy from the host and wait for the GPU
         return scores

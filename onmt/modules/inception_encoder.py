@@ -1,5 +1,5 @@
-"""Images read by Inception v3 (google/seq2seq's InceptionV3Encoder): every place of the last grid is a source
-position.
+"""An image encoder by Inception v3 (google/seq2seq's InceptionV3Encoder): every cell of the last grid is a
+source position.
 """
 
 import torch
@@ -13,10 +13,10 @@ from onmt.spec.layers import InceptionEncoderSpec
 
 
 class BatchNormalisation(nn.Module):
-    """Channels normalised over batch and grid, then scaled and shifted (Ioffe and Szegedy 2015).
+    """Batch normalisation of channels over batch and grid, then scaled and shifted (Ioffe and Szegedy 2015).
 
-    Training uses the batch's own mean and variance, and moves the running ones towards them by a tenth;
-    everything else uses the running ones, so that no result depends on the rest of a batch.
+    Training uses the batch's own mean and variance, and moves the running ones towards them by a tenth.
+    Evaluation uses the running ones, so that no result depends on the rest of a batch.
     """
 
     running_mean: Tensor
@@ -32,8 +32,8 @@ class BatchNormalisation(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, inputs: Tensor, training: bool) -> Tensor:
-        """inputs B C rows columns -> the same. A single number per channel has no variance: the running one
-        is used.
+        """inputs B C rows columns -> the same shape. With a single number per channel the running statistics
+        are used, since it has no variance.
         """
         several = inputs.shape[0] * inputs.shape[2] * inputs.shape[3] > 1
         return F.batch_norm(
@@ -48,7 +48,7 @@ class BatchNormalisation(nn.Module):
         )
 
     def reset(self) -> None:
-        """A new network: it neither scales nor shifts, and has seen a mean of 0 and a variance of 1."""
+        """Reset to the identity: scale 1, shift 0, running mean 0 and running variance 1."""
         with torch.no_grad():
             self.weight.fill_(1.0)
             self.bias.zero_()
@@ -63,7 +63,7 @@ class _Convolution(nn.Module):
         super().__init__()
         rows, columns = layer.window
         padding = (rows // 2, columns // 2) if layer.padded else (0, 0)
-        # As in all models here, the weights are filled later.
+        # As in all models here, weights are initialised later.
         self.conv = nn.utils.skip_init(
             nn.Conv2d, inputs, layer.channels, layer.window, layer.stride, padding, bias=False
         )
@@ -74,7 +74,7 @@ class _Convolution(nn.Module):
 
 
 class _Stage(nn.Module):
-    """The branches of a stage; each layer is a child of its own name."""
+    """The branches of a stage; each layer is a submodule under its own name."""
 
     def __init__(self, stage: Stage, inputs: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class _Stage(nn.Module):
         if branch.pool == "max":
             outputs = F.max_pool2d(outputs, 3, stride=2)
         elif branch.pool == "average":
-            # As in TensorFlow, what lies outside the image does not count.
+            # As in TensorFlow, the average excludes padding.
             outputs = F.avg_pool2d(outputs, 3, stride=1, padding=1, count_include_pad=False)
         for layer in branch.layers:
             outputs = self.get_submodule(layer.name)(outputs, training)
@@ -106,7 +106,7 @@ class _Stage(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """The network up to an endpoint. Parameters and statistics have torchvision's names."""
+    """Inception v3 up to an endpoint. Parameters and statistics have torchvision's names."""
 
     def __init__(self, endpoint: str) -> None:
         super().__init__()
@@ -131,9 +131,10 @@ class InceptionV3(nn.Module):
 
 
 class InceptionEncoder(nn.Module):
-    """Memory: the places of the grid, row by row; state: their mean.
+    """An image encoder. Memory: the cells of the grid, row by row; state: their mean.
 
-    The original means the state to be that, but hands on the grid itself (seq2seq/encoders/image_encoder.py).
+    The original intends the mean as the state, but passes on the grid itself
+    (seq2seq/encoders/image_encoder.py).
     """
 
     def __init__(self, spec: InceptionEncoderSpec) -> None:
@@ -145,7 +146,7 @@ class InceptionEncoder(nn.Module):
     ) -> Encoding:
         """inputs B 3 height width, from -1 to 1 -> Encoding of B (rows * columns) C.
 
-        All images have one size, so `lengths` and `host_lengths` say nothing.
+        All images have one size, so the values of `lengths` and `host_lengths` are ignored.
         """
         grid: Tensor = self.network(inputs, training=noise is not None)
         memory = grid.flatten(2).transpose(1, 2).contiguous()

@@ -1,5 +1,5 @@
-"""Random draws of a training step: every mask and every coin comes from one generator that the trainer
-reseeds per step.
+"""Random draws of a training step: all dropout masks and coins come from one generator, which the trainer
+reseeds at every step.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Noise:
         self.generator = generator
 
     def dropout_mask(self, shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor | None:
-        """A mask of `shape` holding 0 with `probability` and 1 / (1 - probability) otherwise; None where
-        nothing is dropped.
+        """Draw a mask of `shape` holding 0 with `probability` and 1 / (1 - probability) otherwise; None if
+        `probability` is 0.
 
-        On the CPU `probability` is rounded to a multiple of 2^-16, because a number takes 16 random bits:
+        On the CPU `probability` is rounded to a multiple of 2^-16, because each number uses 16 random bits:
         `bernoulli_` takes 20 times as long there.
         """
         if probability <= 0:
@@ -32,26 +32,26 @@ class Noise:
         return mask.copy_(self._coins(mask, probability)).mul_(1 / (1 - probability))
 
     def _coins(self, mask: Tensor, probability: float) -> Tensor:
-        """Whether each number of `mask` stays, in its shape."""
+        """Draw whether each number of `mask` is kept, in the mask's shape."""
         words = torch.empty(-(-mask.numel() // 4), dtype=torch.int64)
         words.random_(-(1 << 63), None, generator=self.generator)
         numbers = words.view(torch.int16)[: mask.numel()].view(mask.shape)
         return numbers >= round(probability * (1 << 16)) - (1 << 15)
 
     def uniform(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Numbers in [0, 1)."""
+        """Draw uniform numbers in [0, 1)."""
         return torch.rand(shape, generator=self.generator, device=device)
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The randomness and settings of a training step's forward pass; None in evaluation.
+    """The randomness and settings of a training step's forward pass; evaluation passes None instead.
 
-    `gold_probability` is the chance that the decoder is fed the gold previous word (scheduled sampling,
-    Bengio et al. 2015); `sampling_scope` says whether that coin falls per word or once per sentence.
-    `output_words` are the ids among which words are predicted, sorted, PAD first; None: the whole vocabulary.
-    `label_smoothing`, `loss_scale` (0-dim): see `LinearCrossEntropy`. `coverage_weight`: of the coverage
-    loss, see `Seq2Seq.loss`.
+    `gold_probability`: the probability that the decoder is fed the gold previous word (scheduled sampling,
+    Bengio et al. 2015); `sampling_scope`: whether that is drawn per word or once per sentence.
+    `output_words`: sorted ids, PAD first, to which the predicted vocabulary is restricted; None: the whole
+    vocabulary. `label_smoothing`, `loss_scale` (0-dim): see `LinearCrossEntropy`. `coverage_weight`: of the
+    coverage loss, see `Seq2Seq.loss`.
     """
 
     noise: Noise
@@ -64,5 +64,5 @@ class TrainingStep:
 
 
 def dropped(inputs: Tensor, mask: Tensor | None) -> Tensor:
-    """`inputs` under a mask that may be absent."""
+    """Apply a dropout mask, if there is one."""
     return inputs if mask is None else inputs * mask

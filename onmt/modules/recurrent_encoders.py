@@ -2,8 +2,8 @@
 BiEncoder, GoogleEncoder, DBiEncoder, PDBiEncoder).
 
 The pyramid (Chan et al. 2015, "Listen, Attend and Spell") reduces the number of frames from layer to layer.
-Frames are grouped from the sentence's end: where the length is no multiple of the reduction, the first group
-is filled up with zeros in front, as Lua's left padding does.
+Frames are grouped from the sentence's end. If the length is no multiple of the reduction, zeros are added in
+front of the first group, as Lua's left padding does.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ from onmt.spec.layers import Merge, PyramidalEncoderSpec, RecurrentEncoderSpec, 
 
 
 def reverse(sequence: Tensor, lengths: Tensor | None) -> Tensor:
-    """sequence S B X with each sentence's own positions in reverse order; its padding stays where it is. Its
+    """Reverse the positions of each sentence in sequence S B X; padding stays in place. The function is its
     own inverse.
     """
     if lengths is None:
@@ -30,13 +30,13 @@ def reverse(sequence: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def merge(forward: Tensor, backward: Tensor, how: Merge) -> Tensor:
-    """Join what the two directions computed, forward first."""
+    """Join the outputs of the two directions, forward first."""
     return torch.cat([forward, backward], dim=-1) if how == "concat" else forward + backward
 
 
 class BidirectionalStack(nn.Module):
-    """Two independent stacks, one reading backwards from each sentence's end, joined at the top and state by
-    state.
+    """Two independent stacks, one of which reads backwards from each sentence's end. Top outputs and states
+    are merged.
     """
 
     def __init__(self, stack: StackSpec, how: Merge, input_size: int) -> None:
@@ -109,11 +109,12 @@ def _run(
 def group_positions(
     lengths: Tensor, padded: Tensor, steps: int, reduction: int, strided: bool
 ) -> tuple[Tensor, Tensor]:
-    """The frames that each reduced frame consists of.
+    """Return the frames of which each reduced frame consists: positions B S' r (negative: no frame), and the
+    new lengths B.
 
-    lengths B: true frames; padded B: frames once filled up in front, a multiple of `reduction`; steps: the
-    longest length. Returns positions B S' r (negative or past the end: no frame) and the new lengths B.
-    `strided` takes frames padded / r apart, as Lua's `sum` merge computes; otherwise neighbours.
+    lengths B: true frames; padded B: frames with padding in front, a multiple of `reduction`; steps: the
+    longest length. `strided` takes frames padded / r apart, as Lua's `sum` merge computes; otherwise adjacent
+    ones.
     """
     shorter = (lengths + reduction - 1) // reduction
     frames = torch.arange((steps + reduction - 1) // reduction, device=lengths.device)
@@ -136,7 +137,7 @@ def gather_frames(frames: Tensor, positions: Tensor) -> Tensor:
 
 
 class PyramidalEncoder(nn.Module):
-    """One bidirectional layer per level; time reduction between levels, none after the last."""
+    """A pyramid with one bidirectional layer per level, and time reduction between levels."""
 
     def __init__(self, spec: PyramidalEncoderSpec, input_size: int) -> None:
         super().__init__()

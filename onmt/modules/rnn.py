@@ -1,8 +1,8 @@
 """Recurrent cells, layers and stacks. Sequences are time-major: S steps, B batch, I input width, G gates'
 width (4H for an LSTM, 3H for a GRU), H hidden, P width of a layer's output (H unless the cell projects it).
 
-Sources: OpenNMT-lua onmt/modules/LSTM.lua and GRU.lua; for whatever goes beyond them the cells of
-tf.contrib.rnn in TensorFlow 1.0, and for peepholes and projections Sak et al. 2014.
+Sources: OpenNMT-lua onmt/modules/LSTM.lua and GRU.lua; for other features the cells of tf.contrib.rnn in
+TensorFlow 1.0; for peepholes and projections Sak et al. 2014.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,10 +39,10 @@ ACTIVATIONS: Final[Mapping[str, Callable[[Tensor], Tensor]]] = {
 def lstm_step(
     cell: CellSpec, gates: Tensor, c: Tensor, peepholes: Tensor | None, projection: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """gates B 4H (i, f, g, o, before any function), c B H -> the next cell state B H and the output B P.
+    """gates B 4H (i, f, g, o, before their activations), c B H -> the next cell state B H and the output B P.
 
-    peepholes 3 H: the weights with which i and f see the old cell state, and o the new one, clipped; they are
-    taken number by number. projection P H maps the output (P = H without), and is clipped last.
+    peepholes 3 H: elementwise weights with which i and f read the old cell state, and o the new one after
+    clipping. projection P H maps the output (without it P = H); the result is clipped last.
     """
     activate = ACTIVATIONS[cell.activation]
     i, f, g, o = gates.chunk(4, -1)
@@ -58,10 +58,10 @@ def lstm_step(
 
 
 def clipped(values: Tensor, limit: float) -> Tensor:
-    """The values between -limit and limit; 0: as they are."""
+    """Clamp the values to [-limit, limit]; limit 0 leaves them unchanged."""
     if not limit:
         return values
-    # torch refuses a limit that the values' own type cannot hold.
+    # torch rejects bounds outside the range of the values' dtype.
     largest = min(limit, torch.finfo(values.dtype).max)
     return values.clamp(-largest, largest)
 
@@ -110,7 +110,7 @@ class RecurrentLayer(Multiplying):
         return (self.weight_hh.new_zeros(batch, self.hidden_size), h) if self.cell.states == 2 else (h,)
 
     def step(self, inputs: Tensor, states: States, recurrent_mask: Tensor | None = None) -> States:
-        """One step: inputs B I -> the next states; the last of them is the output."""
+        """One step: inputs B I -> the next states, of which the last is the output."""
         return self.step_projected(
             self.products.linear(inputs, self.weight_ih, self._input_bias()), states, recurrent_mask
         )
@@ -118,7 +118,7 @@ class RecurrentLayer(Multiplying):
     def step_projected(
         self, projected: Tensor, states: States, recurrent_mask: Tensor | None = None
     ) -> States:
-        """One step whose input part of the gates, B G with bias, is known already."""
+        """One step, given the input part of the gates with its bias, B G."""
         previous = dropped(states[-1], recurrent_mask)
         if self.cell.kind == "gru_reset_before":
             return (self._reset_before(projected, previous),)
@@ -142,9 +142,9 @@ class RecurrentLayer(Multiplying):
         recurrent_mask: Tensor | None = None,
         packing: Packing | None = None,
     ) -> tuple[Tensor, States]:
-        """inputs S B I, right padded where `lengths` (B) says so -> outputs S B P, zero after a sentence's
-        end, and the states at each sentence's end. `lengths` None: nothing is padded; packing: these lengths
-        as a GPU wants them.
+        """inputs S B I, right padded if `lengths` (B) says so -> outputs S B P, zero after a sentence's end,
+        and the states at each sentence's end. `lengths` None: nothing is padded; packing: that of these
+        lengths on a GPU.
         """
         if packing is not None and recurrent_mask is None and self._has_fused(inputs):
             return self._fused(inputs, states, packing)
@@ -160,12 +160,12 @@ class RecurrentLayer(Multiplying):
 
     @property
     def has_kernel(self) -> bool:
-        """Whether a hand-derived gradient is known for its cell."""
+        """Whether there is a hand-derived gradient for the cell."""
         return self.cell.standard and self.cell.kind in STEPS
 
     def kernel_biases(self) -> tuple[Tensor, Tensor | None]:
-        """As the kernels want them: the bias of the gates' input part, and the one of the previous output's
-        product, where the cell scales that before it is added (else None, and the first holds both).
+        """The biases as the kernels expect them: that of the gates' input part, and that of the recurrent
+        product if the cell scales the product before adding it; else None, and the first is the sum of both.
         """
         if self.cell.kind == "gru":
             return self._input_bias(), self.bias_hh
@@ -181,7 +181,7 @@ class RecurrentLayer(Multiplying):
         return outputs, (*others, outputs[-1])
 
     def _has_fused(self, inputs: Tensor) -> bool:
-        """Whether torch's own layer is the fastest there is."""
+        """Whether torch's own layer is the fastest implementation."""
         if not self.cell.standard or self.cell.kind not in ("lstm", "gru"):
             return False
         return inputs.device.type != "cpu" or self.products.dtype is None
@@ -189,7 +189,7 @@ class RecurrentLayer(Multiplying):
     def forward_plain(
         self, projected: Tensor, states: States, keep: Tensor | None, recurrent_mask: Tensor | None
     ) -> tuple[Tensor, States]:
-        """The sequence step by step, for cells without a kernel; what the kernels are held equal to.
+        """Compute the sequence step by step, for cells without a kernel; tests hold the kernels equal to it.
 
         projected S B G, keep S B 1 (see `running`) or None -> outputs S B P and the last states.
         """
@@ -207,11 +207,11 @@ class RecurrentLayer(Multiplying):
     def _fused(self, inputs: Tensor, states: States, packing: Packing | None) -> tuple[Tensor, States]:
         weights = [self.weight_ih, self.weight_hh, self._input_bias(), self.bias_hh]
         if self.cell.forget_bias and inputs.device.type != "cpu":
-            weights = in_one_chunk(weights)  # the shifted bias lies elsewhere
+            weights = in_one_chunk(weights)  # the shifted bias is a new tensor
         return run_layer(self.cell.kind, inputs, states, weights, packing)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """As Module's, which moves the parameters; on a GPU they then share one piece of memory."""
+        """Move the parameters as Module does; on a GPU they then share one block of memory."""
         super()._apply(fn, recurse)
         if self.cell.standard and self.cell.kind in ("lstm", "gru"):
             weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
@@ -236,14 +236,12 @@ class RecurrentLayer(Multiplying):
 
 LayerResult = tuple[Tensor, States]
 ComputeLayer = Callable[[RecurrentLayer, Tensor, States, Tensor | None], LayerResult]
-"""A layer, its inputs, its states and the mask of its previous output -> its outputs and next states."""
+"""(layer, inputs, states, recurrent mask) -> the layer's outputs and next states."""
 
 
 @dataclass(frozen=True)
 class StackMasks:
-    """Dropout masks of one pass through a stack, one entry per layer; each 1 or S, B, width. None: nothing is
-    dropped.
-    """
+    """Dropout masks of one pass through a stack, one per layer, each 1 or S, B, width. None: no dropout."""
 
     inputs: tuple[Tensor | None, ...]
     recurrent: tuple[Tensor | None, ...]
@@ -259,14 +257,14 @@ def _at(masks: tuple[Tensor | None, ...], step: int) -> tuple[Tensor | None, ...
 
 
 class RecurrentStack(Multiplying):
-    """Layers on top of each other with dropout around them and residual connections.
+    """A stack of layers with dropout around them and residual connections.
 
-    Residual `lower` as in OpenNMT-lua onmt/modules/LSTM.lua: the dropped-out input of a layer is added to its
-    output to make the next layer's input, from layer 2 on, or from layer 1 on where the input is as wide as
-    the output; never on top. `add`, `mean`, `concat` as in google/seq2seq's ExtendedMultiRNNCell: every
-    layer's output, the top one's too, is joined with its un-dropped input, or with all earlier inputs if
-    `residual_dense`; where widths differ, `add` and `mean` first bring the stack's input to the output's
-    by a linear layer.
+    Residual `lower`, as in OpenNMT-lua onmt/modules/LSTM.lua: a layer's dropped-out input is added to its
+    output to make the next layer's input. This holds from layer 2 on, or from layer 1 on if the input is as
+    wide as the output, but never for the top layer. `add`, `mean`, `concat`, as in google/seq2seq's
+    ExtendedMultiRNNCell: every layer's output, including the top one's, is joined with its input before
+    dropout, or with all earlier inputs if `residual_dense`. If widths differ, `add` and `mean` first map the
+    stack's input to the output's width by a linear layer.
     """
 
     def __init__(self, spec: StackSpec, input_size: int) -> None:
@@ -294,7 +292,7 @@ class RecurrentStack(Multiplying):
         return tuple(state for layer in self._layers() for state in layer.zero_states(batch))
 
     def draw_masks(self, noise: Noise | None, steps: int, batch: int) -> StackMasks | None:
-        """Dropout masks for `steps` steps; None in evaluation."""
+        """Draw dropout masks for `steps` steps; None in evaluation."""
         if noise is None:
             return None
         spec, like = self.spec, self._layers()[0].weight_hh
@@ -341,7 +339,7 @@ class RecurrentStack(Multiplying):
     def _through_layers(
         self, inputs: Tensor, states: States, masks: StackMasks | None, compute: ComputeLayer
     ) -> tuple[Tensor, States]:
-        """Apply `compute` to every layer, with dropout and residual inputs."""
+        """Apply `compute` to every layer, with dropout and residual connections."""
         following: list[Tensor] = []
         entry = self.entry
         passed = [inputs if entry is None else self.products.linear(inputs, entry.weight, entry.bias)]
@@ -372,17 +370,17 @@ class RecurrentStack(Multiplying):
         return outputs + (total / len(earlier) if spec.residual == "mean" else total)
 
     def joins_input(self, index: int) -> bool:
-        """Whether residual `lower` adds its input to the output of layer `index` (from 0)."""
+        """Whether residual `lower` adds the input of layer `index` (from 0) to its output."""
         wide_enough = index > 0 or self.input_size == self.spec.layer_size
         return self.spec.residual == "lower" and wide_enough and index + 1 < self.spec.layers
 
     @property
     def has_kernel(self) -> bool:
-        """Whether a hand-derived gradient is known for its cells."""
+        """Whether there is a hand-derived gradient for the cells."""
         return all(layer.has_kernel for layer in self._layers())
 
     def kernel_layers(self) -> tuple[LayerWeights, ...]:
-        """The layers' weights as the kernels want them."""
+        """The layers' weights as the kernels expect them."""
         return tuple(
             LayerWeights(layer.weight_ih, bias, layer.weight_hh, recurrent_bias)
             for layer in self._layers()

@@ -1,7 +1,7 @@
 """Inception v3 (Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision") as tables.
 
-Names of layers are those of torchvision's `inception_v3`, whose published weights fit; names of endpoints are
-those of TF-slim's `inception_v3_base`, which google/seq2seq uses. Torch-free.
+Layers are named as in torchvision's `inception_v3`, so that its published weights fit. Endpoints are named as
+in TF-slim's `inception_v3_base`, which google/seq2seq uses. Torch-free.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,9 @@ from typing import Final, Literal
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution with batch normalisation. `padded`: it reaches beyond the image, which stays as large."""
+    """A convolution with batch normalisation. `padded`: the image is padded, so that stride 1 keeps its
+    size.
+    """
 
     name: str
     channels: int
@@ -22,9 +24,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch of a block: pooling over 3 x 3 if there is any, then layer after layer.
+    """A branch of a block: optional pooling over 3 x 3, then layers in sequence.
 
-    `fork`: layers that all read what came before them; their outputs are joined.
+    `fork`: layers that all read the output of `layers`; their outputs are concatenated.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -40,9 +42,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Stage:
-    """The block between two endpoints: branches that read the same input and whose outputs are joined.
+    """The block between two endpoints: branches that read the same input and whose outputs are concatenated.
 
-    `shrinks`: window and stride by which the image gets smaller; (1, 1): it does not.
+    `shrinks`: window and stride by which the image gets smaller; (1, 1): it keeps its size.
     """
 
     branches: tuple[Branch, ...]
@@ -68,7 +70,7 @@ def _single(layer: Layer) -> Stage:
 
 
 def _windows_of_5(pooled: int) -> Stage:
-    """5 x 5, and twice 3 x 3; `pooled`: channels of the branch that pools."""
+    """Branches of 5 x 5, and of 3 x 3 twice; `pooled`: channels of the pooling branch."""
     small = (Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5)))
     twice = (
         Layer("branch3x3dbl_1", 64),
@@ -96,7 +98,7 @@ def _first_halving() -> Stage:
 
 
 def _windows_of_7(inner: int) -> Stage:
-    """7 x 7 as a row and a column, and that twice; `inner`: channels within the branches."""
+    """Branches of 7 x 7 as a row and a column, once and twice; `inner`: channels inside the branches."""
     once = (
         Layer("branch7x7_1", inner),
         Layer("branch7x7_2", inner, _ROW),
@@ -131,7 +133,7 @@ def _second_halving() -> Stage:
 
 
 def _forked() -> Stage:
-    """3 x 3 as a row beside a column."""
+    """Branches of 3 x 3 as a row and a column side by side."""
     once = Branch(
         (Layer("branch3x3_1", 384),),
         fork=(Layer("branch3x3_2a", 384, (1, 3)), Layer("branch3x3_2b", 384, (3, 1))),
@@ -164,19 +166,19 @@ STAGES: Final[Mapping[str, Stage]] = {
     "Mixed_7b": _forked(),
     "Mixed_7c": _forked(),
 }
-"""By the endpoint that each leads to, in order."""
+"""The stages in order, by the endpoint after each."""
 
 _COLOURS: Final = 3
 
 
 def stages_to(endpoint: str) -> Mapping[str, Stage]:
-    """The stages up to an endpoint."""
+    """Return the stages up to an endpoint, included."""
     names = list(STAGES)
     return {name: STAGES[name] for name in names[: names.index(endpoint) + 1]}
 
 
 def channels_at(endpoint: str) -> int:
-    """Numbers that each place of the grid has at an endpoint."""
+    """Return the number of channels at an endpoint."""
     channels = _COLOURS
     for stage in stages_to(endpoint).values():
         channels = stage.channels(channels)
@@ -184,7 +186,9 @@ def channels_at(endpoint: str) -> int:
 
 
 def grid_at(endpoint: str, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns at an endpoint, for an image of this size in pixels; 0 or less: too small."""
+    """Return rows and columns of the grid at an endpoint, for an image of this size in pixels; (0, 0) if it
+    is too small.
+    """
     for stage in stages_to(endpoint).values():
         height, width = stage.size(height), stage.size(width)
         if height < 1 or width < 1:

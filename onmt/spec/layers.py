@@ -14,12 +14,13 @@ Activation = Literal["identity", "tanh", "relu", "sigmoid"]
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
     """One recurrent cell. `gru_reset_before` is TensorFlow's GRU, whose reset gate acts before the matrix
-    product; `tanh` has no gates. `single_bias`: one bias vector, as TensorFlow has, instead of one for inputs
-    and one for states. `activation` stands where the textbooks have tanh, in the kind `tanh` too.
+    product; `tanh` has no gates. `single_bias`: one bias vector, as in TensorFlow, instead of one for inputs
+    and one for states. `activation` replaces the tanh of the textbook cell, also in the kind `tanh`.
 
-    Of the LSTM alone: `forget_bias` is added to the forget gate at every step (1.0 in TensorFlow's cell);
-    with `peepholes` the gates see the cell state; no number in it may be larger than `cell_clip`; the output
-    is mapped to a width of `projection`, with no number larger than `projection_clip` (0: none of these).
+    For LSTMs only: `forget_bias` is added to the forget gate at every step (1.0 in TensorFlow's cell). With
+    `peepholes` the gates read the cell state. `cell_clip` limits the magnitude of the cell state. The output
+    is mapped to a width of `projection`, with magnitudes of at most `projection_clip`. 0 turns each of these
+    off.
     """
 
     kind: CellKind = "lstm"
@@ -38,14 +39,16 @@ class CellSpec:
 
     @property
     def gates(self) -> int:
-        """Linear maps of input and output that it computes, the candidate's among them: each has
-        `hidden_size` rows of the weights.
+        """Number of linear maps of input and output, including the candidate's; each has `hidden_size` rows
+        in the weights.
         """
         return {"lstm": 4, "gru": 3, "gru_reset_before": 3, "tanh": 1}[self.kind]
 
     @property
     def standard(self) -> bool:
-        """Whether it is the textbooks' cell, with tanh and nothing added: torch and the kernels know it."""
+        """Whether this is the textbook cell, with tanh and without extensions, which torch and the kernels
+        support.
+        """
         return self.activation == "tanh" and not (self.peepholes or self.cell_clip or self.projection)
 
     @property
@@ -63,13 +66,13 @@ class CellSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class StackSpec:
-    """Recurrent layers on top of each other.
+    """A stack of recurrent layers.
 
     Dropout probabilities: `input_dropout` on the input of layer 1, `layer_dropout` on the inputs of layers 2
     to L, `recurrent_dropout` on the previous output h inside each cell, `output_dropout` on each layer's
-    output. `variational` reuses one mask for all steps of a sentence. Residual connections: `lower` adds a
-    layer's dropped-out input to its output below the top layer only, as Lua does; `add`, `mean` and `concat`
-    combine the un-dropped input with every layer's output (`residual_dense`: all earlier inputs).
+    output. `variational` uses the same mask for all steps of a sentence. Residual connections: `lower` adds a
+    layer's dropped-out input to its output, only below the top layer, as Lua does; `add`, `mean` and `concat`
+    combine the input before dropout with every layer's output (`residual_dense`: all earlier inputs).
     """
 
     cell: CellSpec = CellSpec()
@@ -85,12 +88,12 @@ class StackSpec:
 
     @property
     def layer_size(self) -> int:
-        """Width of what a layer's cells put out."""
+        """Width of the output of a layer's cells."""
         return self.cell.projection or self.hidden_size
 
     @property
     def log_line(self) -> str:
-        """The structure as OpenNMT Lua logs it, and what the cell has beyond Lua's cells."""
+        """The structure as OpenNMT Lua logs it, with the cell's settings beyond Lua's."""
         kind = "variational" if self.variational else "naive"
         return (
             f"   - structure: cell = {self.cell.kind.upper()}; layers = {self.layers}; "
@@ -98,7 +101,9 @@ class StackSpec:
         )
 
     def one_direction(self, merge: Merge) -> "StackSpec":
-        """The stack of each direction of a bidirectional one: half as wide where outputs are concatenated."""
+        """Return the stack of one direction of a bidirectional one: half as wide if outputs are
+        concatenated.
+        """
         if merge != "concat":
             return self
         cell = replace(self.cell, projection=self.cell.projection // 2)
@@ -111,7 +116,7 @@ class StackSpec:
         return of_layer * self.layers
 
     def output_size(self, input_size: int) -> int:
-        """Width of what the top layer passes on."""
+        """Width of the top layer's output, residual connection included."""
         if self.residual != "concat":
             return self.layer_size
         widths = [input_size]
@@ -125,14 +130,16 @@ _RECURRENT_TYPES: Final = {"rnn": "unidirectional RNN", "brnn": "bidirectional R
 
 
 class _Encoder(ABC):
-    """The widths of what an encoder hands to attention and bridge, and its lines in the log."""
+    """The base of encoder specs: the widths of an encoder's memory, keys and states, and its lines in the
+    log.
+    """
 
     @abstractmethod
     def memory_size(self, input_size: int) -> int:
-        """Width of the vectors that attention averages, for inputs of width `input_size`."""
+        """Width of the memory, which holds the attention's values, for inputs of width `input_size`."""
 
     def key_size(self, input_size: int) -> int:
-        """Width of the vectors that attention compares with the query."""
+        """Width of the attention's keys."""
         return self.memory_size(input_size)
 
     def state_widths(self, input_size: int) -> tuple[int, ...]:
@@ -141,7 +148,7 @@ class _Encoder(ABC):
 
     @abstractmethod
     def log_lines(self) -> list[str]:
-        """Type and structure as OpenNMT Lua logs them."""
+        """The encoder's type and structure as OpenNMT Lua logs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,10 +181,10 @@ class RecurrentEncoderSpec(_Encoder):
 
 @dataclass(frozen=True, kw_only=True)
 class PyramidalEncoderSpec(_Encoder):
-    """Bidirectional layers on each other; between them `reduction` adjacent frames become one (1: `dbrnn`).
+    """Stacked bidirectional layers; between them `reduction` adjacent frames become one (1: `dbrnn`).
 
-    `reduction_merge`: join the frames (`concat`), add them (`sum`), or add frames a whole length/reduction
-    apart, as Lua's trained models did (`strided_sum`).
+    `reduction_merge`: concatenate the frames (`concat`), add them (`sum`), or add frames that are length /
+    reduction apart, as Lua's trained models did (`strided_sum`).
     """
 
     kind: Literal["pyramid"] = "pyramid"
@@ -236,7 +243,7 @@ class PositionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionsSpec:
-    """`layers` convolutions of `units` filters, each seeing `kernel` positions around its own."""
+    """A stack of `layers` convolutions of `units` filters, each over `kernel` positions around its own."""
 
     units: int
     kernel: int
@@ -245,8 +252,8 @@ class ConvolutionsSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TwinConvolutionalEncoderSpec(_Encoder):
-    """Two stacks of convolutions over the same inputs: one makes what attention compares, the other what it
-    averages.
+    """Two stacks of convolutions over the same inputs, one for the attention's keys, the other for its
+    values.
     """
 
     kind: Literal["conv"] = "conv"
@@ -272,7 +279,9 @@ class TwinConvolutionalEncoderSpec(_Encoder):
 
 @dataclass(frozen=True, kw_only=True)
 class PoolingEncoderSpec(_Encoder):
-    """Word vectors are what attention averages; pooled over `size` neighbours they are what it compares."""
+    """The attention's values are the word vectors, its keys the word vectors pooled over `size`
+    neighbours.
+    """
 
     kind: Literal["pooling"] = "pooling"
     pool: Literal["average", "max"]

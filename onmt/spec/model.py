@@ -1,9 +1,9 @@
-"""The description of a model: every dialect fills it in, one builder reads it. Torch-free.
+"""The description of a model, which every dialect fills in and one builder reads. Torch-free.
 
 A `ModelSpec` holds sizes, structure and the policies in which the dialects differ, so a model can be built
-from it alone. Encoders and recurrent layers are described in onmt/spec/layers.py. Shape letters used in the
-whole project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per
-position (words, then features), V vocabulary, K beam, L layers, R rows (batch x beam).
+from it alone. Encoders and recurrent layers are described in onmt/spec/layers.py. Shape letters of the whole
+project: B batch, S source, T target, H hidden, E embedding, F outputs or inputs per position (words, then
+features), V vocabulary, K beam, L layers, R rows (batch x beam).
 """
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -29,12 +29,11 @@ class TableSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSpec:
-    """Word table and feature tables. Features are concatenated or summed together, then joined after the word
-    vector.
+    """Word table and feature tables. Feature vectors are concatenated or summed, then concatenated after the
+    word vector.
 
-    `pretrained_columns`: how many of the word table's left columns were read from a file.
-    `frozen_columns`: how many of the word table's left columns training must not change (all of them: the
-    table is fixed).
+    `pretrained_columns`: number of the word table's left columns that were read from a file.
+    `frozen_columns`: number of its left columns that training must not change (if all, the table is fixed).
     """
 
     kind: Literal["embeddings"] = "embeddings"
@@ -54,7 +53,7 @@ class EmbeddingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class VectorSpec:
-    """Source positions that are vectors already (speech frames), `size` numbers each."""
+    """Source positions that are vectors already (speech frames), of `size` numbers each."""
 
     kind: Literal["vectors"] = "vectors"
     size: int
@@ -84,11 +83,11 @@ SourceSpec = EmbeddingSpec | VectorSpec | ImageSpec
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSpec:
-    """How the decoder reads the memory. `last` takes the memory's last position instead of attending; `none`
+    """How the decoder reads the memory. `last` reads the memory's last position instead of attending; `none`
     reads nothing.
 
-    `units` is the width to which `bahdanau` and `projected_dot` project keys and queries. `coverage`: the
-    attention that a position has received so far enters its score (Tu et al. 2016, See et al. 2017).
+    `units`: the width to which `bahdanau` and `projected_dot` project keys and queries. `coverage`: the score
+    of a position depends on the attention that it has received so far (Tu et al. 2016, See et al. 2017).
     """
 
     score: Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last", "none"] = "general"
@@ -97,14 +96,14 @@ class AttentionSpec:
 
     @property
     def attends(self) -> bool:
-        """The decoder weighs the positions of the memory."""
+        """Whether the decoder computes weights of the memory positions."""
         return self.score not in ("last", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeSpec:
-    """From the encoder's final states to the decoder's first ones: unchanged, through one linear layer, or
-    zeros.
+    """The map from the encoder's final states to the decoder's initial ones: unchanged, through one linear
+    layer, or zeros.
     """
 
     kind: Literal["copy", "dense", "none"] = "copy"
@@ -114,11 +113,11 @@ class BridgeSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderSpec:
-    """Recurrent decoder. `feed`: what of the previous step joins the input: the attentional output, the
-    context, or nothing.
+    """A recurrent decoder. `feed`: the part of the previous step that joins the input: the attentional
+    output, the context, or nothing.
 
-    `mix`: the output is tanh of a linear layer over [context; h], without or with bias, or the stack's output
-    itself. `ties_output`: the output layer's weight is the table of target words. `copies`: words are
+    `mix`: the output is the tanh of a linear layer over [context; h], without or with bias, or the stack's
+    output itself. `ties_output`: the output layer's weight is the table of target words. `copies`: words are
     generated or copied from the source (See et al. 2017).
     """
 
@@ -135,8 +134,8 @@ class DecoderSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class InitialisationSpec:
-    """Parameters start uniformly within these bounds; dense layers by Xavier's rule with zero biases (Glorot
-    2010).
+    """Initial parameters are uniform within these bounds; dense layers follow Xavier's rule with zero biases
+    (Glorot 2010).
     """
 
     embeddings: float
@@ -148,13 +147,14 @@ class InitialisationSpec:
 class PolicySpec:
     """The values in which the dialects differ outside the modules.
 
-    `loss_divisor`: gradients are those of the summed loss over this count. `schedule`: the clock of the
-    learning rate. `embedding_gradient_clip`: greatest L2 norm of the gradient of each table of word vectors
-    (0: no limit). `finished`: hypotheses that ended leave the beam or stay and compete. `length_penalty`: the
-    length that counts is Lua's, or the number of words without the end symbol. `features_shifted`: a target
-    word's features are predicted one step after the word. The source may get an end symbol, be cut to
-    `source_limit` positions (the end symbol counts; 0: no limit) and be read backwards; the target is cut to
-    `target_limit` positions, start and end symbol counted.
+    `loss_divisor`: gradients are those of the summed loss divided by this count. `schedule`: the unit of time
+    of the learning rate's schedule. `embedding_gradient_clip`: greatest L2 norm of the gradient of each table
+    of word vectors (0: no limit). `finished`: finished hypotheses leave the beam, or stay in it and compete.
+    `length_penalty`: uses Lua's length, or the number of words without the end symbol. `features_shifted`: a
+    target word's features are predicted one step after the word. `source_end_symbol`: append an end symbol to
+    the source. `source_limit`: cut the source to this many positions, end symbol included (0: no limit).
+    `source_reverse`: read the source backwards. `target_limit`: cut the target to this many positions, start
+    and end symbol included (0: no limit).
     """
 
     loss_divisor: Literal["sentences", "tokens"] = "sentences"
@@ -171,8 +171,8 @@ class PolicySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A whole model. `outputs`: sizes of what is predicted (words, then features). `word_dropout`: share of
-    source words blanked.
+    """A whole model. `outputs`: number of classes of each output (words, then features). `word_dropout`:
+    probability that a source word is blanked.
     """
 
     model_type: ModelType
@@ -188,11 +188,11 @@ class ModelSpec:
 
     @property
     def dialect(self) -> Dialect:
-        """Which dialect described the model; only google/seq2seq schedules the rate by step."""
+        """The dialect that described the model; only google/seq2seq schedules the learning rate by step."""
         return "google" if self.policies.schedule == "step" else "lua"
 
     def log_lines(self) -> list[str]:
-        """One line per part and size, as OpenNMT Lua logs them."""
+        """Return one line per part and size, as OpenNMT Lua logs them."""
         lines = [" * Encoder:", *_embedding_lines(self.source), *self.encoder.log_lines()]
         if self.decoder is not None:
             read = self.decoder.attention
@@ -207,7 +207,7 @@ class ModelSpec:
         return lines
 
     def to_state(self) -> dict[str, Any]:
-        """Plain dicts, tuples, strings and numbers: what a checkpoint stores."""
+        """Return the spec as plain dicts, tuples, strings and numbers, as a checkpoint stores it."""
         return asdict(self)
 
     @classmethod
@@ -234,7 +234,7 @@ def _embedding_lines(spec: SourceSpec) -> list[str]:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """`value` as an instance of the annotation `kind`."""
+    """Convert `value` to an instance of the annotation `kind`."""
     if get_origin(kind) in (Union, UnionType):
         return _read_union(get_args(kind), value)
     if isinstance(kind, type) and is_dataclass(kind):
