@@ -274,7 +274,7 @@ class _Bench:
         return self._run(name, [str(self._python), "-c", call, *argv], environment)
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> Finished:
-        """Run a command in the folder; RuntimeError with the end of its output if it fails."""
+        """Run a command in the folder. Raises RuntimeError, with the end of its output, if it fails."""
         self.commands[name] = " ".join(command)
         log = self._folder / "log"
         threads = {"OMP_NUM_THREADS": str(self._options.threads)}

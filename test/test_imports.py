@@ -168,7 +168,7 @@ def test_what_help_needs_comes_without_torch(name):
 
 
 def commands():
-    """The module of each command, by the command's name."""
+    """The module of each command, by command name."""
     found = {}
     for name in NAMES:
         for node in modules()[name].body if within(name, "onmt.commands") else ():

@@ -103,7 +103,7 @@ class TextTranslator:
         self._lock = threading.Lock()
 
     def translate(self, lines: Sequence[str]) -> list[TranslatedLine]:
-        """Translate each line. Raises DataError, naming the line, for one that the model cannot read."""
+        """Translate each line. Raises DataError, naming the line, if the model cannot read it."""
         return self.translate_sources(self._sources(lines))
 
     def score(self, lines: Sequence[str], translations: Sequence[str]) -> list[float | None]:

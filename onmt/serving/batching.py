@@ -109,7 +109,7 @@ class Batcher(Generic[Source, Result]):
 
     @property
     def waiting(self) -> int:
-        """Sources that no batch has taken yet."""
+        """Number of sources that are not yet part of a batch."""
         return len(self._waiting)
 
     async def translate(self, sources: Sequence[Source]) -> list[Result]:
@@ -131,7 +131,7 @@ class Batcher(Generic[Source, Result]):
                 self._waiting = [one for one in self._waiting if one not in left]
 
     async def _run(self) -> None:
-        """Translate batch after batch until no request waits."""
+        """Translate batch after batch until no source is waiting."""
         while self._waiting:
             await self._gather()
             batch = self._take()

@@ -144,6 +144,6 @@ def _same(expected: Any, found: Any) -> bool:
 
 
 def readings(folder: Path) -> dict[str, Any]:
-    """The command lines of a folder of fixtures by name, with their expected results."""
+    """The command lines of a folder of fixtures, by name, with their expected results."""
     stored: dict[str, Any] = json.loads(gzip.decompress((folder / READINGS).read_bytes()))
     return stored
