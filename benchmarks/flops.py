@@ -1,8 +1,8 @@
 """Floating-point operations of a model: the matrix products that its spec and the sentence lengths imply.
 
-A product of an m x k and a k x n matrix counts 2 m k n. Element-wise work, embeddings (a lookup) and padding
-count nothing, so the figure is that of the useful work, whatever the implementation does. A backward pass
-counts twice its forward pass: one product for the gradient of the inputs, one for that of the weights.
+A product of an m x k and a k x n matrix counts 2 m k n. Element-wise work, embedding lookups and padding
+count nothing, so the figure is the useful work, independent of the implementation. A backward pass counts
+twice its forward pass: one product for the gradient of the inputs, one for the gradient of the weights.
 
 S source positions as the encoder sees them, T target steps.
 """
@@ -26,13 +26,13 @@ BACKWARD_PASSES = 2
 
 
 def training_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]]) -> int:
-    """Forward and backward pass over sentences of (S, T); T counts the end symbol."""
+    """Forward and backward pass over sentences of (S, T); T includes the end symbol."""
     forward = sum(forward_flops(spec, source, target) for source, target in lengths)
     return (1 + BACKWARD_PASSES) * forward
 
 
 def forward_flops(spec: ModelSpec, source: int, target: int) -> int:
-    """One sentence of known target. A language model and a tagger have no decoder and ignore T."""
+    """One sentence with a known target. Language models and taggers have no decoder and ignore `target`."""
     if spec.decoder is None:
         inputs = spec.source.output_size
         outputs = _output_flops(spec, spec.encoder.memory_size(inputs))
@@ -41,14 +41,14 @@ def forward_flops(spec: ModelSpec, source: int, target: int) -> int:
 
 
 def translation_flops(spec: ModelSpec, lengths: Iterable[tuple[int, int]], beam: int) -> int:
-    """Beam search over sentences of (S, T), T the steps until one was done; the beam is always full."""
+    """Beam search over sentences of (S, T), where T is a sentence's number of steps, with a full beam."""
     return sum(
         source_flops(spec, source) + target * beam * step_flops(spec, source) for source, target in lengths
     )
 
 
 def source_flops(spec: ModelSpec, source: int) -> int:
-    """What a sentence costs before the first decoder step: encoder, bridge, and the keys of the attention."""
+    """One sentence before the first decoder step: encoder, bridge, and projection of the attention keys."""
     decoder, inputs = spec.decoder, spec.source.output_size
     assert decoder is not None
     flops = encoder_flops(spec.encoder, inputs, source)
@@ -105,7 +105,7 @@ def stack_flops(stack: StackSpec, input_size: int) -> int:
 
 
 def memory_length(encoder: EncoderSpec, source: int) -> int:
-    """Positions that the attention sees: fewer than S behind a pyramid."""
+    """Number of positions that the attention sees: fewer than S after a pyramidal encoder."""
     if isinstance(encoder, PyramidalEncoderSpec):
         return _level_lengths(encoder, source)[-1]
     return source
@@ -148,7 +148,7 @@ def _fed_size(decoder: DecoderSpec, memory: int) -> int:
 
 
 def _projection(attention: AttentionSpec, compared: int) -> int:
-    """To which width the memory is projected, once per sentence; 0 where it is compared as it is."""
+    """Width to which the memory is projected, once per sentence; 0 if it is compared without projection."""
     if attention.score in ("general", "concat"):
         return compared
     return attention.units if attention.score in ("bahdanau", "projected_dot") else 0

@@ -52,13 +52,13 @@ def measure(options: WorkloadOptions, device: torch.device, steps: int, batches:
 
 
 def use_precision(name: str) -> Products:
-    """Choose a precision as the flags do; returns how a model is to multiply."""
+    """Set the process's TF32 mode for a precision; return the products for a model."""
     set_tf32(name != "fp32")
     return Products(PRECISIONS[name])
 
 
 def matrix_rate(precision: str, options: WorkloadOptions, device: torch.device) -> float:
-    """FLOP/s of a large product, the best of five."""
+    """FLOP/s of a large matrix product, the best of five."""
     use_precision(precision)
     dtype = PRECISIONS[precision] or torch.float32
     left, right = torch.rand(2, 8 * options.rnn_size, 8 * options.rnn_size).to(device, dtype)
@@ -66,7 +66,7 @@ def matrix_rate(precision: str, options: WorkloadOptions, device: torch.device) 
 
 
 def training(precision: str, options: WorkloadOptions, device: torch.device, steps: int) -> Json:
-    """Steps of the reference model."""
+    """Time training steps of the reference model."""
     products = use_precision(precision)
     workload = Workload(spec_for("dbrnn", options), options, 1, device)
     multiply_with(workload.model, products)
@@ -85,7 +85,7 @@ def training(precision: str, options: WorkloadOptions, device: torch.device, ste
 
 
 def translation(options: WorkloadOptions, device: torch.device) -> Json:
-    """One batch in fp32, the median of five."""
+    """Time the translation of one batch in fp32; the median of five runs counts."""
     use_precision("fp32")
     workload = Workload(spec_for("dbrnn", options), options, 1, device)
     workload.translate()
@@ -98,7 +98,7 @@ def translation(options: WorkloadOptions, device: torch.device) -> Json:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure and write; returns the exit code."""
+    """Measure, write the report and return the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks.gpu", description=__doc__)
     parser.add_argument("output", type=Path, help="file for the JSON")
     parser.add_argument("--gpuid", type=int, default=1, help="number of the GPU, counted from 1")

@@ -1,4 +1,4 @@
-"""Requests that are wrong in one way each, and how a server should answer them."""
+"""Requests that each have one fault, and the answers that a server should give."""
 
 import asyncio
 import json
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 PATH: Final = "/translator/translate"
-_PAUSE: Final = 0.25  # seconds within a slow body
+_PAUSE: Final = 0.25  # seconds between the pieces of a slow body
 
 
 @dataclass(frozen=True)
 class Malformed:
-    """What is sent, piece by piece with pauses, and which answers are right; 0: none, the client leaves."""
+    """The pieces of a request, sent with pauses, and the statuses accepted as answers.
+
+    Status 0 stands for no answer: the client leaves.
+    """
 
     name: str
     pieces: tuple[bytes, ...]
@@ -21,7 +24,7 @@ class Malformed:
 
 
 def http(body: bytes, *, method: str = "POST", path: str = PATH, length: int | None = None) -> bytes:
-    """A request; `length` instead of the body's own."""
+    """An HTTP request; `length` replaces the true length in Content-Length."""
     size = len(body) if length is None else length
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
     return head.encode("ascii") + body
@@ -32,7 +35,7 @@ def _body(name: str, body: bytes, *statuses: int) -> Malformed:
 
 
 def malformed_requests(sentence: str) -> list[Malformed]:
-    """All ways of being wrong, around one good sentence."""
+    """All kinds of faulty requests, built around one good sentence."""
     good = json.dumps([{"src": sentence}]).encode()
     half = len(good) // 2
     return [
@@ -71,7 +74,7 @@ def malformed_requests(sentence: str) -> list[Malformed]:
 
 
 async def send(port: int, request: Malformed) -> int:
-    """Send it on a connection of its own; the status of the answer, 0 where none is waited for."""
+    """Send a request over a new connection; return the answer's status, or 0 if the client leaves."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for place, piece in enumerate(request.pieces):

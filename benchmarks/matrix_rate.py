@@ -1,4 +1,4 @@
-"""The machine's yardstick: how fast it multiplies matrices, by every library and format that it has."""
+"""The machine's matrix rate, with each library: the rate that the benchmarks' FLOP/s are compared with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ Shape = tuple[int, int, int]
 """Rows, inner dimension, columns."""
 
 _PASSES: Final = 3
-"""Products timed at once, so that small ones are long enough to time."""
+"""Products timed together, because one small product is too short to time."""
 
 
 def shapes_of(options: WorkloadOptions, size: int) -> tuple[Shape, ...]:
-    """A square product of `size`, and the largest products of the model itself: a decoder layer in training,
-    the output layer in training and in translation.
+    """A square product of `size`, and the largest products of the model: a decoder layer in training, and the
+    output layer in training and in translation.
     """
     width, rows = options.rnn_size, options.translate_batch * options.beam_size
     return (
@@ -36,7 +36,7 @@ def shapes_of(options: WorkloadOptions, size: int) -> tuple[Shape, ...]:
 
 @dataclass
 class MatrixRates:
-    """The best rate so far of each library and shape, in FLOP/s. `format`: that of the factors."""
+    """The best rate so far of each library and shape, in FLOP/s. `format`: number format of the factors."""
 
     format: Format
     shapes: tuple[Shape, ...]
@@ -56,7 +56,7 @@ class MatrixRates:
         ]
 
     def measure(self) -> None:
-        """Time every shape once in every library; bfloat16 has one only."""
+        """Time every shape once with every library of the device; on the CPU, bfloat16 has oneDNN only."""
         if self.device.type == "cpu":
             libraries = ("MKL", "oneDNN") if self.format == "fp32" else ("oneDNN",)
         else:
@@ -70,7 +70,7 @@ class MatrixRates:
 
     @property
     def best(self) -> float:
-        """The best of all, the rate that shares are of."""
+        """The highest rate of all; the denominator of `of_matrix_rate`."""
         return max(self.found.values())
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class MatrixRates:
 
 @contextmanager
 def _multiplying_by(name: str, wanted: Format) -> Iterator[bool]:
-    """Within it products are computed by this library; False where that would not be exact float32."""
+    """Compute products with this library; yields False if it cannot compute exact float32 products."""
     before = library()
     try:
         yield wanted == "bf16" or name == "cuBLAS" or use_library(name)
@@ -93,8 +93,8 @@ def _multiplying_by(name: str, wanted: Format) -> Iterator[bool]:
 
 
 def product_rate(left: torch.Tensor, right: torch.Tensor) -> float:
-    """FLOP/s of left @ right^T, a few products after a first one."""
-    F.linear(left, right)  # memory, threads and packing are ready from here on
+    """FLOP/s of left @ right^T, over a few products after a warm-up."""
+    F.linear(left, right)  # warm-up: allocates memory, starts threads, packs the factors
     started = now(left.device)
     for _ in range(_PASSES):
         F.linear(left, right)

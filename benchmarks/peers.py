@@ -1,10 +1,10 @@
-"""Training and translation side by side with OpenNMT-py, both through their own command lines.
+"""Compare training and translation speed with OpenNMT-py, both through their own command lines.
 
-`make bench-peers` makes a virtual environment for the other toolkit under build/peers, with stubs of what it
-imports but does not need here, and runs both in turn: A B A B. The same graph (two bidirectional encoder
-layers, two decoder layers with input feeding and general attention), the same vocabularies, batches of the
-same number of sentences, the same threads. Rates leave start-up out: training by the rates logged after the
-first report, translation by the difference of two runs of different length.
+`make bench-peers` creates a virtual environment for the other toolkit under build/peers, with stubs of
+modules that it imports but does not need here, and runs both in turn: A B A B. Both have the same graph (two
+bidirectional encoder layers, two decoder layers with input feeding and general attention), vocabularies,
+number of sentences per batch and threads. Rates exclude start-up: training uses the rates logged after the
+first report, translation the difference between two runs of different length.
 """
 
 import json
@@ -37,11 +37,11 @@ _STUBS: Final = ("ctranslate2", "flask", "waitress", "ahocorasick", "fasttext", 
 _ROOT: Final = Path(__file__).parents[1]
 
 Measurement = Callable[[], tuple[float, int]]
-"""Returns a rate per second and a peak of memory in bytes."""
+"""A function that returns a rate per second and the peak memory in bytes."""
 
 
 def _peers(parsed: Parsed[PeersOptions], logger: Logger) -> None:
-    """Compare, and write the report."""
+    """Compare the toolkits and write the report."""
     text = json.dumps(compare(parsed.options, logger), indent=2) + "\n"
     if parsed.options.output == "-":
         sys.stdout.write(text)
@@ -63,7 +63,7 @@ peers = Command(
 
 @dataclass(frozen=True)
 class Finished:
-    """A run of a command: seconds, peak memory of the process in bytes, and what it printed."""
+    """A finished run of a command: seconds, peak memory of the process in bytes, and its output."""
 
     seconds: float
     peak_bytes: int
@@ -113,7 +113,7 @@ def compare(options: PeersOptions, logger: Logger) -> dict[str, Any]:
 
 
 class _Bench:
-    """The commands of both toolkits, in a folder of their own."""
+    """Runs the commands of both toolkits in one folder, and records them in `commands`."""
 
     def __init__(self, options: PeersOptions, folder: Path, logger: Logger) -> None:
         self._options = options
@@ -123,7 +123,7 @@ class _Bench:
         self.commands: dict[str, str] = {}
 
     def prepare(self) -> None:
-        """Install the peer, prepare the data, and train both models for a step to translate with."""
+        """Install the peer, prepare the data, and train both models for one step, to translate with."""
         self._install()
         for lines_wanted in (self._options.batch_size, self._options.lines):
             lines = Path(self._options.test_src).read_text(encoding="utf-8").split("\n")[:lines_wanted]
@@ -142,8 +142,8 @@ class _Bench:
         self._train_peer("peer one step", 1)
 
     def measurements(self) -> dict[str, Measurement]:
-        """By name, functions that measure a rate per second and a peak of memory. What begins with `peer`
-        is the yardstick of the rows with its second word in front."""
+        """The measurements by name. `peer X` is the reference for every other name that begins with X, as
+        `peer training` is for `training bf16`."""
         found: dict[str, Measurement] = {"peer training": partial(self._training, "peer")}
         for precision in ("fp32", "bf16"):
             found[f"training {precision}"] = partial(self._training, precision)
@@ -154,7 +154,7 @@ class _Bench:
         return found
 
     def _training(self, which: str) -> tuple[float, int]:
-        """Source words per second: the median of what was logged after the first report."""
+        """Source words per second: the median of the rates logged after the first report."""
         if which == "peer":
             finished = self._train_peer("peer training", self._options.steps)
             rates = [float(rate) for rate in re.findall(r"; *(\d+)/ *\d+ tok/s", finished.log)]
@@ -164,14 +164,14 @@ class _Bench:
         return statistics.median(rates[1:]), finished.peak_bytes
 
     def _translation(self, which: str, beam: int) -> tuple[float, int]:
-        """Words per second, start-up left out."""
+        """Target words per second without start-up, from the difference between two runs."""
         few, many = self._options.batch_size, self._options.lines
         short, long = (self._translate(which, beam, lines) for lines in (few, many))
         words = (many - few) * self._options.words
         return words / (long.seconds - short.seconds), long.peak_bytes
 
     def _forbid_ends(self) -> None:
-        """Make of our model one that never ends a sentence by itself; the peer has an option for that."""
+        """Save a copy of our model that never ends a sentence by itself; the peer has -min_length instead."""
         (path,) = self._folder.glob("one_epoch1_*.pt")
         content = load_checkpoint(path)
         content["weights"]["generator.biases.0"][EOS] = -1e4
@@ -269,12 +269,12 @@ class _Bench:
     def _peer(self, name: str, call: str, *argv: str) -> Finished:
         environment = {
             "PYTHONPATH": str(self._folder / "stubs"),
-            "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",  # it pickles its options
+            "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",  # the peer pickles its options
         }
         return self._run(name, [str(self._python), "-c", call, *argv], environment)
 
     def _run(self, name: str, command: list[str], environment: dict[str, str]) -> Finished:
-        """Run a command in the folder; RuntimeError with the end of its output if it fails."""
+        """Run a command in the folder. Raises RuntimeError, with the end of its output, if it fails."""
         self.commands[name] = " ".join(command)
         log = self._folder / "log"
         threads = {"OMP_NUM_THREADS": str(self._options.threads)}

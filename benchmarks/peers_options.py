@@ -1,4 +1,4 @@
-"""What the comparison with another toolkit runs on."""
+"""Options of the comparison with another toolkit."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Takes the measurements in turn, so that a busy moment of the machine hits all of them, and sums them up."""
+"""Interleave the measurements, so that a busy moment of the machine affects all, and summarise them."""
 
 import platform
 import statistics
@@ -49,7 +49,7 @@ def measure_all(options: BenchmarkOptions, logger: Logger) -> Json:
 def _measure(
     encoder: EncoderName, options: BenchmarkOptions, device: torch.device, matrix: MatrixRates
 ) -> Json:
-    """One row without its share of the matrix rate, which is known when all rows are."""
+    """One row without its share of the matrix rate, which is known only once all rows are measured."""
     workload = Workload(spec_for(encoder, options), options, options.seed, device)
     workload.train()
     workload.translate()
@@ -69,7 +69,7 @@ def _measure(
 
 
 def throughput(measurements: Sequence[Measured]) -> dict[str, float]:
-    """Rates per second in the fastest round, the one that other programs disturbed least."""
+    """Rates per second of the fastest round, which other programs disturbed least."""
     times = [measured.seconds for measured in measurements]
     seconds, work = min(times), measurements[0]
     return {
@@ -84,7 +84,7 @@ def throughput(measurements: Sequence[Measured]) -> dict[str, float]:
 
 
 def row_with_share(row: Json, matrix_rate: float) -> Json:
-    """The row, with `of_matrix_rate`: its FLOP/s over the machine's."""
+    """The row with `of_matrix_rate` added: its FLOP/s divided by the machine's matrix rate."""
     shared = dict(row)
     for kind in ("train", "translate"):
         shared[kind] = {**row[kind], "of_matrix_rate": row[kind]["flops_per_second"] / matrix_rate}
@@ -92,7 +92,7 @@ def row_with_share(row: Json, matrix_rate: float) -> Json:
 
 
 def in_words(row: Json) -> str:
-    """One line per encoder for the log."""
+    """A row as one line for the log."""
     parts = []
     for kind in ("train", "translate"):
         rates = row[kind]
@@ -104,14 +104,14 @@ def in_words(row: Json) -> str:
 
 
 def device_of(options: BenchmarkOptions) -> torch.device:
-    """The CPU, or the GPU of -gpuid; raises OptionError if it is not there."""
+    """The CPU, or the GPU of -gpuid. Raises OptionError if there is no such GPU."""
     wanted = (options.gpuid,)
     return select_device(DeviceOptions(gpuid=wanted), Logger(LoggerOptions(), sys.stderr))
 
 
 def on_gpu(workload: Workload, device: torch.device) -> Json:
-    """Kernel launches of a training step and of a translation, and the most memory a step takes, in bytes;
-    nothing on a CPU. Launches are those that torch's profiler sees.
+    """On a GPU, the kernel launches of a training step and of a translation, as torch's profiler counts them,
+    and the peak memory of a training step in bytes; on a CPU, nothing.
     """
     if device.type == "cpu":
         return {}
@@ -125,7 +125,7 @@ def on_gpu(workload: Workload, device: torch.device) -> Json:
 
 
 def launches(work: Callable[[], object]) -> int:
-    """Kernels that CUDA was asked to start."""
+    """Number of CUDA kernel launches."""
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         work()
@@ -133,7 +133,7 @@ def launches(work: Callable[[], object]) -> int:
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
-    """What the figures were measured on."""
+    """The hardware and software on which the figures were measured."""
     gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return {
         **gpu,

@@ -1,7 +1,8 @@
-"""Load on a server of this machine, as JSON: `python -m benchmarks.serving -model m.pt -src file`.
+"""Load test of a REST server on this machine: `python -m benchmarks.serving -model m.pt -src file`.
 
-Good requests must get the bytes that a lone request got, malformed ones a documented refusal; the server must
-live, keep its memory, and lose nothing when it is ended. All traffic stays on 127.0.0.1.
+The report is JSON. A good request must get the same bytes as it gets alone, and a malformed one a documented
+refusal. The server must stay alive, keep its memory constant, and lose no request when it is terminated. All
+traffic stays on 127.0.0.1.
 """
 
 import asyncio
@@ -64,7 +65,7 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """Megabytes in memory."""
+        """Resident memory in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         [kilobytes] = re.findall(r"VmRSS:\s+(\d+)", status)
         return int(kilobytes) / 1024
@@ -72,7 +73,7 @@ class Server:
 
 @dataclass
 class Tally:
-    """What came back from a load."""
+    """The answers to a load: statuses, wrong answers, seconds of good requests, lost requests."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -81,14 +82,14 @@ class Tally:
 
 
 class Client:
-    """A connection that is kept from request to request."""
+    """A connection that is kept open between requests."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises OSError or EOFError where there is none."""
+        """Return status and body of the answer. Raises OSError or EOFError if there is none."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -124,7 +125,7 @@ class LoadTest:
         self._expected: list[tuple[int, bytes]] = []
 
     async def run(self) -> dict[str, Any]:
-        """The report."""
+        """Run all measurements and return the report."""
         report: dict[str, Any] = {}
         with self._server(self._options.batch_size) as server:
             self._logger.info("Lone requests, whose answers are the right ones")
@@ -203,7 +204,7 @@ class LoadTest:
             raise OnmtError(f"{len(tally.wrong)} wrong answers, the first to {tally.wrong[0]}")
 
     async def _mixed(self, server: Server) -> dict[str, Any]:
-        """Good and malformed requests in random order; memory as they go on."""
+        """Send good and malformed requests in random order, and sample the server's memory meanwhile."""
         options, tally = self._options, Tally()
         draw = random.Random(options.seed)
         kinds = malformed_requests(self._sentence)
@@ -221,7 +222,7 @@ class LoadTest:
                 if request is None:
                     await self._good(client, number, tally)
                 else:
-                    client.close()  # slow requests outlast the time for which idle connections stay open
+                    client.close()  # slow requests outlast the keep-alive time of idle connections
                     status = await send(server.port, request)
                     tally.statuses[status] += 1
                     if status not in request.statuses:
@@ -247,12 +248,12 @@ class LoadTest:
         }
 
     async def _terminated(self, server: Server) -> dict[str, Any]:
-        """SIGTERM while all clients wait for answers: each request that a connection took is answered."""
+        """Send SIGTERM while all clients wait for answers; count the requests answered and lost."""
         tally = Tally()
 
         async def work(first: int) -> None:
             client = Client(server.port)
-            for number in range(first, first + 1000):  # ended by the server long before
+            for number in range(first, first + 1000):  # the server ends this loop long before
                 try:
                     await self._good(client, number, tally)
                 except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""What is measured: one training step, and the translation of one batch."""
+"""The work that is measured: one training step, and the translation of one batch."""
 
 import time
 from copy import deepcopy
@@ -24,12 +24,12 @@ from onmt.spec.model import ModelSpec
 from onmt.training.optim import Sgd, scale_and_clip
 
 MAX_GRAD_NORM = 5.0
-LEARNING_RATE = 1e-3  # small: the model shall stay as it is, round after round
+LEARNING_RATE = 1e-3  # small, so that the model hardly changes from round to round
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One piece of work: seconds it took, products it needed (FLOP), sentences and tokens it went through."""
+    """One run of the work: seconds, FLOP of its matrix products, sentences and tokens processed."""
 
     seconds: float
     flops: int
@@ -39,7 +39,7 @@ class Measured:
 
 
 def spec_for(encoder: EncoderName, options: WorkloadOptions) -> ModelSpec:
-    """The benchmark's model: Lua's defaults but for what the options say."""
+    """The benchmark's model: sizes from the options, Lua's defaults otherwise."""
     flags = Seq2SeqModelOptions(
         encoder_type=encoder,
         brnn_merge="concat",
@@ -74,11 +74,11 @@ class Workload:
 
     @property
     def parameters(self) -> int:
-        """Numbers that training changes."""
+        """Number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def train(self) -> Measured:
-        """One step as the trainer takes it: loss, gradients, clipping, update."""
+        """Time one step with the trainer's parts: loss, gradients, clipping, update."""
         batch, options = self._batch, self.options
         started = now(self._device)
         for parameter in self._optimizer.parameters:
@@ -94,7 +94,7 @@ class Workload:
         return Measured(seconds, flops, batch.size, batch.src_words, batch.tgt_words)
 
     def translate(self) -> Measured:
-        """Beam search over one batch; a random model rarely ends a sentence: most reach the length limit."""
+        """Time beam search over one batch. A random model rarely ends a sentence before the length limit."""
         batch, options = self._to_translate, self.options
         settings = SearchSettings(beam_size=options.beam_size, max_length=options.target_length - 1)
         started = now(self._device)
@@ -113,7 +113,7 @@ class Workload:
 
 
 def steps_taken(traces: list[Trace], sentences: int) -> list[int]:
-    """How many steps the search took for each sentence before it was done."""
+    """Number of search steps for each sentence until it was done."""
     alive = torch.cat([trace.sentences for trace in traces]).cpu()
     return torch.bincount(alive, minlength=sentences).tolist()
 
@@ -139,7 +139,7 @@ def random_batch(options: WorkloadOptions, sentences: int, generator: torch.Gene
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once everything that the device was asked to do is done."""
+    """The time in seconds, after waiting for all work queued on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

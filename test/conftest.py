@@ -1,8 +1,10 @@
-"""What holds for every test: one thread. Toy tensors gain nothing from more, and threads that wait for each
-other beside another busy program make a suite of minutes one of many.
+"""Run every test with one thread.
+
+Toy tensors gain nothing from more threads, and on a busy machine threads that wait for each other make the
+suite several times slower.
 """
 
 import os
 
-# Read when torch is loaded, here and in the programs that tests start.
+# torch reads this when it is loaded, here and in the programs that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

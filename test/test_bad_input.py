@@ -1,7 +1,6 @@
-"""Random bad command lines and configuration files, through the real scripts: one line, never a traceback.
+"""Every script refuses random bad command lines and configuration files with one line, never a traceback.
 
-Every script takes part. Each bad command line is refused for a reason that the generator
-knows, so nothing is ever executed.
+The generator puts a known fault into each command line, so that nothing is ever executed.
 """
 
 import os
@@ -23,7 +22,7 @@ PROCESSES = 50
 
 
 class BadCommandLines:
-    """Draws command lines that a script has to refuse; `folder` is for files that they need."""
+    """Draws command lines that a script must refuse; `folder` is for files that they need."""
 
     def __init__(self, script, folder, rng):
         self.rng = rng
@@ -46,12 +45,12 @@ class BadCommandLines:
         ]
 
     def draw(self):
-        """One bad command line, with good words around its fault now and then."""
+        """Draw a bad command line: a random fault, or an unknown flag if no option can have that fault."""
         fault = self.rng.choice(self.makers)()
         return fault if fault is not None else self.unknown_flag()
 
     def word(self):
-        """Any text that is no flag."""
+        """Draw a text that is not a flag."""
         alphabet = "ab1 .,=#\"'\\/%￭é\t\n\u2028\udc80"
         text = "".join(self.rng.choices(alphabet, k=self.rng.randrange(8)))
         return (
@@ -124,7 +123,7 @@ class BadCommandLines:
         return [f"-{self.rng.choice(options).flag}", self.rng.choice(wrong)] if options else None
 
     def config(self):
-        """A configuration file that cannot be read, or with a line that cannot."""
+        """Name a configuration file that cannot be read, or that has a faulty line."""
         path = self.folder / f"{self.rng.randrange(10**9)}.conf"
         lines = [f"# {self.word()}".encode("utf-8", "replace").replace(b"\n", b" ") for _ in range(3)]
         flag = self.rng.choice(self.by_flag).flag
@@ -161,7 +160,7 @@ class BadCommandLines:
 
 
 def bad_command_lines(name, folder, count):
-    """`count` bad command lines for a command, always the same ones."""
+    """`count` bad command lines for a command, the same in every run."""
     folder.mkdir(exist_ok=True)
     lines = BadCommandLines(COMMANDS[name].script, folder, random.Random(name))
     return [lines.draw() for _ in range(count)]
@@ -203,7 +202,7 @@ def test_as_processes(name, tmp_path):
 
 
 def run_main(name, argv, capsys):
-    """The exit code and standard error of a script."""
+    """Run a script, which must succeed or fail with one line; return its exit code and standard error."""
     code = COMMANDS[name](argv)
     errors = capsys.readouterr().err
     assert code == 0 or is_one_line(name, code, errors), (argv, errors)
@@ -212,7 +211,7 @@ def run_main(name, argv, capsys):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A folder with a small corpus, prepared data and a model, all good."""
+    """A folder with a small corpus, prepared data and a model, all undamaged."""
     folder = tmp_path_factory.mktemp("work")
     (folder / "src").write_text("".join(f"a b c{number % 7}\n" for number in range(40)))
     (folder / "tgt").write_text("".join(f"x y{number % 7}\n" for number in range(40)))
@@ -229,7 +228,7 @@ def training(folder, *argv):
 
 
 def damaged(content, rng):
-    """Some way in which a file can be broken."""
+    """Damage a file's content: empty it, replace it by noise, cut it, flip a bit or insert noise."""
     place = rng.randrange(len(content))
     noise = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 40)))
     flipped = bytes([content[place] ^ (1 << rng.randrange(8))])
@@ -246,7 +245,7 @@ def damaged(content, rng):
 
 @pytest.mark.parametrize("name", ["data-train.json", "data-train-0001.bin", "model.pt"])
 def test_damaged_files(work, tmp_path, capsys, name):
-    """A damaged file is refused in one line; damage where nobody reads may pass."""
+    """A damaged file is refused with one line, unless the damage is in bytes that are never read."""
     shutil.copytree(work, tmp_path, dirs_exist_ok=True)
     rng = random.Random(name)
     content = (work / name).read_bytes()

@@ -166,13 +166,13 @@ def test_a_changed_byte_is_refused_or_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_member_marked_as_folder_is_refused(tmp_path: Path) -> None:
-    """One changed bit that no checksum covers and that makes torch return uninitialised memory."""
+    """This bit is covered by no checksum, and setting it makes torch return uninitialised memory."""
     path = tmp_path / "model.pt"
     save_checkpoint(path, example_content())
     whole = bytearray(path.read_bytes())
     entry = (
         whole.rindex(b"archive/data/0") - 46
-    )  # its entry in the central directory has 46 bytes before the name
+    )  # an entry of the central directory has 46 bytes before the name
     whole[entry + 38] |= 0x10
     path.write_bytes(whole)
     with pytest.raises(CheckpointError, match="marked as a folder"):

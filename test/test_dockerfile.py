@@ -1,4 +1,4 @@
-"""The Dockerfile without a daemon: its instructions are known, its files exist, its commands run."""
+"""Checks of the Dockerfile without Docker: its instructions are known, its files exist, its commands run."""
 
 import json
 import re
@@ -18,7 +18,7 @@ KNOWN = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "EXPOSE", "HEALTHCHECK", "STO
 
 
 def instructions() -> list[tuple[str, str]]:
-    """(instruction, what follows it), continued lines joined."""
+    """Pairs of an instruction and its arguments, with continued lines joined."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = re.sub(r"\\\n\s*", " ", text).split("\n")
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines if line.strip()]
@@ -63,7 +63,7 @@ def test_the_health_check_is_a_program() -> None:
 
 @pytest.mark.slow
 def test_its_commands_install_a_server(tmp_path: Path) -> None:
-    """In a fresh environment that finds the dependencies of this one, PyTorch being large."""
+    """The fresh environment uses this one's dependencies, because PyTorch is large."""
     for rest in all_of("COPY"):
         for source in rest.split()[:-1]:
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy

@@ -1,4 +1,4 @@
-"""The documentation is what the code says, and its links lead somewhere."""
+"""The documentation matches the code, and the targets of its links exist."""
 
 import re
 from pathlib import Path

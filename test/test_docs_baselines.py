@@ -1,4 +1,4 @@
-"""The baselines of docs/results.md against small cases worked out by hand."""
+"""The baselines of docs/results.md agree with small cases computed by hand."""
 
 import math
 import runpy
@@ -26,7 +26,7 @@ def result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., 
 
 
 def test_most_frequent_tags(result: Callable[..., list[str]]) -> None:
-    train = "a b a\na c\n", "X Y Z\nX Y\n"  # X for a; for new words X or Y, whichever was first: X
+    train = "a b a\na c\n", "X Y Z\nX Y\n"  # `a` gets X; for new words X and Y tie, and X came first
     assert result("tags", *train, "a b d d\n", "X Z X Y\n", "X Z X X\n") == [
         "most frequent tag 50.00%",
         "model 75.00%",

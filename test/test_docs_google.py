@@ -1,4 +1,4 @@
-"""docs/google-seq2seq.md is held against the program: every parameter, every default, every setting."""
+"""docs/google-seq2seq.md agrees with the program on every parameter, default and setting."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def section(title: str) -> str:
 
 
 def rows(title: str) -> list[list[str]]:
-    """The cells of the tables in a section, without headings."""
+    """The rows of the tables in a section, as lists of cells, without headings."""
     lines = [line for line in section(title).split("\n") if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [
@@ -36,12 +36,12 @@ def rows(title: str) -> list[list[str]]:
 
 
 def documented(title: str) -> dict[str, Any]:
-    """Names and defaults of a table of parameters."""
+    """The names and defaults in a table of parameters."""
     return {row[0].strip("`"): yaml.safe_load(row[1]) for row in rows(title)}
 
 
 def by_class(title: str) -> dict[str, dict[str, Any]]:
-    """The same of a table that names classes first."""
+    """The names and defaults by class, in a table whose first column names classes."""
     found: dict[str, dict[str, Any]] = {}
     name = ""
     for row in rows(title):

@@ -1,5 +1,5 @@
-"""docs/models.md keeps its word: what its tables allow is allowed, what they refuse is refused, its way out
-works.
+"""The tables of docs/models.md are true: combinations are accepted or refused as they say, and the
+alternatives that they name work.
 """
 
 import ast
@@ -50,7 +50,7 @@ def flags_of(text: str) -> dict[str, list[str]]:
 
 
 def command_line(data: Path, *texts: str) -> list[str]:
-    """One command line of several texts; later flags replace earlier ones."""
+    """Merge texts with flags into one command line; later flags replace earlier ones."""
     merged = {"-data": [str(data)], "-save_model": ["never"]}
     for text in texts:
         merged |= flags_of(text)
@@ -59,7 +59,7 @@ def command_line(data: Path, *texts: str) -> list[str]:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Prepared data that nobody will read."""
+    """An empty manifest: it must exist, but is never read."""
     path = tmp_path / "toy-train.json"
     path.touch()
     return path
@@ -126,7 +126,7 @@ CORPORA = {
 
 @pytest.fixture
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """prepare(kind of data) -> the manifest."""
+    """prepare(kind of data) -> the path of the manifest."""
     monkeypatch.chdir(tmp_path)
 
     def prepare(kind: str) -> Path:

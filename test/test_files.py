@@ -12,7 +12,7 @@ from onmt.files import StagedFiles, replacing
 
 @pytest.fixture(params=["nameless", "named"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which files without names can be made, or cannot."""
+    """A folder; `named`: the system cannot give a name to a nameless file (`O_TMPFILE`)."""
     if request.param == "named":
         monkeypatch.setattr(files, "_OPEN_FILES", "/nowhere")
     return tmp_path

@@ -1,4 +1,4 @@
-"""Who may import whom: no row knows a higher one, nothing goes in circles, options come without torch."""
+"""Import rules: no module imports from a higher row, there are no cycles, options do not import torch."""
 
 import ast
 import os
@@ -54,7 +54,7 @@ def modules():
 
 @cache
 def imports(name, at_import_time_only=False):
-    """The names that a module imports; those inside functions too unless only import time counts."""
+    """The names that a module imports, including those inside functions unless only import time counts."""
     found = set()
     for node in nodes(modules()[name], at_import_time_only):
         if isinstance(node, ast.Import):
@@ -168,7 +168,7 @@ def test_what_help_needs_comes_without_torch(name):
 
 
 def commands():
-    """The module of each command, by the command's name."""
+    """The module of each command, by command name."""
     found = {}
     for name in NAMES:
         for node in modules()[name].body if within(name, "onmt.commands") else ():

@@ -111,7 +111,7 @@ def test_a_progress_bar_steps_aside():
 
 
 class Full(io.StringIO):
-    """A stream that takes no line while it is `full`."""
+    """A stream whose flush raises the error while `full` is set."""
 
     def __init__(self, error):
         super().__init__()
@@ -141,7 +141,7 @@ class TestLogThatCannotBeWritten:
         assert capsys.readouterr().err == f"warning: cannot write the log ({error.strerror}); going on\n"
         assert stream.getvalue().endswith("4\n")
 
-    # A limit on the size of files is like a disk that fills up, partial writes included.
+    # A limit on file sizes acts like a full disk, partial writes included.
     PROGRAM = """
 import resource, sys
 from onmt.logger import Logger, LoggerOptions

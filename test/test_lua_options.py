@@ -1,7 +1,7 @@
-"""The options of the original, held against ours: `lua_options.tsv` is the list, row by row.
+"""Our options agree with those of the original, which `lua_options.tsv` lists row by row.
 
-`lua_options_pending.txt` names the rows that are not built yet; the tests fail when it names too many or too
-few. After building options, write it anew: `PYTHONPATH=. python test/test_lua_options.py`.
+`lua_options_pending.txt` names the rows that are not implemented yet; the tests fail if it names too many or
+too few. After implementing options, rewrite it: `PYTHONPATH=. python test/test_lua_options.py`.
 """
 
 import re
@@ -17,7 +17,7 @@ from onmt.commandline.values import check_options, replace_options
 from onmt.errors import OptionError
 
 HERE = Path(__file__).parent
-OTHER_MEANING = {"train -model"}  # had none in the original, names a google/seq2seq class here
+OTHER_MEANING = {"train -model"}  # meaningless in the original, names a google/seq2seq class here
 PENDING_FILE = HERE / "lua_options_pending.txt"
 SELECTORS = ("data_type", "model_type")
 
@@ -106,13 +106,13 @@ PENDING = set(PENDING_FILE.read_text(encoding="utf-8").splitlines()) if PENDING_
 
 
 def script_of(name):
-    """The command of that name, or None while nobody has built it."""
+    """The script of the command of that name, or None if there is no such command yet."""
     command = COMMANDS.get(name.removeprefix("tools/"))
     return command.script if command else None
 
 
 def option_sets(row):
-    """The options classes that should hold a row: for each value of the selectors it names, or for all."""
+    """The options classes that should declare a row: for the selector values that it names, else for all."""
     script = script_of(row.script)
     if script is None:
         return []
@@ -127,7 +127,7 @@ def option_sets(row):
 
 
 def find(row):
-    """The option of the row in every set that should hold it; None where it is missing."""
+    """The row's option in every options class that should declare it; None where it is missing."""
     found = []
     for options in option_sets(row):
         declared = (*declared_options(options), *declared_options(BuiltInOptions))
@@ -164,7 +164,7 @@ def test_a_row(row):
         info = option.info
         assert info.required == (row.required == "y") or row.name in REQUIRED_HERE
         assert info.positional == row.option.startswith("<")
-        # A deprecated option holds no value here that a restart could restore.
+        # A deprecated option has no value here that a restart could restore.
         if not row.deprecated and row.name not in OTHER_MEANING:
             assert info.structural == (int(row.structural) if row.structural else None)
         assert info.init_only == (row.init_only == "y")
@@ -175,7 +175,7 @@ def test_a_row(row):
 
 @pytest.mark.parametrize("row", [param for param in BUILT if param.values[0].range])
 def test_a_range(row):
-    """What is out of the original's bounds is out of ours; within, ours may refuse more."""
+    """A value outside the original's bounds is refused; inside them, our bounds may be narrower."""
     minimum = re.search(r">=([\d.]+)", row.range)
     maximum = re.search(r"<=([\d.]+)", row.range)
     outside = [float(minimum[1]) - 1] if minimum else []
@@ -193,7 +193,7 @@ def is_refused(options, option, value):
     try:
         check_options(options())
     except OptionError:
-        return False  # these defaults alone are refused, so nothing could be learnt from the value
+        return False  # the defaults alone are refused, so a refusal would not be due to the value
     with pytest.raises(OptionError):
         check_options(replace_options(options(), {option.flag: value}))
     return True

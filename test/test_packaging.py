@@ -47,7 +47,7 @@ def test_the_package_has_the_version_and_a_console_command_per_script(tmp_path: 
 
 
 def requirements(folder: Path) -> dict[str, list[str]]:
-    """What setup.py asks for, by the name of the extra; "" without one."""
+    """The packages that setup.py requires, by extra; "" stands for those that are always required."""
     subprocess.run(
         [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(folder)],
         cwd=ROOT,
@@ -66,7 +66,7 @@ def requirements(folder: Path) -> dict[str, list[str]]:
 
 
 def normalised(name: str) -> str:
-    """A package's name as registries compare it."""
+    """A package's name in the form in which registries compare names."""
     return name.lower().replace("_", "-")
 
 
@@ -92,7 +92,7 @@ def test_every_dependency_is_pinned() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the programs of a fresh environment: the wheel, and the dependencies of this environment."""
+    """The program folder of a fresh environment with our wheel and this environment's dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     shutil.copytree(ROOT / "onmt", source / "onmt", ignore=shutil.ignore_patterns("__pycache__"))
@@ -115,7 +115,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_installed(programs: Path, folder: Path, name: str, *argv: str, stdin: bytes = b"") -> str:
-    """Standard output of a program of the environment, run in `folder`; its failure fails the test."""
+    """Run an installed program in `folder`, which must succeed; return its standard output."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [programs / name, *argv]
     finished = subprocess.run(

@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands run, its files and targets exist."""
+"""The README is true: its commands run, and its scripts and make targets exist."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def commands() -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The scripts, and the first lines of the corpus, in a folder of their own."""
+    """A folder with the scripts and the first lines of the corpus."""
     for name in ("preprocess.py", "train.py", "translate.py"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "data" / "dates").mkdir(parents=True)

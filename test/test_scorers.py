@@ -1,4 +1,4 @@
-"""Corpus scores: by hand, and against sacrebleu."""
+"""Corpus scores agree with values computed by hand and with sacrebleu."""
 
 import math
 
@@ -16,7 +16,7 @@ def words(*lines: str) -> list[list[str]]:
 
 
 def test_bleu_by_hand() -> None:
-    """5 of 6 words, 3 of 5 pairs, 2 of 4 triples, 1 of 3 quadruples; 6 words against 7."""
+    """Matches: 5 of 6 unigrams, 3 of 5 bigrams, 2 of 4 trigrams, 1 of 3 4-grams; lengths: 6 against 7."""
     score = corpus_bleu(words("the cat sat on a mat"), [words("the cat sat on the mat now")])
     assert score.precisions == pytest.approx((5 / 6, 3 / 5, 2 / 4, 1 / 3))
     assert score.brevity_penalty == pytest.approx(math.exp(1 - 7 / 6))
@@ -63,7 +63,7 @@ def test_bleu_equals_sacrebleu_without_its_tokenizer(
 ) -> None:
     hypotheses, *references = ([row[i] for row in rows] for i in range(3))
     streams = [[" ".join(line) for line in side] for side in (hypotheses, *references)]
-    # sacrebleu takes an empty reference for a missing one
+    # sacrebleu treats an empty reference as missing
     if all(all(line for line in side) for side in streams[1:]):
         metric = sacrebleu.BLEU(tokenize="none", smooth_method="none", force=True)
         expected = metric.corpus_score(streams[0], streams[1:]).score
@@ -73,8 +73,8 @@ def test_bleu_equals_sacrebleu_without_its_tokenizer(
 def test_ter_by_hand() -> None:
     score = corpus_ter(words("c d a b", "a x"), [words("a b c d", "a b c")])
     assert score.value == pytest.approx(3 / 7)
-    # edits of each sentence, weighted by the length of its reference: 1 deletion and 1 substitution by 3/7,
-    # 1 shift of 2 words by 4/7
+    # Edits of each sentence, weighted by the length of its reference: 1 deletion and 1 substitution with 3/7,
+    # 1 shift of 2 words with 4/7.
     assert score.detail == "TER = 42.86 (Ins 0.0, Del 0.4, Sub 0.4, Shft 0.6, WdSh 1.1)"
 
 
@@ -84,7 +84,7 @@ def test_ter_takes_the_best_reference_and_the_average_length() -> None:
 
 
 def test_dlratio_by_hand() -> None:
-    """ab -> ba is one exchange; ca -> abc takes three edits, as no place is edited twice; é is two bytes."""
+    """ab -> ba is one transposition; ca -> abc takes 3 edits, as no place is edited twice; é is two bytes."""
     assert corpus_dlratio(words("a b c"), [words("b a c")]).value == pytest.approx(2 / 5)
     assert corpus_dlratio(words("abcd"), [words("abdc")]).value == pytest.approx(1 / 4)
     assert corpus_dlratio(words("ca"), [words("abc")]).value == pytest.approx(3 / 3)

@@ -1,4 +1,4 @@
-"""How signals are remembered, held and raised."""
+"""Signals are remembered, held and raised as Stopped."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_nohup_stays() -> None:
 
 
 class Deleted:
-    """Something that takes its time to go away."""
+    """An object whose destructor raises a signal."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGTERM)

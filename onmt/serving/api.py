@@ -1,7 +1,7 @@
 """The Python API: load a model, translate lines of text. See docs/python.md.
 
-Everything here raises the OnmtError family for what a user can cause, prints nothing, never exits, and may be
-called from several threads at once.
+All functions may be called from several threads at once. They print nothing and never exit. An error that a
+user can cause is raised as OnmtError or one of its subclasses.
 """
 
 import threading
@@ -44,10 +44,10 @@ Path = str | PathLike[str]
 class LineHypothesis:
     """One translation of a line.
 
-    text: what to show. score: log-probability, normalised if norms are on; -inf: nothing was found. tokens:
-    its words before detokenization; features: per target feature the label of every word. attention: tokens x
-    source positions, None without attention. copying: for each token the probability that the step copied
-    from the source instead of generating, None where the model cannot.
+    text: the translation, detokenized. score: log-probability, normalised if norms are on; -inf if nothing
+    was found. tokens: words before detokenization. features: for each target feature, the label of every
+    word. attention: tokens x source positions; None without attention. copying: for each token, the
+    probability that the step copied from the source instead of generating; None if the model cannot copy.
     """
 
     text: str
@@ -67,7 +67,7 @@ class LineHypothesis:
 class TranslatedLine:
     """The translations of a line, best first; none for a line without words.
 
-    source_tokens: the words that the model read; source_features: per feature the label of every word.
+    source_tokens: the words that the model read. source_features: for each feature, the label of every word.
     """
 
     source_tokens: list[str]
@@ -87,7 +87,7 @@ class TranslatedLine:
 
 @dataclass(frozen=True)
 class Models:
-    """Files of the models of a translator, and what is averaged if there are several."""
+    """Model files of a translator, and how an ensemble of several is averaged."""
 
     paths: tuple[str, ...]
     average: Average = "mean"
@@ -103,13 +103,13 @@ class TextTranslator:
         self._lock = threading.Lock()
 
     def translate(self, lines: Sequence[str]) -> list[TranslatedLine]:
-        """Translate each line. Raises DataError, naming the line, for one that the model cannot read."""
+        """Translate each line. Raises DataError, naming the line, if the model cannot read it."""
         return self.translate_sources(self._sources(lines))
 
     def score(self, lines: Sequence[str], translations: Sequence[str]) -> list[float | None]:
-        """The log-probability of each given translation of a line, its end included; None for an empty line.
+        """Return the log-probability of each given translation, end symbol included; None for an empty line.
 
-        Raises DataError, naming the line, for one that the model cannot read.
+        Raises DataError if the lists differ in length, or, naming the line, if the model cannot read a line.
         """
         if len(lines) != len(translations):
             raise DataError(f"{len(lines)} lines, but {len(translations)} translations")
@@ -120,15 +120,15 @@ class TextTranslator:
                 return self._translator.score(sources, references, self._batch_size)
 
     def source(self, line: str, labels: Sequence[str] = ()) -> Source:
-        """A line as the model reads it; `labels` are word features for each of its tokens.
+        """Tokenize a line for the model; `labels` are word features added to each of its tokens.
 
-        What sampling draws for it depends on its `number`.
+        With random sampling, the draws depend on the source's `number`.
         """
         with errors_of_users():
             return self._translator.source(self._pipeline.source_tokens(line, labels))
 
     def translate_sources(self, sources: Sequence[Source]) -> list[TranslatedLine]:
-        """Translate what `source` has made; the results come in the same order."""
+        """Translate sources made by `source`; the results come in the same order."""
         with errors_of_users():
             with self._lock:
                 translations = self._translator.translate(sources, self._batch_size)
@@ -168,7 +168,7 @@ class LineTagger:
         self._lock = threading.Lock()
 
     def tag(self, lines: Sequence[str]) -> list[list[str]]:
-        """A tag for every token of each line; features, if the model has them, are attached."""
+        """Return a tag for every token of each line; features, if the model has them, are attached."""
         with errors_of_users(), self._lock:
             tags = self._user.tag(_token_sources(lines, self._vocabularies.src), self._batch_size)
         return [join_features(one.words, one.features) for one in tags]
@@ -186,7 +186,7 @@ class LineScorer:
         self._lock = threading.Lock()
 
     def score(self, lines: Sequence[str]) -> list[float]:
-        """What `tools/lm.py score` gives each line: negative log-likelihood over number of tokens + 1."""
+        """Score lines as `tools/lm.py score` does: negative log-likelihood over number of tokens + 1."""
         with errors_of_users(), self._lock:
             return self._user.score(_token_sources(lines, self._vocabularies.src), self._batch_size)
 
@@ -203,15 +203,15 @@ def load_translator(
     batch_size: int = TranslateDataOptions.batch_size,
     **search: Unpack[TranslatorKeywords],
 ) -> TextTranslator:
-    """Load a translation model, ours or Lua's, or several with one target vocabulary as an ensemble.
+    """Load a translation model (ours or Lua's), or an ensemble of several with the same target vocabulary.
 
-    ensemble: average the probabilities of several models, or their log-probabilities (`"log_mean"`).
-    tokenizer: how lines are cut into tokens, and translations put together again, by `target_tokenizer` where
-    the target side differs; without it lines are tokens separated by blanks, and so are translations.
+    ensemble: average the models' probabilities (`"mean"`) or log-probabilities (`"log_mean"`).
+    tokenizer: tokenizes lines and detokenizes translations; `target_tokenizer`, if given, replaces it for the
+    target side. Without either, lines and translations are tokens separated by blanks.
     gpuid: number of the GPU from 1, 0 for the CPU. search: flags of translate.py, as in `beam_size=5`.
 
     Raises OptionError for options that do not exist or do not fit the model, CheckpointError for a file that
-    is no translation model, DataError for unreadable files that the options name.
+    is not a translation model, DataError for an unreadable file named by an option.
     """
     with errors_of_users():
         options = options_from(TranslatorOptions, dict(search))
@@ -258,9 +258,9 @@ def open_translator(
     pipeline: TextPipeline,
     batch_size: int,
 ) -> TextTranslator:
-    """The translator of model files. given: the flags that the user set, which beat the first model's own.
+    """Create a translator from model files. given: flags that the user set; they override the first model's.
 
-    Results are the same to the last bit in whatever batch (on the CPU). Errors: see `load_translator`.
+    On the CPU, results do not depend on the batch, to the last bit. Errors: see `load_translator`.
     """
     first, *others = (_load_text_model(path, place) for path in models.paths)
     assert isinstance(first.model, Seq2Seq)
@@ -280,7 +280,7 @@ def open_translator(
 
 
 def _load_text_model(path: str, place: Place) -> LoadedModel:
-    """A model that translates text. Raises CheckpointError for one of another kind."""
+    """Load a model that translates text. Raises CheckpointError for a model of another kind."""
     loaded = load_model(path, place.device, place.products)
     if not isinstance(loaded.model, Seq2Seq):
         raise _wrong_kind(loaded, "a translation model")
@@ -291,7 +291,7 @@ def _load_text_model(path: str, place: Place) -> LoadedModel:
 
 @contextmanager
 def errors_of_users() -> Iterator[None]:
-    """Turn what a user can cause, a full memory or an unreadable file, into an OnmtError."""
+    """Turn errors that a user can cause, such as out of memory or an unreadable file, into an OnmtError."""
     try:
         yield
     except OnmtError:
@@ -325,13 +325,13 @@ def _checked(batch_size: int) -> int:
 
 
 def _each(what: str, lines: Sequence[str], parse: Callable[[str], Parsed]) -> list[Parsed]:
-    """What `parse` makes of each line; a DataError says which `what` it is about, by number."""
-    if isinstance(lines, str):  # whose characters would be taken for lines
+    """Parse each line; a DataError names the line by `what` and its number."""
+    if isinstance(lines, str):  # its characters would be taken for lines
         raise DataError("expected a list of lines, not one text: put it into a list")
     return [placed(f"{what} {number}", partial(parse, line)) for number, line in enumerate(lines, start=1)]
 
 
 def _token_sources(lines: Sequence[str], vocabularies: Sequence[Vocabulary]) -> list[Source]:
-    """Lines of tokens as sources; DataError, naming the line, where they do not fit the model."""
+    """Turn lines of tokens into sources. Raises DataError, naming the line, if one does not fit the model."""
     pipeline = TextPipeline()
     return _each("line", lines, lambda line: make_source(pipeline.source_tokens(line), vocabularies))

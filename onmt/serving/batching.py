@@ -1,4 +1,4 @@
-"""Collect requests into batches, and count what was served."""
+"""Gather the sentences of requests into batches, and keep a server's metrics."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ _SENTENCES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """The figures of one server; a registry of its own, so that several can live in one process."""
+    """Prometheus metrics of a server, in their own registry so that several servers can share a process."""
 
     content_type: Final = CONTENT_TYPE_LATEST
 
     def __init__(self, waiting: Callable[[], float], loaded: Callable[[], float]) -> None:
-        """waiting, loaded: the sentences that wait and the models in memory at the moment."""
+        """waiting, loaded: return the current number of waiting sentences and of models in memory."""
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._requests = Counter(
@@ -48,22 +48,22 @@ class Metrics:
         Gauge("onmt_models_loaded", "Models in memory.", registry=registry).set_function(loaded)
 
     def answered(self, status: int, seconds: float) -> None:
-        """A request has been answered; status 499: the client went away first."""
+        """Record an answered request; status 499 means that the client left before the answer."""
         self._requests.labels(str(status)).inc()
         self._seconds.observe(seconds)
 
     def translated(self, source_tokens: int, target_tokens: int) -> None:
-        """A sentence has been translated."""
+        """Record a translated sentence."""
         self._sentences.inc()
         self._source_tokens.inc(source_tokens)
         self._target_tokens.inc(target_tokens)
 
     def batch(self, sentences: int) -> None:
-        """A batch goes to the model."""
+        """Record the size of a batch that goes to the model."""
         self._batch.observe(sentences)
 
     def text(self) -> bytes:
-        """All figures, as Prometheus reads them."""
+        """All metrics in Prometheus's text format."""
         return generate_latest(self._registry)
 
 
@@ -85,9 +85,9 @@ class _Waiting(Generic[Source, Result]):
 
 
 class Batcher(Generic[Source, Result]):
-    """Gathers sources for up to `wait` seconds or `batch_size` of them; `executor` translates them together.
+    """Gathers up to `batch_size` sources for up to `wait` seconds; `executor` translates them together.
 
-    observe: is told the size of every batch. All methods belong to one event loop.
+    observe: called with the size of every batch. All methods must be called from the same event loop.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class Batcher(Generic[Source, Result]):
 
     @property
     def waiting(self) -> int:
-        """Sources that no batch has taken yet."""
+        """Number of sources that are not yet part of a batch."""
         return len(self._waiting)
 
     async def translate(self, sources: Sequence[Source]) -> list[Result]:
-        """The results of the sources, in their order; raises what translating one of them raised.
+        """Return the results of the sources in their order; raise the error that one of them caused.
 
-        When cancelled, sources that are still waiting leave their places to others.
+        If the call is cancelled, its sources that are still waiting are removed from the queue.
         """
         loop = asyncio.get_running_loop()
         mine = [_Waiting(source, loop.create_future(), loop.time()) for source in sources]
@@ -131,7 +131,7 @@ class Batcher(Generic[Source, Result]):
                 self._waiting = [one for one in self._waiting if one not in left]
 
     async def _run(self) -> None:
-        """Translate batch after batch until no request waits."""
+        """Translate batch after batch until no source is waiting."""
         while self._waiting:
             await self._gather()
             batch = self._take()
@@ -143,7 +143,7 @@ class Batcher(Generic[Source, Result]):
             for one, result in zip(
                 batch, await loop.run_in_executor(self._executor, self._results, sources), strict=True
             ):
-                if one.result.done():  # its request has gone
+                if one.result.done():  # its request was cancelled
                     continue
                 if isinstance(result, Exception):
                     one.result.set_exception(result)
@@ -164,7 +164,7 @@ class Batcher(Generic[Source, Result]):
                 return
 
     def _take(self) -> list[_Waiting[Source, Result]]:
-        """The one that has waited longest, and those nearest to it in length."""
+        """Remove from the queue the source that has waited longest, and those closest to it in length."""
         if not self._waiting:
             return []
         length = len(self._waiting[0].source)
@@ -176,7 +176,7 @@ class Batcher(Generic[Source, Result]):
         return batch
 
     def _results(self, sources: Sequence[Source]) -> Sequence[Result | Exception]:
-        """Results or errors; when a batch fails, one by one, so that a sentence fails for itself only."""
+        """Return a result or error per source; a failing batch is retried one by one to isolate the error."""
         try:
             return self._translate(sources)
         except Exception as error:

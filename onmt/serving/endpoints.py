@@ -1,4 +1,4 @@
-"""The two ways in which requests come: HTTP (starlette) and ZeroMQ."""
+"""The two kinds of server endpoints: HTTP (starlette) and ZeroMQ."""
 
 import asyncio
 import math
@@ -39,7 +39,8 @@ from onmt.serving.protocol import (
 )
 
 _CLIENT_GONE: Final = 499  # in the metrics only: the client has closed the connection
-_DRAINED: Final = 16  # times the largest request: up to this size, a request is read and gets a refusal
+# Multiple of -max_request_size up to which an oversized request is read, so that its client gets a refusal.
+_DRAINED: Final = 16
 
 Result = TypeVar("Result")
 
@@ -51,7 +52,7 @@ class ClientGone(Exception):  # noqa: N818 - not an error: the client has closed
 def rest_application(
     pool: ModelPool, limits: LimitOptions, logger: Logger, *, with_tokens: bool
 ) -> Starlette:
-    """The application. with_tokens: answers with attention hold the tokens, as those of the single server."""
+    """Create the HTTP application. with_tokens: answers that hold attention also hold the tokens."""
     service = _Service(pool)
     return Starlette(
         routes=[
@@ -59,7 +60,7 @@ def rest_application(
             Route("/health", service.health),
             Route("/metrics", service.metrics),
             Route("/translator/models", service.models),
-            # The original compares the path's end only.
+            # The original compares only the end of the path.
             Route("/{prefix:path}translator/translate", TranslateEndpoint(pool, limits, logger, with_tokens)),
         ],
         exception_handlers={HTTPException: _plain_error},
@@ -137,7 +138,7 @@ class TranslateEndpoint:
             raise unavailable(f"no answer within {seconds:g} seconds") from None
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The body. Raises RequestError, 408 or 413, and ClientGone."""
+        """Read the body of a request. Raises RequestError (408 or 413), or ClientGone."""
         seconds, most = self._limits.request_timeout, self._limits.max_request_size
         parts, size = [], 0
         try:
@@ -160,7 +161,7 @@ class TranslateEndpoint:
 
 
 class _Service:
-    """What a server says about itself."""
+    """The endpoints other than translation: web page, health, models and metrics."""
 
     def __init__(self, pool: ModelPool) -> None:
         self._pool = pool
@@ -168,7 +169,7 @@ class _Service:
         self._page = page.replace("/* look */", LOOK)
 
     async def page(self, request: Request) -> Response:
-        """The page for people."""
+        """The web page for translating in a browser."""
         # Nothing is fetched from elsewhere, and no other site can frame the page.
         policy = (
             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
@@ -177,12 +178,12 @@ class _Service:
         return HTMLResponse(self._page, headers={"Content-Security-Policy": policy})
 
     async def health(self, request: Request) -> Response:
-        """Whether the server answers."""
+        """A constant status "ok", the version, and the number of models and of loaded models."""
         loaded = sum(model.is_loaded for model in self._pool.models)
         return _json({"status": "ok", "version": VERSION, "models": len(self._pool.models), "loaded": loaded})
 
     async def models(self, request: Request) -> Response:
-        """The models by number; file names without folders."""
+        """A list of the models with their numbers; file names come without folders."""
         return _json(
             [
                 {
@@ -197,13 +198,13 @@ class _Service:
         )
 
     async def metrics(self, request: Request) -> Response:
-        """The figures, for Prometheus."""
+        """The metrics for Prometheus."""
         text = await asyncio.to_thread(self._pool.metrics.text)
         return Response(text, headers={"Content-Type": self._pool.metrics.content_type})
 
 
 async def _unless_gone(receive: Receive, answer: Awaitable[Result]) -> Result:
-    """The answer, given up when the client goes away: raises ClientGone."""
+    """Wait for the answer; if the client disconnects first, cancel it and raise ClientGone."""
     answering = asyncio.ensure_future(answer)
     watching = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -236,15 +237,15 @@ def _plain(error: RequestError) -> Response:
 
 
 async def _plain_error(request: Request, error: Exception) -> Response:
-    """404 and 405 of the other paths."""
+    """The plain-text form of starlette's own errors: 404, and 405 of the service endpoints."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     return PlainTextResponse(f"{status.value} {status.phrase}", status.value, error.headers)
 
 
-_POLL: Final = 100  # milliseconds between two looks for a signal, where no message comes
-_GRACE: Final = 0.25  # seconds for messages on their way when the signal comes
-_LINGER: Final = 5000  # milliseconds for answers to leave at the end
+_POLL: Final = 100  # milliseconds between checks for a stop signal while no message comes
+_GRACE: Final = 0.25  # seconds for which messages are still accepted after the stop signal
+_LINGER: Final = 5000  # milliseconds for sending pending answers when the socket closes
 
 
 class ZeroMqServer:
@@ -257,7 +258,7 @@ class ZeroMqServer:
         self._running: set[asyncio.Task[None]] = set()
 
     async def serve(self, host: str, port: int) -> None:
-        """Serve until SIGINT or SIGTERM, then finish the running requests. OnmtError if binding fails."""
+        """Serve until SIGINT or SIGTERM, then finish running requests. Raises OnmtError if binding fails."""
         with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as router:
             router.setsockopt(zmq.LINGER, _LINGER)
             router.setsockopt(zmq.MAXMSGSIZE, _DRAINED * self._limits.max_request_size)
@@ -269,7 +270,7 @@ class ZeroMqServer:
                 await asyncio.wait(self._running, timeout=self._limits.request_timeout)
 
     async def _receive(self, router: zmq.asyncio.Socket, stopped: asyncio.Event) -> None:
-        """Take messages until the signal, and for a moment longer those that are on their way."""
+        """Accept messages until the stop signal, and `_GRACE` seconds longer for those already sent."""
         loop, end = asyncio.get_running_loop(), math.inf
         while loop.time() < end:
             if await router.poll(_POLL):

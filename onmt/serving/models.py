@@ -32,9 +32,9 @@ _GPU_MEMORY: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """One model as the user wants it.
+    """The settings of one served model.
 
-    given: the flags that the user set. tokenizer: None where lines are tokens.
+    given: the flags that the user set. tokenizer: None if lines consist of tokens separated by blanks.
     """
 
     models: Models
@@ -48,11 +48,11 @@ class ModelSettings:
 
     @property
     def name(self) -> str:
-        """The files' names without their folders."""
+        """The names of the model files, without folders."""
         return ", ".join(Path(path).name for path in self.models.paths)
 
     def without_folders(self, text: str) -> str:
-        """A message in which the models' files have no folders: those are not for clients to know."""
+        """Remove the folders of the model files from a message, because clients should not see them."""
         for path in self.models.paths:
             text = text.replace(path, Path(path).name)
         return text
@@ -60,23 +60,23 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class Workers:
-    """One thread for each kind of work, so that models load and text is prepared while others translate."""
+    """One thread per kind of work, so that loading and text preparation run beside translation."""
 
     translating: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "translating"))
     preparing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "preparing"))
     loading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "loading"))
 
     def close(self) -> None:
-        """Wait for running work, drop the rest."""
+        """Wait for running work and cancel the rest."""
         for executor in (self.translating, self.preparing, self.loading):
             executor.shutdown(wait=True, cancel_futures=True)
 
 
 class ModelPool:
-    """The models of a server, by number from 1; `limits` hold for all of them together.
+    """The models of a server, numbered from 1.
 
-    unload_time: seconds without use after which a model is unloaded; None: never. All methods belong to one
-    event loop.
+    limits: shared by all models. unload_time: seconds without use after which a model is unloaded; None never
+    unloads it. All methods must be called from the same event loop.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ModelPool:
         self._limits = limits
         self._workers = Workers()
         self.pending = 0
-        """Sentences that have been accepted and not been answered."""
+        """Number of sentences that have been accepted but not yet answered."""
         self.metrics = Metrics(
             lambda: sum(model.waiting for model in self.models),
             lambda: sum(model.is_loaded for model in self.models),
@@ -100,14 +100,14 @@ class ModelPool:
         ]
 
     def model(self, number: int) -> "ServedModel":
-        """The model of that number; RequestError, 400, if there is none."""
+        """Return the model with this number. Raises RequestError (400) if there is none."""
         if not 1 <= number <= len(self.models):
             count = len(self.models)
             refuse(f"there is no model {number}: this server has {count}, counted from 1")
         return self.models[number - 1]
 
     async def translate(self, model: "ServedModel", items: Sequence[Item]) -> list[TranslatedLine]:
-        """Translate, unless too many sentences are waiting already. Raises RequestError."""
+        """Translate with this model. Raises RequestError: 503 if too many sentences are waiting."""
         if self.pending + len(items) > self._limits.max_waiting:
             raise unavailable(f"{self.pending} sentences are waiting already; try again later")
         self.pending += len(items)
@@ -149,22 +149,22 @@ class ServedModel:
 
     @property
     def is_one_of_several(self) -> bool:
-        """The server loads and unloads its models, and its log says which one a line is about."""
+        """Whether the server loads models on demand and unloads them; its log lines then name the model."""
         return self._unload_time is not None
 
     @property
     def is_loaded(self) -> bool:
-        """The model is in memory."""
+        """Whether the model is in memory."""
         return self._translator is not None
 
     @property
     def waiting(self) -> int:
-        """Sentences that no batch has taken yet."""
+        """Number of sentences that are not yet part of a batch."""
         return 0 if self._batcher is None else self._batcher.waiting
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
-        """The model stays loaded inside; at the end, when the answer has left, its idle time begins."""
+        """Keep the model loaded within the context; its idle time begins when the last user leaves it."""
         self._users += 1
         if self._timer is not None:
             self._timer.cancel()
@@ -177,16 +177,16 @@ class ServedModel:
                 self._timer = loop.call_later(self._unload_time, self._unload)
 
     async def load(self) -> TextTranslator:
-        """The model, loaded if it isn't. Raises RequestError, 503, if it can't be."""
+        """Return the model, loaded if necessary. Raises RequestError (503) if it cannot be loaded."""
         if self._translator is not None:
             return self._translator
         if self._loading is None or self._loading.done():
             self._loading = asyncio.get_running_loop().create_task(self._load())
             self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._loading)  # goes on when the request is given up
+        return await asyncio.shield(self._loading)  # loading continues if this request is cancelled
 
     async def translate(self, items: Sequence[Item]) -> list[TranslatedLine]:
-        """The translations of each item. Raises RequestError for items that the model cannot read."""
+        """Translate each item. Raises RequestError if the model cannot be loaded or cannot read an item."""
         translator = await self.load()
         loop = asyncio.get_running_loop()
         (self._logger.info if self.is_one_of_several else self._logger.debug)("Start Tokenization")
@@ -237,7 +237,7 @@ class ServedModel:
             )
 
     def _prepare(self, translator: TextTranslator, items: Sequence[Item]) -> list[Source]:
-        """Sources of the items. Raises RequestError, naming the item."""
+        """Tokenize the items. Raises RequestError (400 or 413), naming the item."""
         sources = []
         for number, item in enumerate(items, start=1):
             try:

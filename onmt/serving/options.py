@@ -1,4 +1,4 @@
-"""Options of the servers and of the Python API; keyword values and the files that list models."""
+"""Options of the servers and of the Python API, from command lines, keyword arguments and model lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _PACKAGES: Final = ("prometheus_client", "starlette", "uvicorn", "zmq")
 
 
 def require_serve() -> None:
-    """Raise OptionError, saying how to install them, unless the packages are there."""
+    """Raise OptionError, with the command that installs them, if packages of the servers are missing."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise OptionError(
@@ -40,7 +40,7 @@ def require_serve() -> None:
 
 
 def _port(value: Any) -> str | None:
-    """A number that a port can have, as text or number."""
+    """Return why a value, given as text or number, cannot be a port; None if it can."""
     text = str(value)
     valid = text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535
     return None if valid else "the port must be a number from 0 to 65535; 0 takes a free one"
@@ -75,7 +75,7 @@ class RestOptions:
 
 
 def _refuse_useless(options: TranslatorOptions) -> None:
-    """Raise OptionError for results that no answer of a server holds."""
+    """Raise OptionError for options whose results a server's answers cannot hold."""
     for flag, value in (
         ("dump_input_encoding", options.dump_input_encoding),
         ("save_beam_to", options.save_beam_to),
@@ -98,7 +98,7 @@ class RestTranslationServerOptions(
     """REST translation server"""
 
     def check(self) -> None:
-        """Refuse what has no effect in a server."""
+        """Raise OptionError for options that have no effect in a server."""
         _refuse_useless(self)
 
 
@@ -142,7 +142,7 @@ class ModelEntryOptions(EntryOptions, TranslatorOptions, TokenizerOptions):
     """An entry of the file of models"""
 
     def check(self) -> None:
-        """Refuse what has no effect in a server."""
+        """Raise OptionError for options that have no effect in a server."""
         _refuse_useless(self)
 
 
@@ -162,14 +162,14 @@ class TranslationServerOptions(
     """Translation server"""
 
     def check(self) -> None:
-        """Refuse what has no effect in a server."""
+        """Raise OptionError for options that have no effect in a server."""
         _refuse_useless(self)
 
 
 def read_model_config(path: str) -> list[tuple[ModelEntryOptions, frozenset[str]]]:
-    """The models of a YAML file, a list of mappings, with the keys that each entry gives.
+    """Read a YAML file with a list of models; return each model's options and the keys that its entry sets.
 
-    Raises DataError, or OptionError for keys and values, naming file and line.
+    Raises DataError, or OptionError for bad keys and values, naming file and line.
     """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
@@ -199,7 +199,7 @@ def _entry(entry: Any, where: str) -> tuple[ModelEntryOptions, frozenset[str]]:
 
 
 def _entry_lines(text: str) -> list[int]:
-    """The lines on which the entries of the list begin, from 1."""
+    """The line numbers, from 1, at which the entries of the list begin."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     return [entry.start_mark.line + 1 for entry in node.value] if isinstance(node, yaml.SequenceNode) else []
 
@@ -210,7 +210,7 @@ def _place(error: Exception) -> str:
 
 
 class TranslatorKeywords(TypedDict, total=False):
-    """Flags of translate.py about the search, with the same meaning and the same defaults."""
+    """The search flags of translate.py, with the same meanings and defaults."""
 
     lm_model: str
     lm_weight: float
@@ -243,10 +243,11 @@ Options = TypeVar("Options")
 
 
 def options_from(options: type[Options], values: Mapping[str, object], where: str = "") -> Options:
-    """An instance with these values by flag, checked as a command line is.
+    """Create an options instance from values by flag, with the checks of a command line.
 
-    where: put before messages, as in `models.yml, line 3: `. Raises OptionError for flags that do not exist,
-    naming the nearest one, for values that do not fit, alone or together, and for required ones missing.
+    where: prefix of error messages, as in `models.yml, line 3: `. Raises OptionError for an unknown flag
+    (naming the nearest known one), for values that are invalid alone or together, and for missing required
+    flags.
     """
     table = {option.flag: option for option in declared_options(options)}
     given: dict[str, Given] = {}
@@ -273,7 +274,7 @@ def _converted(option: Option, value: object) -> Any:
 
 
 def _word(option: Option, value: object) -> str:
-    """The value as a command line would have it."""
+    """Return the value as a word of a command line. Raises OptionError for a value of another type."""
     if isinstance(value, str | PurePath):
         return str(value)
     if isinstance(value, bool | int | float):

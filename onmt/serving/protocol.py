@@ -1,4 +1,4 @@
-"""Requests and answers of OpenNMT's servers as JSON: requests are checked, answers are built. Torch-free."""
+"""The JSON protocol of OpenNMT's servers: parse and check requests, build answers. Does not import torch."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from onmt.errors import OnmtError
 if TYPE_CHECKING:
     from onmt.serving.api import LineHypothesis, TranslatedLine
 
-_DIGITS: Final = 6  # behind the point, of scores and attention: what 32-bit numbers are good for
+_DIGITS: Final = 6  # decimals of scores and attention: about the precision of float32
 _FOLDERS: Final = re.compile(r"(?<![^\s'\"(])/(?:[^\s/'\"]+/)+")
 
 
 class RequestError(OnmtError):
-    """A request that gets no translation: its status, and why in one line without paths."""
+    """A request that gets no translation: the HTTP status, and the reason in one line without folders."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(public(reason))
@@ -26,15 +26,15 @@ class RequestError(OnmtError):
 
     @property
     def line(self) -> str:
-        """The answer's body."""
+        """The body of the answer."""
         return f"{self.status.value} {self.status.phrase} - {self}"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One sentence of a request. labels: word features for each of its tokens.
+    """One sentence of a request. labels: word features added to each of its tokens.
 
-    with_tokens: answer with the tokens that attention is between, even where attention is not asked for.
+    with_tokens: include source and target tokens in the answer, even if attention is not requested.
     """
 
     text: str
@@ -45,21 +45,21 @@ class Item:
 
 @dataclass(frozen=True)
 class TranslationRequest:
-    """The sentences of a request, and the number of the model that they are for."""
+    """The sentences of a request, and the number of the model that translates them."""
 
     items: tuple[Item, ...]
     model: int = 1
 
 
 def public(message: str) -> str:
-    """A message for people elsewhere: one line, paths without their folders."""
+    """Make a message fit for clients: one line, with folders removed from absolute paths."""
     return _FOLDERS.sub("", message).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def read_request(body: bytes, most_items: int) -> TranslationRequest:
-    """A request's body. Raises RequestError: 400 if it is malformed, 413 for more items than allowed.
+    """Parse the body of a request. Raises RequestError: 400 if it is malformed, 413 for too many items.
 
-    `{}` counts as an empty list, as in the original, whose library cannot tell the two.
+    `{}` counts as an empty list, as in the original, whose JSON library cannot tell the two apart.
     """
     content = _parse(body)
     if content == {}:
@@ -83,19 +83,19 @@ def too_large(reason: str) -> NoReturn:
 
 
 def unavailable(reason: str) -> RequestError:
-    """The error of a server that cannot answer now."""
+    """Return the error for a request that the server cannot answer now."""
     return RequestError(HTTPStatus.SERVICE_UNAVAILABLE, reason)
 
 
 def to_json(answer: object) -> bytes:
-    """An answer as the original writes it: UTF-8 without escapes."""
+    """Encode an answer as the original does: UTF-8, with non-ASCII characters not escaped."""
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def rest_hypotheses(line: "TranslatedLine", with_attention: bool, with_tokens: bool) -> list[dict[str, Any]]:
-    """The hypotheses of one item for the REST servers: text is detokenized.
+    """The hypotheses of one item for the REST servers, with detokenized text.
 
-    An empty source has one empty translation.
+    An empty source gets one empty translation.
     """
     answers = []
     for rank, found in _ranked(line):
@@ -110,7 +110,7 @@ def rest_hypotheses(line: "TranslatedLine", with_attention: bool, with_tokens: b
 
 
 def zeromq_hypotheses(line: "TranslatedLine") -> list[dict[str, Any]]:
-    """The hypotheses of one item for the ZeroMQ server: tokens joined by blanks, always with attention."""
+    """The hypotheses of one item for the ZeroMQ server: tokens joined by blanks, always with `attn`."""
     return [
         {
             **_common(line, rank, found),
@@ -122,7 +122,7 @@ def zeromq_hypotheses(line: "TranslatedLine") -> list[dict[str, Any]]:
 
 
 def attention_rows(found: "LineHypothesis | None") -> list[list[float]]:
-    """A row per target token with a number per source position; none without attention."""
+    """One row per target token, with one number per source position; no rows without attention."""
     if found is None or found.attention is None:
         return []
     rows: list[list[float]] = found.attention.astype("float64").round(_DIGITS).tolist()
@@ -151,7 +151,7 @@ def _parse(body: bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         refuse(f"not valid JSON: {error.msg} at character {error.pos}")
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
+    except (ValueError, RecursionError):  # an integer with thousands of digits, or deeply nested lists
         refuse("not JSON that can be read")
 
 

@@ -1,4 +1,4 @@
-"""Run a server: open the port, load the models, answer until a signal comes."""
+"""Run a server: bind the port, load the models, answer requests until a stop signal."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ from onmt.serving.protocol import RequestError
 
 
 class ServerLog(Logger):
-    """Hands lines on to a log; a line that cannot be written (`... | head`, a full disk) is lost, no more."""
+    """Forwards lines to a log; a line that cannot be written (`... | head`, a full disk) is dropped."""
 
     def __init__(self, log: Logger) -> None:
         super().__init__(LoggerOptions(disable_logs=True), None)
@@ -119,7 +119,7 @@ async def _serve_rest(
     listening: socket.socket,
     unload_time: float | None,
 ) -> None:
-    """unload_time: None for a single model that is loaded first and stays."""
+    """Serve the models. unload_time: None for a single model, which is loaded first and stays loaded."""
     pool = ModelPool(settings, limits, logger, unload_time)
     try:
         if unload_time is None:
@@ -141,7 +141,7 @@ async def _serve_zeromq(settings: ModelSettings, options: TranslationServerOptio
 
 
 async def _load_first(pool: ModelPool) -> None:
-    """Load the only model. Raises the error that says why it cannot be."""
+    """Load the only model. If that fails, raise the original error instead of the client's RequestError."""
     try:
         await pool.models[0].load()
     except RequestError as error:
@@ -150,11 +150,11 @@ async def _load_first(pool: ModelPool) -> None:
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG: Final = 2048
-_GRACE: Final = 0.25  # seconds for requests on their way when the end begins
+_GRACE: Final = 0.25  # seconds for requests that are on their way when the first signal comes
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OnmtError where it cannot be bound."""
+    """Bind and return a listening socket. Raises OnmtError if that fails."""
     try:
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -174,15 +174,15 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def url_of(listening: socket.socket) -> str:
-    """The address of a listening socket for a browser."""
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def serve(application: Starlette, listening: socket.socket, logger: Logger, patience: float) -> None:
-    """Serve until SIGINT or SIGTERM; then finish the running requests, for `patience` seconds at most.
+    """Serve until SIGINT or SIGTERM, then finish the running requests for at most `patience` seconds.
 
-    A second signal ends without them.
+    A second signal ends the server without finishing them.
     """
     config = uvicorn.Config(
         application,
@@ -200,7 +200,7 @@ async def serve(application: Starlette, listening: socket.socket, logger: Logger
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server without its own signal handlers, which end with the signal instead of with 0."""
+    """uvicorn's server without its signal handlers, which end the process by the signal, not with code 0."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -212,10 +212,10 @@ class _Server(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """End gracefully; when called again, at once.
+        """Stop gracefully; if called again, stop at once.
 
-        No more connections are accepted. Requests that are on their way on open ones have a moment to
-        arrive: uvicorn by itself would close connections between two requests without reading.
+        No new connections are accepted. Requests already on their way over open connections get `_GRACE`
+        seconds to arrive: uvicorn alone would close a connection between two requests without reading.
         """
         if self._stopping:
             self.should_exit = self.force_exit = True
@@ -248,7 +248,7 @@ def _signals_to(server: "_Server", logger: Logger) -> Iterator[None]:
 
 
 class _Bridge(logging.Handler):
-    """Hands on what uvicorn and asyncio log: problems as warnings, the rest as detail."""
+    """Forwards log records of uvicorn and asyncio: warnings and errors as warnings, the rest as debug."""
 
     def __init__(self, logger: Logger) -> None:
         super().__init__()

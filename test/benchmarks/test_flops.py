@@ -27,8 +27,8 @@ from onmt.spec.model import AttentionSpec, BridgeSpec, DecoderSpec, EmbeddingSpe
 Score = Literal["general", "dot", "concat", "bahdanau", "projected_dot", "last"]
 
 SOURCE, TARGET, SENTENCES = 9, 5, 2
-LSTM = StackSpec(layers=2, hidden_size=8, recurrent_dropout=0.1)  # dropout keeps away from fused kernels,
-GRU = replace(LSTM, cell=CellSpec(kind="gru"))  # whose products the counter cannot see
+LSTM = StackSpec(layers=2, hidden_size=8, recurrent_dropout=0.1)  # dropout avoids the fused kernels,
+GRU = replace(LSTM, cell=CellSpec(kind="gru"))  # whose products FlopCounterMode misses
 
 ENCODERS: dict[str, EncoderSpec] = {
     "rnn": RecurrentEncoderSpec(kind="rnn", stack=LSTM),
@@ -70,12 +70,12 @@ def model_spec(
 
 
 def in_place_product(_added: torch.Size, left: torch.Size, right: torch.Size, out_shape: torch.Size) -> int:
-    """`addmm_`, which the counter does not know by itself."""
+    """FLOP of `addmm_`, which FlopCounterMode does not know."""
     return 2 * left[0] * left[1] * right[1]
 
 
 def counted(spec: ModelSpec) -> int:
-    """Products that torch saw in one forward pass over two sentences of equal length."""
+    """FLOP that torch counts in one forward pass over two sentences of equal length."""
     model = build_model(spec)
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.01)
@@ -91,7 +91,7 @@ def counted(spec: ModelSpec) -> int:
         indices=torch.arange(SENTENCES),
     )
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: in_place_product})
-    # The plain paths do all the products that the formulas count, forward only.
+    # The plain path runs all products that the formulas count, and no product of a backward pass.
     plain = mock.patch.object(Decoder, "forward_kernel", Decoder.forward_plain)
     assert isinstance(model, Seq2Seq)
     with torch.no_grad(), plain, counter:
@@ -120,7 +120,7 @@ def test_attention_counts_what_torch_counts(score: Score) -> None:
 
 @pytest.mark.parametrize(("score", "width"), [("concat", 8), ("bahdanau", 3)])
 def test_additive_attention_by_hand(score: Score, width: int) -> None:
-    """A key (8 x width) per memory position; a query, and per position a score and a sum of 8, per step."""
+    """A key (8 x width) per memory position; per step a query, and per position a score and a sum of 8."""
     difference = flops.forward_flops(model_spec(score=score), SOURCE, TARGET)
     difference -= flops.forward_flops(model_spec(score="last"), SOURCE, TARGET)
     assert difference == SOURCE * 2 * 8 * width + TARGET * (2 * 8 * width + SOURCE * 2 * (width + 8))
@@ -147,7 +147,7 @@ def test_projected_cells_count_what_torch_counts() -> None:
 
 
 def test_one_layer_by_hand() -> None:
-    """4 gates of 3 from an input of 2 and a state of 3: a 5 x 12 product."""
+    """4 gates of 3 units from an input of 2 and a state of 3: a 5 x 12 product."""
     assert flops.stack_flops(StackSpec(layers=1, hidden_size=3), 2) == 2 * 5 * 12
 
 

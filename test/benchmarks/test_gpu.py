@@ -1,4 +1,4 @@
-"""The report of a GPU, as far as a machine without one can make it."""
+"""The GPU report, as far as a machine without a GPU can produce it."""
 
 import json
 from pathlib import Path

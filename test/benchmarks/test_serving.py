@@ -1,4 +1,4 @@
-"""The load test of the servers: what it sends, and a small run of it."""
+"""The servers' load test: the malformed requests that it sends, and a small run."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A script of every kind of option, for the tests of the command line."""
+"""Scripts with options of every kind, for the tests of the command line."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -99,13 +99,13 @@ def positional_script():
 
 @pytest.fixture(scope="session")
 def options():
-    """options(script, *argv) -> the options of a command line that has what is required."""
+    """options(script, *argv) -> the options of a command line; required flags are added."""
     return lambda script, *argv: parse(script, ["-save_data", "demo", *argv]).options
 
 
 @pytest.fixture(scope="session")
 def refusal():
-    """refusal(script, argv) -> why a command line is refused."""
+    """refusal(script, argv) -> the error message of a command line that is refused."""
 
     def refusal(script, argv):
         with pytest.raises(OptionError) as caught:
@@ -117,7 +117,7 @@ def refusal():
 
 @pytest.fixture(scope="session")
 def outcome():
-    """outcome(script, argv) -> the refusal of a command line, or None if it is accepted or asks for help."""
+    """outcome(script, argv) -> the error message of a refused command line; None for any other."""
 
     def outcome(script, argv):
         try:

@@ -1,4 +1,4 @@
-"""Standard streams that the caller closed end a run in one line, or are not missed."""
+"""A standard stream that the caller closed ends the run with one line if needed, and is ignored otherwise."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(script: str, *argv: str, closed: int) -> tuple[int, str]:
-    """The exit code and standard error of a script with descriptor `closed` closed."""
+    """Run a script with descriptor `closed` closed; return its exit code and standard error."""
     code = f"import os, sys; os.close({closed}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     finished = subprocess.run(
         [sys.executable, "-c", code, str(ROOT / script), *argv],

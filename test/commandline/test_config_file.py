@@ -1,4 +1,4 @@
-"""Files of options (onmt/commandline/config_file.py), as the parser reads and writes them."""
+"""Configuration files (onmt/commandline/config_file.py), as the parser reads and writes them."""
 
 import math
 import os

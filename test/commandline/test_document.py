@@ -28,7 +28,7 @@ def test_options_of_other_sets_come_last(script):
 
 @pytest.mark.parametrize("script", scripts(), ids=lambda script: script.name)
 def test_help_texts_are_sentences(script):
-    """What a person reads of every option: something, on one line, from a capital letter to a full stop."""
+    """The help of every option is on one line, begins with a capital letter and ends with a full stop."""
     for line in reference_page(script).split("\n"):
         if line.startswith("* "):
             text = line.partition("<br/>")[2]

@@ -1,4 +1,4 @@
-"""No command writes over a file that it reads: every pair of options, as the declarations have them."""
+"""No command overwrites a file that it reads, whichever pair of its options names the file."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Lists of all scripts: white space around an element is not part of it, wherever the list is given."""
+"""List options of all scripts: white space around an element is removed, wherever the list is given."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +48,7 @@ def test_white_space_is_not_part_of_an_element(row, data):
     text = "".join(f"{separator}{element}" for separator, element in zip(separators, elements, strict=False))
     words = text + separators[-1]
     argvs = [[f"-{flag}", words], [f"--{flag}", *words.split(",")]]
-    if option.info.whole:  # whose words may contain commas
+    if option.info.whole:  # its words may contain commas
         argvs = [[f"-{flag}", *map("\t{}\n ".format, elements)]]
     for argv in argvs:
         assert convert(option, read_arguments(argv, {flag: option})[flag]) == plain

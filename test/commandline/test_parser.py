@@ -150,7 +150,7 @@ class TestPositional:
         for argv in (
             ["score"],
             ["score", "-quiet"],
-            ["-quiet", "score"],  # Lua takes the positional for the boolean's value here
+            ["-quiet", "score"],  # Lua reads the positional argument as the boolean's value here
             ["-order", "2", "score"],
             ["-quiet", "true", "score"],
         ):

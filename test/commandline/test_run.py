@@ -119,7 +119,7 @@ def test_the_log_leaves_standard_output_to_data(capsys):
 
 
 class TestProcess:
-    """What only a process of its own can show."""
+    """Behaviour that only a separate process can show."""
 
     PROGRAM = textwrap.dedent(
         """

@@ -1,4 +1,4 @@
-"""Small random models of every kind, and a folder to use them in."""
+"""Small models of every kind with random weights, and a working folder with them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, Tagge
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> Path:
-    """The folder of the models' files."""
+    """The folder with the model files."""
     folder = tmp_path_factory.mktemp("models")
     words = Seq2SeqModelOptions(layers=1, rnn_size=6, word_vec_size=5)
     save(f"{folder}/words.pt", words, Vocabularies((SOURCE,), (TARGET,)), "bitext")
@@ -30,7 +30,7 @@ def models(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def work(models, tmp_path, monkeypatch) -> Path:
-    """The working folder: the models, `src` with an empty line, `tgt`."""
+    """The working folder, with links to the models, `src` (which has an empty line) and `tgt`."""
     monkeypatch.chdir(tmp_path)
     for model in models.iterdir():
         (tmp_path / model.name).symlink_to(model)

@@ -1,4 +1,4 @@
-"""Pairs of letters and their capitals, prepared for training, and lines that a model of them translates."""
+"""Prepared pairs of letters and their capitals, and translation with a model trained on them."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from onmt.commands.pipeline import preprocess, translate
 
 
 def prepare_pairs(folder: Path, sentences: Sequence[str]) -> None:
-    """Write the prepared pairs `d`, and `src`, the sentences to translate."""
+    """Write prepared data `d`, and the sentences to translate as `src`."""
     draw = random.Random(3)
     argv = []
     for split, count in (("train", 100), ("valid", 10)):
@@ -21,7 +21,7 @@ def prepare_pairs(folder: Path, sentences: Sequence[str]) -> None:
 
 
 def translation(model: Path | str, folder: Path, output: Path, *more: str) -> list[str]:
-    """The lines that translate.py writes for `src`, and what stands behind the last."""
+    """Translate `src`; return the lines that translate.py writes, and the text after the last line break."""
     argv = ["-model", str(model), "-src", str(folder / "src"), "-output", str(output), *more]
     assert translate(argv) == 0
     return output.read_text(encoding="utf-8").split("\n")

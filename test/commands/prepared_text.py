@@ -1,4 +1,4 @@
-"""Running preprocess.py on pairs of sentences, and reading what it prepared."""
+"""Run preprocess.py on pairs of sentences, and read the prepared data."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ PAIRS = [("a b", "x y"), ("c", "z"), ("a b c", "x"), ("b", "y y"), ("c c c", "z 
 
 
 def write_pairs(folder: Path, pairs: list[tuple[str, str]], name: str = "train") -> list[str]:
-    """Files of both sides; returns the flags that name them."""
+    """Write the files of both sides; return the flags that name them."""
     for side, lines in zip(("src", "tgt"), zip(*pairs, strict=True), strict=True):
         (folder / f"{name}.{side}").write_bytes("".join(line + "\n" for line in lines).encode())
     return [f"-{name}_src", str(folder / f"{name}.src"), f"-{name}_tgt", str(folder / f"{name}.tgt")]
 
 
 def stored_text(prefix: str, name: str = "train") -> list[tuple[str, ...]]:
-    """The sentences of a prepared data set, as words again."""
+    """The sentences of a prepared data set, converted back to words."""
     data = open_prepared(prefix)
     dataset = data.train if name == "train" else data.valid
     assert dataset is not None
@@ -42,12 +42,12 @@ def stored_text(prefix: str, name: str = "train") -> list[tuple[str, ...]]:
 
 
 def files(folder: Path) -> set[str]:
-    """The names of what lies in a folder."""
+    """The names of a folder's entries."""
     return {path.name for path in folder.iterdir()}
 
 
 def run_failing(flags: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Exit code and message, in one line, of a run that fails."""
+    """Run preprocess.py, which must fail with one line; return its exit code and that line."""
     capsys.readouterr()
     code = preprocess(flags)
     error = capsys.readouterr().err

@@ -18,7 +18,7 @@ OTHER_SOURCE = vocabulary("c", "q", "a")
 
 
 def save(path: str, options, vocabularies: Vocabularies, data_type: str) -> None:
-    """Write a new model of these options."""
+    """Write a model with these options and random weights."""
     sizes = DataSizes(
         src=tuple(map(len, vocabularies.src)),
         tgt=tuple(map(len, vocabularies.tgt)),

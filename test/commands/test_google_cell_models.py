@@ -1,4 +1,4 @@
-"""A model whose states differ in width goes through every command: LSTMCells with all their arguments."""
+"""Models of LSTMCells with all their arguments, whose states differ in width, work in every command."""
 
 from pathlib import Path
 
@@ -34,14 +34,14 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepared pairs `d` and lines `src` to translate."""
+    """The folder with prepared pairs `d`, and lines to translate in `src`."""
     folder = tmp_path_factory.mktemp("cells")
     prepare_pairs(folder, SENTENCES)
     return folder
 
 
 def trained(data: Path, stem: Path, name: str, steps: int = 20) -> list[Path]:
-    """The models that so many steps left, one after every 10."""
+    """Train for this many steps; return the models, one for every 10 steps."""
     argv = ["-data", str(data / "d"), "-save_model", str(stem), *BATCHES, "-model", name]
     argv += ["-train_steps", str(steps), "-eval_every_n_steps", "10"]
     encoder = f"encoder.class: seq2seq.encoders.{MODELS[name]}\nbridge.class: InitialStateBridge\n"

@@ -1,4 +1,4 @@
-"""Models of google/seq2seq's classes go wherever those of OpenNMT Lua's flags go."""
+"""Models described by google/seq2seq's classes work in the same commands as those of OpenNMT Lua's flags."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ SENTENCES = ["a b c", "d", "c c b a d e", "", "e f"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models, `m_epoch1_*` and `m_epoch2_*`, and `src`, lines to translate."""
+    """The folder with two models, `m_epoch1_*` and `m_epoch2_*`, and lines to translate in `src`."""
     folder = tmp_path_factory.mktemp("google")
     prepare_pairs(folder, SENTENCES)
     training = ["-data", str(folder / "d"), "-save_model", str(folder / "m"), "-max_batch_size", "10"]
@@ -50,7 +50,7 @@ def test_translation_does_not_depend_on_the_batch(folder: Path, tmp_path: Path, 
 
 
 def test_attention_is_over_the_source_as_it_was_given(folder: Path, tmp_path: Path) -> None:
-    """The encoder reads an end symbol, and all backwards."""
+    """The encoder reads an end symbol and the source reversed, but attention is saved in source order."""
     attention, page = tmp_path / "attention", tmp_path / "page.html"
     beams = tmp_path / "beams.json"
     translation(
@@ -61,14 +61,14 @@ def test_attention_is_over_the_source_as_it_was_given(folder: Path, tmp_path: Pa
     rows = [line.split() for line in blocks[0].split("\n")[1:] if line]
     assert rows
     assert all(len(row) == 3 for row in rows)
-    assert all(0 < sum(map(float, row)) < 1 for row in rows)  # the end symbol has the rest
+    assert all(0 < sum(map(float, row)) < 1 for row in rows)  # the end symbol gets the rest
     assert visualize(["-attention", str(attention), "-beam", str(beams), "-output", str(page)]) == 0
     assert "<html" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("beam", ["1", "4"])
 def test_arrays_of_the_search_lead_to_the_translations(folder: Path, tmp_path: Path, beam: str) -> None:
-    """Finished hypotheses stay in the beam; the length that counts is that of the words."""
+    """Finished hypotheses stay in the beam; length normalisation does not count end symbols."""
     flags = ["-beam_size", beam, "-length_norm", "0.6", "-max_sent_length", "6"]
     found = []
     for size in ("1", "30"):
@@ -90,7 +90,7 @@ def test_arrays_of_the_search_lead_to_the_translations(folder: Path, tmp_path: P
         ids, parents = beams["predicted_ids"][sentence], beams["beam_parent_ids"][sentence]
         assert (steps == 0) == (SENTENCES[sentence] == "")
         words: list[str] = []
-        slot = 0  # the best of the last step
+        slot = 0  # the best hypothesis of the last step
         for step in reversed(range(steps)):
             words.insert(0, str(beams["target_words"][ids[step, slot]]))
             slot = parents[step, slot]

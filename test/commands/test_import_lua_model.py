@@ -1,4 +1,7 @@
-"""language_model.t7.gz is what test/torch7 builds of its `lm_lstm` numbers; a test there compares the two."""
+"""tools/import_lua_model.py on language_model.t7.gz.
+
+test/torch7 builds this file from its `lm_lstm` numbers; a test there compares the two.
+"""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""preprocess.py from its command line, with onmt/data/preprocess.py, manifest.py and shards.py behind it"""
+"""preprocess.py through its command line; covers onmt/data/preprocess.py, preparation.py and shards.py."""
 
 import contextlib
 import subprocess
@@ -200,7 +200,7 @@ def test_help_and_usage_errors_need_no_torch_and_preparing_neither(tmp_path: Pat
 
 
 def peak_anonymous_memory(flags: list[str]) -> int:
-    """Of a run of preprocess.py, in bytes."""
+    """Peak anonymous memory of a run of preprocess.py, in bytes."""
     command = [sys.executable, str(ROOT / "preprocess.py"), *flags]
     peak = 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:

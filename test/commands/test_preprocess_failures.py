@@ -1,4 +1,4 @@
-"""What preprocess.py does with bad input, and what is left when it fails."""
+"""preprocess.py refuses bad input with one line, and leaves no partial data behind when it fails."""
 
 import json
 import signal

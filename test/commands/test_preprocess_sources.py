@@ -1,4 +1,4 @@
-"""Where the texts of preprocess.py come from: folders, samples of files, hooks that change them."""
+"""The sources of preprocess.py's texts: folders and samples of files; hooks that change the texts."""
 
 from pathlib import Path
 

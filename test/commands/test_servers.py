@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def running(script: str, *argv: str) -> Iterator[tuple[subprocess.Popen, str]]:
-    """The process of a server, and its address from the log."""
+    """Run a server; yield its process, and its address from the log."""
     command = [sys.executable, str(ROOT / "tools" / script), "-port", "0", *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -37,7 +37,7 @@ def running(script: str, *argv: str) -> Iterator[tuple[subprocess.Popen, str]]:
 
 
 def ended(process: subprocess.Popen, number: signal.Signals) -> tuple[int, str]:
-    """Exit code and remaining log of a server that is asked to end."""
+    """Send a server the signal; return its exit code and the rest of its log."""
     process.send_signal(number)
     log, _ = process.communicate(timeout=20)
     return process.returncode, log

@@ -18,7 +18,7 @@ ODD = "a\x00b\n\u2028c\n\u0085d\n\re\r\n\ufefff\n\n\n￭｟x ￨ ｟y z｠\n" + 
 def run(
     monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str], content: bytes
 ) -> tuple[int, bytes]:
-    """Runs a script in this process, with streams as in the C locale."""
+    """Run a script in this process, with streams as in the C locale; return its exit code and output."""
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
     monkeypatch.setattr("sys.stdout", output)
@@ -60,7 +60,7 @@ def test_moses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_hooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processes: str) -> None:
-    """Character by character: the blank is a character of its own."""
+    """Hooks split lines into characters, with the blank as one of them, and join them again."""
     hook = tmp_path / "characters.py"
     hook.write_text(
         "def mpreprocess(options, lines):\n"
@@ -127,7 +127,7 @@ def test_as_processes_in_a_locale_of_ascii_from_another_folder(tmp_path: Path) -
     "name", ["tokenize", "detokenize", "learn_bpe", "score", "build_vocab", "embeddings"]
 )
 def test_help_needs_no_torch(name: str, tmp_path: Path) -> None:
-    """Each launcher finds the toolkit from anywhere, and answers without loading what is heavy."""
+    """Each launcher finds the toolkit from any folder and shows its help without importing heavy packages."""
     code = (
         "import runpy, sys; sys.argv = ['x', '-h']; sys.path.insert(0, 'replaced by the launcher')\n"
         f"try: runpy.run_path({str(ROOT / 'tools' / f'{name}.py')!r}, run_name='__main__')\n"

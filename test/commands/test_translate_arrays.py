@@ -1,4 +1,4 @@
-"""What translate.py writes for the eye and for other programs: arrays of attention and beams, pictures."""
+"""The arrays of attention and beams that translate.py saves, and the pictures that it draws of attention."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def loaded(path: Path) -> dict[str, np.ndarray]:
 
 
 def best_path(beams: dict[str, np.ndarray], sentence: int) -> tuple[list[str], float]:
-    """The words that the arrays of a search lead to, and their score."""
+    """Follow the back-pointers of a sentence's best hypothesis; return its words and score."""
     ids, steps = beams["predicted_ids"][sentence], beams["steps"][sentence]
     ends = (ids == EOS) | ((ids >= 0) & (np.arange(len(ids)) == steps - 1)[:, None])
     step, slot = np.unravel_index(np.where(ends, beams["scores"][sentence], -np.inf).argmax(), ends.shape)
@@ -64,7 +64,7 @@ def test_beam_arrays_are_those_of_json_and_lead_to_the_translations(beam, constr
     alone, beams = loaded(work / "1.npz"), loaded(work / "30.npz")
     for name, values in beams.items():
         assert values.shape == alone[name].shape
-        if not constrained:  # where one text is found in two ways, equal scores stand in any order
+        if not constrained:  # a text found in two ways has equal scores, in any order
             assert same_values(values, alone[name])
     json_beams = json.loads((work / "beam.json").read_text())
     lines = (work / "out").read_text().split("\n")
@@ -76,9 +76,9 @@ def test_beam_arrays_are_those_of_json_and_lead_to_the_translations(beam, constr
     steps = beams["steps"]
     assert steps[1] == 0
     assert beams["predicted_ids"].shape == (3, steps.max(), int(beam) * (3 if constrained else 1))
-    lengths = np.arange(steps.max())[:, None] + 2  # Lua counts `</s>`, and after each step one more
+    lengths = np.arange(steps.max())[:, None] + 2  # Lua's length: 2 after the first step, with `</s>`
     expected = beams["log_probs"] / ((5 + lengths) / 6) ** 0.7
-    competing = beams["scores"] > -np.inf  # in the last step, only what holds the constraints
+    competing = beams["scores"] > -np.inf  # in the last step, only hypotheses that satisfy all constraints
     assert (competing == ~np.isnan(expected)).all() != constrained
     np.testing.assert_allclose(beams["scores"][competing], expected[competing], rtol=1e-12)
     for name in ("scores", "log_probs", "beam_parent_ids"):
@@ -96,7 +96,7 @@ JSON_BEAMS = ("predicted_ids", "beam_parent_ids", "scores")
 
 
 def assert_same_search(beams: dict[str, np.ndarray], sentence: int, from_json: list) -> None:
-    """JSON lacks the last step, and the scores of hypotheses that left the beam."""
+    """Compare arrays with JSON, which lacks the last step and the scores of hypotheses that left the beam."""
     words, parents, sums = from_json
     assert len(words) == beams["steps"][sentence] - 1
     for step, slots in enumerate(words):
@@ -135,7 +135,7 @@ def test_nothing_to_translate_makes_empty_arrays(work):
 def test_pictures_of_attention(work, capfd):
     pytest.importorskip("matplotlib")
     argv = [*TRANSLATE, "-output", "out", "-n_best", "2", "-plot_attention", "plots"]
-    for _ in range(2):  # the second time the folder is there, with the pictures
+    for _ in range(2):  # the second time, the folder exists and holds the pictures
         assert translate([*argv, "-save_attention", "plots/scores.npz"]) == 0
         pictures = sorted((work / "plots").glob("*.png"))
         assert [path.name for path in pictures] == ["00000.png", "00002.png"]
@@ -152,7 +152,7 @@ def test_pictures_need_matplotlib_and_attention(work, monkeypatch, capsys):
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "matplotlib.figure", None)
         argv = ["-model", "src", "-src", "src", "-output", "out", "-plot_attention", "plots"]
-        assert translate(argv) == 2  # and the model, which is none, was not looked at
+        assert translate(argv) == 2  # before the model is read: `src` is not a model
     error = capsys.readouterr().err
     assert error == ("translate.py: -plot_attention needs matplotlib: install it with the extra [plot]\n")
     assert not (work / "plots").exists()

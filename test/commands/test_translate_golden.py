@@ -1,4 +1,4 @@
-"""translate.py writes what the original program wrote."""
+"""translate.py writes the same text, attention and beams as the original program."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "lua"
 
 
 SUBDICTIONARY = "A\nB\nC\nD\nE\nn0\nn1\nn2\nn8\n"
-"""The words with which `subdict` was measured, found from its scores: the file itself was overwritten."""
+"""The words with which `subdict` was measured, inferred from its scores: the file itself was overwritten."""
 
 DECODING = {
     "base": ["-src", "test.src", "-tgt", "test.tgt"],
@@ -80,7 +80,7 @@ def test_what_the_original_wrote(name, golden, monkeypatch, capsys):
 
 
 def with_three_empty_lines(text: str) -> str:
-    """The original wrote one line for an empty sentence, even with -n_best 3."""
+    """Triple the empty lines: the original wrote only one for an empty sentence, even with -n_best 3."""
     return "".join("\n\n\n" if line == "\n" else line for line in text.splitlines(keepends=True))
 
 
@@ -89,7 +89,7 @@ def not_about_paths(line: str) -> bool:
 
 
 def assert_close(ours: str, theirs: str, tolerance: float) -> None:
-    """Equal texts, but that numbers may differ by so much."""
+    """Assert that two texts are equal, except that numbers may differ by up to `tolerance`."""
     for line, other in zip(ours.split("\n"), theirs.split("\n"), strict=True):
         for found, expected in zip(line.split(" "), other.split(" "), strict=True):
             if found != expected:

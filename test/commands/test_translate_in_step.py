@@ -1,4 +1,4 @@
-"""Every file of results stays in step with the input, whatever its lines are and however the search ends."""
+"""Every output file stays in step with the input lines, whatever they contain and however the search ends."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ LINES = st.lists(
 SEARCHES = st.fixed_dictionaries(
     {},
     optional={
-        "-beam_size": st.sampled_from(["4", "12"]),  # the latter is more than there are words
+        "-beam_size": st.sampled_from(["4", "12"]),  # 12 is more than the number of words
         "-max_num_unks": st.just("1"),
         "-pre_filter_factor": st.just("3"),
         "-target_subdict": st.just("nothing"),  # leaves `<unk>` only

@@ -15,7 +15,7 @@ SAMPLES = ["-beam_size", "1", "-random_sampling_topk", "-1", "-random_sampling_t
 
 @pytest.fixture
 def lines(work: Path) -> Path:
-    """A longer source; the folder."""
+    """The working folder, with a longer source."""
     sentences = ["a b c", "", "c q", "q", "b a a c", "c", "a", "c c b"]
     (work / "src").write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
     (work / "tgt").write_text("x\n" * len(sentences), encoding="utf-8")
@@ -23,7 +23,7 @@ def lines(work: Path) -> Path:
 
 
 def run(*argv: str) -> list[str]:
-    """The lines that translate.py writes."""
+    """Run translate.py; return the lines that it writes."""
     assert translate([*argv, "-output", "out"]) == 0
     return Path("out").read_text(encoding="utf-8").split("\n")[:-1]
 
@@ -37,7 +37,7 @@ def test_an_ensemble_translates_scores_and_has_attention(lines, capsys) -> None:
         assert log[:4:2] == ["INFO] Loading 'words.pt'...", "INFO] Loading 'others.pt'..."]
         assert sum(line.startswith("INFO] GOLD SCORE") for line in log) == 7
         first = Path("attn").read_text(encoding="utf-8").split("\n")[0]
-        assert first.split(" ||| ")[4].startswith("3 ")  # as many positions as source words
+        assert first.split(" ||| ")[4].startswith("3 ")  # one position per source word
     assert len(found["mean"]) == 8
     golds = [line for line in log if line.startswith("INFO] GOLD SCORE")]
     run(*TRANSLATE, "-tgt", "tgt")
@@ -76,10 +76,10 @@ def test_the_score_of_a_sample_is_the_models(lines, capsys) -> None:
     Path("tgt").write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
     run(*TRANSLATE, "-tgt", "tgt")
     golds = scores_of(capsys, "GOLD")
-    drawn = [line for place, line in enumerate(found) if place != 1]  # without that of the empty line
+    drawn = [line for place, line in enumerate(found) if place != 1]  # without the empty line's
     compared = 0
     for line, score, gold in zip(drawn, scores, golds, strict=True):
-        # The length limit may have cut a longer one; and padding is no word of a reference.
+        # Skip what the length limit may have cut, and padding, which a reference cannot contain.
         if len(line.split()) < 5 and PAD_WORD not in line.split():
             assert score == pytest.approx(gold, abs=0.011)
             compared += 1

@@ -1,4 +1,4 @@
-"""A model with weights that are not finite is refused by all that would use it."""
+"""Every command that would use a model refuses one with weights that are not finite."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from onmt.commands.model_files import inspect_model
 
 
 def spoil(path: Path, value: float) -> str:
-    """A copy of the model, with one such weight; its name."""
+    """Replace the model by a copy with one weight set to `value`; return the name of the weight's tensor."""
     content = load_checkpoint(path)
     name = sorted(content["weights"])[-1]
     content["weights"][name] = content["weights"][name].clone()

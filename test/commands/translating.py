@@ -1,4 +1,4 @@
-"""A command line that translates with a small random model, and the log of such a run."""
+"""A command line that translates with a small random model, and the lines of its log."""
 
 import re
 
@@ -7,5 +7,5 @@ STAMP = re.compile(r"^\[\S+ \S+ ")
 
 
 def log_of(text: str) -> list[str]:
-    """The lines of a log without their times."""
+    """The lines of a log, without their time stamps."""
     return [STAMP.sub("", line) for line in text.splitlines()]

@@ -1,4 +1,4 @@
-"""A headless Chromium that knows no network but this machine."""
+"""A headless Chromium without background network traffic."""
 
 import shutil
 import tempfile
@@ -15,13 +15,13 @@ FLAGS = (
 
 
 def missing() -> str:
-    """What is not installed, empty if nothing."""
+    """The names of the programs that are not installed; empty if all are."""
     return ", ".join(name for name in ("chromium", "chromedriver") if shutil.which(name) is None)
 
 
 @contextmanager
 def browser(width: int, height: int, *, dark: bool = False) -> Iterator[Chrome]:
-    """A browser whose page has this size in pixels."""
+    """Run a browser whose page has this size in pixels; dark: it prefers dark colours."""
     with tempfile.TemporaryDirectory() as profile:
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""

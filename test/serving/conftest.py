@@ -1,4 +1,4 @@
-"""Small models to serve, and a working folder that has them."""
+"""Small models to serve, and a working folder with them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, Tagge
 
 @pytest.fixture(scope="session")
 def served_models(tmp_path_factory) -> Path:
-    """The folder of the models' files."""
+    """The folder with the model files."""
     folder = tmp_path_factory.mktemp("served")
     words = Seq2SeqModelOptions(layers=1, rnn_size=32, word_vec_size=16)
     save(f"{folder}/model.pt", words, Vocabularies((SOURCE,), (TARGET,)), "bitext")

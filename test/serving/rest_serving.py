@@ -1,4 +1,4 @@
-"""A REST server inside the test's own process, and clients for it."""
+"""A REST server in the test's own process, and a client for it."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ SPACE = TokenizerOptions(mode="space")
 def model(
     path: str | tuple[str, ...] = "model.pt", batch_size: int = 64, tokenizer=SPACE, **more: Any
 ) -> ModelSettings:
-    """A model whose search is short."""
+    """The settings of a model with a short search."""
     hooks = {name: more.pop(name) for name in ("hooks", "with_attention", "place") if name in more}
     options = TranslatorOptions(**{"max_sent_length": 8, **more})
     return ModelSettings(
@@ -38,14 +38,14 @@ def model(
 
 
 class Client:
-    """Talks to the server; `pool` is its other end."""
+    """A client of the server; `pool` is the server's model pool."""
 
     def __init__(self, port: int, pool: ModelPool) -> None:
         self.port = port
         self.pool = pool
 
     def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Send a request; return status and body of the answer."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, body, headers)
@@ -55,18 +55,18 @@ class Client:
             connection.close()
 
     def post(self, body: Any) -> tuple[int, bytes]:
-        """The answer to a request for translation: bytes as they are, anything else as JSON."""
+        """Send a translation request, bytes as they are and anything else as JSON; return status and body."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.request("POST", "/translator/translate", content)
 
     def translate(self, body: Any) -> Any:
-        """The content of a good answer."""
+        """Send a translation request that must succeed; return the parsed answer."""
         status, content = self.post(body)
         assert status == 200, content
         return json.loads(content)
 
     def get(self, path: str) -> Any:
-        """The content of an answer in JSON."""
+        """Get a JSON document; return its content."""
         status, content = self.request("GET", path)
         assert status == 200
         return json.loads(content)
@@ -81,7 +81,7 @@ def served(
     with_tokens: bool = True,
     ends_itself: bool = False,
 ) -> None:
-    """Serve the models while `use` runs in a thread; then end by SIGTERM, unless `use` has sent it."""
+    """Serve the models while `use` runs in a thread; then send SIGTERM, unless `use` does (ends_itself)."""
 
     async def run() -> None:
         chosen = limits or LimitOptions()

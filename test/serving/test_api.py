@@ -27,7 +27,7 @@ LINES = ["a b c", "", "c q", "b", "a a a b b b c c c a"]
 
 
 def written(main, *argv: str) -> list[str]:
-    """The lines that a script writes for LINES."""
+    """Run a script on LINES; return the lines that it writes."""
     Path("src").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
     assert main([*argv, "-src", "src", "-output", "out", "-disable_logs"]) == 0
     return Path("out").read_text(encoding="utf-8").split("\n")[:-1]

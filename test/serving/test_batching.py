@@ -1,4 +1,4 @@
-"""Shared batches: who goes with whom, and what becomes of those who leave or fail."""
+"""Shared batches: which sentences share one, and what happens to requests that are cancelled or fail."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +11,7 @@ from onmt.serving.batching import Batcher
 
 
 class Upper:
-    """Turns texts into capitals; records its batches; waits until it may go on; fails for `bad`."""
+    """Converts texts to upper case; records its batches, waits until it may go on, and fails for `bad`."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -75,7 +75,7 @@ def test_who_leaves_frees_the_places() -> None:
         await asyncio.sleep(0.01)
         assert batcher.waiting == 3
         leaving.cancel()
-        first.cancel()  # its batch runs already; the result is dropped
+        first.cancel()  # its batch is already running; the result is dropped
         with pytest.raises(asyncio.CancelledError):
             await leaving
         assert batcher.waiting == 1

@@ -1,4 +1,4 @@
-"""The page in a real browser: `make test-browser`."""
+"""The web page in a real browser: `make test-browser`."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def wide() -> Iterator[Chrome]:
 
 
 def on_page(driver: Chrome, use: Use, *, several: bool = False) -> None:
-    """Serve a model, or two and a damaged one, and use the page."""
+    """Serve one model (or, if `several`, two and a damaged one), open the page and call `use`."""
 
     def open_page(client: Client) -> None:
         driver.get(f"http://127.0.0.1:{client.port}/")
@@ -56,7 +56,7 @@ def find(driver: Chrome, selector: str) -> list:
 
 
 def translate(driver: Chrome, text: str) -> None:
-    """Type a text, translate it by keyboard, and wait for what comes of it."""
+    """Type a text, translate it by keyboard, and wait for the outcome."""
     [field] = find(driver, "#src")
     field.clear()
     field.send_keys(text)
@@ -138,7 +138,7 @@ def test_models_and_errors(folder: Path, wide: Chrome) -> None:
         options[0].click()
         translate(driver, "a￨L")
         assert "item 1: 1 features per word" in find(driver, "#error")[0].text
-        translate(driver, "<i>a</i> b")  # is shown, not run
+        translate(driver, "<i>a</i> b")  # shown as text, not rendered as HTML
         assert find(driver, "#error")[0].text == ""
         assert find(driver, "i") == []
 

@@ -1,4 +1,4 @@
-"""Requests are read or refused in one line; answers hold what the original's hold."""
+"""Requests are parsed or refused with one line; answers have the original's fields."""
 
 import json
 import math

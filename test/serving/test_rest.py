@@ -1,4 +1,4 @@
-"""The REST servers, asked over real connections."""
+"""The REST servers over real connections."""
 
 import json
 import os
@@ -137,7 +137,7 @@ SAMPLING = {"beam_size": 1, "random_sampling_topk": -1}
     ids=["beam search", "sampling", "ensemble"],
 )
 def test_shared_batches_give_the_answers_of_lone_requests(settings, folder: Path) -> None:
-    """Byte for byte; and they do share batches."""
+    """The answers are equal byte for byte, and the requests do share batches."""
     requests = [
         json.dumps(
             [{"src": " ".join("abcq"[(n * k) % 4] for k in range(1, n % 17 + 2)), "withAttn": True}]
@@ -175,7 +175,7 @@ def batches(metrics: str) -> int:
 
 
 def slow(seconds: float) -> TokenizerHooks:
-    """Hooks that make every sentence take its time in the batch."""
+    """Hooks that delay every sentence of a batch."""
     return TokenizerHooks(detokenize=lambda words, features: time.sleep(seconds))
 
 
@@ -195,7 +195,7 @@ def test_a_full_queue_and_a_client_that_goes_away(folder: Path) -> None:
                     503,
                     b"503 Service Unavailable - 2 sentences are waiting already; try again later",
                 )
-            wait_until(lambda: client.pool.pending < 2)  # the place is free
+            wait_until(lambda: client.pool.pending < 2)  # the place in the queue is free again
             assert running.result()[0] == 200
         assert client.post([{"src": "c"}])[0] == 200
         assert 'onmt_requests_total{status="499"} 1.0' in client.pool.metrics.text().decode()
@@ -348,7 +348,7 @@ def test_running_requests_are_finished_before_the_end(folder: Path) -> None:
         for _ in range(3):
             threads.append(threading.Thread(target=lambda: answers.append(client.post([{"src": "a"}]))))
             threads[-1].start()
-        wait_until(lambda: client.pool.pending == 3)  # and then comes SIGTERM
+        wait_until(lambda: client.pool.pending == 3)  # SIGTERM follows
 
     served([model(hooks=slow(0.2), batch_size=1)], use)
     for thread in threads:

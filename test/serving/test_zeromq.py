@@ -1,4 +1,4 @@
-"""The ZeroMQ server, asked by plain REQ sockets."""
+"""The ZeroMQ server over plain REQ sockets."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from onmt.serving.options import LimitOptions
 
 
 def ask(address: str, *messages: Any) -> list[Any]:
-    """The answers to messages of one client, text as it is, anything else as JSON."""
+    """Send messages from one client, bytes as they are and anything else as JSON; return the answers."""
     with zmq.Context() as context, context.socket(zmq.REQ) as client:
         client.setsockopt(zmq.RCVTIMEO, 20_000)
         client.setsockopt(zmq.LINGER, 0)
@@ -117,7 +117,7 @@ def test_messages_that_have_arrived_are_answered_before_the_end(folder: Path) ->
             work = threading.Thread(target=lambda: answers.extend(ask(address, [{"src": "a"}])))
             threads.append(work)
             work.start()
-        time.sleep(0.1)  # and then comes SIGTERM
+        time.sleep(0.1)  # SIGTERM follows
 
     hooks = TokenizerHooks(tokenize=lambda line: time.sleep(0.1))
     served(use, settings=model(tokenizer=None, hooks=hooks))

@@ -1,4 +1,4 @@
-"""Sends signals to the toolkit's programs at chosen moments and judges how they end."""
+"""Send signals to the toolkit's programs at chosen moments, and judge how they end."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ WATCHDOG = 120  # seconds
 
 @dataclass
 class Outcome:
-    """How a program ended; faults: what is wrong about it."""
+    """How a program ended. orphans: number of its processes still running; faults: what is wrong."""
 
     code: int
     log: str
@@ -58,7 +58,7 @@ class Outcome:
 
 
 class Program:
-    """A program that runs in a session of its own, and can be found with all that it starts."""
+    """A program in its own session, marked so that all processes that it starts can be found."""
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         self.folder = folder
@@ -74,11 +74,11 @@ class Program:
 
     @property
     def log(self) -> str:
-        """All that it wrote to standard output so far."""
+        """The program's standard output so far."""
         return self._log_path.read_text(encoding="utf-8")
 
     def wait_for(self, pattern: str, times: int = 1) -> None:
-        """Return when the log shows the pattern this often, or the program has ended."""
+        """Return when the log shows the pattern this many times, or the program has ended."""
         end = time.monotonic() + WATCHDOG
         while len(re.findall(pattern, self.log)) < times and self.process.poll() is None:
             if time.monotonic() > end:
@@ -97,7 +97,7 @@ class Program:
                     self.process.send_signal(number)
 
     def end(self) -> Outcome:
-        """Wait for the end, then up to five seconds for that of its children."""
+        """Wait for the program to end, then up to five seconds for its children; kill those still running."""
         try:
             code = self.process.wait(WATCHDOG)
         except subprocess.TimeoutExpired:
@@ -112,7 +112,7 @@ class Program:
         return Outcome(code, self.log, errors, orphans, [])
 
     def alive(self) -> list[int]:
-        """The processes of this program that run, by the mark in their environment."""
+        """The running processes of this program, found by the mark in their environment."""
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
@@ -128,9 +128,9 @@ class Program:
 
 
 def judge(outcome: Outcome, numbers: Sequence[int], folder: Path, name: str) -> None:
-    """Note what every program must do: one line, the documented code, nothing left behind."""
+    """Record a program's faults: it must write one line, exit with the documented code and leave nothing."""
     if -outcome.code in numbers and not outcome.errors and not outcome.log:
-        return  # the interpreter had not begun yet: a shell reports 128 + n here, too
+        return  # killed before the interpreter's start; a shell reports 128 + n here too
     if outcome.code not in {128 + number for number in numbers}:
         outcome.faults.append(f"exit code {outcome.code}")
     if not re.search(rf"(^|INFO[^\n]*\n){name}: interrupted[^\n]*\n$", outcome.errors):
@@ -143,21 +143,21 @@ def judge(outcome: Outcome, numbers: Sequence[int], folder: Path, name: str) -> 
 
 
 def temporary_folder(folder: Path) -> Path:
-    """Where the programs of a try put temporary files that have no better place."""
+    """Create and return the folder in which programs put temporary files that have no better place."""
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     return temporary
 
 
 def judge_temporary_files(outcome: Outcome, folder: Path) -> None:
-    """Note what was left behind."""
+    """Record temporary files that were left behind."""
     left = [path.name for path in (*folder.rglob("*.tmp*"), *temporary_folder(folder).iterdir())]
     if left:
         outcome.faults.append(f"temporary files: {left}")
 
 
 def judge_training(outcome: Outcome, folder: Path) -> None:
-    """Note what a training must do besides: what is trained is saved, and the line says where."""
+    """Record faults of a training: its state must be saved, and the line must say where."""
     told = re.search(
         r"interrupted before epoch (\d+), iteration (\d+); -train_from (\S+) -con", outcome.errors
     )
@@ -171,7 +171,7 @@ def judge_training(outcome: Outcome, folder: Path) -> None:
 
 
 def train_command(data: str, folder: Path, replicas: int) -> list[str]:
-    """A training that goes on until it is ended, with frequent reports, validations and saves."""
+    """The command of a training that runs until stopped, with frequent reports, validations and saves."""
     script = str(ROOT / "train.py")
     if replicas == 2:
         script = str(folder / "two.py")
@@ -186,7 +186,7 @@ def train_command(data: str, folder: Path, replicas: int) -> list[str]:
 def try_training(
     data: str, folder: Path, replicas: int, moment: str, kind: str, to_group: bool, draw: random.Random
 ) -> Outcome:
-    """Train, signal at the moment, judge the end."""
+    """Train, send the signals at the given moment, and judge the outcome."""
     program = Program(train_command(data, folder, replicas), folder)
     pattern = MOMENTS[moment]
     if pattern is None:
@@ -204,7 +204,7 @@ def try_training(
 def try_program(
     command: Sequence[str], folder: Path, kind: str, to_group: bool, delay: float, name: str
 ) -> Outcome:
-    """Start a program that writes its output at its end, signal after a delay, judge the end."""
+    """Start a program that writes its output at its end, send signals after a delay, judge the outcome."""
     before = {temporary_folder(folder), *folder.rglob("*")}
     program = Program(command, folder)
     time.sleep(delay)
@@ -218,7 +218,7 @@ def try_program(
 
 
 def try_killing_the_parent(command: Sequence[str], folder: Path, ready: str | float, number: int) -> Outcome:
-    """End only the first process, as the system may; what it started must follow."""
+    """End only the parent process, as the system may; its children must end too."""
     program = Program(command, folder)
     if isinstance(ready, str):
         program.wait_for(ready, 3)

@@ -1,8 +1,8 @@
-"""Runs commands on stored files and reduces everything that they say and write to JSON values.
+"""Run commands on stored files, and reduce their standard output and the files they write to JSON values.
 
 `test/fixtures/<version>/` holds files that one version of the toolkit wrote. Its `readings.json.gz` lists
-command lines that read these files, each with its expected result. Paths in a command line start from that
-folder; `< file` at its end names standard input; everything that it writes goes to the folder `out`.
+command lines that read these files, each with its expected result. Paths in a command line are relative to
+that folder; `< file` at its end names standard input; all files that it writes go to the folder `out`.
 """
 
 import gzip
@@ -32,25 +32,25 @@ TOLERANCE: Final = 1e-6  # relative, and absolute for numbers below 1
 _NUMBER: Final = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
 _TIME: Final = re.compile(r"^\[\d\d/\d\d/\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
 _OF_THE_WRITER: Final = {"checksum", "options", "version"}
-"""What a manifest says about the run and the program that wrote it."""
+"""The keys of a manifest that describe the run and the program that wrote it."""
 
 
 def read(folder: Path, command: str) -> dict[str, Any]:
-    """Run a command line in `folder`; its exit code, its standard output and the files under `out`."""
+    """Run a command line in `folder`; return its exit code, standard output and the files under `out`."""
     (folder / OUTPUT).mkdir()
     code, printed = run_command(folder, command)
     written = sorted(
         path
         for path in (folder / OUTPUT).rglob("*")
         if path.is_file()
-        and not path.name.endswith("_metrics.jsonl")  # times; younger than the first fixtures
+        and not path.name.endswith("_metrics.jsonl")  # holds times; newer than the first fixtures
     )
     files = {path.relative_to(folder / OUTPUT).as_posix(): describe_file(path) for path in written}
     return {"exit": code, "stdout": text_lines(printed), "files": files}
 
 
 def unpacked(fixtures: Path, scratch: Path) -> Path:
-    """Copy a folder of fixtures, with its compressed files as they were written; returns the copy."""
+    """Copy a folder of fixtures and decompress its files; return the copy."""
     copy = Path(shutil.copytree(fixtures, scratch / "stored"))
     for path in copy.rglob("*.gz"):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
@@ -59,7 +59,7 @@ def unpacked(fixtures: Path, scratch: Path) -> Path:
 
 
 def run_command(folder: Path, command: str) -> tuple[int, str]:
-    """Run a command in `folder`, in this process; its exit code and standard output."""
+    """Run a command in `folder`, in this process; return its exit code and standard output."""
     line, _, stdin = command.partition(" < ")
     name, *argv = shlex.split(line)
     content = (folder / stdin).read_bytes() if stdin else b""
@@ -80,14 +80,14 @@ def _captured_stdout(patch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
 
 
 def text_lines(text: str) -> list[str]:
-    """The lines of a text, without the times of log lines."""
+    """The lines of a text, without the time stamps of log lines."""
     return _TIME.sub("[", text).split("\n")
 
 
 def describe_file(path: Path) -> Any:
-    """A text as its lines, a model or a file of arrays as a few numbers for each tensor."""
+    """Reduce a file: a text to its lines, a model or a file of arrays to a few numbers per tensor."""
     if path.suffix == ".html":
-        return None  # for people: its wording may change
+        return None  # a page for people, whose wording may change
     if path.suffix == ".json":
         content = json.loads(path.read_bytes())
         if isinstance(content, dict):
@@ -106,7 +106,7 @@ def describe_file(path: Path) -> Any:
 
 
 def describe_array(array: np.ndarray) -> Any:
-    """Shape, mean and a mean that depends on the order, of the finite values; texts as they are."""
+    """Shape and number of finite values, their mean and a position-weighted mean; text arrays as lists."""
     if array.dtype.kind not in "fiub":
         return array.tolist()
     values = array.astype(np.float64).ravel()
@@ -119,7 +119,7 @@ def describe_array(array: np.ndarray) -> Any:
 
 
 def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
-    """Describe each place where two results differ: texts by anything, numbers by more than TOLERANCE."""
+    """Describe each place where two results differ; numbers differ if they are more than TOLERANCE apart."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         for key in sorted(expected.keys() | found.keys()):
             if key in expected and key in found:
@@ -144,6 +144,6 @@ def _same(expected: Any, found: Any) -> bool:
 
 
 def readings(folder: Path) -> dict[str, Any]:
-    """The command lines of a folder of fixtures by name, with their expected results."""
+    """The command lines of a folder of fixtures, by name, with their expected results."""
     stored: dict[str, Any] = json.loads(gzip.decompress((folder / READINGS).read_bytes()))
     return stored

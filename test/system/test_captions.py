@@ -1,4 +1,4 @@
-"""The real command lines, one after the other, on images: prepare, train, resume, describe."""
+"""The real command lines on images, one after the other: prepare, train, resume, caption."""
 
 import io
 import sys
@@ -17,7 +17,7 @@ from onmt.modules.inception_encoder import InceptionV3
 
 pytest.importorskip("PIL.Image")
 
-ENDPOINT = "MaxPool_3a_3x3"  # of 40 pixels it leaves a grid of 8 x 8
+ENDPOINT = "MaxPool_3a_3x3"  # reduces 40 x 40 pixels to a grid of 8 x 8
 PARAMS = f"""
 embedding.dim: 6
 attention.params: {{num_units: 5}}
@@ -110,7 +110,7 @@ def test_every_line_gets_a_caption_and_a_weight_for_every_place(
             values = [float(value) for value in row.split()]
             assert len(values) == 64
             assert sum(values) == pytest.approx(1, abs=1e-4)
-    # From standard input, names start from where the program runs.
+    # File names from standard input are relative to the working directory.
     monkeypatch.chdir(data)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"test/000002.png\n")))
     assert describe(model, "-src", "-", "-output", str(tmp_path / "one"), "-max_sent_length", "7") == 0
@@ -129,7 +129,7 @@ def test_attention_over_images_is_drawn_and_saved_as_arrays(
     with np.load(arrays, allow_pickle=False) as content:
         assert [content[name].shape[1] for name in content] == [64] * 5
     assert capfd.readouterr().err == ""
-    # Pictures that might be those to read are not overwritten.
+    # Pictures that the run may still have to read are not overwritten.
     assert describe(model, *flags, "-plot_attention", str(data / "test")) == 1
     [line] = capfd.readouterr().err.splitlines()
     assert "000001.png: this run may have to read it" in line
@@ -220,7 +220,7 @@ def test_data_of_images_needs_a_model_of_images(
 
 @pytest.mark.slow
 def test_captions_are_learnt(tmp_path: Path) -> None:
-    """On one core about two minutes."""
+    """Takes about two minutes on one core."""
     sizes = ["-train", "3000", "-valid", "20", "-test", "200"]
     assert generate_shapes(["-output", str(tmp_path), *sizes]) == 0
     flags = [

@@ -1,4 +1,4 @@
-"""The command lines of google/seq2seq's tutorial, with only the names of the programs replaced."""
+"""The command lines of google/seq2seq's tutorial work with only the names of the programs replaced."""
 
 import random
 from pathlib import Path
@@ -83,7 +83,7 @@ def train_command(steps: int, **more: str) -> list[str]:
 
 
 def with_files_before(stem: str, argv: list[str]) -> list[str]:
-    """The command with the files of another stem before those of the training data."""
+    """Insert the files of another stem into the command, before those of the training data."""
     for side in ("sources", "targets"):
         argv = [part.replace(f"- train.{side}", f"- {stem}.{side}\n        - train.{side}") for part in argv]
     return argv
@@ -205,7 +205,7 @@ def test_small_files_stay_small(tutorial: Path, capfd: pytest.CaptureFixture[str
 
 
 def test_several_files_are_joined(tutorial: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tutorial / "more.sources").write_text("a b c")  # without an end of line
+    (tutorial / "more.sources").write_text("a b c")  # without a final line break
     (tutorial / "more.targets").write_text("c b a")
     assert train(with_files_before("more", train_command(5))) == 0
     joined = (tutorial / "model_dir" / "model_train.src.txt").read_text().splitlines()

@@ -1,6 +1,6 @@
-"""Damaged files of every format that the commands read: one line or a result, never a traceback.
+"""A damaged file of any format that the commands read gives one line or a result, never a traceback.
 
-Where a format has checksums, a damage that changes what is read must be refused.
+If a format has checksums, damage that changes its content must be refused.
 """
 
 import json
@@ -19,14 +19,15 @@ from onmt.commandline.document import commands
 
 TINY = ["-layers", "1", "-rnn_size", "4", "-word_vec_size", "4", "-disable_logs"]
 SAMPLE, ALL = 12, 800
-"""Damages per format by default, and in the slow suite."""
+"""Number of damaged files per format, by default and in the slow suite."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file, the command that reads it, and whether a damage that matters can be noticed.
+    """A file format and the command that reads it.
 
-    same: whether a damaged file still says the same.
+    same: whether a damaged file still has the good file's content, so that the command may accept it; None if
+    the format cannot detect damage.
     """
 
     name: str
@@ -187,7 +188,7 @@ def call(command: str, *argv: str) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good files of every format."""
+    """The folder with undamaged files of every format."""
     with pytest.MonkeyPatch.context() as patch:
         here = tmp_path_factory.mktemp("formats")
         patch.chdir(here)
@@ -220,7 +221,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def damaged(content: bytes, draw: random.Random) -> bytes:
-    """Bits flipped, bytes changed, cut off, taken out, doubled or made up."""
+    """Truncate the content, remove, insert or replace bytes, or flip one or several bits."""
     kind, place = draw.randrange(6), draw.randrange(max(1, len(content)))
     if kind == 0:
         return content[:place]

@@ -1,4 +1,4 @@
-"""Programs that signals end: everything trained is saved, one line tells it, nothing stays behind."""
+"""A program that a signal ends saves what it trained, says so in one line and leaves nothing behind."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from onmt.commands.pipeline import preprocess
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIES = 20
-LINES = 1_200_000  # of text, that several workers read for seconds
+LINES = 1_200_000  # enough text to keep several workers busy for seconds
 
 
 def write_lines(path: Path, count: int, most: int, words: str = "abcdefgh") -> str:
@@ -26,7 +26,7 @@ def write_lines(path: Path, count: int, most: int, words: str = "abcdefgh") -> s
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Prepared pairs of sentences."""
+    """The prefix of prepared pairs of sentences."""
     folder = tmp_path_factory.mktemp("data")
     argv = ["-save_data", str(folder / "tiny")]
     for split, size in (("train", 120), ("valid", 30)):
@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file that it takes seconds to read."""
+    """A file that takes seconds to read."""
     return write_lines(tmp_path_factory.mktemp("text") / "long", LINES, 25)
 
 
@@ -84,7 +84,7 @@ def test_every_signal_saves_at_any_time(
 
 
 def programs(text: str, folder: Path) -> dict[str, list[str]]:
-    """Command lines that start workers, by the names of the scripts."""
+    """Command lines that start workers, by script name."""
     both = [f"-{split}_{side}" for split in ("train", "valid") for side in ("src", "tgt")]
     files = [word for option in both for word in (option, text)]
     tokenize = f"exec {sys.executable} {ROOT}/tools/tokenize.py -nparallel 3 -joiner_annotate < {text}"

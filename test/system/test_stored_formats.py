@@ -1,4 +1,4 @@
-"""Files that earlier versions wrote are read by the real commands, with the results of that time."""
+"""The commands read files that earlier versions wrote, with the same results as those versions."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,6 @@
-"""The real command lines, one after the other, learn a toy task: to say the words of a line backwards.
+"""The real command lines, one after the other, learn a toy task: to reverse the words of a line.
 
-Some words are so rare that the vocabularies leave them out: the model learns to write `<unk>` in their place.
+Some words are so rare that the vocabularies leave them out; the model learns to write `<unk>` in their place.
 """
 
 import os
@@ -32,7 +32,7 @@ def read(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that preprocess.py and train.py made."""
+    """A model made by preprocess.py and train.py."""
     folder = tmp_path_factory.mktemp("toy")
     arguments = ["-src_words_min_frequency", "2", "-tgt_words_min_frequency", "2"]
     arguments += ["-save_data", str(folder / "toy"), "-log_level", "WARNING"]
@@ -49,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def translated(model: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """Translates lines with given options; returns the lines of the output."""
+    """translated(lines, *options) -> the lines of the output."""
 
     def call(source: Sequence[str], *options: str) -> list[str]:
         output = tmp_path / "output"
@@ -100,7 +100,7 @@ def test_gold_scores_are_logged(translated: Callable[..., list[str]], tmp_path: 
 
 
 def test_translation_as_a_filter(model: Path) -> None:
-    """From standard input to standard output in a plain locale: the log is elsewhere, the text is UTF-8."""
+    """In the C locale, text passes from standard input to output as UTF-8, and the log goes to stderr."""
     done = subprocess.run(
         [sys.executable, "translate.py", "-model", str(model), "-src", "-", "-output", "-", "-replace_unk"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Texts of toy tasks: some of their words are so rare that vocabularies leave them out."""
+"""Texts of toy tasks; some of their words are so rare that vocabularies leave them out."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ WORDS = "red green blue black white".split()
 
 
 def lines(count: int, seed: int, *, rare: str = "rare", every: int = 5) -> list[str]:
-    """Lines of 2 to 5 words; every n-th has one word that occurs once and begins with `rare`."""
+    """Lines of 2 to 5 words; one line in `every` has a word that occurs only once and begins with `rare`."""
     rng = random.Random(seed)
     made = []
     for index in range(count):
@@ -20,6 +20,6 @@ def lines(count: int, seed: int, *, rare: str = "rare", every: int = 5) -> list[
 
 
 def write(path: Path, texts: Sequence[str]) -> str:
-    """Write the lines; returns the path as an argument."""
+    """Write the lines; return the path as an argument."""
     path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     return str(path)

@@ -1,7 +1,7 @@
-"""Writes a folder of fixtures for test_stored_formats.py: a file of every format that the toolkit stores.
+"""Write a folder of fixtures for test_stored_formats.py: a file of every format that the toolkit stores.
 
-Run from the repository's root, with the name of a new folder (an existing one is never changed, so that the
-tests keep reading what older versions wrote):
+Run it from the repository's root with the name of a new folder. An existing one is never changed, so that the
+tests keep reading files of older versions:
 
     PYTHONPATH=. .venv/bin/python test/system/write_stored_formats.py test/fixtures/<name>
 """
@@ -78,7 +78,7 @@ def sentences(count: int, seed: int) -> list[list[str]]:
 
 
 def write_texts(folder: Path) -> None:
-    """Corpora, and the word lists, rules and vectors that a user writes by hand."""
+    """Write corpora, and the word lists, rules and vectors that a user supplies."""
     (folder / "many").mkdir(parents=True)
     for split, count, seed in (("train", 18, 1), ("valid", 5, 2), ("test", 3, 3)):
         source = sentences(count, seed)
@@ -102,7 +102,7 @@ def write_texts(folder: Path) -> None:
     _write(folder / "subdict", [["BA"], ["DC"], ["FE"]])
     learnt = "abq Abq, abq xab xab gfe gfe abq xab! gfe fex yab zab"
     _write(folder / "plain.txt", [learnt.split()])
-    # Each mode of BPE cuts these words in its own way.
+    # Each BPE mode splits these words differently.
     _write(folder / "cut.txt", ["abqx xabq. xabx yxab".split(), [], "Abq, xgfe gfex xfex fexy".split()])
     draw = random.Random(6)
     _write(folder / "glove.txt", [[word, *(f"{draw.uniform(-1, 1):.3f}" for _ in "xyz")] for word in WORDS])
@@ -149,14 +149,14 @@ def data_commands() -> list[str]:
 
 
 def write_unsigned_manifest(data: Path) -> None:
-    """Write a manifest as it was before manifests had a checksum of their own."""
+    """Write a manifest in the old form, in which it had no checksum of its own."""
     content = json.loads((data / "plain-train.json").read_text(encoding="utf-8"))
     del content["checksum"]
     (data / "unsigned-train.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 def write_models(folder: Path) -> None:
-    """Train the models; each keeps the file of the last epoch, named without its score, or the checkpoint."""
+    """Train the models; rename each last epoch's file without its score. `middle` keeps its checkpoint."""
     for name, flags in TRAININGS.items():
         _run(folder, f"train {flags} -save_model models/{name} -save_every_epochs 0")
         [whole] = (folder / "models").glob(f"{name}_epoch*.pt")
@@ -167,7 +167,7 @@ def write_models(folder: Path) -> None:
 
 
 def readings_to_store() -> dict[str, str]:
-    """Command lines that read what was written; what they say and write is kept as the expected result."""
+    """Command lines by name that read the written files; what they write is stored as the expected result."""
     return _translations() | _other_readings() | _continued_trainings()
 
 
@@ -251,7 +251,7 @@ def _continued_trainings() -> dict[str, str]:
 
 
 def write_arrays(folder: Path) -> None:
-    """Write what translate.py stores for other commands, and its options."""
+    """Write attention, beams and translations of translate.py for other commands, and its configuration."""
     given = "-model models/bleu.pt -src text/test.src -max_sent_length 4 -disable_logs"
     for attention, beam in (("attention", "beam.json"), ("attention.npz", "beam.npz")):
         files = f"-save_attention arrays/{attention} -save_beam_to arrays/{beam} -output arrays/pred"
