@@ -1,7 +1,7 @@
-"""Everything that is to be measured on a GPU, as one JSON: `benchmarks/gpu.sh` runs it.
+"""Measure training and translation on a GPU and write one JSON report; `benchmarks/gpu.sh` runs it.
 
 The reference model (dbrnn, two layers of 500, 50,000 words) trains in each precision and translates with two
-beams and many batch sizes. `--tiny` is for a try on a machine without a GPU.
+beams and many batch sizes. `--tiny` tries the program on a machine without a GPU.
 """
 
 import argparse

@@ -244,7 +244,7 @@ async def _plain_error(request: Request, error: Exception) -> Response:
 
 
 _POLL: Final = 100  # milliseconds between checks for a stop signal while no message comes
-_GRACE: Final = 0.25  # seconds for which messages are still accepted after the stop signal
+GRACE: Final = 0.25  # seconds for which messages are still accepted after the stop signal
 _LINGER: Final = 5000  # milliseconds for sending pending answers when the socket closes
 
 
@@ -270,7 +270,7 @@ class ZeroMqServer:
                 await asyncio.wait(self._running, timeout=self._limits.request_timeout)
 
     async def _receive(self, router: zmq.asyncio.Socket, stopped: asyncio.Event) -> None:
-        """Accept messages until the stop signal, and `_GRACE` seconds longer for those already sent."""
+        """Accept messages until the stop signal, and `GRACE` seconds longer for those already sent."""
         loop, end = asyncio.get_running_loop(), math.inf
         while loop.time() < end:
             if await router.poll(_POLL):
@@ -280,7 +280,7 @@ class ZeroMqServer:
                 task.add_done_callback(self._running.discard)
             if stopped.is_set() and end == math.inf:
                 self._logger.info("Finishing the running requests")
-                end = loop.time() + _GRACE
+                end = loop.time() + GRACE
 
     async def _respond(self, router: zmq.asyncio.Socket, envelope: list[bytes], message: bytes) -> None:
         self._logger.debug(f"Received... {message.decode('utf-8', 'replace')}")

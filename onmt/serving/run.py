@@ -18,7 +18,7 @@ from onmt.hooks import load_hook_module, tokenizer_hooks
 from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import place_of
 from onmt.serving.api import Models
-from onmt.serving.endpoints import ZeroMqServer, rest_application
+from onmt.serving.endpoints import GRACE, ZeroMqServer, rest_application
 from onmt.serving.models import ModelPool, ModelSettings
 from onmt.serving.options import (
     LimitOptions,
@@ -150,7 +150,6 @@ async def _load_first(pool: ModelPool) -> None:
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG: Final = 2048
-_GRACE: Final = 0.25  # seconds for requests that are on their way when the first signal comes
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -214,7 +213,7 @@ class _Server(uvicorn.Server):
     def stop(self) -> None:
         """Stop gracefully; if called again, stop at once.
 
-        No new connections are accepted. Requests already on their way over open connections get `_GRACE`
+        No new connections are accepted. Requests already on their way over open connections get `GRACE`
         seconds to arrive: uvicorn alone would close a connection between two requests without reading.
         """
         if self._stopping:
@@ -225,7 +224,7 @@ class _Server(uvicorn.Server):
             listening.close()
         self.config.encoded_headers.append((b"connection", b"close"))
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        asyncio.get_running_loop().call_later(_GRACE, self._exit)
+        asyncio.get_running_loop().call_later(GRACE, self._exit)
 
     def _exit(self) -> None:
         self.should_exit = True
