@@ -157,7 +157,8 @@ _NAME: Final = re.compile(r"(?P<stem>.*)_(?:checkpoint|epoch\d+_[^_]*)\.pt", re.
 def saved_models(where: str | Path) -> list[Path]:
     """Return the models in the folder `where`, or else those of the training whose `-save_model` is `where`.
 
-    The newest comes first. The list is empty if the folder cannot be read.
+    These are the files `*_checkpoint.pt` and `*_epoch*.pt`, not `*_best.pt`. The newest comes first. The list
+    is empty if the folder cannot be read.
     """
     folder, stem = os.path.split(where)
     wanted: str | None = stem
