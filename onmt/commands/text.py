@@ -331,7 +331,7 @@ def _write_model(
 
 
 def _progress(merges: Any, size: int) -> Any:
-    """Wrap the merges in a progress bar, which is shown on a terminal only."""
+    """Yield the merges, with a progress bar on a terminal."""
     from tqdm import tqdm  # here, because it is slow to import
 
     return tqdm(merges, total=size, unit="merge", disable=None, leave=False)

@@ -163,7 +163,7 @@ def _count(words: "npt.NDArray[np.bool_]") -> int:
 
 
 def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
-    """Normalize the vectors that were found; draw all others at random, including those of special words."""
+    """Normalize the vectors found if `normalize` is set; draw all others, special words' too, at random."""
     import numpy as np
 
     from onmt.runtime.random import numpy_generator
