@@ -1,4 +1,4 @@
-"""Packaging: what is installed, what it needs, one `onmt_<name>` command per script."""
+"""Packaging: installed files, dependencies, and one `onmt_<name>` command per script."""
 
 import runpy
 from pathlib import Path

@@ -43,7 +43,7 @@ _ELSEWHERE: Final = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for, and only then."""
+    """Import a public name when it is accessed, so that importing the package stays cheap."""
     if name not in __all__:
         raise AttributeError(f"module 'onmt' has no attribute '{name}'")
     return getattr(import_module(_ELSEWHERE.get(name, "onmt.serving.api")), name)

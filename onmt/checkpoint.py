@@ -1,9 +1,9 @@
 """The file format of models: how a checkpoint is written, verified and read.
 
-A checkpoint is the zip archive that `torch.save` writes, holding plain tensors and JSON-like values only, so
-it loads with `weights_only`. torch does not verify the checksums of the archive, so reading does that first:
-a file that lost or changed a byte is refused instead of giving a slightly different model. What a run puts
-into a checkpoint is training's business.
+A checkpoint is a zip archive written by `torch.save`. It holds plain tensors and JSON-like values only, so it
+loads with `weights_only`. torch does not verify the archive's checksums, so loading verifies them first: a
+file that lost or changed a byte is refused instead of giving a slightly different model. The training package
+decides which values a run stores.
 """
 
 import pickle
@@ -18,7 +18,7 @@ from onmt.errors import CheckpointError, DataError
 from onmt.files import replacing
 
 FORMAT: Final = 1
-"""The number this version writes; a file with a greater one was written by a newer version."""
+"""The format version that this program writes; a file with a greater one comes from a newer program."""
 
 _REQUIRED: Final[Mapping[str, type]] = {
     "format": int,
@@ -30,12 +30,12 @@ _REQUIRED: Final[Mapping[str, type]] = {
     "weights": dict,
 }
 _VERIFY_CHUNK: Final = 1 << 20  # bytes
-_FOLDER_ATTRIBUTE: Final = 0x10  # torch reads a member so marked as if it were empty, and its tensor as noise
+_FOLDER_ATTRIBUTE: Final = 0x10  # torch reads a member with this bit as empty, so its tensor holds garbage
 
 
 def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` so that the file is the old one or the complete new one, whatever happens
-    (see `onmt.files`). Raises CheckpointError if the file cannot be written.
+    """Write `content` to `path` atomically: the file is the old one or the complete new one (see
+    `onmt.files`). Raises CheckpointError if the file cannot be written.
     """
     _check_content(content, str(path))
     _check_plain(content)
@@ -45,7 +45,7 @@ def save_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
     except DataError as error:
         reason = str(error).removeprefix(f"{path}: cannot write: ")
         raise CheckpointError(f"cannot write the checkpoint '{path}': {reason}") from error
-    except RuntimeError as error:  # torch reports a full disk so
+    except RuntimeError as error:  # torch's error for a full disk
         raise CheckpointError(f"cannot write the checkpoint '{path}': {_first_line(error)}") from error
 
 
@@ -55,7 +55,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     verify(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a foreign file may raise anything at all
+    except Exception as error:  # unpickling a foreign file may raise any exception
         foreign = isinstance(error, pickle.UnpicklingError)
         reason = "it holds more than tensors and plain values" if foreign else _first_line(error)
         raise CheckpointError(f"'{path}' is not a model of this program: {reason}") from error
@@ -64,10 +64,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def load_tensors(path: str | Path) -> Any:
-    """The content of a file of `torch.save`, tensors and plain values only, on the CPU.
+    """Return the content of a `torch.save` file on the CPU; it may hold tensors and plain values only.
 
-    Archives are verified as models are; the older format, which has no checksums, is read as it is. Raises
-    CheckpointError for a damaged archive, and whatever torch raises for other files.
+    Zip archives are verified like checkpoints. The older format has no checksums and is read without a check.
+    Raises CheckpointError for a damaged archive, and any exception of torch for other files.
     """
     path = Path(path)
     if _starts_like_zip(path):
@@ -76,10 +76,10 @@ def load_tensors(path: str | Path) -> Any:
 
 
 def verify(path: Path) -> None:
-    """Read an archive of `torch.save` through, so that its checksums are compared.
+    """Read a `torch.save` archive to its end, so that the checksums of all members are compared.
 
-    Raises CheckpointError if it is damaged, or if its members are compressed: torch never does that, and a
-    small file could fill the memory.
+    Raises CheckpointError if it cannot be read or is damaged, or if a member is compressed: torch never
+    compresses, and a small compressed file could fill the memory.
     """
     try:
         with zipfile.ZipFile(path) as archive:

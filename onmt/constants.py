@@ -1,4 +1,4 @@
-"""Ids and characters that every room of the house agrees on.
+"""Ids of special words, and special characters, shared by all packages.
 
 Ids are 0-based inside the program; vocabulary files and `.t7` models count from 1 as Lua does.
 """
@@ -17,8 +17,8 @@ EOS_WORD: Final = "</s>"
 
 SPECIAL_WORDS: Final = (PAD_WORD, UNK_WORD, BOS_WORD, EOS_WORD)
 
-FEATURE_MARKER: Final = "\uffe8"  # ￨ halfwidth forms light vertical, between a word and its features
-JOINER: Final = "\uffed"  # ￭ halfwidth black square, marks a boundary without a blank
+FEATURE_MARKER: Final = "\uffe8"  # ￨ halfwidth forms light vertical, separates a word and its features
+JOINER: Final = "\uffed"  # ￭ halfwidth black square, marks a token boundary where the text has no blank
 PLACEHOLDER_OPEN: Final = "\uff5f"  # ｟
 PLACEHOLDER_CLOSE: Final = "\uff60"  # ｠
 PLACEHOLDER_VALUE: Final = "\uff1a"  # ： between a placeholder's name and its value

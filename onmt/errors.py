@@ -6,22 +6,22 @@ _OUT_OF_MEMORY: Final = (
     "can't allocate memory",
     "Cannot allocate memory",
     "Storage size calculation overflowed",
-    "Overflow when unpacking long",  # a size above 64 bits, told by a TypeError
-    "Maximum allowed dimension exceeded",  # numpy's, by a ValueError
-    "failed to map segment",  # a library that finds no room, by an ImportError
-    "out of memory",  # of a GPU, by CUDA's own calls
-    "_ALLOC_FAILED",  # and by its libraries
+    "Overflow when unpacking long",  # TypeError for a size above 64 bits
+    "Maximum allowed dimension exceeded",  # numpy's ValueError
+    "failed to map segment",  # ImportError of a library that does not fit into memory
+    "out of memory",  # CUDA's own calls, for GPU memory
+    "_ALLOC_FAILED",  # status codes of CUDA's libraries
 )
 
 
 class OnmtError(Exception):
-    """What a user can cause: the message says what is wrong, where, and what to do, in one line."""
+    """An error that a user can cause; its message says in one line what is wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class OptionError(OnmtError):
-    """A command line or configuration file that asks for what does not exist or does not fit together."""
+    """An option on the command line or in a configuration file that is unknown, unusable or contradictory."""
 
     exit_code = 2
 
@@ -31,11 +31,11 @@ class DataError(OnmtError):
 
 
 class CheckpointError(OnmtError):
-    """A model file that is missing, damaged, or not what is needed."""
+    """A model file that is missing, damaged, or of the wrong kind."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, torch, CUDA or one of its libraries found no memory. Does not import torch."""
+    """Return whether Python, torch, CUDA or a CUDA library ran out of memory. Does not import torch."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     message = str(error)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the names of the models that a training saves."""
+"""Atomic writing of files, and the names of the models that a training saves."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ from typing import IO, Final
 
 from onmt.errors import DataError
 
-_OPEN_FILES: Final = "/proc/self/fd"  # Linux: through it, a file without a name can be given one
+_OPEN_FILES: Final = "/proc/self/fd"  # Linux: a file opened without a name can be linked through this folder
 
 
 @dataclass
 class _Staged:
-    """A file that is being written, and what it will be called. temporary: its name until then, if any."""
+    """An open file and the path that it will replace; `temporary` is its name until then, if it has one."""
 
     file: IO[bytes]
     target: Path
@@ -25,11 +25,11 @@ class _Staged:
 
 
 class StagedFiles:
-    """Writes several files that get their names by `commit`, together; use as a context manager.
+    """Several files that appear under their names together, at `commit`; use as a context manager.
 
-    Until then they have no names where the system can do that, so nothing is left of them even when the
-    program is killed. Elsewhere they have temporary names of their own, which go when the context ends. Two
-    programs that write the same file do not disturb each other: one of them gives it its content last.
+    Where the system supports it (Linux), the files have no names before `commit`, so a killed program leaves
+    nothing behind. Elsewhere they have temporary names, which are removed when the context ends. Two programs
+    may write the same file at the same time: the one that commits last determines its content.
     """
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class StagedFiles:
 
     @contextmanager
     def open(self, path: str | Path) -> Iterator[IO[bytes]]:
-        """A file to write, safely on disk when the block ends. Raises DataError when it cannot be written.
+        """Open a file for writing; its data is synced to disk when the block ends.
 
-        Where a link stands, what it points to is replaced. A path that stands for no file on disk
-        (`/dev/stdout`, a pipe) is written to at once.
+        If `path` is a symbolic link, its target is replaced. A device or a pipe (`/dev/stdout`) is written
+        directly. Raises DataError when the file cannot be written.
         """
         target = Path(os.path.realpath(path))
         try:
-            if target.is_symlink():  # links that lead back to themselves are followed by nothing
+            if target.is_symlink():  # still a link after `realpath`: a loop of links
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             if target.exists() and not target.is_file() and not target.is_dir():
                 with target.open("wb") as file:
@@ -71,9 +71,10 @@ class StagedFiles:
             raise DataError(f"{path}: cannot write: {error.strerror or error}") from error
 
     def commit(self, outdated: Path | None = None) -> None:
-        """Give the files their names, in the order in which they were opened, and have the disk know them.
+        """Give the files their names, in the order in which they were opened, and sync their folders.
 
-        `outdated` is removed before the first of them appears, but not if something fails before that.
+        `outdated` is deleted just before the first name appears, and stays if an earlier step fails. Raises
+        DataError, naming the file, when a file cannot get its name.
         """
         for staged in self._staged:
             with _naming(staged.target):
@@ -94,7 +95,7 @@ class StagedFiles:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
-    """A file to write; it takes the name `path` when the block ends, and vanishes if the block raises.
+    """Open a file that replaces `path` when the block ends, and is discarded if the block raises.
 
     Raises DataError, naming the file, when it cannot be written.
     """
@@ -113,12 +114,12 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _temporary(folder: Path) -> Path:
-    """An unpredictable name, short enough for every file system."""
+    """Return an unpredictable name in `folder`, short enough for every file system."""
     return folder / f".onmt-{secrets.token_hex(8)}.tmp"
 
 
 def _stage(target: Path) -> _Staged:
-    """A new file in the folder of `target`: without a name where the system knows such a thing."""
+    """Open a new file in the folder of `target`, without a name where the system supports that."""
     if hasattr(os, "O_TMPFILE") and os.path.isdir(_OPEN_FILES):
         with suppress(OSError):
             descriptor = os.open(target.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
@@ -133,7 +134,7 @@ def _link(file: IO[bytes], folder: Path) -> Path:
     path = _temporary(folder)
     descriptors = os.open(_OPEN_FILES, os.O_RDONLY)
     try:
-        # Only with a folder given does Python ask for what the entry there stands for, and not for the entry.
+        # Only with `src_dir_fd` does Python follow the link in /proc/self/fd instead of linking to the link.
         os.link(str(file.fileno()), path, src_dir_fd=descriptors, follow_symlinks=True)
     finally:
         os.close(descriptors)
@@ -141,7 +142,7 @@ def _link(file: IO[bytes], folder: Path) -> Path:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Have the disk know the names in a folder; not every file system can."""
+    """Sync the names in a folder to disk; does nothing on file systems that cannot do it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -154,7 +155,11 @@ _NAME: Final = re.compile(r"(?P<stem>.*)_(?:checkpoint|epoch\d+_[^_]*)\.pt", re.
 
 
 def saved_models(where: str | Path) -> list[Path]:
-    """The models in a folder, or those of the training whose `-save_model` is `where`; the newest first."""
+    """Return the models in the folder `where`, or else those of the training whose `-save_model` is `where`.
+
+    These are the files `*_checkpoint.pt` and `*_epoch*.pt`, not `*_best.pt`. The newest comes first. The list
+    is empty if the folder cannot be read.
+    """
     folder, stem = os.path.split(where)
     wanted: str | None = stem
     if os.path.isdir(where):
@@ -172,7 +177,10 @@ def saved_models(where: str | Path) -> list[Path]:
 
 
 def saved_beside(path: str | Path) -> list[Path]:
-    """The other models of the training that saved this one; the newest first. None for other names."""
+    """Return the other models of the training that saved this one, the newest first.
+
+    The list is empty if `path` is not named like a model that training saves.
+    """
     name = _NAME.fullmatch(Path(path).name)
     if name is None:
         return []

@@ -1,4 +1,4 @@
-"""Hooks: a Python module of the user's that takes over steps of the text processing."""
+"""Hooks: a Python module written by the user that replaces steps of the text processing."""
 
 import dataclasses
 import importlib
@@ -28,10 +28,10 @@ HOOKS: Final = (
     "post_tokenize",
     "detokenize",
 )
-"""The functions that a module may define."""
+"""The functions that a hook module may define."""
 
 _TOKENIZERS: Final = ("Tokenizer", "Detokenizer")
-"""Headings of the options that say how text is cut, and put together again."""
+"""Headings of the options for tokenization and detokenization."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +47,12 @@ class HookOptions:
 
 
 def load_hook_module(hook_file: str, logger: Logger | None = None) -> ModuleType | None:
-    """Import the module that `-hook_file` names, by path (`hooks/chinese`, with or without `.py`) or by name
-    (`hooks.chinese`).
+    """Import the module of `-hook_file`, given as a path (`hooks/chinese`, with or without `.py`) or as a
+    module name (`hooks.chinese`).
 
-    A name is looked up in the current folder first; an empty name is no module. The functions found are
-    logged. Raises OptionError, naming the line at fault, when there is no such module or when importing it
-    fails.
+    A module name is looked up in the current folder first; for an empty name, return None. Logs the functions
+    found. Raises OptionError when the module does not exist or its import fails; the message names the line
+    that failed.
     """
     if not hook_file:
         return None
@@ -61,7 +61,7 @@ def load_hook_module(hook_file: str, logger: Logger | None = None) -> ModuleType
         module = _import_file(hook_file) if is_path else _import_name(hook_file)
     except OptionError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the user's module may do
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         raise OptionError(f"-hook_file {hook_file}: {_place(error)}{_summary(error)}") from error
     if logger is not None:
         for name in HOOKS:
@@ -71,13 +71,13 @@ def load_hook_module(hook_file: str, logger: Logger | None = None) -> ModuleType
 
 
 def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Options]:
-    """The options of a script, given the words of its command line: what `-hook_file` declares is added.
+    """Return the option class of a script, changed as the module of `-hook_file` declares.
 
-    The module's `declareOpts(options)` gets the dataclass of the usual options and returns a subclass of it,
-    whose fields are more options (see `onmt.commandline.declare`), the usual ones with another default, or
-    `removed` ones; None changes nothing. `declareTokenizerOpts(options)` does the same to the options that
-    cut text, wherever the script has them (`-mode`, `-tok_src_mode`). Raises OptionError when the module
-    fails or returns something else.
+    words: the text given for each flag. The module's `declareOpts(options)` receives the dataclass of the
+    usual options and returns a subclass of it. The fields of the subclass are additional options (see
+    `onmt.commandline.declare`), usual options with another default, or `removed` ones; None changes nothing.
+    `declareTokenizerOpts(options)` does the same for the tokenizer options, wherever the script has them
+    (`-mode`, `-tok_src_mode`). Raises OptionError when the module fails or returns something else.
     """
     hook_file = words.get("hook_file", "")
     module = load_hook_module(hook_file)
@@ -91,7 +91,9 @@ def hooked_options(options: type[Options], words: Mapping[str, str]) -> type[Opt
 
 
 def _with_tokenizer_options(options: type[Options], declare: Declare, hook_file: str) -> type[Options]:
-    """The options with those of their tokenizers declared anew: groups of them, or else their own."""
+    """Return the options with the hook applied to their tokenizer groups, or else to their own tokenizer
+    options if they have any.
+    """
     name = "declareTokenizerOpts"
     groups = []
     for field in dataclasses.fields(cast(Any, options)):
@@ -111,7 +113,7 @@ def _with_tokenizer_options(options: type[Options], declare: Declare, hook_file:
 
 
 def _defaults_of_group(usual: Any, hooked: Any, here: Any) -> dict[str, object]:
-    """Those defaults of the group as the script has it (`here`) that the hook leaves as they usually are."""
+    """Return the script's own defaults (`here`) for those fields whose usual default the hook keeps."""
     names = [field.name for field in dataclasses.fields(usual)]
     return {
         name: getattr(here, name) for name in names if getattr(hooked, name) == getattr(usual, name, None)
@@ -119,10 +121,10 @@ def _defaults_of_group(usual: Any, hooked: Any, here: Any) -> dict[str, object]:
 
 
 def _declared(options: type[Options], declare: Declare, name: str, hook_file: str) -> type[Options]:
-    """What the hook `name` makes of a class of options."""
+    """Return the option class that the hook `name` returns for `options`, checked."""
     try:
         declared = declare(options)
-    except Exception as error:  # whatever the user's module may do
+    except Exception as error:  # the user's module may raise anything
         raise OptionError(f"-hook_file {hook_file}: {_place(error)}{_summary(error)}") from error
     if declared is None:
         return options
@@ -165,7 +167,7 @@ def _import_name(name: str) -> ModuleType:
 
 
 def _place(error: BaseException) -> str:
-    """`file:line: ` of the last step inside the user's code."""
+    """Return `file:line: ` of the innermost frame inside the user's code."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)
@@ -180,13 +182,14 @@ def _summary(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class TokenizerHooks:
-    """Functions that replace or follow a step of the tokenizer; a result of None means "do as usual".
+    """Functions that replace or follow a step of the tokenizer; if one returns None, the usual step is done.
 
-    preprocess: lines -> as many lines, before anything else (`mpreprocess` in the user's module).
-    tokenize: line -> tokens, in place of everything the tokenizer does, BPE and case included.
-    post_tokenize: tokens -> tokens, after everything.
+    preprocess: lines -> the same number of lines, before all other steps (`mpreprocess` in the user's
+        module).
+    tokenize: line -> tokens, instead of all steps of the tokenizer, including BPE and case.
+    post_tokenize: tokens -> tokens, after all other steps.
     detokenize: words and, per feature, the values of all words -> line.
-    bind: the options of one side's tokenizer -> the same hooks, which get them, see `of_side`.
+    bind: options of one side's tokenizer -> the same hooks, called with these options, see `of_side`.
     """
 
     preprocess: Callable[[list[str]], list[str] | None] | None = None
@@ -196,13 +199,13 @@ class TokenizerHooks:
     bind: "Callable[[object], TokenizerHooks] | None" = None
 
     def of_side(self, options: object) -> "TokenizerHooks":
-        """The hooks for text that is cut as `options` say: they get these, without prefixes (`options.mode`),
-        and for other names the options of the script.
+        """Return the hooks for the side whose tokenizer has these options. They receive the side's options
+        without prefix (`options.mode`), and the options of the script under all other names.
         """
         return self if self.bind is None else self.bind(options)
 
     def preprocessed(self, lines: list[str]) -> list[str]:
-        """The lines after the hook `preprocess`."""
+        """Return the lines after the `preprocess` hook, if there is one."""
         result = None if self.preprocess is None else self.preprocess(lines)
         return lines if result is None else result
 
@@ -211,12 +214,12 @@ NO_HOOKS: Final = TokenizerHooks()
 
 
 def tokenizer_hooks(module: ModuleType | None, options: object) -> TokenizerHooks:
-    """The hooks that the user's module defines; each of its functions gets `options` as its first argument.
+    """Return the hooks that the user's module defines; each function gets `options` as its first argument.
 
-    mpreprocess(options, lines), tokenize(options, line), post_tokenize(options, tokens),
-    detokenize(options, words, features): what they return is told at `TokenizerHooks`. What a function
-    raises, and a result of another type, becomes a DataError. Raises OptionError when one of these names is
-    no function.
+    The functions are mpreprocess(options, lines), tokenize(options, line), post_tokenize(options, tokens) and
+    detokenize(options, words, features). `TokenizerHooks` describes their results. An exception in a
+    function, or a result of another type, becomes a DataError. Raises OptionError when one of these names is
+    not a function.
     """
     if module is None:
         return NO_HOOKS
@@ -228,7 +231,7 @@ def tokenizer_hooks(module: ModuleType | None, options: object) -> TokenizerHook
 
 
 class _SideOptions:
-    """The options of one side's tokenizer, and for other names those of the script."""
+    """The options of one side's tokenizer, with the script's options under all other names."""
 
     def __init__(self, side: object, script: object) -> None:
         self._parts = (side, script)
@@ -256,10 +259,10 @@ def _hooks_of(module: ModuleType, options: object) -> TokenizerHooks:
 def pair_hook(
     module: ModuleType | None, options: object
 ) -> Callable[[list[str], list[str]], tuple[list[str], list[str]] | None] | None:
-    """The hook on pairs of lines, bpreprocess(options, [source lines, target lines]), None if there is none.
+    """Return the hook on pairs of lines, bpreprocess(options, [source lines, target lines]), or None.
 
-    It returns two lists of the same length, of as many pairs as it likes, or None for "do as usual".
-    Errors are those of `tokenizer_hooks`.
+    The hook returns two lists of the same length, with any number of pairs, or None to leave the pairs as
+    they are. Raises the errors of `tokenizer_hooks`.
     """
     hook = None if module is None else _Hook.find(module, "bpreprocess", options)
     return None if hook is None else hook.pairs
@@ -267,7 +270,7 @@ def pair_hook(
 
 @dataclass(frozen=True)
 class _Hook:
-    """A function of the user's module, with its results checked."""
+    """A function of the user's module, and checks of its results."""
 
     function: Callable[..., object]
     name: str
@@ -321,7 +324,7 @@ class _Hook:
     def _call(self, *arguments: object) -> object:
         try:
             return self.function(self.options, *arguments)
-        except Exception as error:  # whatever the user's code may do
+        except Exception as error:  # the user's code may raise anything
             line = traceback.extract_tb(error.__traceback__)[-1].lineno
             raise self._error(f"line {line}: {type(error).__name__}: {error}") from error
 

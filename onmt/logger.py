@@ -40,13 +40,13 @@ class LoggerOptions:
 class Logger:
     """Writes log lines to a stream, or to `-log_file` instead; use as a context manager.
 
-    Each line is on its way when the call returns. A log file that cannot be written is no reason to end a
-    run: one warning on standard error says so, and every further line is tried again. The same holds for the
-    stream once `outlives_stream` was called; before, OSError is raised.
+    Nothing is buffered when a call returns. A failure to write the log file does not end the run: one warning
+    goes to standard error, and each later line is tried again. The same holds for the stream once
+    `outlives_stream` has been called; before that, OSError is raised.
     """
 
     def __init__(self, options: LoggerOptions, stream: TextIO | None) -> None:
-        """`stream`: where lines go unless the options name a file; None drops them."""
+        """`stream`: receives the lines unless the options name a file; None drops them."""
         self._threshold = _SEVERITY["NONE" if options.disable_logs else options.log_level]
         self._tag = f"{options.log_tag} " if options.log_tag else ""
         self._stream = stream
@@ -58,27 +58,27 @@ class Logger:
 
     @property
     def writes_file(self) -> bool:
-        """The log goes to a file."""
+        """Whether the log goes to a file."""
         return self._file is not None
 
     def debug(self, message: str) -> None:
-        """Detail that helps only someone who looks for a fault."""
+        """Log a detail that helps only in debugging."""
         self._log("DEBUG", message)
 
     def info(self, message: str) -> None:
-        """What the run is doing."""
+        """Log what the run is doing."""
         self._log("INFO", message)
 
     def warning(self, message: str) -> None:
-        """The run goes on, but perhaps not as the user expects."""
+        """Log that the run continues, but perhaps not as the user expects."""
         self._log("WARNING", message)
 
     def error(self, message: str) -> None:
-        """Why the run cannot go on."""
+        """Log why the run cannot continue."""
         self._log("ERROR", message)
 
     def outlives_stream(self) -> None:
-        """From now on, what cannot be written to the stream is dropped."""
+        """Drop lines that cannot be written to the stream from now on, instead of raising OSError."""
         self._outlives_stream = True
 
     def close(self) -> None:
@@ -123,7 +123,7 @@ class Logger:
 
     def _warn(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError) and self._stream is not None:
-            discard_output(self._stream)  # else what it holds back is tried again and again
+            discard_output(self._stream)  # otherwise each flush would try to write the buffered text again
         if self._warned or sys.stderr is None:
             return
         self._warned = True
@@ -146,7 +146,7 @@ class _TextLog:
 
 
 class _JsonLog:
-    """A file that holds a complete JSON array after every entry, and after a failure to write one."""
+    """A file that holds a complete JSON array after every entry, even if writing the entry failed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -162,7 +162,7 @@ class _JsonLog:
         try:
             _write_all(self._file, separator + entry + _JSON_END)
         except OSError:
-            # The room of the old end is still there.
+            # The old end fits even on a full disk: it overwrites bytes that the file already has.
             self._file.seek(end)
             _write_all(self._file, _JSON_END)
             self._file.truncate()
@@ -174,7 +174,7 @@ class _JsonLog:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Let what the stream holds back, and all that is still written to it, go nowhere."""
+    """Redirect a stream to the null device, including the text that it has buffered."""
     with suppress(OSError, ValueError):  # a replaced stream has no descriptor
         descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -183,13 +183,16 @@ def discard_output(stream: TextIO) -> None:
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
-    """Write all of `data`; a disk that fills up may take a part of it without an error."""
+    """Write all of `data`; a disk that fills up may accept a part of it without an error."""
     while data:
         data = data[file.write(data) :]
 
 
 def _is_new_or_empty_array(path: str) -> bool:
-    """Whether a JSON log starts from nothing; OptionError when the file holds something else than a log."""
+    """Return whether a JSON log has no entries yet, after repairing an end that was cut off.
+
+    Raises OptionError when the file holds something other than a log.
+    """
     file = Path(path)
     if not file.exists() or file.stat().st_size == 0:
         return True
@@ -205,7 +208,7 @@ def _is_new_or_empty_array(path: str) -> bool:
 
 
 def _parsed(content: bytes) -> Any:
-    """The JSON value, or None."""
+    """Return the JSON value, or None if the content is not valid JSON."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -213,7 +216,9 @@ def _parsed(content: bytes) -> Any:
 
 
 def _without_torn_end(content: bytes) -> bytes:
-    """A log without its last entry, which a kill or a full disk may have cut; b"" if it is no log."""
+    """Close the array of a log that a kill or a full disk has cut off, without its last entry if that is
+    incomplete. Returns b"" if the content is not a log.
+    """
     if b'[\n["'.startswith(content):
         return b"[" + _JSON_END
     if not content.startswith(b'[\n["'):
@@ -226,6 +231,6 @@ def _without_torn_end(content: bytes) -> bytes:
 
 
 def _bars_aside(stream: TextIO) -> AbstractContextManager[Any]:
-    """Clears progress bars while a line is written, if there can be any: tqdm is slow to import."""
+    """Clear progress bars while a line is written; tqdm, slow to import, is used only if already imported."""
     progress = sys.modules.get("tqdm")
     return nullcontext() if progress is None else progress.tqdm.external_write_mode(file=stream)

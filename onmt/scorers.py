@@ -1,7 +1,7 @@
-"""Scores of translations: BLEU, translation edit rate, Damerau-Levenshtein ratio of a whole corpus.
+"""Corpus scores of translations: BLEU, translation edit rate, Damerau-Levenshtein ratio and ROUGE.
 
-Hypotheses are one list of words per sentence. References are one such list of sentences per set of
-references: `references[r][i]` is the r-th reference of sentence i, a single set is `[reference_sentences]`.
+Hypotheses: one list of words per sentence. References: one such list of sentences per set of references, so
+that `references[r][i]` is the r-th reference of sentence i; a single set is `[reference_sentences]`.
 Sources: onmt/scorers/bleu.lua, tercom.lua, dlratio.lua.
 """
 
@@ -18,15 +18,15 @@ Sentence = Sequence[str]
 TranslationMetric = Literal["bleu", "dlratio", "ter"]
 RougeKind = Literal["rouge1", "rouge2", "rougeL"]
 
-# The orders of n-grams that BLEU counts unless told otherwise.
+# The default length of the longest n-grams that BLEU counts.
 BLEU_ORDER: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A score and how it came about.
+    """A score and its details.
 
-    value: a fraction, not a percentage; BLEU is better when higher, the two others when lower.
+    value: a fraction, not a percentage. Higher is better for BLEU and ROUGE, lower for the other two.
     detail: the line that tools/score.py prints.
     """
 
@@ -36,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class BleuScore(Score):
-    """Corpus BLEU; the precisions, from single words up, are fractions too."""
+    """Corpus BLEU; `precisions` are fractions too, from unigrams up."""
 
     precisions: tuple[float, ...]
     brevity_penalty: float
@@ -47,12 +47,13 @@ class BleuScore(Score):
 def corpus_bleu(
     hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]], order: int = BLEU_ORDER
 ) -> BleuScore:
-    """BLEU as multi-bleu.perl counts it: words as they are, no smoothing, the closest reference length.
+    """Return BLEU as multi-bleu.perl computes it: words as given, no smoothing, closest reference length.
 
-    Papineni et al. 2002. Zero if no n-gram of some order occurs in a reference. Of two references equally
-    close in length the shorter one counts. Raises DataError when the numbers of sentences differ.
+    Papineni et al. 2002. The score is zero if for some order no n-gram occurs in a reference. Of two
+    references equally close in length, the shorter one counts. Raises DataError when the numbers of sentences
+    differ.
     """
-    from sacrebleu.metrics.bleu import BLEU  # here, because training without this metric can do without it
+    from sacrebleu.metrics.bleu import BLEU  # here, because training without this metric does not need it
 
     _check_lengths(hypotheses, references)
     correct, total = [0] * order, [0] * order
@@ -93,11 +94,11 @@ def _ngrams(words: Sentence, n: int) -> Counter[tuple[str, ...]]:
 
 
 def corpus_ter(hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]]) -> Score:
-    """Translation edit rate: word edits over words of the references, see `onmt.text.edit_rate`.
+    """Return the translation edit rate: word edits divided by reference words, see `onmt.text.edit_rate`.
 
-    Each sentence is held against the reference with the fewest edits, and counts with the average length of
-    its references. The kinds of edits in `detail` are per sentence, averaged with these lengths as weights.
-    Raises DataError when the numbers of sentences differ.
+    Each sentence is compared with the reference that needs the fewest edits; its reference length is the
+    average over its references. The counts by kind of edit in `detail` are averages per sentence, weighted by
+    these lengths. Raises DataError when the numbers of sentences differ.
     """
     _check_lengths(hypotheses, references)
     total_edits = 0
@@ -129,11 +130,11 @@ def _counts(found: Edits) -> tuple[int, int, int, int, int]:
 
 
 def corpus_dlratio(hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]]) -> Score:
-    """Damerau-Levenshtein distance over the length of the references, in bytes of the blank-joined words.
+    """Return the Damerau-Levenshtein distance divided by the length of the references.
 
-    The distance is the restricted one (optimal string alignment): neighbouring bytes may change places, but a
-    place is edited once only. Only the first set of references counts. Raises DataError when the numbers of
-    sentences differ.
+    Both are counted in bytes, over words joined by blanks. The distance is the restricted one (optimal string
+    alignment): neighbouring bytes may be swapped, but no position is edited twice. Only the first set of
+    references is used. Raises DataError when the numbers of sentences differ.
     """
     from rapidfuzz.distance import OSA
 
@@ -148,7 +149,7 @@ def corpus_dlratio(hypotheses: Sequence[Sentence], references: Sequence[Sequence
 
 
 def rouge(kind: RougeKind, hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]]) -> Score:
-    """Mean F1 of ROUGE-1, -2 or -L (Lin 2004) by the rouge-score package, without stemming."""
+    """Return the mean F1 of ROUGE-1, -2 or -L (Lin 2004) by the rouge-score package, without stemming."""
     from rouge_score.rouge_scorer import RougeScorer  # slow to import
 
     _check_lengths(hypotheses, references)
@@ -164,7 +165,7 @@ def rouge(kind: RougeKind, hypotheses: Sequence[Sentence], references: Sequence[
 
 
 class _Words:
-    """rouge-score's own tokenizer keeps ASCII letters and digits only."""
+    """Splits text at blanks; rouge-score's own tokenizer keeps ASCII letters and digits only."""
 
     def tokenize(self, text: str) -> list[str]:
         return text.split(" ") if text else []
@@ -172,31 +173,31 @@ class _Words:
 
 CorpusScorer = Callable[[Sequence[Sentence], Sequence[Sequence[Sentence]]], Score]
 
-# What `-scorer` and `-validation_metric` call the scores.
+# The scores by their names in `-scorer` and `-validation_metric`.
 SCORERS: Final[Mapping[str, CorpusScorer]] = {
     "bleu": corpus_bleu,
     "dlratio": corpus_dlratio,
     "ter": corpus_ter,
 }
 
-# Those that `-log_metrics` knows beside these.
+# Further scores that `-log_metrics` accepts.
 ROUGE_SCORERS: Final[Mapping[str, CorpusScorer]] = {
     "rouge_1": partial(rouge, "rouge1"),
     "rouge_2": partial(rouge, "rouge2"),
     "rouge_l": partial(rouge, "rougeL"),
 }
 
-# Those that can use several references of a sentence.
+# The names in SCORERS that can use several references of a sentence.
 MULTI_REFERENCE: Final = frozenset({"bleu", "ter"})
 
 
 def sentence_score(scorer: CorpusScorer, hypothesis: Sentence, references: Sequence[Sentence]) -> Score:
-    """The score of one sentence by itself, against any number of references of it."""
+    """Return the score of a single sentence against any number of references."""
     return scorer([hypothesis], [[reference] for reference in references])
 
 
 def _ratio(edit_count: int, length: float) -> float:
-    """Edits per unit of the references; without any reference text, all wrong if there is an edit at all."""
+    """Return edits per unit of reference length; for empty references, 1 if there is any edit, else 0."""
     if length:
         return edit_count / length
     return 1.0 if edit_count else 0.0

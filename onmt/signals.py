@@ -1,7 +1,7 @@
-"""How signals end a program: after cleaning up, or saving, in one line and with the exit code 128 + n.
+"""Signals end a program after it has cleaned up or saved, with a message of one line and exit code 128 + n.
 
-The first signal counts; those that follow ask for the same and are ignored, so nothing that cleans up or
-saves is cut short by them. A program that hangs is ended by SIGKILL, as always.
+Only the first signal counts. Later ones are ignored, so they cannot interrupt cleaning up or saving. A
+program that hangs can be ended by SIGKILL.
 """
 
 import signal
@@ -15,13 +15,13 @@ ENDING_SIGNALS: Final = tuple(
     for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGXCPU", "SIGPWR")
     if hasattr(signal, name)
 )
-"""All that end a process by default and that users, terminals, schedulers or limits send."""
+"""Signals that end a process by default and are sent by users, terminals, schedulers or resource limits."""
 
 _RETRY: Final = 0.02  # seconds
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the program to end; raised wherever the main thread is."""
+    """A signal asked the program to end; raised in the main thread at its current place."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,10 +29,10 @@ class Stopped(KeyboardInterrupt):
 
 
 class SignalHandler:
-    """Remembers the first signal, and raises Stopped for it unless signals are held.
+    """Remembers the first signal and raises Stopped for it, unless signals are held.
 
-    While a module is being imported or an object deleted, the exception would be turned into another one or
-    printed and lost; there it waits until that is done.
+    During an import or in `__del__` the exception would be converted into another one, or printed and lost;
+    there the handler waits until the import or the deletion is done.
     """
 
     def __init__(self, held: bool = False) -> None:
@@ -41,7 +41,7 @@ class SignalHandler:
         self._previous: dict[int, Any] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler of all ENDING_SIGNALS, and of the timer that it sets itself."""
+        """Handle ENDING_SIGNALS, and SIGALRM from the retry timer that the handler itself sets."""
         if number != signal.SIGALRM:
             if self.received is not None:
                 return
@@ -50,7 +50,7 @@ class SignalHandler:
 
     @contextmanager
     def holding(self, held: bool = True) -> Iterator[None]:
-        """In the block, signals are only remembered (held) or raise Stopped (not held)."""
+        """Within the block, signals are only remembered (held), or raise Stopped (not held)."""
         before, self._held = self._held, held
         try:
             if not held and before:
@@ -60,14 +60,14 @@ class SignalHandler:
             self._held = before
 
     def install(self) -> None:
-        """Handle the signals from now on. A SIGHUP that `nohup` made ignored stays so."""
+        """Handle the signals from now on. SIGHUP stays ignored if it is, as under `nohup`."""
         for number in ENDING_SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self)
         self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self)
 
     def uninstall(self) -> None:
-        """Give the signals back to who handled them before."""
+        """Restore the previous handlers."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -84,9 +84,9 @@ class SignalHandler:
 
 @contextmanager
 def handling_signals() -> Iterator[SignalHandler]:
-    """The handler of this process's signals: the one that is installed, or a new one for this block.
+    """Yield the handler of this process: the installed one, or a new one that is installed for this block.
 
-    In another thread than the main one, which alone can handle signals, a handler that never hears of any.
+    Only the main thread can handle signals: in another thread, the new handler never receives any.
     """
     current = signal.getsignal(signal.SIGTERM)
     if isinstance(current, SignalHandler):
@@ -105,16 +105,17 @@ def handling_signals() -> Iterator[SignalHandler]:
 
 
 def ignore_signals() -> None:
-    """For the end of a program, when all is done but the interpreter's own cleaning up, and for workers."""
+    """Ignore all ending signals: in workers, and at exit, when only the interpreter's cleanup is left."""
     for number in (*ENDING_SIGNALS, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def blocked_signals() -> Iterator[None]:
-    """A process started in the block begins with its signals waiting, see `unblock_signals`.
+    """Block the ending signals, so that a process started in the block begins with them blocked.
 
-    They wait in this thread, too; another thread of this process may take them.
+    They are blocked in this thread only: another thread of this process may receive them. See
+    `unblock_signals`.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
@@ -124,12 +125,12 @@ def blocked_signals() -> Iterator[None]:
 
 
 def unblock_signals() -> None:
-    """Let a process that was started with its signals waiting have them."""
+    """Unblock the ending signals in a process that was started under `blocked_signals`."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
 
 
 def describe_signal(number: int) -> str:
-    """The message for a program that a signal ended."""
+    """Return the message for a program that a signal ended."""
     return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
 
 

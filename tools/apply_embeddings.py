@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a text as word vectors: `python tools/apply_embeddings.py -h`."""
+"""Writes a text as sequences of word vectors: `python tools/apply_embeddings.py -h`."""
 
 import sys
 from os.path import dirname, realpath

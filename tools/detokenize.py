@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts tokens together again: `python tools/detokenize.py -h`."""
+"""Joins tokens to text: `python tools/detokenize.py -h`."""
 
 import sys
 from os.path import dirname, realpath

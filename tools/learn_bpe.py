@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Learns a model of subwords: `python tools/learn_bpe.py -h`."""
+"""Learns a BPE model: `python tools/learn_bpe.py -h`."""
 
 import sys
 from os.path import dirname, realpath

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws trainings: `python tools/plot_training.py -h`."""
+"""Plots training curves from logs: `python tools/plot_training.py -h`."""
 
 import sys
 from os.path import dirname, realpath

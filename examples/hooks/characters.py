@@ -1,7 +1,7 @@
-"""Cuts text into characters: `-hook_file examples/hooks/characters`, or with `-mode char` to say so.
+"""Cuts text into characters: `-hook_file examples/hooks/characters`, with the new default `-mode char`.
 
-For tools/tokenize.py and tools/detokenize.py, and with `-tok_src_mode` and `-tok_tgt_mode` for preprocess.py,
-train.py and translate.py; the other modes work as always. A blank of the text becomes a token of its own.
+Works with tools/tokenize.py and tools/detokenize.py, and through `-tok_src_mode` and `-tok_tgt_mode` with
+preprocess.py, train.py and translate.py. The other modes stay as they are. Each blank becomes a token.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ def declareTokenizerOpts(options):  # noqa: N802 - the name of the hook
 
 
 def tokenize(options, line):
-    """The characters of a line; blanks and other white space are one `▁`."""
+    """Return the characters of a line; a run of white space becomes one `▁`."""
     return list(BLANK.join(line.split())) if options.mode == "char" else None
 
 
 def detokenize(options, words, features):
-    """The line that these characters are the characters of."""
+    """Return the line that consists of these characters."""
     return "".join(words).replace(BLANK, " ") if options.mode == "char" else None

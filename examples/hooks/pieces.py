@@ -1,4 +1,4 @@
-"""Cuts text into the pieces of a SentencePiece model.
+"""Segments text with a SentencePiece model.
 
 `-hook_file examples/hooks/pieces.py -piece_model FILE`
 
@@ -27,15 +27,15 @@ def declareOpts(options):  # noqa: N802 - the name of the hook
 
 @cache
 def load(path):
-    """The model, read once."""
+    """Read the model once."""
     return sentencepiece.SentencePieceProcessor(model_file=path)
 
 
 def tokenize(options, line):
-    """The pieces of a line."""
+    """Return the pieces of a line."""
     return load(options.piece_model).encode(line, out_type=str)
 
 
 def detokenize(options, words, features):
-    """The line that these pieces are the pieces of."""
+    """Return the line that consists of these pieces."""
     return load(options.piece_model).decode(words)

@@ -2,8 +2,9 @@
 
 `-hook_file examples/hooks/tagger -pos_feature`
 
-The tags come from a server, as in the original's hook for TreeTagger: it gets the tokens of a sentence, with
-blanks between them, as the field `sent` of a form posted to `/pos`, and answers with as many tags.
+The tags come from a server, as in the original's hook for TreeTagger. The server receives the tokens of a
+sentence, separated by blanks, in the field `sent` of a form posted to `/pos`; it answers with one tag per
+token.
 """
 
 import urllib.parse
@@ -17,7 +18,7 @@ SECONDS = 60
 
 
 def declareTokenizerOpts(options):  # noqa: N802 - the name of the hook
-    """Add the options of the server, `-tok_src_pos_feature` and so on where text is cut on the fly."""
+    """Add the tagger's options (`-tok_src_pos_feature` and so on for on-the-fly tokenization)."""
 
     @dataclass(frozen=True, kw_only=True)
     class TaggerOptions(options):
@@ -31,7 +32,7 @@ def declareTokenizerOpts(options):  # noqa: N802 - the name of the hook
 
 
 def post_tokenize(options, tokens):
-    """The tokens with their tags behind all other features."""
+    """Append to each token its tag, after all other features."""
     if not options.pos_feature or not tokens:
         return None
     words = [token.partition(FEATURE_MARKER)[0] for token in tokens]

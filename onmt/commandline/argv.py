@@ -1,10 +1,10 @@
 """Lua's rules for the words of a command line.
 
 A word that starts with one or two hyphens and an ASCII letter is a flag, any other word is a value: `-1.5`
-and `-1e-3` are values. `--flag=value`, as google/seq2seq's users write, is a flag with its first value.
-Flags are written in full and given once. A list option takes all words up to the next flag, each of which
-may hold several elements separated by commas, with white space around them; a boolean may stand alone; any
-other option takes exactly one word. What remains are the positional arguments.
+and `-1e-3` are values. `--flag=value`, as google/seq2seq's users write, is a flag with its first value. Flags
+are written in full and given once. A list option takes all words up to the next flag; each word may contain
+several elements separated by commas, with white space around them. A boolean may have no word. Any other
+option takes exactly one word. The remaining words are the positional arguments.
 """
 
 import re
@@ -22,7 +22,7 @@ _FLAG = re.compile(r"--?([A-Za-z].*)", re.DOTALL)
 
 
 class UnknownOptionError(OptionError):
-    """A flag that names no option of the chosen set; `place` is `file:line: ` in a configuration file."""
+    """A flag that names no existing option; `place` is `file:line: ` if it is in a configuration file."""
 
     def __init__(self, flag: str, advice: str, place: str = "") -> None:
         super().__init__(f"{place}unknown option -{flag}{advice}")
@@ -39,7 +39,7 @@ class Occurrence:
 
 
 def split(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[Occurrence, ...]]:
-    """The words before the first flag, and the flags with theirs."""
+    """Return the words before the first flag, and each flag with its words."""
     leading: list[str] = []
     occurrences: list[tuple[str, list[str]]] = []
     for word in argv:
@@ -53,9 +53,10 @@ def split(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[Occurrence, ...]]
 
 
 def read_arguments(argv: Sequence[str], options: Mapping[str, Option]) -> dict[str, tuple[str, ...]]:
-    """The words given for each flag, positional arguments under their names; no word for a bare boolean.
+    """Return the words given for each flag, and positional arguments under their names.
 
-    Raises OptionError for flags that are unknown or given twice, and for words that are missing or left over.
+    A boolean without a value has no words. Raises OptionError for flags that are unknown or given twice, and
+    for words that are missing or left over.
     """
     leading, occurrences = split(argv)
     positionals = [option for option in options.values() if option.info.positional]
@@ -77,7 +78,7 @@ def read_arguments(argv: Sequence[str], options: Mapping[str, Option]) -> dict[s
 
 
 def known_option(flag: str, options: Mapping[str, Option]) -> Option:
-    """The option of that name; OptionError with the nearest name when there is none."""
+    """Return the option of a flag. Raises OptionError, with the nearest name, if there is none."""
     option = options.get(flag)
     if option is not None and not option.info.positional:
         return option
@@ -90,7 +91,7 @@ def known_option(flag: str, options: Mapping[str, Option]) -> Option:
 def _own_words(
     option: Option, words: tuple[str, ...], wanted: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split the words after a flag into its own and those left for the `wanted` open positionals."""
+    """Split the words after a flag into its own and the rest; `wanted` positional arguments are missing."""
     if option.is_list:
         if not words:
             raise OptionError(f"missing argument(s) for option -{option.flag}")
@@ -103,12 +104,12 @@ def _own_words(
 
 
 def split_list(words: Sequence[str]) -> tuple[str, ...]:
-    """The elements of a list given as words with commas, as `list_elements` returns them."""
+    """Return the elements of a list given as words with commas, stripped as by `list_elements`."""
     return list_elements(element for word in words for element in word.split(","))
 
 
 def list_elements(texts: Iterable[str]) -> tuple[str, ...]:
-    """The elements of a list without the white space around them (ASCII's); empty ones are left out."""
+    """Strip ASCII white space from the elements of a list, and leave out empty ones."""
     stripped = (text.strip(WHITE_SPACE) for text in texts)
     return tuple(text for text in stripped if text)
 

@@ -1,11 +1,11 @@
 """Config files (`key = value`), which `-config` reads and `-save_config` writes; the command line wins.
 
     # a comment
-    save_model = my model        # what is no list is taken whole, up to a comment
-    src_vocab_size = 50000 1000  # the elements of a list stand between blanks or commas
+    save_model = my model        # a value that is not a list extends to the end of line or a comment
+    src_vocab_size = 50000 1000  # elements of a list are separated by blanks or commas
     log_tag = " # quoted "       # JSON quotes keep blanks at the ends, '#', commas, control characters
 
-White space around an element of a list is never part of it, quoted or not. A key may carry the hyphen of its
+White space around an element of a list is never part of it, quoted or not. A key may have the hyphen of its
 flag. The last of repeated keys counts.
 """
 
@@ -27,7 +27,7 @@ from onmt.errors import DataError, OnmtError, OptionError
 from onmt.files import replacing
 
 COMMAND_LINE_ONLY: Final = frozenset({"h", "help", "md", "version", "config", "save_config"})
-"""Keys that the original's `-save_config` writes too; they mean nothing in a file and are passed over."""
+"""Keys that are ignored: they have no meaning in a file, but the original's `-save_config` writes them."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -47,9 +47,9 @@ class Entry:
 
 
 def read_entries(path: str, content: bytes) -> tuple[Entry, ...]:
-    """The entries of a file in the order of their lines; of repeated keys, the last.
+    """Return the entries of a file in the order of their lines; of repeated keys, the last.
 
-    Raises OptionError, with file and line, for what is neither UTF-8 nor a `key = value` line.
+    Raises OptionError, with file and line, for a line that is not UTF-8 or not `key = value`.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise OptionError(f"{path}:1: the file is UTF-16 (byte order mark at offset 0), save it as UTF-8")
@@ -69,7 +69,7 @@ def read_entries(path: str, content: bytes) -> tuple[Entry, ...]:
 
 
 def known_entries(entries: Iterable[Entry], options: Mapping[str, Option]) -> tuple[Entry, ...]:
-    """The entries that set an option; OptionError, with file and line, for keys that name none."""
+    """Return the entries that set an option. Raises OptionError, with file and line, for unknown keys."""
     known = []
     for entry in entries:
         if entry.key in COMMAND_LINE_ONLY:
@@ -81,13 +81,14 @@ def known_entries(entries: Iterable[Entry], options: Mapping[str, Option]) -> tu
 
 
 def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
-    """The words an entry gives to its option: all elements of a list, otherwise exactly one.
+    """Return the words that an entry gives to its option: the elements of a list, otherwise exactly one word.
 
-    Raises OptionError, with file and line, for a number or boolean without a value.
+    Raises OptionError, with file and line, for a number or boolean without a value, for text after a quoted
+    value, and for a quoted value that is not valid JSON.
     """
     if option.is_list:
         words = _list_words(entry)
-        # Only texts can hold a comma: `"Han, Latin"` in quotes, as on a command line, is two scripts.
+        # Only texts may contain commas: `"Han, Latin"` in quotes, as on a command line, is two scripts.
         return list_elements(words) if option.is_text else split_list(words)
     word, rest = _scalar_and_rest(entry)
     if rest:
@@ -98,14 +99,14 @@ def entry_words(entry: Entry, option: Option) -> tuple[str, ...]:
 
 
 def leading_word(entry: Entry) -> str:
-    """The value of an entry before it is known whether it is a list."""
+    """Return the value of an entry whose option is not known yet, read as one that is not a list."""
     return _scalar_and_rest(entry)[0]
 
 
 def write_config(path: str, values: Sequence[tuple[Option, Any]]) -> None:
-    """Write options and their values so that reading the file gives the same values.
+    """Write options and their values atomically; reading the file gives the same values.
 
-    The file appears whole or not at all. Raises OnmtError when it cannot be written.
+    Raises OnmtError when it cannot be written.
     """
     try:
         with replacing(path) as file:
@@ -116,7 +117,7 @@ def write_config(path: str, values: Sequence[tuple[Option, Any]]) -> None:
 
 
 def config_text(values: Sequence[tuple[Option, Any]]) -> str:
-    """The text of a configuration file, under a comment for each group of options."""
+    """Return the text of a configuration file, with a comment above each group of options."""
     lines: list[str] = []
     heading = None
     for option, value in values:
@@ -140,14 +141,14 @@ class EntriesParser(configargparse.ConfigFileParser):  # type: ignore[misc] # co
         self._options = options
 
     def parse(self, stream: BinaryIO) -> OrderedDict[str, str]:
-        """Flag and words of each entry; OptionError for what cannot be read."""
+        """Return flag and words, as JSON, of each entry. Raises OptionError for malformed entries."""
         entries = known_entries(read_entries(stream.name, stream.read()), self._options)
         return OrderedDict(
             (entry.key, json.dumps(entry_words(entry, self._options[entry.key]))) for entry in entries
         )
 
     def get_syntax_description(self) -> str:
-        """The syntax for configargparse's own help, which is not used."""
+        """Return the syntax for configargparse's own help, which is not used."""
         return "key = value"
 
 
@@ -182,7 +183,7 @@ def _list_words(entry: Entry) -> tuple[str, ...]:
 
 
 def _scalar_and_rest(entry: Entry) -> tuple[str, str]:
-    """The value without quotes and comment, and what follows the quotes if there are any."""
+    """Return the value without quotes and comment, and the text after the closing quote, if any."""
     text = entry.text.lstrip(_BLANKS)
     if not text.startswith('"'):
         return _without_comment(entry.text), ""
@@ -191,7 +192,7 @@ def _scalar_and_rest(entry: Entry) -> tuple[str, str]:
 
 
 def _quoted(entry: Entry, text: str, start: int) -> tuple[str, int]:
-    """The word of a JSON string, and where the string ends."""
+    """Return the content of the JSON string at `start`, and the position after it."""
     try:
         word, end = _JSON.raw_decode(text, start)
     except ValueError as error:
@@ -204,7 +205,7 @@ def _without_comment(text: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    """A scalar as it is, or quoted where the reader would not give it back."""
+    """Return a scalar as it is, or quoted if reading it would give another value."""
     needs_quotes = not text.isprintable() or text != text.strip(_BLANKS) or text.startswith(('"', "#"))
     return json.dumps(text) if needs_quotes or _COMMENT.search(text) else text
 
@@ -216,7 +217,7 @@ def _list_element(text: str) -> str:
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A configuration file that has been read; nothing in it where none was given."""
+    """The content of a configuration file; empty if none was given."""
 
     path: str = ""
     content: bytes = b""
@@ -224,7 +225,10 @@ class ConfigFile:
 
 
 def read_config(path: str) -> ConfigFile:
-    """Read a file, `-` standard input, an empty name nothing. Raises OptionError when that cannot be done."""
+    """Read a file, or standard input for `-`; return an empty ConfigFile for an empty name.
+
+    Raises OptionError when it cannot be read.
+    """
     if not path:
         return ConfigFile()
     try:
@@ -240,7 +244,7 @@ def read_config(path: str) -> ConfigFile:
 
 
 class _Merger(configargparse.ArgumentParser):  # type: ignore[misc] # configargparse has no types
-    """Lays the command line over the configuration file; each value is a JSON list of words."""
+    """Combines command line and configuration file; each value is a JSON list of words."""
 
     def __init__(self, table: Mapping[str, Option], config: ConfigFile) -> None:
         def opened() -> io.BytesIO:
@@ -258,12 +262,12 @@ class _Merger(configargparse.ArgumentParser):  # type: ignore[misc] # configargp
             self.add_argument(f"--{flag}", dest=flag, type=json.loads, default=configargparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
-        """A line instead of argparse's usage text and exit."""
+        """Raise OptionError instead of printing argparse's usage text and exiting."""
         raise OptionError(message)
 
 
 class _NamedBytes(io.BytesIO):
-    """The content of a file under its name."""
+    """The content of a configuration file as a stream with the file's name, for error messages."""
 
     def __init__(self, config: ConfigFile) -> None:
         super().__init__(config.content)
@@ -273,7 +277,7 @@ class _NamedBytes(io.BytesIO):
 def merge(
     table: Mapping[str, Option], words: Mapping[str, Sequence[str]], config: ConfigFile
 ) -> dict[str, tuple[str, ...]]:
-    """The words of each flag: those of the command line, or else those of the configuration file."""
+    """Return the words of each flag: those of the command line, or else those of the configuration file."""
     merger = _Merger(table, config)
     namespace = merger.parse_args([f"--{flag}={json.dumps(own)}" for flag, own in words.items()], env_vars={})
     return {flag: tuple(own) for flag, own in vars(namespace).items()}

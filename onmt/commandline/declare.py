@@ -7,8 +7,8 @@
 
 The annotation gives the type and the accepted values: `str`, `int`, `float`, `bool`, `Literal["a", "b"]`,
 `bool | Literal["pretrained"]`, and lists as `tuple[str, ...]`, `tuple[int, ...]`, `tuple[Literal["a"], ...]`.
-Groups compose by inheritance, and by `group()` where a family of options is needed twice under two prefixes.
-A class may define `check(self) -> None` for conditions between its own options; it raises `OptionError` and
+Groups compose by inheritance, and by `group()` where one family of options is needed under several prefixes.
+A class may define `check(self) -> None` for conditions between its own options. It raises `OptionError` and
 is called once for each class that defines it.
 """
 
@@ -23,7 +23,7 @@ Validator = Callable[[Any], str | None]
 
 
 def at_least(minimum: float) -> Validator:
-    """The number, or each number of a list, is `minimum` or more."""
+    """Accept a number, or a list of numbers, of at least `minimum`."""
 
     def check(value: Any) -> str | None:
         if all(number >= minimum for number in _elements(value)):
@@ -34,7 +34,7 @@ def at_least(minimum: float) -> Validator:
 
 
 def between(minimum: float, maximum: float) -> Validator:
-    """The number, or each number of a list, lies between the two bounds, both included."""
+    """Accept a number, or a list of numbers, between the two bounds, both included."""
 
     def check(value: Any) -> str | None:
         if all(minimum <= number <= maximum for number in _elements(value)):
@@ -45,12 +45,12 @@ def between(minimum: float, maximum: float) -> Validator:
 
 
 def not_empty(value: Any) -> str | None:
-    """The text or the list has something in it."""
+    """Accept a text or a list that is not empty."""
     return None if len(value) > 0 else "the argument must not be empty"
 
 
 def existing_file(value: Any) -> str | None:
-    """A file that can be read is there (`-`, standard input, counts as one)."""
+    """Accept the name of an existing file, or a list of them; `-`, standard input, counts as one."""
     for path in _elements(value):
         if not path:
             return "the file must exist, but its name is empty"
@@ -62,19 +62,19 @@ def existing_file(value: Any) -> str | None:
 
 
 def existing_file_or_empty(value: Any) -> str | None:
-    """As `existing_file`; an empty name means "none"."""
+    """Accept the same as `existing_file`, and an empty name, which means "none"."""
     return None if not value else existing_file(value)
 
 
 def existing_folder_or_empty(value: Any) -> str | None:
-    """A folder of that name is there; an empty name means "none"."""
+    """Accept the name of an existing folder, and an empty name, which means "none"."""
     if not value or os.path.isdir(value):
         return None
     return f"the folder must exist, but there is no folder '{value}'"
 
 
 def existing_model(value: Any) -> str | None:
-    """A model file is there; a name ending in `.t7` may also stand for the `.pt` file of the same stem."""
+    """Accept an existing model file; a name ending in `.t7` may stand for the `.pt` file of the same stem."""
     for path in _elements(value):
         if path.endswith(".t7") and os.path.isfile(path.removesuffix(".t7") + ".pt"):
             continue
@@ -85,12 +85,14 @@ def existing_model(value: Any) -> str | None:
 
 
 def existing_model_or_empty(value: Any) -> str | None:
-    """As `existing_model`; an empty name means "none"."""
+    """Accept the same as `existing_model`, and an empty name, which means "none"."""
     return None if not value else existing_model(value)
 
 
 def existing_checkpoint_or_empty(value: Any) -> str | None:
-    """As `existing_model_or_empty`; a folder of saved models, or a training's `-save_model`, does too."""
+    """Accept the same as `existing_model_or_empty`, a folder of saved models, and a training's
+    `-save_model`.
+    """
     if os.path.isdir(value) and not saved_models(value):
         return f"no training has saved a model in the folder '{value}'"
     return None if saved_models(value) else existing_model_or_empty(value)
@@ -111,22 +113,25 @@ REMOVED_KEY: Final = "removed"
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """The declaration of an option, besides its name, type and default.
+    """The declaration of an option without its name, type and default.
 
-    structural: part of the model. 0: restored from the checkpoint on `-train_from`, a different value is
-        ignored with a warning. 1: restored too, unless the user gives another value, which takes effect.
-    init_only: only matters while a model is being made; restored like structural 0.
+    structural: the option is part of the model. 0: restored from the checkpoint on `-train_from`, a different
+        value is ignored with a warning. 1: restored too, unless the user gives another value, which takes
+        effect.
+    init_only: the option only matters when a model is created; restored like structural 0.
     train_state: restored by `-continue` only.
-    valid: checks a value the user gives, see `onmt.commandline.declare`; defaults are not checked.
-    flag: name on the command line, when it cannot be the field's name (`continue_`: `flag="continue"`).
-    required: the user must give it, and not empty.
-    positional: given by place, without a flag.
-    deprecated: (new option, value it gets); the old flag is hidden from the help and warns.
-    dry: a boolean that, when true, lifts the requirement from the required options (`-dry_run`).
-    reads, writes: patterns of the names of files that the run reads or writes for it, `{}` standing for the
-        value: see `onmt.commandline.parser`. An option whose `valid` wants existing files reads these.
-    replaces: flags whose files it may write over, on purpose.
-    whole: a comma does not divide the words of a list on the command line, because they may contain one.
+    valid: check of a value that the user gives, such as `at_least(1)`; returns the problem or None. Defaults
+        are not checked.
+    flag: name on the command line if it differs from the field's name (`continue_`: `flag="continue"`).
+    required: the user must give a value that is not empty.
+    positional: given by position, without a flag.
+    deprecated: (new option, value it gets). The old flag is hidden from the help and causes a warning.
+    dry: a boolean; while it is true (`-dry_run`), required options may be missing.
+    reads, writes: patterns of names of files that the run reads or writes for the option, in which `{}` is
+        the option's value: see `onmt.commandline.parser`. An option whose `valid` requires existing files
+        reads these files without a pattern.
+    replaces: flags of options whose files the option may overwrite on purpose.
+    whole: commas do not separate elements of a list on the command line, because elements may contain them.
     """
 
     help: str
@@ -171,7 +176,7 @@ def option(
     replaces: tuple[str, ...] = (),
     whole: bool = False,
 ) -> Any:
-    """Declare one option; returns a dataclass field whose type comes from the annotation beside it.
+    """Declare one option: return a dataclass field. The type comes from the field's annotation.
 
     The keywords are the fields of `OptionInfo`.
     """
@@ -195,17 +200,17 @@ def option(
 
 
 def removed(value: object) -> Any:
-    """Declare, in a derived class, that an option of a base is none any more; it always has this value.
+    """Declare, in a derived class, that an option of a base class no longer exists; its value is fixed.
 
-    For the user's `-hook_file`, whose `declareOpts` may take options away.
+    For the user's `-hook_file`, whose `declareOpts` may remove options.
     """
     return field(default=value, metadata={REMOVED_KEY: True})
 
 
 def group(options: type, prefix: str, defaults: Mapping[str, object] | None = None) -> Any:
-    """Declare a nested family: every option of `options` under `prefix` (`tok_src_` makes `-tok_src_mode`).
+    """Declare a nested group: all options of `options` under `prefix` (`tok_src_` gives `-tok_src_mode`).
 
-    `defaults` replaces defaults of the family here, by field name.
+    defaults: values by field name that replace the defaults of these options in this group.
     """
     replaced = dict(defaults or {})
     return field(

@@ -13,7 +13,7 @@ from onmt.commandline.schema import declared_options
 from onmt.commandline.script import Parsed, Script, markdown_groups, markdown_text
 from onmt.logger import Logger
 
-COMMANDS: Final = "onmt.commands"  # found by name: this package does not know the scripts
+COMMANDS: Final = "onmt.commands"  # imported by name, since this package must not depend on the scripts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ document = Command(
 
 
 def commands() -> dict[str, Command[Any]]:
-    """The commands of the toolkit by name, in alphabetical order."""
+    """Return the commands of the toolkit by name, in alphabetical order."""
     package = importlib.import_module(COMMANDS)
     names = [f"{COMMANDS}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
     contents = [vars(importlib.import_module(name)).items() for name in names]
@@ -53,12 +53,12 @@ def commands() -> dict[str, Command[Any]]:
 
 
 def scripts() -> tuple[Script[Any], ...]:
-    """The scripts of the toolkit, in alphabetical order of their commands."""
+    """Return the scripts of the toolkit, in alphabetical order of their commands."""
     return tuple(command.script for command in commands().values())
 
 
 def reference_page(script: Script[Any]) -> str:
-    """The usual options of a script, then those that exist only with another value of a selector."""
+    """Return a page with the usual options of a script, then those that other values of selectors add."""
     usual = script.choose({})
     lines = [markdown_text(script, usual)]
     accepted = {option.flag: option.accepted for option in declared_options(usual)}

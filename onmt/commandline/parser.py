@@ -1,8 +1,8 @@
-"""Parse a command line: flags, config file, implied flags. Refuse to write over a file that is read.
+"""Parsing of a command line: flags, config file, implied flags. Refuses to overwrite a file that is read.
 
-An option reads the files it names where its `valid` wants them to exist, or `reads` says so; it writes what
-its `writes` says. Both are patterns of names, `{}` standing for the value: `{}_epoch*` are all models of
-training. Links and relative names are followed. Only files on disk count, no devices and pipes.
+An option reads the files that it names if its `valid` requires them to exist, or the files of its `reads`. It
+writes the files of its `writes`. Both are patterns of names in which `{}` is the option's value: `{}_epoch*`
+matches all models of a training. Links and relative names are resolved. Devices and pipes are ignored.
 """
 
 import glob
@@ -57,7 +57,7 @@ _WANT_A_FILE: Final[tuple[Validator, ...]] = (
 
 
 class _Named(NamedTuple):
-    """A pattern of names that an option stands for. literal: there is one such name."""
+    """A pattern of file names for one value of an option. literal: the pattern is a single name."""
 
     option: Option
     value: str
@@ -66,7 +66,7 @@ class _Named(NamedTuple):
 
 
 def refuse_overwriting(values: Sequence[tuple[Option, Any]]) -> None:
-    """Raise OptionError where one option writes a file that another one reads or writes."""
+    """Raise OptionError if an option writes a file that another one reads or writes."""
     read = [named for option, value in values for named in _named(option, value, _reads(option))]
     written = [named for option, value in values for named in _named(option, value, option.info.writes)]
     for place, result in enumerate(written):
@@ -101,7 +101,7 @@ def _named(option: Option, value: Any, patterns: Iterable[str]) -> Iterator[_Nam
 
 
 def _existing(named: _Named) -> list[str]:
-    """The files on disk that are read, by their real names. A `.t7` may stand for the `.pt` of its stem."""
+    """Return the real paths of existing files that are read. A missing `.t7` stands for its `.pt`."""
     paths = [named.pattern] if named.literal else glob.glob(named.pattern)
     stem, ending = os.path.splitext(named.pattern)
     if named.literal and ending == ".t7" and not os.path.exists(named.pattern):
@@ -110,7 +110,7 @@ def _existing(named: _Named) -> list[str]:
 
 
 def _meets(result: _Named, path: str) -> bool:
-    """Whether a result goes to the file of this real name."""
+    """Return whether a result would be written to the file with this real path."""
     if result.literal:
         real = os.path.realpath(result.pattern)
         return real == path or (
@@ -137,7 +137,7 @@ def _same_result(one: _Named, other: _Named) -> bool:
 
 
 def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
-    """Read a command line. Raises OptionError, or HelpRequested when a text is wanted instead of a run."""
+    """Parse a command line. Raises OptionError, and HelpRequested if it asks for help or the version."""
     on_command_line = {occurrence.flag: " ".join(occurrence.words[:1]) for occurrence in split(argv)[1]}
     if on_command_line.keys() & HELP_FLAGS:
         raise HelpRequested(_answer(script, on_command_line))
@@ -155,7 +155,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     given.pop("config", None)
     as_written = {flag: entry.value for flag, entry in given.items() if entry.value != table[flag].default}
     warnings = replace_deprecated(given, declared)
-    # Deprecated flags are told too, so that what is refused is refused by the name that the user wrote.
+    # `imply` receives deprecated flags too, so that its errors name the flag that the user wrote.
     deprecated = {flag: value for flag, value in as_written.items() if flag not in given}
     implied = script.imply(deprecated | {flag: entry.value for flag, entry in given.items()})
     given |= {flag: Given(value) for flag, value in implied.values.items()}
@@ -193,7 +193,7 @@ def _values(
     merged: Mapping[str, Sequence[str]],
     config: ConfigFile,
 ) -> dict[str, Given]:
-    """Typed values, with the place of those from the configuration file."""
+    """Return typed values, with file and line for those from the configuration file."""
     places = {entry.key: f"{entry.place}: " for entry in config.entries if entry.key not in on_command_line}
     values = {}
     for flag, words in merged.items():
@@ -208,7 +208,7 @@ def _values(
 def _notices(
     config: ConfigFile, table: Mapping[str, Option], on_command_line: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
-    """Lines for the log: overridden keys of the configuration file, and its byte order mark."""
+    """Return log lines about the configuration file: overridden keys, and a byte order mark if present."""
     passed_over = f"{config.path}:1: the byte order mark at offset 0 is passed over"
     overridden = [
         f"{entry.place}: {entry.key} is overridden by -{entry.key} on the command line"
@@ -222,7 +222,7 @@ def _notices(
 def _better_advice(
     error: UnknownOptionError, script: Script[Any], table: Mapping[str, Option], selection: Mapping[str, str]
 ) -> OptionError:
-    """Instead of the nearest name, tell with which choice of the script the option exists, if with any."""
+    """Name the values of a selector with which an unknown option exists; without any, return `error`."""
     for selector in script.selectors:
         values = [
             value

@@ -1,4 +1,4 @@
-"""Runs a script from its command line to its exit code; a failure a user can cause is one line on stderr."""
+"""Runs a script from command line to exit code; an error that a user can cause is one line on stderr."""
 
 import io
 import os
@@ -21,31 +21,31 @@ EXIT_BROKEN_PIPE: Final = EXIT_SIGNAL + 13  # SIGPIPE
 
 
 class _ClosedStream(io.TextIOBase):
-    """Stands for a standard stream that the caller closed: using it ends the run in one line."""
+    """Replaces a standard stream that the caller closed; reading and writing raise OnmtError."""
 
     def __init__(self, name: str) -> None:
         self._error = OnmtError(f"{name} is closed")
 
     @property
     def buffer(self) -> BinaryIO:
-        """There is none."""
+        """Raise OnmtError: a closed stream has no buffer."""
         raise self._error
 
     def read(self, size: int | None = -1, /) -> str:
-        """Nothing can be read."""
+        """Raise OnmtError: nothing can be read."""
         raise self._error
 
     def write(self, text: str, /) -> int:
-        """Nothing can be written."""
+        """Raise OnmtError: nothing can be written."""
         raise self._error
 
     def flush(self) -> None:
-        """Nothing waits to be written."""
+        """Do nothing, since no output can be pending."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """The message for an exception that is no bug (None: no message), and the exit code."""
+    """The message (None: no message) and the exit code for an exception that is not a bug."""
 
     message: str | None
     exit_code: int
@@ -53,10 +53,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Command(Generic[Options]):
-    """A script and its work. A command is called with the words of a command line, or with none for those of
-    the process, and returns the exit code.
+    """A script and the function that does its work.
 
-    execute: the work; it imports torch itself, so that help texts and usage errors come at once.
+    Call it with the words of a command line, or without for those of the process; it returns the exit code.
+
+    execute: does the work; it imports torch itself, so that help texts and usage errors don't wait for torch.
     """
 
     script: Script[Options]
@@ -72,11 +73,10 @@ def run(
     execute: Callable[[Parsed[Options], Logger], int | None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Read the command line (`argv`, or the process's own), call `execute`, and return the exit code.
+    """Parse the command line (`argv`, or the process's own), call `execute`, and return the exit code.
 
-    The code is what `execute` returns (None counts as 0), 2 after a usage error, 1 after any other failure,
-    128 + n after signal n (Ctrl-C: 130). An exception that only a bug can raise passes through, with its
-    traceback.
+    The exit code is the result of `execute` (None counts as 0), 2 after a usage error, 1 after any other
+    failure, and 128 + n after signal n (Ctrl-C: 130). An exception that only a bug can raise is not caught.
     """
     _use_utf8()
     _let_waiting_threads_sleep()
@@ -96,33 +96,33 @@ def run(
                     _complain(script, failure.message)
                 code = failure.exit_code
         if argv is None:
-            ignore_signals()  # only the interpreter's own cleaning up is left
+            ignore_signals()  # only the interpreter's own cleanup is left
     return code
 
 
 def _let_waiting_threads_sleep() -> None:
-    """Spin for a moment only, then sleep, when one of torch's threads waits for another.
+    """Make torch's threads spin only briefly, then sleep, while they wait for each other.
 
-    By default GNU's OpenMP spins for milliseconds: on a machine where another program keeps one of two cores
-    busy, a training step takes about eight times as long. A short spin costs nothing measurable on an idle
-    machine. What the user set stays; read when torch is loaded, later in `execute`.
+    By default GNU's OpenMP spins for milliseconds. On a machine where another program keeps one of two cores
+    busy, a training step then takes about eight times as long. A short spin has no measurable cost on an idle
+    machine. A setting of the user stays. The variable is read when torch is loaded, later in `execute`.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def _bound_cached_products() -> None:
-    """Let oneDNN keep the code of 32 products instead of 1024.
+    """Limit oneDNN's cache of compiled products to 32 entries instead of 1024.
 
-    It compiles code for every shape of matrices, and keeps it with its working memory. Batches of ever new
-    shapes fill that cache with gigabytes; compiling again costs nothing measurable. Read when torch is
-    loaded.
+    oneDNN compiles code for every shape of matrices and caches it with its working memory. Batches of ever
+    new shapes fill this cache with gigabytes; compiling again has no measurable cost. A setting of the user
+    stays. The variable is read when torch is loaded.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
 def failure_of(error: BaseException) -> Failure | None:
-    """Message and exit code for an exception, or None when it is a bug."""
+    """Return message and exit code for an exception, or None if it is a bug."""
     if isinstance(error, OnmtError):
         return Failure(str(error), error.exit_code)
     if isinstance(error, Stopped):
@@ -175,9 +175,10 @@ def _logger_for(script: Script[Options], options: Options) -> Logger:
 
 
 def _use_utf8() -> None:
-    """Text is UTF-8 whatever the locale; what cannot be encoded (odd bytes in a name) is shown escaped.
+    """Make the standard streams UTF-8 whatever the locale.
 
-    Streams that the caller closed are replaced, so that no other code meets None.
+    Output escapes characters that cannot be encoded (undecodable bytes in a file name). Streams that the
+    caller closed, which are None, are replaced, so that no other code needs to check for None.
     """
     if sys.stdin is None:
         sys.stdin = _ClosedStream("standard input")
@@ -198,7 +199,7 @@ def _complain(script: Script[Any], message: str) -> None:
 
 
 def _flush_or_discard_output() -> None:
-    """Write what is left for standard output, or drop it: the interpreter would complain."""
+    """Flush standard output, or discard its buffer if that fails: the interpreter would report it at exit."""
     try:
         sys.stdout.flush()
     except OSError:

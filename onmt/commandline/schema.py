@@ -1,4 +1,4 @@
-"""The flat list of declared options, each with flag, type, default and heading."""
+"""The flat list of the options that a dataclass declares, each with flag, type, default and heading."""
 
 import dataclasses
 import inspect
@@ -33,10 +33,10 @@ _SHOWN_KINDS = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option as the command line knows it.
+    """An option with its name and type on the command line.
 
-    path: the field's name, after the names of the groups it is nested in.
-    accepted: the words of a `Literal`, empty when every value of the kind will do.
+    path: the names of the groups that it is nested in, then its field's name.
+    accepted: the words of a `Literal`; empty if every value of the kind is accepted.
     """
 
     flag: str
@@ -51,12 +51,12 @@ class Option:
 
     @property
     def takes_bare(self) -> bool:
-        """The flag may stand alone."""
+        """Whether the flag may be given without a value."""
         return self.kind in (Kind.BOOLEAN, Kind.BOOLEAN_OR_STRING) and not self.is_list
 
     @property
     def is_text(self) -> bool:
-        """Any text is a value, or an element."""
+        """Whether any text is a valid value, or a valid element of a list."""
         return self.kind is Kind.STRING and not self.accepted
 
     @property
@@ -66,12 +66,15 @@ class Option:
 
     @property
     def shown_kind(self) -> str:
-        """The type as help shows it."""
+        """The type as the help shows it."""
         return "<table>" if self.is_list else _SHOWN_KINDS[self.kind]
 
 
 def declared_options(options: type) -> tuple[Option, ...]:
-    """All options of a dataclass, group by group, in the order in which its bases are listed."""
+    """Return all options of a dataclass: its own first, then those of its bases in order.
+
+    Raises TypeError for a flag that is declared more than once and for a field that is no valid option.
+    """
     declared = tuple(_walk(options, path=(), prefix="", default_of=None))
     flags = [option.flag for option in declared]
     repeated = sorted({flag for flag in flags if flags.count(flag) > 1})
@@ -86,11 +89,14 @@ def any_given(given: Mapping[str, Any], *options: type[Any]) -> bool:
 
 
 def heading_of(options: type) -> str:
-    """The heading of a class's own options: the first line of its docstring, without the word "options"."""
+    """Return the heading of a class's own options: its docstring's first line, without "options" at the end.
+
+    Without a docstring, the heading is the name of the class without "Options".
+    """
     doc = (options.__doc__ or "").strip()
     if not doc or doc.startswith(
         f"{options.__name__}("
-    ):  # dataclass() writes a signature for classes without
+    ):  # dataclass() sets a signature as the docstring of a class without one
         return options.__name__.removesuffix("Options")
     first_line = doc.splitlines()[0].rstrip(".")
     return re.sub(r" options$", "", first_line, flags=re.IGNORECASE)
@@ -114,7 +120,7 @@ def _walk(options: type, path: tuple[str, ...], prefix: str, default_of: Any) ->
 
 
 def _owners(options: type, fields: dict[str, Any]) -> Iterator[tuple[type, str]]:
-    """Field names with the class that declares each: the class itself first, then its bases."""
+    """Yield each field's name and the class that declares it: the class itself first, then its bases."""
     seen: set[str] = set()
     for owner in options.__mro__:
         for name in inspect.get_annotations(owner):

@@ -15,9 +15,9 @@ Options = TypeVar("Options")
 
 @dataclass(frozen=True)
 class Implied:
-    """The consequences of given flags for others: values by flag, warnings for stderr, notices for the log.
+    """Flags implied by the given ones: values by flag, warnings for stderr, notices for the log.
 
-    idle: flags that mean nothing beside them; `-save_config` leaves them out.
+    idle: flags without any meaning in combination with the given ones; `-save_config` leaves them out.
     """
 
     values: Mapping[str, Any]
@@ -36,20 +36,20 @@ def _nothing(given: Mapping[str, Any]) -> Implied:
 
 @dataclass(frozen=True)
 class Script(Generic[Options]):
-    """One of the toolkit's command lines.
+    """The description of one of the toolkit's scripts.
 
     name: as the user types it (`train.py`, `tools/score.py`); messages begin with its last part.
     summary: one sentence for the help.
-    choose: returns the dataclass of options. It receives the text given for each flag so far, the first word
-        where there are several, from the configuration file and the command line (which wins): `-model_type`,
-        `-data_type` or `-hook_file` may decide which options exist. It must answer for unknown words too (the
-        usual set will do: the word is refused later) and may raise OptionError.
-    selectors: the flags that `choose` looks at; with them a message can say where an option exists, and the
-        documentation can list every set.
-    imply: receives the values that the user gave, by flag (a deprecated one beside the flag that stands for
-        it now), and returns values of more flags, or other values of the same ones; they count as given. It
-        may raise OptionError.
-    data_on_stdout: whether, with these options, standard output carries data: the log then goes to stderr.
+    choose: returns the dataclass of options, which may depend on flags such as `-model_type`, `-data_type` or
+        `-hook_file`. It receives the first word given for each flag, in the configuration file or on the
+        command line (which wins). It must accept unknown words too (they are refused later, so the usual
+        dataclass will do) and may raise OptionError.
+    selectors: the flags on which the result of `choose` depends. Messages use them to say with which value an
+        option exists, and the documentation to list all options.
+    imply: receives the values that the user gave, by flag (a deprecated flag beside its replacement). It
+        returns values of further flags, or other values of the same ones; these count as given. It may raise
+        OptionError.
+    data_on_stdout: whether standard output carries data with these options; the log then goes to stderr.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Parsed(Generic[Options]):
 
 
 class HelpRequested(Exception):  # noqa: N818 - not an error: the user asked for a text instead of a run
-    """`-h`, `-md` or `--version` was given; the text is the answer."""
+    """`-h`, `-md` or `--version` was given; `text` is to be printed."""
 
     def __init__(self, text: str) -> None:
         super().__init__("help requested")
@@ -89,14 +89,14 @@ _INDENT: Final = " " * 6
 
 @dataclass(frozen=True)
 class Item:
-    """One option as help shows it; `name` covers two where a family is there under two prefixes."""
+    """An option as the help shows it; `name` covers the same option under several prefixes."""
 
     name: str
     option: Option
 
 
 def help_text(script: Script[Any], options: type) -> str:
-    """The help for a terminal."""
+    """Return the help for a terminal."""
     declared = declared_options(options)
     positionals = "".join(f" {option.shown}" for option in declared if option.info.positional)
     lines = [f"Usage: {script.name} [options]{positionals}", "", *_wrap(script.summary, indent="")]
@@ -110,13 +110,13 @@ def help_text(script: Script[Any], options: type) -> str:
 
 
 def markdown_text(script: Script[Any], options: type) -> str:
-    """The help in Markdown."""
+    """Return the help in Markdown."""
     members = (*declared_options(options), *declared_options(BuiltInOptions))
     return "\n".join([f"# `{script.name}` options", "", script.summary, *markdown_groups(members)])
 
 
 def markdown_groups(options: Iterable[Option]) -> list[str]:
-    """The lines of a list of options in Markdown, under the headings of their groups."""
+    """Return Markdown lines for the options, under the headings of their groups."""
     lines = []
     for heading, items in _groups(options):
         lines += ["", f"## {heading} options", ""]
@@ -127,7 +127,7 @@ def markdown_groups(options: Iterable[Option]) -> list[str]:
 
 
 def _groups(options: Iterable[Option]) -> Iterator[tuple[str, list[Item]]]:
-    """Headings with their options, in order of first appearance."""
+    """Yield headings with their options, in order of first appearance, without deprecated options."""
     groups: dict[str, list[Option]] = {}
     for option in options:
         if option.info.deprecated is None:
@@ -137,7 +137,7 @@ def _groups(options: Iterable[Option]) -> Iterator[tuple[str, list[Item]]]:
 
 
 def _items(members: Iterable[Option]) -> Iterator[Item]:
-    """Options of one heading; those that two prefixes share, with the same default, are shown once."""
+    """Yield the options of one heading; an option under several prefixes with the same default comes once."""
     families: dict[tuple[int, str], list[Option]] = {}
     for option in members:
         families.setdefault((id(option.info), show(option.default)), []).append(option)
@@ -163,7 +163,7 @@ def _common_start(names: list[str]) -> str:
 
 
 def _notes(option: Option, quote: str) -> str:
-    """` (required; accepted: a, b; default: a)`, as far as there is something to say."""
+    """Return ` (required; accepted: a, b; default: a)`, with only those parts that apply."""
     notes = []
     if option.info.required:
         notes.append("required")

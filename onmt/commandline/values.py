@@ -1,4 +1,4 @@
-"""Values of options: from text and back, checked one by one and together, stored and restored."""
+"""Values of options: conversion from text and back, checks, storing and restoring."""
 
 import dataclasses
 import re
@@ -11,10 +11,11 @@ from onmt.errors import OptionError
 
 
 def did_you_mean(name: str, known: Iterable[str], mark: str = "-") -> str:
-    """`; did you mean -x?`, with another `mark` before the name if given; nothing when no known name comes
-    near.
+    """Return `; did you mean -x?` for the closest known name, or "" if none is close.
+
+    mark: precedes the name, in place of the hyphen.
     """
-    from difflib import get_close_matches  # only needed when something went wrong
+    from difflib import get_close_matches  # here, because only error messages need it
 
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {mark}{near[0]}?" if near else ""
@@ -27,14 +28,15 @@ _LARGEST_INTEGER = 2**63 - 1  # what a tensor can hold
 
 
 def is_boolean(word: str, option: Option) -> bool:
-    """Whether a word can be the value of a boolean option, rather than the next argument."""
+    """Return whether a word can be the value of a boolean option, rather than the next argument."""
     return word in _BOOLEANS or word in option.accepted
 
 
 def convert(option: Option, words: Sequence[str]) -> Any:
-    """The value of an option given with these words; no word at all means a bare boolean.
+    """Return the value of an option for the words that follow its flag.
 
-    A bare boolean takes the opposite of its default, as in Lua. Raises OptionError for words that do not fit.
+    A boolean without a word gets the opposite of its default, as in Lua. Raises OptionError for words that
+    are not valid values.
     """
     if option.is_list:
         return tuple(_convert_word(option, word) for word in words)
@@ -45,7 +47,7 @@ def convert(option: Option, words: Sequence[str]) -> Any:
 
 
 def show(value: Any) -> str:
-    """The text of a value, in the form that `convert` reads; elements of a list are separated by blanks."""
+    """Return a value as text that `convert` reads; elements of a list are separated by blanks."""
     if isinstance(value, tuple):
         return " ".join(show(element) for element in value)
     if isinstance(value, bool):
@@ -69,7 +71,9 @@ def _convert_word(option: Option, word: str) -> Any:
 
 
 def _text(option: Option, word: str) -> str:
-    """A word that can name a file: no zero byte, and no half of a surrogate pair from a JSON escape."""
+    """Return the word if it can name a file, else raise OptionError: it must not contain a zero byte, nor
+    half of a surrogate pair (from a JSON escape).
+    """
     if "\0" in word:
         raise OptionError(f"invalid argument for option {option.shown}: the text has a zero byte")
     try:
@@ -89,7 +93,7 @@ def _boolean(option: Option, word: str) -> bool:
 
 
 def _number(option: Option, word: str) -> int | float:
-    """A number as Lua's `tonumber` reads it: decimals, exponents, `0x10`; inf where fractions may be."""
+    """Parse a number like Lua's `tonumber`: decimals, exponents, `0x10`; "inf" for float options only."""
     text = word.strip(" \t")
     exact: int | None = None
     if _WHOLE.fullmatch(text):
@@ -109,7 +113,7 @@ def _number(option: Option, word: str) -> int | float:
 
 
 def text_of(value: Any) -> str:
-    """The text of an option's or a parameter's value, as logs show it; lists are joined by blanks."""
+    """Return the value of an option or a parameter as logs show it; lists are joined by blanks."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
@@ -119,23 +123,23 @@ def text_of(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Given:
-    """A value that the user gave; `place` is `file:line: ` for one from the configuration file."""
+    """A value that the user gave; `place` is `file:line: ` if it comes from the configuration file."""
 
     value: Any
     place: str = ""
 
 
 def replace_deprecated(given: dict[str, Given], declared: Iterable[Option]) -> tuple[str, ...]:
-    """Move values of deprecated flags to the options that stand for them now, and say so in a warning each.
+    """Move the values of deprecated flags to the options that replace them; return a warning for each.
 
-    Raises OptionError when the same source sets both, and differently.
+    Raises OptionError when the same source (command line or file) gives the new option another value.
     """
     warnings = []
     for option in declared:
         if option.info.deprecated is None or option.flag not in given:
             continue
         old = given.pop(option.flag)
-        if old.value == option.default:  # as every file has it that the original's -save_config wrote
+        if old.value == option.default:  # the original's -save_config writes all defaults into its files
             continue
         name, value = option.info.deprecated
         flag = option.prefix + name
@@ -151,7 +155,7 @@ def replace_deprecated(given: dict[str, Given], declared: Iterable[Option]) -> t
 
 
 def check_required(given: Mapping[str, Given], declared: Sequence[Option]) -> None:
-    """Raise OptionError for a required option that is missing or empty, unless a dry run needs none."""
+    """Raise OptionError for a required option that is missing or empty, except in a dry run."""
     if any(option.info.dry and given.get(option.flag, Given(option.default)).value for option in declared):
         return
     for option in declared:
@@ -165,7 +169,7 @@ def check_required(given: Mapping[str, Given], declared: Sequence[Option]) -> No
 
 def validate(option: Option, given: Given) -> None:
     """Raise OptionError for a value that the option's validator refuses."""
-    if option.info.valid is None or given.value == option.default:  # a default may stand for "none"
+    if option.info.valid is None or given.value == option.default:  # a default may mean "none"
         return
     problem = option.info.valid(given.value)
     if problem is not None:
@@ -176,7 +180,7 @@ Instance = TypeVar("Instance")
 
 
 def value_of(options: Any, option: Option) -> Any:
-    """The value that an instance holds for one of its options."""
+    """Return the value of an option in an instance."""
     value = options
     for name in option.path:
         value = getattr(value, name)
@@ -184,9 +188,9 @@ def value_of(options: Any, option: Option) -> Any:
 
 
 def replace_options(options: Instance, values: Mapping[str, Any]) -> Instance:
-    """A copy with other values, given by flag (`tok_src_mode` reaches into its group).
+    """Return a copy with other values, by flag (`tok_src_mode` sets an option of a nested group).
 
-    Whether the values fit is not checked here, see `check`. Raises OptionError for unknown flags.
+    Does not check whether the values fit together, see `check_options`. Raises OptionError for unknown flags.
     """
     paths = {option.flag: option.path for option in declared_options(type(options))}
     for flag in values:
@@ -196,9 +200,9 @@ def replace_options(options: Instance, values: Mapping[str, Any]) -> Instance:
 
 
 def check_options(options: Any) -> None:
-    """Call the `check` of every class that the instance is made of, nested groups included.
+    """Call the `check` of the instance's class and of each base class and nested group.
 
-    Raises OptionError from the first that finds options which do not fit together.
+    The first that finds options which do not fit together raises OptionError.
     """
     for owner in type(options).__mro__:
         own_check: Callable[[Any], None] | None = vars(owner).get("check")
@@ -211,7 +215,7 @@ def check_options(options: Any) -> None:
 
 
 def options_to_dict(options: Any) -> dict[str, Any]:
-    """The values by flag, JSON-like: lists for tuples. Deprecated flags are left out, they hold nothing."""
+    """Return the values by flag, JSON-like: tuples become lists. Deprecated flags are left out."""
     stored = {}
     for option in declared_options(type(options)):
         if option.info.deprecated is None:
@@ -221,9 +225,9 @@ def options_to_dict(options: Any) -> dict[str, Any]:
 
 
 def options_from_dict(options: type[Instance], stored: Mapping[str, Any]) -> Instance:
-    """The instance that `to_dict` stored; options that are not stored take their defaults.
+    """Return the instance that `options_to_dict` stored; options that are not stored get their defaults.
 
-    Raises OptionError for flags that `options` does not know and for values of another type.
+    Raises OptionError for flags that `options` does not declare and for values of the wrong type.
     """
     by_flag = {option.flag: option for option in declared_options(options)}
     values = {}

@@ -21,7 +21,7 @@ from onmt.logger import Logger, LoggerOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = (ROOT / "tools" / "demo.py").is_file()
-"""False where the package was installed from a wheel, which has neither the scripts nor the corpus."""
+"""False if the package was installed from a wheel, which contains neither the scripts nor the corpus."""
 CORPUS = "data/dates"
 PREDICTIONS = "test.pred"
 
@@ -70,7 +70,7 @@ class DemoOptions(PipelineOptions, LoggerOptions):
 
 @dataclass(frozen=True)
 class Answer:
-    """One test line as a person reads it."""
+    """One test line with its translation and reference, characters joined."""
 
     source: str
     prediction: str
@@ -78,12 +78,12 @@ class Answer:
 
     @property
     def exact(self) -> bool:
-        """The model got every character right."""
+        """Whether every character of the prediction is right."""
         return self.prediction == self.reference
 
 
 def _demo(parsed: Parsed[DemoOptions], logger: Logger) -> None:
-    """Preprocess, train, translate; show the answers, the exact-match rate and what to try next."""
+    """Preprocess, train, translate; show answers, the exact-match rate and suggestions for further steps."""
     options = parsed.options
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def corpus(options: PipelineOptions) -> Path:
 
 
 def preprocess_arguments(data: Path, output: Path) -> list[str]:
-    """Vocabularies and binary data from the text files."""
+    """Return the arguments of preprocess.py for the corpus in `data`."""
     files = [
         argument
         for split in ("train", "valid")
@@ -133,19 +133,22 @@ def preprocess_arguments(data: Path, output: Path) -> list[str]:
 
 
 def train_arguments(output: Path, end_epoch: int) -> list[str]:
-    """A small bidirectional model."""
+    """Return the arguments of train.py for a small bidirectional model."""
     paths = ("-data", str(output / "dates-train.json"), "-save_model", str(output / "dates"))
     return [*paths, *MODEL, *TRAINING, "-end_epoch", str(end_epoch)]
 
 
 def translate_arguments(model: Path, source: Path, output: Path) -> list[str]:
-    """The best translation of every line; the log, three lines for each of them, is kept aside."""
+    """Return the arguments of translate.py for the best translation of every line.
+
+    The log, which has three lines per translation, goes to a file.
+    """
     files = ("-output", str(output / PREDICTIONS), "-log_file", str(output / "translate.log"))
     return ["-model", str(model), "-src", str(source), *files, "-batch_size", "100"]
 
 
 def trained_model(output: Path) -> Path:
-    """The model that training left. Raises DataError if there is none."""
+    """Return the model that training saved. Raises DataError unless there is exactly one."""
     models = sorted(output.glob("dates_epoch*.pt"))
     if len(models) != 1:
         raise DataError(f"{output}: one trained model dates_epoch*.pt was expected, not {len(models)}")
@@ -153,7 +156,7 @@ def trained_model(output: Path) -> Path:
 
 
 def read_answers(source: Path, prediction: Path, reference: Path) -> list[Answer]:
-    """The three files side by side, characters joined. Raises DataError if they differ in length."""
+    """Read the three files line by line and join characters. Raises DataError if they differ in length."""
     columns = [
         [join(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         for path in (source, prediction, reference)
@@ -165,12 +168,12 @@ def read_answers(source: Path, prediction: Path, reference: Path) -> list[Answer
 
 
 def exact_match(answers: Sequence[Answer]) -> float:
-    """Percent of the answers that are right to the last character."""
+    """Return the percentage of answers in which every character is right."""
     return 100 * sum(answer.exact for answer in answers) / len(answers)
 
 
 def table(answers: Sequence[Answer]) -> str:
-    """Source, prediction, reference, and a mark at what is right."""
+    """Return a table of source, prediction, reference, and a mark for right or wrong."""
     rows = [("source (unseen in training)", "prediction", "reference", "")]
     rows += [
         (answer.source, answer.prediction, answer.reference, "✓" if answer.exact else "✗")
@@ -184,7 +187,7 @@ def table(answers: Sequence[Answer]) -> str:
 
 
 def advice(model: Path) -> str:
-    """What to try next."""
+    """Return suggestions for what to try next."""
     translate = f"{shown('translate')} -model {model}"
     return "\n".join(
         [
@@ -199,25 +202,25 @@ def advice(model: Path) -> str:
 
 
 def shown(command: str) -> str:
-    """The command as the user would type it: the script in a checkout, the console command elsewhere."""
+    """Return a command as the user would type it: the script in a checkout, else the console command."""
     return f"{python()} {launcher(command)}" if CHECKOUT else f"onmt_{command}"
 
 
 def launcher(command: str) -> Path:
-    """The script of a command, relative to the checkout."""
+    """Return the script of a command, relative to the checkout."""
     script = Path(f"{command}.py")
     return script if (ROOT / script).is_file() else Path("tools") / script
 
 
 def python() -> str:
-    """How the user would type the interpreter's name in this folder."""
+    """Return the path of the Python interpreter, relative to the current folder if it is inside."""
     executable, here = Path(sys.executable), Path.cwd()
     return str(executable.relative_to(here) if executable.is_relative_to(here) else executable)
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
     print(f"\n$ {shown(command)} {shlex.join(arguments)}", flush=True)
-    # The console commands may be in a folder that is not on the PATH.
+    # Not the console command `onmt_...`: its folder may not be on the PATH.
     module = "demo" if command == "generate_dates" else "pipeline"
     call = f"import sys; from onmt.commands.{module} import {command}; sys.exit({command}())"
     program = [str(ROOT / launcher(command))] if CHECKOUT else ["-c", call]
@@ -244,7 +247,7 @@ class GenerateDatesOptions(DatesOptions, LoggerOptions):
 
 
 def _generate_dates(parsed: Parsed[GenerateDatesOptions], logger: Logger) -> None:
-    """Write `<split>.src` and `<split>.tgt` for train, valid and test; no moment is in two of them."""
+    """Write `<split>.src` and `<split>.tgt` for train, valid and test; no moment occurs in two splits."""
     options = parsed.options
     folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)

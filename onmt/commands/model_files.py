@@ -45,7 +45,7 @@ class ImportLuaModelOptions(LuaModelOptions, LoggerOptions):
 
 
 def _import_lua_model(parsed: Parsed[ImportLuaModelOptions], logger: Logger) -> None:
-    """Convert and save; an existing file is replaced only if the user says so."""
+    """Convert and save; an existing file is replaced only with `-force`."""
     target = parsed.options.target
     if target.exists() and not parsed.options.force:
         raise OptionError(f"'{target}' exists: choose another -output, or add -force to replace it")
@@ -95,7 +95,7 @@ class InspectModelOptions(InspectedModelOptions, LoggerOptions):
 
 
 def _inspect_model(parsed: Parsed[InspectModelOptions], logger: Logger) -> None:
-    """Print the sections one after the other, `name: value` or `name = value` per line."""
+    """Print the description of the model, and warn about a model with weights that are not finite."""
     from onmt.models.loading import find_model, first_not_finite, read_any_content
 
     path = find_model(parsed.options.model)
@@ -121,7 +121,7 @@ inspect_model = Command(
 
 
 def describe(path: str, content: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that tell what a checkpoint's content is."""
+    """Yield the lines that describe a checkpoint: sections of `name: value` or `name = value`."""
     yield f"file: {path}"
     yield f"origin: {content.get('origin', 'this program')}"
     yield f"program version: {content['version']}"
@@ -181,7 +181,7 @@ def _training(state: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dicts, and lists of dicts, as dotted names."""
+    """Yield the values of nested dicts and of lists of dicts under dotted names."""
     for name, value in values.items():
         if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
             value = dict(enumerate(value))
@@ -210,13 +210,13 @@ class ReleaseModelOptions(ReleaseOptions, DeviceOptions, LoggerOptions):
 
 
 def _release_model(parsed: Parsed[ReleaseModelOptions], logger: Logger) -> None:
-    """Write the released model."""
+    """Write the model without its training state."""
     from onmt.checkpoint import save_checkpoint
     from onmt.models.loading import find_model, read_content
 
     options = parsed.options
     path = find_model(options.model)
-    stem = path.removesuffix(".pt").removesuffix(".t7")  # the name may have other dots, those of a score
+    stem = path.removesuffix(".pt").removesuffix(".t7")  # other dots may belong to a score: `_epoch2_4.20`
     output = options.output_model or f"{stem}_release.pt"
     check_output(output, options.force)
     logger.info(f"Loading model '{path}'...")
@@ -238,7 +238,7 @@ release_model = Command(
 
 
 def check_output(path: str, force: bool) -> None:
-    """Refuse to write over a file that is there. Raises OptionError."""
+    """Raise OptionError if the file exists, unless `force` is set."""
     if Path(path).exists() and not force:
         raise OptionError(
             f"'{path}' is there already: choose another -output_model, or replace it with -force"
@@ -256,7 +256,7 @@ class AverageOptions:
     force: bool = option(False, "Replace the file if it is there already.")
 
     def check(self) -> None:
-        """There must be something to average."""
+        """Require models to average."""
         if not self.models:
             raise OptionError("-models is missing: name the models to average")
 
@@ -267,7 +267,7 @@ class AverageModelsOptions(AverageOptions, DeviceOptions, LoggerOptions):
 
 
 def _average_models(parsed: Parsed[AverageModelsOptions], logger: Logger) -> None:
-    """Write the averaged model."""
+    """Write the first model with the averaged weights, without its training state."""
     from tqdm import tqdm
 
     from onmt.checkpoint import save_checkpoint
@@ -309,7 +309,7 @@ average_models = Command(
 
 
 def check_alike(content: Mapping[str, Any], path: str, first: Mapping[str, Any], first_path: str) -> None:
-    """Refuse a model that is not of the first one's structure and words. Raises CheckpointError."""
+    """Raise CheckpointError if a model's vocabularies or weight shapes differ from the first model's."""
     if content["vocabularies"] != first["vocabularies"]:
         raise CheckpointError(f"'{path}' has other vocabularies than '{first_path}': they cannot be averaged")
     shapes = [{name: weight.shape for name, weight in one["weights"].items()} for one in (content, first)]

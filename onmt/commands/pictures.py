@@ -56,7 +56,7 @@ class PageOptions:
     output: str = option("translations.html", "Page to write.", valid=not_empty, writes=("{}",))
 
     def check(self) -> None:
-        """There must be something to show."""
+        """Require a file to show, and options of images that fit together."""
         if not self.attention and not self.beam:
             raise OptionError("-attention or -beam is missing: name a file that translate.py wrote")
         if self.grid and len(self.grid) != 2:
@@ -75,7 +75,10 @@ class VisualizeOptions(PageOptions, LoggerOptions):
 
 
 def _visualize(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
-    """Read the files and write the page."""
+    """Read the files and write the page.
+
+    Raises DataError for a file that cannot be read and for a sentence that is not in it.
+    """
     options = parsed.options
     tables = read_attention(options.attention) if options.attention else []
     trees = list(enumerate(read_beams(options.beam), start=1)) if options.beam else []
@@ -125,7 +128,7 @@ class PlotOptions:
     )
 
     def check(self) -> None:
-        """There must be something to draw."""
+        """Require logs to draw, and a unique name for each if there are names."""
         if not self.logs:
             raise OptionError("-logs is missing: name the logs to draw")
         if self.names and len(self.names) != len(self.logs):
@@ -148,8 +151,8 @@ _VALIDATION: Final = re.compile(r"Validation (?P<name>\w+): (?P<score>\S+)")
 
 @dataclass
 class History:
-    """What a log tells. The first number of a point is its place in epochs: 1.5 is in the middle of the
-    second."""
+    """The curves read from a log. The first number of a point is its position in epochs: 1.5 is in the middle
+    of the second epoch."""
 
     perplexities: list[tuple[float, float]] = field(default_factory=list)
     rates: list[tuple[float, float]] = field(default_factory=list)
@@ -176,7 +179,7 @@ plot_training = Command(
 
 
 def curve_names(paths: Sequence[str]) -> list[str]:
-    """A name per file: its stem, without the `_metrics` of train.py; the path where that is not enough."""
+    """Return a name per file: its stem without the `_metrics` of train.py, or its path if stems repeat."""
     stems = [Path(path).stem.removesuffix("_metrics") for path in paths]
     with_folders = [str(Path(path).with_name(stem)) for path, stem in zip(paths, stems, strict=True)]
     for names in (stems, with_folders):
@@ -186,13 +189,16 @@ def curve_names(paths: Sequence[str]) -> list[str]:
 
 
 def read_history(path: str) -> History:
-    """The figures in a log of train.py, or in its metrics file. Raises DataError if there are none."""
+    """Read the curves from a log of train.py or from its metrics file.
+
+    Raises DataError for a malformed line, and if the file has no perplexity.
+    """
     history = History()
     place = 0.0
     read_line = _read_record if path.endswith(".jsonl") else _read_line
     lines = Path(path).read_bytes().decode("utf-8", "replace").split("\n")
     if path.endswith(".jsonl"):
-        lines.pop()  # empty, or what a running or killed training has not finished
+        lines.pop()  # empty, or a line that a running or killed training has not finished
     for number, line in enumerate(lines, start=1):
         try:
             place = read_line(line, history, place)
@@ -206,7 +212,7 @@ def read_history(path: str) -> History:
 
 
 def _read_line(line: str, history: History, place: float) -> float:
-    """Add what a line reports, at the place in epochs that is known so far; returns the place after it."""
+    """Add the values of a log line to `history`; return its position in epochs, `place` if it has none."""
     report, validation = _REPORT.search(line), _VALIDATION.search(line)
     if report is not None:
         place = int(report["epoch"]) - 1 + int(report["iteration"]) / int(report["iterations"])
@@ -219,7 +225,7 @@ def _read_line(line: str, history: History, place: float) -> float:
 
 
 def _read_record(line: str, history: History, place: float) -> float:
-    """As `_read_line`, of a metrics file; null stands for a number that is not finite."""
+    """Like `_read_line`, for a metrics file, where null stands for a number that is not finite."""
     record = json.loads(line)
     place = float(record["epoch"] - 1 + record["iteration"] / record["iterations"])
     if record["kind"] == "validation":
@@ -234,8 +240,10 @@ def _read_record(line: str, history: History, place: float) -> float:
 
 
 def draw(histories: dict[str, History], output: str) -> None:
-    """Write the picture: perplexity, validation score and learning rate, a curve per training, by its name.
-    Raises OptionError."""
+    """Plot perplexity, validation scores and learning rate, one curve per training with its name.
+
+    Raises OptionError if matplotlib is missing or does not support the format of `output`.
+    """
     try:
         import matplotlib
 

@@ -27,10 +27,10 @@ from onmt.text.lines import decode_lines, read_text_lines, split_at_white_space
 from onmt.text.options import SegmentationOptions
 from onmt.text.tokenizer import Tokenizer
 
-# Seeds the choice of the samples, so that the same files have the same margin.
+# Seed of the random samples, so that the same files give the same margin.
 _SAMPLE_SEED: Final = 3435
 
-# Half the width of the interval in which a normal variable lies 95 times in 100, in standard deviations.
+# Half the width of the 95 % confidence interval of a normal variable, in standard deviations.
 _CONFIDENCE: Final = 1.96
 
 _MAX: Final = SegmentationOptions(
@@ -111,9 +111,9 @@ score = Command(
 
 
 def reference_files(stem: str, scorer: str) -> list[str]:
-    """The files of references: `REF`, and `REF0`, `REF1` ... for scores that can use several.
+    """Return the reference files that exist: `REF`, `REF0`, `REF1` and so on.
 
-    Raises DataError when there is none.
+    Returns only the first if the score cannot use several. Raises DataError when there is none.
     """
     numbered: list[str] = []
     while Path(f"{stem}{len(numbered)}").is_file():
@@ -127,9 +127,9 @@ def reference_files(stem: str, scorer: str) -> list[str]:
 def sampled(
     scorer: CorpusScorer, hypotheses: Sequence[Sentence], references: Sequence[Sequence[Sentence]], count: int
 ) -> tuple[float, float]:
-    """The mean of the scores of `count` random halves of a text, and its margin at 95 %.
+    """Return the mean score of `count` random halves of a text, and its 95 % margin.
 
-    Raises DataError for a text of one sentence, which has no half.
+    Raises DataError for a text of fewer than two sentences, which has no half.
     """
     if len(hypotheses) < 2:
         raise DataError("-sample needs two sentences at least")

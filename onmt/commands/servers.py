@@ -1,4 +1,4 @@
-"""The scripts that serve models: `tools/rest_translation_server.py` and its two kin."""
+"""The servers: `tools/rest_translation_server.py`, `rest_multi_models.py`, `translation_server.py`."""
 
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script

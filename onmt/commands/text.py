@@ -55,8 +55,9 @@ tokenize = Command(
 
 
 def filter_lines(function: LineFunction, options: ParallelOptions, what: str, logger: Logger) -> None:
-    """Standard input through `function` to standard output, line by line; `what` was done is logged at the
-    end.
+    """Apply `function` to the lines of standard input and write the results to standard output.
+
+    what: name of the work in the log line at the end.
     """
     start = time.perf_counter()
     lines = process_lines(
@@ -72,7 +73,7 @@ def filter_lines(function: LineFunction, options: ParallelOptions, what: str, lo
 
 
 def tokenizing(options: TokenizeOptions, logger: Logger) -> LineFunction:
-    """The function that tokenizes lines."""
+    """Return the function that tokenizes lines."""
     hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     tokenizer = Tokenizer.of(options, hooks)
 
@@ -118,7 +119,7 @@ detokenize = Command(
 
 
 def detokenizing(options: DetokenizeOptions, logger: Logger) -> LineFunction:
-    """The function that detokenizes lines."""
+    """Return the function that detokenizes lines."""
     hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     detokenizer = Detokenizer(options.joiner, options.case_feature, options.moses_language, hooks)
 
@@ -163,7 +164,7 @@ class BuildVocabOptions(VocabularyOptions, LoggerOptions):
 
 
 def _build_vocab(parsed: Parsed[BuildVocabOptions], logger: Logger) -> None:
-    """Count, select, write."""
+    """Build the vocabularies and write them."""
     options = parsed.options
     logger.info(" * Building source vocabularies...")
     vocabularies = build(options, logger)
@@ -185,9 +186,9 @@ build_vocab = Command(
 
 
 def build(options: BuildVocabOptions, logger: Logger) -> "list[Vocabulary]":
-    """The vocabulary of the words, then that of each feature.
+    """Return the vocabulary of the words, then that of each feature.
 
-    Raises DataError, naming the line, for text that is malformed, and for text without any word.
+    Raises DataError for malformed text, naming the line, and for text without any word.
     """
     from onmt.data.corpus import grouped
     from onmt.data.vocabulary_building import (
@@ -267,7 +268,7 @@ class LearnBpeOptions(BpeOptions, HookOptions, LoggerOptions):
 
 
 def _learn_bpe(parsed: Parsed[LearnBpeOptions], logger: Logger) -> None:
-    """Count the words, find the merges, write the model."""
+    """Count the words, learn the merges, write the model."""
     options = parsed.options
     settings = BpeSettings(
         mode=options.bpe_mode,
@@ -297,7 +298,7 @@ learn_bpe = Command(
 
 
 def _count_words(options: LearnBpeOptions, source: IO[bytes], logger: Logger) -> Counter[str]:
-    """How often each word of the text occurs, features left out."""
+    """Return the number of occurrences of each word of the text, without features."""
     hooks = tokenizer_hooks(load_hook_module(options.hook_file, logger), options)
     tokenizer = Tokenizer(options.tok, hooks=hooks)
     logger.info(f"Using on-the-fly '{options.tok.mode}' tokenization for input")
@@ -317,7 +318,7 @@ def _count_words(options: LearnBpeOptions, source: IO[bytes], logger: Logger) ->
 def _write_model(
     file: IO[bytes], frequencies: Counter[str], settings: BpeSettings, size: int, logger: Logger
 ) -> int:
-    """Write header and merges, and return the number of merges."""
+    """Write header and merges; return the number of merges."""
     logger.info("Generating merge operations to output")
     file.write(f"{settings.header()}\n".encode())
     written = 0
@@ -330,7 +331,7 @@ def _write_model(
 
 
 def _progress(merges: Any, size: int) -> Any:
-    """The merges, with a bar on a terminal."""
+    """Yield the merges, with a progress bar on a terminal."""
     from tqdm import tqdm  # here, because it is slow to import
 
     return tqdm(merges, total=size, unit="merge", disable=None, leave=False)

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from onmt.text.word_vectors import VectorMatcher
 
 
-# The standard deviation of the numbers in the vectors of words that have none.
+# The standard deviation of random vectors, for words without a pretrained vector.
 _NOISE: Final = 0.9
 
-# Seeds these numbers, so that the same files give the same vectors.
+# Seed of the random vectors, so that the same files give the same vectors.
 _SEED: Final = 3435
 
 
@@ -76,7 +76,7 @@ class EmbeddingOptions:
     report_every: int = option(100000, "Vectors between two log lines.", valid=at_least(1))
 
     def check(self) -> None:
-        """Refuse what needs a service that is gone."""
+        """Refuse `-lang`, whose download service no longer exists."""
         if self.lang:
             raise OptionError(
                 "-lang: the vectors it downloaded are no longer offered; give a file with -embed_file"
@@ -94,7 +94,7 @@ class EmbeddingsOptions(EmbeddingDataOptions, EmbeddingOptions, LoggerOptions):
 
 
 def _embeddings(parsed: Parsed[EmbeddingsOptions], logger: Logger) -> None:
-    """Match, fill the gaps, write."""
+    """Match words and vectors, fill the gaps with random vectors, and write the result."""
     import torch
 
     from onmt.data.vocabulary import Vocabulary
@@ -130,7 +130,7 @@ embeddings = Command(
 
 
 def match(options: EmbeddingsOptions, vocabulary: "Vocabulary", logger: Logger) -> "VectorMatcher":
-    """Look for the vocabulary's words in the file of vectors."""
+    """Match the vocabulary's words with the vectors of the file, and log how many were found."""
     from onmt.text.word_vectors import VectorMatcher, WordVectorFile
 
     logger.info(f"Processing embeddings file '{options.embed_file}'...")
@@ -158,12 +158,12 @@ def match(options: EmbeddingsOptions, vocabulary: "Vocabulary", logger: Logger) 
 
 
 def _count(words: "npt.NDArray[np.bool_]") -> int:
-    """How many of a vocabulary's words these are; as in the original, special words count in any case."""
+    """Return the number of true entries in `words`; special words always count, as in the original."""
     return len(SPECIAL_WORDS) + int(words[len(SPECIAL_WORDS) :].sum())
 
 
 def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
-    """Scale the vectors that were found, and draw the others, the special words' too, at random."""
+    """Normalize the vectors found if `normalize` is set; draw all others, special words' too, at random."""
     import numpy as np
 
     from onmt.runtime.random import numpy_generator
@@ -177,7 +177,7 @@ def _fill_gaps(matcher: "VectorMatcher", normalize: bool) -> None:
 
 
 def _save_unmatched(path: str, vocabulary: "Vocabulary", matcher: "VectorMatcher") -> None:
-    """Write `word index` lines, indices from 1, without the special words."""
+    """Write the words without a vector as lines `word index`, indices from 1, without special words."""
     from onmt.files import replacing
 
     with replacing(path) as file:
@@ -216,7 +216,7 @@ class ApplyEmbeddingsOptions(ApplyDataOptions, LoggerOptions):
 
 
 def _apply_embeddings(parsed: Parsed[ApplyEmbeddingsOptions], logger: Logger) -> None:
-    """Write a Kaldi text archive, `KEY [`, rows, `]`, and an indexed target, `KEY words`."""
+    """Write a Kaldi text archive (`KEY [`, rows, `]`) and the target text with keys (`KEY words`)."""
     from onmt.data.vocabulary import Vocabulary
     from onmt.files import replacing
     from onmt.models.loading import read_tensor
@@ -254,7 +254,7 @@ apply_embeddings = Command(
 
 
 class _Rows:
-    """The rows of a matrix as text, each made once."""
+    """The rows of a matrix as text, each formatted once."""
 
     def __init__(self, matrix: Any) -> None:
         self._matrix = matrix
@@ -267,7 +267,7 @@ class _Rows:
 
 
 def _pairs(options: ApplyEmbeddingsOptions) -> Iterator[tuple[str, str]]:
-    """The lines of source and target; an empty target where there is no file."""
+    """Yield the lines of source and target; targets are empty without a target file."""
     if not options.txt_tgt:
         for line in read_text_lines(options.txt_src):
             yield line, ""

@@ -1,4 +1,4 @@
-"""Choose the device, its precision and its memory limits."""
+"""Selection of devices, precision and memory allocation."""
 
 import ctypes
 import os
@@ -13,18 +13,18 @@ from onmt.kernels.products import Products, choose_library, multiplies_bfloat16,
 from onmt.logger import Logger
 from onmt.runtime.options import DeviceOptions
 
-# Numbers of glibc's malloc.h.
+# Parameters of mallopt, from glibc's malloc.h.
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _KEPT: Final = 1 << 30  # bytes
 
 
 def keep_freed_memory() -> bool:
-    """Let freed tensors' memory be used again instead of going back to the system; says whether that worked.
+    """Make the allocator reuse freed memory instead of returning it to the system; return whether it does.
 
-    glibc gives blocks over 32 MB at most back as soon as they are free, so every training step would have its
-    largest tensors mapped, zeroed and unmapped by the kernel again: about an eighth of the time of a step on
-    the CPU. Other C libraries are left as they are.
+    glibc returns large blocks (its threshold is 32 MB at most) to the system as soon as they are freed. In
+    every training step, the kernel would then map, zero and unmap the largest tensors again, which takes
+    about an eighth of a step's time on the CPU. Other C libraries are left unchanged.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -37,10 +37,11 @@ def keep_freed_memory() -> bool:
 
 
 def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]:
-    """The devices that `-gpuid` names, the CPU for 0; `-precision` and `-deterministic` hold on them from now
-    on, and the first one is the current device of CUDA.
+    """Return the devices of `-gpuid`, the CPU for 0.
 
-    Raises OptionError when one is not there, unless `-fallback_to_cpu` was given.
+    Also applies TF32 and `-deterministic` to this process, chooses the library of matrix products and makes a
+    single GPU CUDA's current device. Raises OptionError when a GPU does not exist, unless `-fallback_to_cpu`
+    is set.
     """
     set_tf32(options.wants_gpu and (options.fp16 or options.precision != "fp32"))
     choose_library()
@@ -53,7 +54,7 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
     missing = [number for number in options.gpuid if number > present]
     if not missing:
         devices = [torch.device("cuda", number - 1) for number in options.gpuid]
-        if len(devices) == 1:  # of several, each belongs to a process of its own
+        if len(devices) == 1:  # with several, each device belongs to a process of its own
             torch.cuda.set_device(devices[0])
         return devices
     problem = f"-gpuid {missing[0]}: there {_are(present)}"
@@ -64,20 +65,20 @@ def select_devices(options: DeviceOptions, logger: Logger) -> list[torch.device]
 
 
 def select_device(options: DeviceOptions, logger: Logger) -> torch.device:
-    """The first device that `-gpuid` names, for programs that use one; see `select_devices`."""
+    """Return the first device of `-gpuid`, for programs that use only one; see `select_devices`."""
     return select_devices(options, logger)[0]
 
 
 @dataclass(frozen=True)
 class Place:
-    """The device of a model, and its products."""
+    """The device of a model, and how its matrix products are computed."""
 
     device: torch.device
     products: Products
 
 
 def place_of(options: DeviceOptions, logger: Logger) -> Place:
-    """The first device that `-gpuid` names, for a model whose weights do not change; see `select_devices`."""
+    """Return the first device of `-gpuid` for a model whose weights don't change; see `select_devices`."""
     device = select_device(options, logger)
     return Place(device, products_of(options, device, logger, frozen=True))
 
@@ -85,9 +86,9 @@ def place_of(options: DeviceOptions, logger: Logger) -> Place:
 def products_of(
     options: DeviceOptions, device: torch.device, logger: Logger, *, frozen: bool = False
 ) -> Products:
-    """The products of a model on `device`; `frozen`: its weights will not change any more.
+    """Return the products of a model on `device`; `frozen`: its weights will not change any more.
 
-    Where bfloat16 would be slower than float32, a warning says that float32 is used.
+    On a CPU without bfloat16 instructions, logs a warning and uses float32, which is faster there.
     """
     dtype = None if options.factors is None else getattr(torch, options.factors)
     if dtype is torch.bfloat16 and device.type == "cpu" and not multiplies_bfloat16():
@@ -100,9 +101,10 @@ def products_of(
 
 
 def _compute_deterministically() -> None:
-    """For this process; before CUDA starts, since cuBLAS reads its workspace's size then.
+    """Select deterministic kernels in this process. Call it before CUDA starts: cuBLAS reads its workspace
+    size then.
 
-    An operation without such a kernel (max pooling's gradient) makes torch warn, not end the program.
+    For an operation without a deterministic kernel (the gradient of max pooling), torch only warns.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

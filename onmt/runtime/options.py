@@ -42,18 +42,18 @@ class DeviceOptions:
 
     @property
     def wants_gpu(self) -> bool:
-        """Some GPU is asked for."""
+        """Whether a GPU is requested."""
         return self.gpuid != (0,)
 
     @property
     def factors(self) -> Literal["float16", "bfloat16"] | None:
-        """torch's name of the format of the factors of matrix products; None: 32 bits."""
+        """The dtype, by its name in torch, of the factors of matrix products; None: 32 bits."""
         if self.fp16:
             return "float16"
         return "bfloat16" if self.precision == "bf16" else None
 
     def check(self) -> None:
-        """The CPU cannot stand in a list of GPUs, nor compute in fp16."""
+        """Refuse an empty `-gpuid`, the CPU in a list of GPUs, a repeated GPU, and fp16 on the CPU."""
         if not self.gpuid:
             raise OptionError("invalid argument for option -gpuid: the argument must not be empty")
         if self.wants_gpu and (0 in self.gpuid or len(set(self.gpuid)) < len(self.gpuid)):

@@ -1,4 +1,4 @@
-"""Worker processes that end with their parent, and the claim that one training has on a model's name."""
+"""Worker processes that end with their parent, and a training's exclusive claim to the name of its models."""
 
 import errno
 import hashlib
@@ -19,14 +19,14 @@ from typing import Any, Final, TypeVar
 from onmt.errors import OnmtError
 from onmt.signals import blocked_signals, ignore_signals, unblock_signals
 
-_POLL: Final = 0.25  # seconds between two looks at the parent
+_POLL: Final = 0.25  # seconds between two checks of the parent
 
 
 def end_with_parent(parent: int, warn: Callable[[], None] | None = None, grace: float = 0.0) -> None:
-    """End this process soon after the process `parent`, which started it, has ended.
+    """End this process soon after its parent process, `parent`, has ended.
 
-    warn: called first, in another thread; the process then has `grace` seconds to end by itself. A parent
-    that was killed cannot end its children, and not every system can tell them: so a thread looks.
+    warn: called first, in another thread; the process then has `grace` seconds to end by itself. A thread
+    polls, because a killed parent cannot end its children, and not every system can notify them.
     """
     threading.Thread(target=_watch, args=(parent, warn, grace), name="parent watch", daemon=True).start()
 
@@ -47,16 +47,17 @@ Made = TypeVar("Made")
 def map_in_order(
     function: Callable[[Item], Made], items: Iterable[Item], workers: int
 ) -> Generator[Made, None, None]:
-    """`function(item)` for each item, in their order; with more than one worker, computed by processes.
+    """Yield `function(item)` for each item, in order; with more than one worker, computed by processes.
 
-    Only a few items are taken ahead of the results. Once CUDA has started, everything is computed in this
-    process: CUDA does not support being forked. Raises what the function raises.
+    Reads only a few items ahead of the results. Once CUDA has started, computes everything in this process,
+    since CUDA does not support fork. Raises the function's own errors, and OnmtError when a worker process
+    ends early.
     """
     if workers <= 1 or _cuda_has_started():
         yield from map(function, items)
         return
     pending: deque[Future[Made]] = deque()
-    # Forked workers have the function, with all its vocabularies, without being sent it, and share a byte.
+    # Forked workers inherit the function, with all its vocabularies, without pickling; they share this byte.
     given_up = mmap.mmap(-1, 1)
     pool = ProcessPoolExecutor(
         workers,
@@ -77,25 +78,25 @@ def map_in_order(
             "a worker process ended early, perhaps for lack of memory; use fewer workers"
         ) from error
     finally:
-        given_up[0] = 1  # no effect but on items that a worker has been sent and not begun
+        given_up[0] = 1  # after an early end, workers skip the items that they have received already
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _cuda_has_started() -> bool:
-    """Whether this process has a context of CUDA; does not import torch."""
+    """Return whether this process has a CUDA context; does not import torch."""
     torch = sys.modules.get("torch")
     return torch is not None and bool(torch.cuda.is_initialized())
 
 
 class _Worker:
-    """The work of a process; `start` sets the function once per process."""
+    """The state of a worker process; `start` sets it once per process."""
 
     function: Callable[[Any], Any]
     given_up: mmap.mmap
 
     @classmethod
     def start(cls, function: Callable[[Any], Any], given_up: mmap.mmap, parent: int) -> None:
-        # Signals to the whole group are the parent's to handle; it ends the workers, even by its own end.
+        # The parent handles signals to the process group; workers end with it (`end_with_parent`).
         ignore_signals()
         unblock_signals()
         end_with_parent(parent)
@@ -109,10 +110,11 @@ class _Worker:
 
 @contextmanager
 def claimed(path: str, what: str) -> Iterator[None]:
-    """Hold the name `path` until the block ends. Raises OnmtError, naming `what`, while another process does.
+    """Hold an exclusive claim to the name `path` until the block ends.
 
-    The claim is an abstract socket: it leaves no file and ends with its process, however that ends. Where the
-    system has none (anywhere but on Linux), and on other machines of a cluster, nothing is claimed.
+    Raises OnmtError, naming `what`, if another process on this machine holds it. The claim is an abstract
+    socket, which leaves no file and disappears with its process, even if that is killed. Abstract sockets
+    exist on Linux only; elsewhere, and between machines of a cluster, the claim has no effect.
     """
     if not sys.platform.startswith("linux"):
         yield

@@ -1,10 +1,10 @@
-"""Byte pair encoding (Sennrich et al. 2016): learn merges from a corpus (tools/learn_bpe.lua), and cut
+"""Byte pair encoding (Sennrich et al. 2016): learn merges from a corpus (tools/learn_bpe.lua), and segment
 words.
 
-Reads the files of the original (`v3;prefix;suffix;case_insensitive;BOT;EOT`, older headers of three or four
-fields, or none) and of subword-nmt (`#version: 0.2`: the end marker is part of the last letter). Learned
-files equal the original's to the byte, so its bookkeeping is kept: counts of rare pairs are set aside and
-come back when the frequent ones are used up; a pair that gets occurrences while set aside counts only those.
+Reads the files of the original (header `v3;prefix;suffix;case_insensitive;BOT;EOT`, older headers of three or
+four fields, or none) and of subword-nmt (`#version: 0.2`: the end marker is part of the last character).
+Learned files equal the original's byte for byte, so its bookkeeping is kept: counts of rare pairs are pruned
+and restored when the frequent pairs are used up, and a pruned pair that occurs again is counted from zero.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from onmt.text.characters import has_placeholder, to_lower
 from onmt.text.lines import read_text_lines
 from onmt.text.options import BpeMode, TokenizerOptions
 
-# The original never looks at merges of this rank or later.
+# The original ignores merges of this rank and later.
 _RANK_LIMIT: Final = 100000
 
 
@@ -41,9 +41,9 @@ class BpeModel:
 
 
 def read_bpe_model(options: TokenizerOptions) -> BpeModel:
-    """Read `-bpe_model`; what its header does not say comes from the other options.
+    """Read `-bpe_model`; settings that its header lacks come from the other options.
 
-    Raises DataError for a file that cannot be read or is no BPE model, naming the file.
+    Raises DataError, naming the file, if it cannot be read or is not a BPE model.
     """
     path = options.bpe_model
     lines = list(read_text_lines(path))
@@ -77,7 +77,10 @@ def read_bpe_model(options: TokenizerOptions) -> BpeModel:
 
 
 def _ranks(path: str, lines: Sequence[str], header_lines: int) -> dict[tuple[str, str], int]:
-    """The rank of each pair, from 1; of equal pairs the last counts. DataError for a line that is no pair."""
+    """Return the rank of each pair, from 1; the last rank of a repeated pair counts.
+
+    Raises DataError for a line that is not a pair, and if there is no pair.
+    """
     ranks: dict[tuple[str, str], int] = {}
     rank = 0
     for number, line in enumerate(lines[header_lines:], start=header_lines + 1):
@@ -101,7 +104,7 @@ class Bpe:
         self._model = model
 
     def segment(self, word: str) -> list[str]:
-        """The subwords of a word, without markers; together they are the word. One character stays whole."""
+        """Return the subwords of a word, without markers; their concatenation is the word."""
         if len(word) <= 1:
             return [word]
         model = self._model
@@ -121,7 +124,7 @@ class Bpe:
 
 
 def _cut(word: str, lengths: Iterable[int]) -> list[str]:
-    """Pieces of a word of these lengths; those of length zero (a marker that stayed alone) vanish."""
+    """Cut a word into pieces of these lengths; zero, the length of an unmerged marker, yields no piece."""
     pieces = []
     start = 0
     for length in lengths:
@@ -132,9 +135,9 @@ def _cut(word: str, lengths: Iterable[int]) -> list[str]:
 
 
 def merge_symbols(symbols: Sequence[str], ranks: Mapping[tuple[str, str], int]) -> list[str]:
-    """Merge the neighbours of best rank, everywhere from left to right, until no neighbours have a rank.
+    """Merge the adjacent pair of best rank, everywhere from left to right, until no pair has a rank.
 
-    Takes time n log n for n symbols: a line without a blank may be one word of a million characters.
+    Takes O(n log n) time for n symbols, since a line without a blank may be one word of a million characters.
     """
     merged: list[str] = list(symbols)
     following = list(range(1, len(merged) + 1))
@@ -150,7 +153,7 @@ def merge_symbols(symbols: Sequence[str], ranks: Mapping[tuple[str, str], int]) 
     while queue:
         best = queue[0][0]
         changed = []
-        # All places of one pair come first, in order: a better pair that arises on the way has to wait.
+        # Merge all places of one pair first, from left to right; a better pair that this creates has to wait.
         while queue and queue[0][0] == best:
             position = heapq.heappop(queue)[1]
             if not alive[position] or rank_at(position) != best:
@@ -200,7 +203,7 @@ class BpeSettings:
         return ";".join(["v3", *flags, self.begin_marker, self.end_marker])
 
     def symbols(self, word: str) -> list[str]:
-        """A word before any merge: its characters and markers."""
+        """Return the symbols of a word before any merge: its characters and markers."""
         return [
             *([self.begin_marker] if self.prefix else []),
             *word,
@@ -209,10 +212,10 @@ class BpeSettings:
 
 
 def learn_merges(frequencies: Mapping[str, int], settings: BpeSettings, size: int) -> Iterator[Pair]:
-    """Yield up to `size` merges, best first; ends early when no pair occurs twice.
+    """Yield up to `size` merges, best first; stop early when no pair occurs twice.
 
-    frequencies: how often each word occurs. Words with placeholders are never cut, so nothing is learnt from
-    them.
+    frequencies: number of occurrences of each word. Words with placeholders are skipped, since they are never
+    segmented.
     """
     table = _PairTable(
         _Entry(settings.symbols(word), count)
@@ -234,11 +237,11 @@ class _Entry:
 
 
 class _PairTable:
-    """Counts of each pair of neighbours, updated while pairs are merged.
+    """Counts of adjacent pairs, updated while pairs are merged.
 
-    _counts: the pairs under consideration. _all_counts: what is known of all pairs since the last pruning.
+    _counts: the pairs that are not pruned. _all_counts: all pairs, as counted at their last pruning.
     _ranking: heap of (-count, pair as text, pair) with an entry for every pair in _counts, and outdated ones.
-    _places: for each pair, the words it may occur in, and how often it was added to and taken from each.
+    _places: for each pair, the numbers of the words it may occur in, with its count of occurrences in each.
     """
 
     def __init__(self, entries: Iterable[_Entry]) -> None:
@@ -255,7 +258,10 @@ class _PairTable:
         self._threshold = max(self._counts.values(), default=0) / 10
 
     def most_frequent(self, step: int) -> Pair | None:
-        """The pair to merge at this step (from 1), of equals the first by code points; None at the end."""
+        """Return the pair to merge at this step (from 1), or None at the end.
+
+        Of equally frequent pairs, the first by code points is returned.
+        """
         best = self._best()
         if best is None or self._counts[best] < self._threshold:
             self._prune()
@@ -264,14 +270,17 @@ class _PairTable:
             best = self._best()
             if best is None:
                 return None
-            # Frequencies fall off as Zipf says: this many are worth a look until the next time.
+            # A threshold motivated by Zipf's law: rarer pairs are set aside until the next round.
             self._threshold = self._counts[best] * step / (step + 10000.0)
             self._prune()
             self._rank_all()
         return best if self._counts[best] >= _MINIMUM_FREQUENCY else None
 
     def _best(self) -> Pair | None:
-        """The pair with the highest count, which is not negative; of equals the first by code points."""
+        """Return the pair with the highest count, or None if no count is 0 or more.
+
+        Of equally frequent pairs, the first by code points is returned.
+        """
         while self._ranking:
             negative_count, _, pair = self._ranking[0]
             if self._counts.get(pair) == -negative_count:
@@ -299,7 +308,7 @@ class _PairTable:
 
     def _note_place(self, pair: Pair, number: int, change: Literal[1, -1]) -> None:
         places = self._places.setdefault(pair, {})
-        # A first note counts as an occurrence even when it takes one away: the word is looked at in vain.
+        # The first note of a word is 1 even for a removal: `merge` then visits a word that lacks the pair.
         places[number] = places[number] + change if number in places else 1
 
     def _count(self, pair: Pair, number: int, change: Literal[1, -1]) -> None:
@@ -321,7 +330,7 @@ class _PairTable:
         self._set_count(pair, 0)
 
     def _take_away(self, pair: Pair, number: int, symbols: list[str]) -> None:
-        """Uncount the neighbours of the pair in a word as it was."""
+        """Subtract the pairs that overlap with the merged pair, in a word before the merge."""
         index = 0
         last = len(symbols) - 1
         while index < last:
@@ -330,15 +339,15 @@ class _PairTable:
                 continue
             if index > 0:
                 self._count((symbols[index - 1], symbols[index]), number, -1)
-            # When the same pair follows directly, the pair between the two is uncounted there; not so at the
-            # end of a word, as in the original.
+            # If the same pair follows directly, the pair between the two is subtracted at the second one.
+            # At the end of a word it is subtracted twice, as in the original.
             repeats = index + 3 < last and (symbols[index + 2], symbols[index + 3]) == pair
             if index + 2 <= last and not repeats:
                 self._count((symbols[index + 1], symbols[index + 2]), number, -1)
             index += 2
 
     def _add(self, new: str, number: int, symbols: list[str]) -> None:
-        """Count the neighbours of the new symbol in a word as it is now."""
+        """Count the pairs that contain the new symbol, in a word after the merge."""
         for index, symbol in enumerate(symbols):
             if symbol != new:
                 continue
@@ -349,7 +358,7 @@ class _PairTable:
 
 
 def _merge_pair(symbols: list[str], pair: Pair) -> list[str]:
-    """The symbols with the pair merged everywhere, from left to right."""
+    """Return the symbols with the pair merged everywhere, from left to right."""
     merged: list[str] = []
     index = 0
     while index < len(symbols):

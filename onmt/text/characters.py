@@ -1,7 +1,8 @@
-"""Which characters are letters, numbers, marks and separators: categories of Unicode 9.0, up to U+10000.
+"""Classes of characters (letters, numbers, marks, separators), scripts and placeholders.
 
-These are what the original's tokenizer knows (tools/utils/unidata.lua). They are frozen here because Python's
-`unicodedata` grows with every release, and the same text must give the same tokens everywhere.
+The tables are those of the original's tokenizer (tools/utils/unidata.lua): categories of Unicode 9.0, up to
+U+10000. They are frozen because Python's `unicodedata` changes with its releases, and the same text must give
+the same tokens everywhere.
 
 Notation: hexadecimal code points and inclusive ranges; `100-136/2` is every second code point of a range.
 """
@@ -113,7 +114,7 @@ class CharacterClass(IntEnum):
     LOWERCASE = 3
     UPPERCASE = 4
     LETTER = 5  # a letter without case
-    MARK = 6  # takes the class of the character it stands on
+    MARK = 6  # a combining mark: treated like the character before it
     DROPPED = 7  # control characters and the byte order mark: never part of a token
 
 
@@ -138,7 +139,7 @@ _TABLES: Final[Mapping[CharacterClass, Ranges]] = {
     CharacterClass.NUMBER: _parse_ranges(_NUMBER),
 }
 
-# Blocks of which every code point counts as a letter, assigned or not.
+# Blocks in which every code point counts as a letter, assigned or not.
 _LETTER_BLOCKS: Final = (
     (0x1100, 0x11FF),  # Hangul letters
     (0x2E80, 0x2EFF),  # radicals of Han characters
@@ -165,7 +166,7 @@ def _in_letter_block(code_point: int) -> bool:
 
 @cache
 def character_class(character: str) -> CharacterClass:
-    """The class of one character."""
+    """Return the class of a character."""
     code_point = ord(character)
     if 9 <= code_point <= 13:
         return CharacterClass.SEPARATOR
@@ -189,7 +190,7 @@ def character_class(character: str) -> CharacterClass:
 
 @cache
 def is_letter(character: str) -> bool:
-    """Whether the character by itself is a letter; two Kana marks are both."""
+    """Return whether a character on its own is a letter; two Kana marks count as letters and as marks."""
     found = character_class(character)
     if found is CharacterClass.MARK:
         return _in_letter_block(ord(character))
@@ -197,25 +198,28 @@ def is_letter(character: str) -> bool:
 
 
 def is_letter_or_number(character: str) -> bool:
-    """Whether the character by itself is a letter or a number."""
+    """Return whether a character on its own is a letter or a number."""
     return is_letter(character) or character_class(character) is CharacterClass.NUMBER
 
 
 def separators() -> str:
-    """Every character that ends a token."""
+    """Return all characters that separate tokens."""
     spans = (*_TABLES[CharacterClass.SEPARATOR], (9, 13, 1))
     return "".join(chr(code) for first, last, step in spans for code in range(first, last + 1, step))
 
 
 @cache
 def to_lower(character: str) -> str:
-    """The lowercase form of a letter, always one character (İ gives i); any other character itself."""
+    """Return the lowercase form of a letter, always one character (İ gives i); others stay as they are."""
     return character.lower()[0] if is_letter(character) else character
 
 
 @cache
 def to_upper(character: str) -> str:
-    """The character whose lowercase form this is, the smallest of several, or else the character itself."""
+    """Return the character whose lowercase form this is, or the character itself if there is none.
+
+    Of several such characters, the one with the smallest code point is returned.
+    """
     return _uppercase_forms().get(character, character)
 
 
@@ -297,7 +301,7 @@ _SCRIPT_STARTS: Final = sorted(
 
 @cache
 def script_of(character: str) -> str | None:
-    """The script of a letter; None outside the blocks of `SCRIPTS`, and for what isn't a letter by itself."""
+    """Return the script of a letter; None outside the blocks of `SCRIPTS` and for other characters."""
     place = bisect_right(_SCRIPT_STARTS, (ord(character), 0x110000, "")) - 1
     if not is_letter(character) or place < 0:
         return None
@@ -310,7 +314,7 @@ _ESCAPE: Final = re.compile(PLACEHOLDER_ESCAPE + "([0-9a-fA-F]{4})")
 
 _INSIDE: Final = f"[^{PLACEHOLDER_CLOSE}]*"
 PLACEHOLDER: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}")
-"""One placeholder, with a value or without."""
+"""A placeholder, with or without a value."""
 _UNFINISHED: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}?")
 _WITH_VALUE: Final = re.compile(
     f"({PLACEHOLDER_OPEN}[^{PLACEHOLDER_CLOSE}{PLACEHOLDER_VALUE}]*){PLACEHOLDER_VALUE}({_INSIDE}){PLACEHOLDER_CLOSE}"
@@ -318,12 +322,12 @@ _WITH_VALUE: Final = re.compile(
 
 
 def protect(placeholder: str) -> str:
-    """Write the separators inside as `％hhhh`."""
+    """Escape the separators inside a placeholder as `％hhhh`."""
     return _SEPARATORS_INSIDE.sub(lambda match: f"{PLACEHOLDER_ESCAPE}{ord(match[0]):04x}", placeholder)
 
 
 def unprotect(placeholder: str) -> str:
-    """Turn `％hhhh` back into characters; what is no code of a character, or a line break, stays."""
+    """Replace each escape `％hhhh` by its character; escapes of surrogates and of line feeds stay."""
     return _ESCAPE.sub(_decode, placeholder)
 
 
@@ -334,17 +338,18 @@ def _decode(match: re.Match[str]) -> str:
 
 
 def has_placeholder(token: str) -> bool:
-    """Whether there is a placeholder in a token: joiners, and letters in some modes, may stand around it.
+    """Return whether a token contains a placeholder; joiners and, in some modes, letters may surround it.
 
-    Such a token is never cut, learnt from or changed in case (OpenNMT-lua tools/utils/case.lua, BPE.lua).
+    Such a token is never segmented, changed in case or used for learning BPE (OpenNMT-lua
+    tools/utils/case.lua, BPE.lua).
     """
     return PLACEHOLDER_OPEN in token
 
 
 def named(token: str) -> str:
-    """The form in which a token is looked up in vocabularies: placeholders lose their values.
+    """Return the form of a token in vocabularies: its placeholders without their values.
 
-    `￭｟num：12｠kg` is looked up as `￭｟num｠kg`, every other token as it is.
+    `￭｟num：12｠kg` becomes `￭｟num｠kg`; a token without placeholders stays as it is.
     """
     if PLACEHOLDER_OPEN not in token:
         return token
@@ -352,18 +357,18 @@ def named(token: str) -> str:
 
 
 def values_of(token: str) -> Iterator[tuple[str, str]]:
-    """The placeholders of a token that have a value: `｟name｠` and the value, as it stands in the token."""
+    """Yield `｟name｠` and the value, still escaped, of each placeholder of a token that has a value."""
     for match in _WITH_VALUE.finditer(token):
         yield match[1] + PLACEHOLDER_CLOSE, match[2]
 
 
 def with_values(token: str, values: Mapping[str, str]) -> str:
-    """A token with what `values` has for each `｟name｠` in place of it; what stands around it stays."""
+    """Replace each placeholder of a token by its entry in `values`, if there is one; the rest stays."""
     if PLACEHOLDER_OPEN not in token:
         return token
     return PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), token)
 
 
 def unprotect_placeholders(text: str) -> str:
-    """Text whose placeholders, unfinished ones too, are unprotected."""
+    """Unprotect all placeholders in a text, including those without a closing bracket."""
     return _UNFINISHED.sub(lambda match: unprotect(match[0]), text)

@@ -1,8 +1,8 @@
 """The translation edit rate of a sentence: word edits, where moving a block of words costs one edit.
 
-Snover et al. 2006. Which block moves where is searched greedily, in the order and with the limits of the
-original (onmt/scorers/tercom.lua), so that the numbers are the same. The original never puts a block before
-the word that its place in the reference is aligned with; tercom tries that too and may need fewer edits.
+Snover et al. 2006. The moves are found by greedy search, in the order and with the limits of the original
+(onmt/scorers/tercom.lua), so that the results are the same. The original never moves a block before the word
+that is aligned with the block's place in the reference; tercom tries that too and may need fewer edits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ Words = Sequence[str]
 
 @dataclass(frozen=True)
 class Edits:
-    """The edits from a hypothesis to a reference. shifted_words: the lengths of all moved blocks together."""
+    """The edits from a hypothesis to a reference. shifted_words: the total length of all moved blocks."""
 
     insertions: int
     deletions: int
@@ -32,12 +32,12 @@ class Edits:
 
     @property
     def total(self) -> int:
-        """The number of edits; a shift is one, whatever its length."""
+        """The number of edits; a shift counts as one, whatever its length."""
         return self.insertions + self.deletions + self.substitutions + self.shifts
 
 
 def edits(hypothesis: Words, reference: Words) -> Edits:
-    """The edits from a hypothesis to a reference, both lists of words, either possibly empty."""
+    """Return the edits from a hypothesis to a reference; both are lists of words and may be empty."""
     places = _places_of_blocks(hypothesis, reference)
     words = list(hypothesis)
     shifts = shifted_words = 0
@@ -60,7 +60,10 @@ def edits(hypothesis: Words, reference: Words) -> Edits:
 
 
 def _align(hypothesis: Words, reference: Words) -> str:
-    """The steps of the shortest way from hypothesis to reference; of equal ones M, then S, then I, then D."""
+    """Return the steps of a shortest alignment of hypothesis and reference.
+
+    Traced back from the end, a match is preferred to a substitution, then an insertion, then a deletion.
+    """
     costs = [list(range(len(reference) + 1))]
     for i, word in enumerate(hypothesis, start=1):
         above = costs[-1]
@@ -79,7 +82,7 @@ def _align(hypothesis: Words, reference: Words) -> str:
 
 
 def _step(costs: list[list[int]], i: int, j: int, equal: bool) -> str:
-    """The last step on the way to the first `i` and `j` words."""
+    """Return the last step of a shortest alignment of the first `i` hypothesis and `j` reference words."""
     if not i:
         return _DELETION
     if not j:
@@ -94,10 +97,11 @@ def _step(costs: list[list[int]], i: int, j: int, equal: bool) -> str:
 
 @dataclass(frozen=True)
 class _Alignment:
-    """Where the words of a sentence pair stand to each other.
+    """The alignment of the words of a hypothesis and its reference.
 
-    before: for each word of the reference, how many words of the hypothesis come up to and with its own.
-    hypothesis_errors, reference_errors: whether each word takes part in an edit.
+    before: for each reference word, the number of hypothesis words up to and including the one aligned with
+        it.
+    hypothesis_errors, reference_errors: whether each word is part of an edit.
     """
 
     before: list[int]
@@ -118,7 +122,7 @@ class _Alignment:
 
 @dataclass(frozen=True)
 class _Move:
-    """Words `start` to `end` (exclusive) are put after the first `destination` words of the hypothesis."""
+    """A move of words `start` to `end` (exclusive) behind the first `destination` words of the hypothesis."""
 
     start: int
     end: int
@@ -130,7 +134,7 @@ class _Move:
             position = self.destination
         elif self.destination > self.end:
             position = self.destination - (self.end - self.start)
-        else:  # into itself: as many words further
+        else:  # the destination is inside the block: move it by destination - start - 1 words
             position = self.destination - 1
         return [*rest[:position], *words[self.start : self.end], *rest[position:]]
 
@@ -142,7 +146,10 @@ class _Shift:
 
 
 def _places_of_blocks(hypothesis: Words, reference: Words) -> dict[tuple[str, ...], list[int]]:
-    """Where in the reference each block of words begins; words that the hypothesis lacks are in no block."""
+    """Return the places in the reference where each block of words begins.
+
+    Blocks contain only words that occur in the hypothesis.
+    """
     known = set(hypothesis)
     places: dict[tuple[str, ...], list[int]] = {}
     for start in range(len(reference)):
@@ -156,14 +163,17 @@ def _places_of_blocks(hypothesis: Words, reference: Words) -> dict[tuple[str, ..
 def _best_shift(
     words: list[str], reference: Words, places: dict[tuple[str, ...], list[int]], steps: str
 ) -> _Shift | None:
-    """The shift that saves most edits, at least the one that it costs; longer blocks are tried first."""
+    """Return the shift that saves the most edits, or None if no shift saves at least the one that it costs.
+
+    Longer blocks are tried first.
+    """
     errors = len(steps) - steps.count(_MATCH)
     moves_by_length = _moves_by_length(words, places, _Alignment.of(steps))
     best: _Shift | None = None
-    best_cost = errors  # with the cost of the shift itself
+    best_cost = errors  # for a shift, includes the edit that it costs
     for length in range(_LONGEST_BLOCK, 0, -1):
         for move in moves_by_length.get(length, []):
-            # A block of n words mends 2n edits at most, so shorter blocks cannot do better than this.
+            # A block of n words corrects at most 2n edits, which bounds the savings of shorter blocks too.
             saved, most = errors - best_cost, 2 * length - 1
             if saved > most or (best is not None and saved == most):
                 return best
@@ -177,7 +187,7 @@ def _best_shift(
 def _moves_by_length(
     words: list[str], places: dict[tuple[str, ...], list[int]], alignment: _Alignment
 ) -> dict[int, list[_Move]]:
-    """The moves worth trying, by the length of the block."""
+    """Return the moves worth trying, by the length of the block."""
     moves: dict[int, list[_Move]] = {}
     for start in range(len(words)):
         destinations = places.get((words[start],), [])
@@ -188,7 +198,7 @@ def _moves_by_length(
             if block_places is None:
                 break
             if not any(alignment.hypothesis_errors[start:end]):
-                continue  # all is well with these words; with the next one perhaps not
+                continue  # no error in this block, but a longer one may have an error
             found = [
                 place
                 for place in block_places

@@ -1,4 +1,7 @@
-"""Lines of text, UTF-8 whatever the locale, cut at line feeds only; words with features (`word￨a￨b`)."""
+"""Lines of text and words with features (`word￨a￨b`).
+
+Text is UTF-8 whatever the locale; only line feeds end lines.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,9 +30,10 @@ def split_at_white_space(line: str) -> list[str]:
 
 
 def decode_line(line: bytes, source: str, number: int) -> str:
-    """One line, given with or without its `\\n`, as text without it.
+    """Decode one line, given with or without its `\\n`, to text without it.
 
-    Raises DataError naming the source, the line (from 1) and the offset of the bad byte in the line (from 0).
+    Raises DataError with the source, the line number (from 1) and the offset of the bad byte in the line
+    (from 0).
     """
     try:
         return line.removesuffix(b"\n").decode("utf-8")
@@ -38,13 +42,13 @@ def decode_line(line: bytes, source: str, number: int) -> str:
 
 
 def decode_lines(lines: Iterable[bytes], source: str) -> Iterator[str]:
-    """All lines of a binary file as text, see `decode_line`."""
+    """Yield all lines of a binary file as text, see `decode_line`."""
     for number, line in enumerate(lines, start=1):
         yield decode_line(line, source, number)
 
 
 def read_text_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a file; DataError when it cannot be read or is not UTF-8."""
+    """Yield the lines of a file. Raises DataError when it cannot be read or is not UTF-8."""
     try:
         with Path(path).open("rb") as file:
             yield from decode_lines(file, str(path))
@@ -53,10 +57,10 @@ def read_text_lines(path: str | Path) -> Iterator[str]:
 
 
 def split_features(tokens: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Take tokens apart into words and, per feature, the values of all words.
+    """Split tokens into words and, per feature, the values of all words.
 
     Tokens with an empty word part are left out. Raises DataError when words have different numbers of
-    features; the message does not say where, the caller knows.
+    features; the caller must add file and line to the message.
     """
     if not any(FEATURE_MARKER in token for token in tokens):
         return [token for token in tokens if token], []
@@ -75,14 +79,14 @@ def split_features(tokens: Sequence[str]) -> tuple[list[str], list[list[str]]]:
 
 
 def join_features(words: Sequence[str], features: Sequence[Sequence[str]]) -> list[str]:
-    """Put words and features together; `features` holds one sequence per feature, as long as `words`."""
+    """Join words and features to tokens; `features` has one sequence per feature, as long as `words`."""
     return [FEATURE_MARKER.join(parts) for parts in zip(words, *features, strict=True)]
 
 
-# Gives one line for each line it gets, one after the other.
+# Maps lines to the same number of lines, which it may yield one by one.
 LineFunction = Callable[[list[str]], Iterable[str]]
 
-# A batch ends here even if it has fewer lines than wanted: lines can be long.
+# A batch ends at this size even if it has fewer lines than `batch_size`, since lines can be long.
 _BATCH_BYTES: Final = 1 << 23
 
 
@@ -101,10 +105,11 @@ def process_lines(
     processes: int,
     batch_size: int,
 ) -> int:
-    """Write to `target` one line for each line of `source`, and return their number.
+    """Write to `target` the result of `function` for each line of `source`; return the number of lines.
 
-    name: what messages call the source. processes: 1 does the work here. batch_size: lines at a time.
-    Raises DataError for what the function refuses and for bytes that are not UTF-8, naming the line.
+    name: name of the source in messages. processes: number of workers; 1 computes in this process.
+    batch_size: lines per call of `function`, at most. Raises DataError, naming the line, when the function
+    raises one and for bytes that are not UTF-8.
     """
     lines = 0
     work = partial(_process, function, name)

@@ -1,4 +1,4 @@
-"""Options of the tokenizer, for tools/tokenize.py and for tokenization on the fly."""
+"""Options of the tokenizer, for tools/tokenize.py and for on-the-fly tokenization."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -130,11 +130,11 @@ class TokenizerOptions(SegmentationOptions, BpeOptions):
     """Tokenizer"""
 
     def check(self) -> None:
-        """Refuse options that contradict each other."""
+        """Refuse a BPE model from standard input."""
         if self.bpe_model == "-":
             raise OptionError("-bpe_model: standard input carries the text; give the name of a file")
 
 
 def on_the_fly(prefix: str) -> Any:
-    """Declare the tokenizer's options under a prefix, with the default of cutting text at blanks only."""
+    """Declare the tokenizer's options under a prefix; by default, text is cut at blanks only."""
     return group(TokenizerOptions, prefix=prefix, defaults={"mode": "space"})

@@ -1,4 +1,4 @@
-"""From a line to tokens and features, and back; `TextPipeline` does both for a translator of raw text."""
+"""Tokenization of lines into tokens with features, and detokenization; `TextPipeline` combines the two."""
 
 import re
 import threading
@@ -16,15 +16,15 @@ from onmt.text.words import Moses, WordSegmenter, case_of, lower, restore_case, 
 
 _NOT_SEPARATORS: Final = re.compile(f"[^{re.escape(separators())}]+")
 
-# Words repeat, so their tokens are cached: a limited number of them, and none of very long words.
+# Words repeat, so their tokens are cached. Both limits bound the memory of the cache.
 _CACHE_SIZE: Final = 1 << 18
 _LONGEST_CACHED: Final = 64
 
 
 class Tokenizer:
-    """Cuts lines into tokens: words, then parts of one case, then subwords; last, case becomes a feature.
+    """Cuts lines into words, then words where their case changes, then into subwords if there is a `bpe`.
 
-    Words are cut into subwords if there is a `bpe`.
+    In the end, case becomes a feature. `options` decide which of these steps are done.
     """
 
     def __init__(
@@ -41,11 +41,14 @@ class Tokenizer:
 
     @classmethod
     def of(cls, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> "Tokenizer":
-        """The tokenizer of these options, with their `-bpe_model`. DataError when that is no BPE model."""
+        """Return the tokenizer of these options, with their `-bpe_model`.
+
+        Raises DataError when the model cannot be read or is not a BPE model.
+        """
         return cls(options, Bpe(read_bpe_model(options)) if options.bpe_model else None, hooks)
 
     def tokenize(self, line: str) -> list[str]:
-        """The tokens of a line, features attached (`word￨feature`)."""
+        """Return the tokens of a line, features attached (`word￨feature`)."""
         if self._hooks.tokenize is not None:
             hooked = self._hooks.tokenize(line)
             if hooked is not None:
@@ -54,7 +57,7 @@ class Tokenizer:
             words = self._moses.tokenize(line)
         elif self._words is None:
             words = split_words(line)
-        elif has_placeholder(line):  # what stands inside a placeholder separates nothing
+        elif has_placeholder(line):  # separators inside a placeholder do not end a token
             return self._finish(self._process(self._words.segment(line)))
         else:
             words = _NOT_SEPARATORS.findall(line)
@@ -78,7 +81,7 @@ class Tokenizer:
         return tokens
 
     def _process(self, tokens: list[str]) -> list[str]:
-        """Everything that comes after cutting a line into words."""
+        """Apply the steps that follow segmentation into words."""
         if self._options.segment_case:
             tokens = [part for token in tokens for part in self._segment_case(token)]
         if self._bpe is not None:
@@ -106,7 +109,7 @@ class Tokenizer:
         return parts
 
     def _split_joiners(self, token: str) -> tuple[str, str, str]:
-        """A token as the joiner before it, the word, and the joiner after it."""
+        """Split a token into the joiner before it, the word, and the joiner after it."""
         joiner = self._joiner
         if not self._glues_joiners:
             return "", token, ""
@@ -117,10 +120,10 @@ class Tokenizer:
 
 
 class Detokenizer:
-    """Puts tokens together: at joiners without a blank, elsewhere with one.
+    """Joins tokens to a line: without a blank at joiners, with a blank elsewhere.
 
-    case_feature: the first feature of every token is its case, which the words get back.
-    moses_language: the words are joined by the rules of Moses for this language; if empty, by blanks.
+    case_feature: the first feature of every token is its case, which is restored.
+    moses_language: the line is detokenized by the Moses rules of this language; empty: it is not.
     """
 
     def __init__(
@@ -137,12 +140,15 @@ class Detokenizer:
 
     @classmethod
     def of(cls, options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> "Detokenizer":
-        """The detokenizer that undoes what a tokenizer with these options does."""
+        """Return the inverse of a tokenizer with these options."""
         language = options.moses_language if options.mode == "moses" else ""
         return cls(options.joiner, options.case_feature, language, hooks.of_side(options))
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        """The line that the tokens make; DataError for a token without the case feature it should have."""
+        """Return the line for these tokens.
+
+        Raises DataError for a token without a feature if `case_feature` is set.
+        """
         if self._hooks.detokenize is not None:
             hooked = self._hooks.detokenize(*split_features(tokens))
             if hooked is not None:
@@ -159,7 +165,7 @@ class Detokenizer:
         return line if self._moses is None else self._moses.detokenize(line.split(" "))
 
     def _analyse(self, token: str) -> tuple[str, list[str], bool, bool]:
-        """The word of a token, its features, and whether it joins what stands before and after it."""
+        """Return a token's word, its features, and whether it joins the previous and the next token."""
         word, *features = token.split(FEATURE_MARKER)
         joins_previous = word.startswith(self._joiner)
         if joins_previous:
@@ -168,7 +174,7 @@ class Detokenizer:
         return word.removesuffix(self._joiner), features, joins_previous, joins_next
 
     def _text(self, word: str, features: list[str]) -> str:
-        """The word as it was in the text."""
+        """Return the word with its case restored and its placeholders unprotected."""
         if self._moses is None:  # Moses must not see the blanks inside a placeholder
             word = unprotect_placeholders(word)
         if not self._case_feature:
@@ -180,14 +186,14 @@ class Detokenizer:
 
 _WHITE_SPACE: Final = str.maketrans("\t\n\v\f\r", "     ")
 TOKENS: Final = TokenizerOptions(mode="space")
-"""How lines are cut that are tokens already."""
+"""Options for lines that are tokenized already: split at blanks."""
 
 
 class TextPipeline:
-    """Tokenizes sources and detokenizes translations; may be called from several threads.
+    """Tokenizes sources and detokenizes translations of raw text; may be called from several threads.
 
-    source, target: the tokenizers of the two sides; `target` None leaves translations as tokens joined by
-    blanks. Raises DataError when a BPE model cannot be read, and what hooks raise.
+    source, target: options of the two sides' tokenizers; with `target` None, translations are returned as
+    tokens joined by blanks. Raises DataError when a BPE model cannot be read, and the errors of hooks.
     """
 
     def __init__(
@@ -200,15 +206,15 @@ class TextPipeline:
         self._tokenizer = Tokenizer.of(source, hooks)
         self._target_tokenizer = Tokenizer.of(target or TOKENS, hooks)
         self.restores_case = target is not None and target.case_feature
-        """Translations must come with their case as a word feature."""
+        """Whether `text` expects translations to have their case as a word feature."""
         self._detokenizer = None if target is None else Detokenizer.of(target, hooks)
-        self._lock = threading.Lock()  # hooks are the user's code and need not be safe
+        self._lock = threading.Lock()  # hooks are the user's code and may not be thread-safe
 
     def source_tokens(self, line: str, labels: Sequence[str] = ()) -> list[str]:
-        """The tokens of a line, each with these word features behind those that the tokenizer makes.
+        """Return the tokens of a line; `labels` are appended to each as further word features.
 
-        Tabs and line breaks count as blanks. Raises DataError for a text that is no valid Unicode, and for
-        labels that are no features.
+        Tabs and line breaks count as blanks. Raises DataError for a line that is not valid Unicode, and for
+        labels that contain a blank or the feature marker.
         """
         tokens = self._tokens(line, self._tokenizer)
         if any(FEATURE_MARKER in label or " " in label for label in labels):
@@ -217,11 +223,11 @@ class TextPipeline:
         return [token + added for token in tokens]
 
     def target_tokens(self, line: str) -> list[str]:
-        """The tokens of a given translation; line breaks and errors as for sources."""
+        """Return the tokens of a given translation; line breaks and errors are as in `source_tokens`."""
         return self._tokens(line, self._target_tokenizer)
 
     def text(self, tokens: Sequence[str]) -> str:
-        """The text that the tokens of a translation make, features attached."""
+        """Return the text of a translation, given as tokens with their features attached."""
         if self._detokenizer is None:
             return " ".join(tokens)
         with self._lock:
@@ -235,7 +241,7 @@ class TextPipeline:
 
 
 def _check_unicode(line: str) -> None:
-    """Raise DataError for half of a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    """Raise DataError for half of a surrogate pair: JSON can contain it, but UTF-8 cannot."""
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -1,8 +1,8 @@
 """Files of pretrained word vectors: word2vec, binary and text, and GloVe.
 
-word2vec begins with a line `words dimension`; then come words and vectors, in the binary form as the word, a
-blank and 32-bit little-endian numbers, in the text form one line each. GloVe is the text form without the
-first line.
+A word2vec file begins with a line `words dimension`. The binary format continues with each word, a blank and
+its vector as 32-bit little-endian numbers; the text format has one line per word. GloVe is the text format
+without the first line.
 """
 
 import mmap
@@ -22,14 +22,14 @@ Vector = npt.NDArray[np.float32]
 
 _COUNT: Final = re.compile(rb"[0-9]{1,18}")
 
-# What is longer is no word but a file of another format.
+# A longer word in a binary file means that the file has another format.
 _LONGEST_WORD: Final = 10_000
 
 
 class WordVectorFile:
-    """The words of a file and their vectors, one after the other.
+    """Reads the words and vectors of a file one by one.
 
-    Raises DataError for a file that cannot be read or is not of the format.
+    Raises DataError for a file that cannot be read or does not have the given format.
     """
 
     def __init__(self, path: str, format: Format) -> None:
@@ -39,13 +39,13 @@ class WordVectorFile:
         self._check_size()
 
     def read(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Vector | None]]:
-        """Every word with its vector (`dimension` numbers), or with None where it is not `wanted`."""
+        """Yield every word with its vector (`dimension` numbers), or with None if it is not `wanted`."""
         if self._format == "word2vec-bin":
             return self._read_binary(wanted)
         return self._read_text(wanted)
 
     def _first_line(self) -> tuple[int, int]:
-        """The number of words (0: not said) and the dimension."""
+        """Return the number of words (0 for GloVe, which does not state it) and the dimension."""
         try:
             with Path(self._path).open("rb") as file:
                 fields = file.readline(1 << 24).split()
@@ -63,7 +63,7 @@ class WordVectorFile:
         return int(fields[0]), int(fields[1])
 
     def _check_size(self) -> None:
-        """Refuse a file too small for what its first line announces, before any room is made for that."""
+        """Refuse a file that is too small for its first line, before memory is allocated accordingly."""
         number, end = (4, 0) if self._format == "word2vec-bin" else (len(" 0"), 1)
         least = self._words * (len("a ") + number * self.dimension) - end
         size = Path(self._path).stat().st_size
@@ -74,7 +74,7 @@ class WordVectorFile:
             )
 
     def _check_words(self, found: int) -> None:
-        """Refuse a file with another number of words than its first line announces."""
+        """Refuse a file whose number of words differs from its first line."""
         if self._format != "glove" and found != self._words:
             raise DataError(f"{self._path}, line 1: announces {self._words} words, but the file has {found}")
 
@@ -91,8 +91,10 @@ class WordVectorFile:
             self._check_words(number - 1)
 
     def _check_fields(self, fields: list[bytes], number: int) -> None:
-        """Refuse a line with another number of numbers; what stands before these is the word, blanks in it
-        included, but no word of word2vec ends in numbers.
+        """Refuse a line whose vector does not have `dimension` numbers.
+
+        A word may contain blanks, so extra fields count as part of it; in word2vec's text format they must
+        not all be numbers, since that means that the vector is too long.
         """
         found = len(fields) - 1
         more = found > self.dimension and self._format == "word2vec-txt"
@@ -116,7 +118,7 @@ class WordVectorFile:
         ):
             for number, (start, blank, end) in enumerate(self._places(content), start=1):
                 if number > self._words:
-                    continue  # only to tell how many there are
+                    continue  # too many words: only count them, for the error message
                 word = content[start:blank].decode("utf-8", "surrogateescape")
                 if wanted(word):
                     vector = np.frombuffer(content[blank + 1 : end], dtype="<f4").astype(np.float32)
@@ -126,7 +128,7 @@ class WordVectorFile:
         self._check_words(number)
 
     def _places(self, content: mmap.mmap) -> Iterator[tuple[int, int, int]]:
-        """The places of each word, of the blank behind it, and of the end of its vector."""
+        """Yield for each word the offsets of its start, of the blank after it, and of its vector's end."""
         end = content.find(b"\n") + 1
         for number in count(1):
             start = end
@@ -162,10 +164,11 @@ def _is_number(field: bytes) -> bool:
 
 
 class VectorMatcher:
-    """Finds for each word of a vocabulary the vector that fits it best.
+    """Finds the best matching vector for each word of a vocabulary.
 
-    Exactly the word, if possible. With `approximate`, else the word without joiners, else in lower case, else
-    a word of the file that differs in case only; of equally good ones the first in the file.
+    The vector of exactly this word is best. With `approximate`, the next best are those of the word without
+    joiners, of the word in lower case, and of a word in the file that differs only in case. Of equally good
+    matches, the first in the file wins.
     """
 
     def __init__(self, words: tuple[str, ...], dimension: int, joiner: str, approximate: bool) -> None:
@@ -189,15 +192,15 @@ class VectorMatcher:
 
     @property
     def complete(self) -> bool:
-        """Whether every word has a vector that no other can beat."""
+        """Whether every word has an exact match, which no other vector can replace."""
         return not self._quality.any()
 
     def wants(self, word: str) -> bool:
-        """Whether the vector of this word of the file may be of use."""
+        """Return whether the vector of this word of the file may match a word of the vocabulary."""
         return word in self._forms or (self._approximate and word.lower() in self._forms)
 
     def offer(self, word: str, vector: Vector) -> None:
-        """Take the vector of a word of the file for every word that has no better one yet."""
+        """Use the vector of a word of the file for every word that matches and has no better one yet."""
         self._offer(word, vector, 0)
         if self._approximate and word.lower() != word:
             self._offer(word.lower(), vector, _OTHER_CASE)
@@ -209,12 +212,12 @@ class VectorMatcher:
                 self.vectors[index] = vector
 
 
-# Marks of how well a vector fits: 0 is exact, then the position in `_forms`, then the same with case ignored.
+# Quality of a match, lower is better: position in `_forms` (0: exact), plus _OTHER_CASE if case is ignored.
 _OTHER_CASE: Final = 10
 _UNMATCHED: Final = 100
 
 
 def _forms(word: str, joiner: str) -> list[str]:
-    """The spellings to look for in the file, best first."""
+    """Return the spellings to look for in the file, best first."""
     bare = word.removeprefix(joiner).removesuffix(joiner) or word
     return list(dict.fromkeys((word, bare, word.lower(), bare.lower())))

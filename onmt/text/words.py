@@ -1,4 +1,4 @@
-"""Cut text into words and joiners, and take the case of words apart."""
+"""Segmentation of text into words and joiners, and conversion of case to features and back."""
 
 import re
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ _MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})
 
 
 class Moses:
-    """Cuts lines by the rules of one language, and joins them again.
+    """Tokenizes and detokenizes lines by the Moses rules of one language.
 
-    language: two-letter code; a language that sacremoses has no rules for is treated as English.
+    language: two-letter code; a language without rules in sacremoses is treated as English.
     """
 
     def __init__(self, language: str) -> None:
@@ -44,7 +44,10 @@ class Moses:
         self._detokenizer = sacremoses.MosesDetokenizer(lang=language)
 
     def tokenize(self, line: str) -> list[str]:
-        """The words of a line. Placeholders stay whole; elsewhere, lookalikes replace the marks of tokens."""
+        """Return the words of a line.
+
+        Placeholders stay whole. Outside them, lookalikes replace joiners and feature markers.
+        """
         parts = re.split(f"({PLACEHOLDER.pattern})", line)
         parts[::2] = [part.translate(_MARKERS) for part in parts[::2]]
         parts[1::2] = [protect(part) for part in parts[1::2]]
@@ -54,12 +57,12 @@ class Moses:
         return words
 
     def detokenize(self, words: Sequence[str]) -> str:
-        """The line that these words are the words of, as far as the rules tell."""
+        """Join words to a line by the rules of the language, and unprotect placeholders."""
         line: str = self._detokenizer.detokenize(list(words), unescape=False)
         return unprotect_placeholders(line)
 
 
-# Characters with a meaning of their own in tokenized text give way to lookalikes.
+# Lookalikes that replace the characters with a special meaning in tokenized text.
 _SUBSTITUTES: Final = {
     JOINER: "■",
     FEATURE_MARKER: "│",
@@ -70,7 +73,7 @@ _SUBSTITUTES: Final = {
 
 
 class _Kind(Enum):
-    """Kinds of the current character and of the one before it."""
+    """The kind of a character, which decides where tokens end."""
 
     START = auto()  # the beginning of the line, or a separator
     LETTER = auto()
@@ -81,7 +84,7 @@ class _Kind(Enum):
 
 
 class _Joiner(Enum):
-    """Which of the two tokens at a boundary carries the joiner."""
+    """The token that carries the joiner: the one before the boundary or the one after it."""
 
     ON_PREVIOUS = auto()
     ON_NEXT = auto()
@@ -117,7 +120,7 @@ class _TokenBuilder:
             self._current = []
 
     def divide(self, joiner: _Joiner) -> None:
-        """End the current token where the text goes on without a separator."""
+        """End the current token at a boundary without a separator, and mark it with a joiner."""
         if self._joiner_is_token:
             self.separate()
             self._tokens.append(self._joiner)
@@ -134,7 +137,7 @@ class _TokenBuilder:
 
 
 class WordSegmenter:
-    """Cuts text into tokens, each stretch between two separators on its own."""
+    """Cuts text into tokens; each part between two separators is cut independently of the others."""
 
     def __init__(self, options: SegmentationOptions) -> None:
         self._options = options
@@ -144,9 +147,9 @@ class WordSegmenter:
         self._keeps_latin_words = "Latin" not in self._scripts
 
     def segment(self, text: str) -> list[str]:
-        """The tokens of a text, with joiners as the options say."""
+        """Return the tokens of a text, with joiners if the options ask for them."""
         if self._keeps_latin_words and text.isascii() and text.isalpha():
-            return [text]  # most words
+            return [text]  # a shortcut for most words
         builder = _TokenBuilder(self._options)
         previous = _Kind.START
         previous_script: str | None = None
@@ -181,7 +184,10 @@ class WordSegmenter:
         return builder.finish()
 
     def _kind(self, character: str, previous: _Kind, following: str) -> _Kind:
-        """The kind of a character that is no separator, after `previous` and before `following` (or "")."""
+        """Return the kind of a character that is not a separator.
+
+        previous: the kind before it. following: the character after it, "" at the end.
+        """
         found = character_class(character)
         after_letter = previous is _Kind.LETTER or previous in _PLACEHOLDERS
         if found is CharacterClass.MARK:
@@ -200,13 +206,13 @@ class WordSegmenter:
         return _Kind.NUMBER if found is CharacterClass.NUMBER else _Kind.OTHER
 
     def _divides(self, previous_script: str | None, script: str | None) -> bool:
-        """Whether two letters in a row are two tokens."""
+        """Return whether two consecutive letters of these scripts belong to different tokens."""
         if previous_script == script:
             return script in self._scripts
         return self._options.segment_alphabet_change
 
     def _boundary(self, previous: _Kind, kind: _Kind, is_mark: bool, letters_divide: bool) -> _Joiner | None:
-        """The boundary before a character of this kind; None when it goes on with the current token."""
+        """Return the boundary before a character of this kind; None if it continues the current token."""
         if previous is _Kind.START:
             return None
         if kind is _Kind.OTHER:
@@ -232,7 +238,7 @@ CASE_FEATURES: Final = (CAPITALIZED, LOWER, NONE, UPPER, MIXED)
 
 _CASED: Final = (CharacterClass.LOWERCASE, CharacterClass.UPPERCASE)
 
-# One upper case letter begins a capitalized or an upper case word: a state of its own until the next letter.
+# State after a single upper case letter: the next letter decides between capitalized and upper case.
 _ONE_UPPER: Final = "C1"
 
 _AFTER_UPPER: Final = {
@@ -263,7 +269,7 @@ def _next_state(state: str, character: str) -> str:
 
 
 def case_of(word: str) -> str:
-    """The case feature of a word, one of `CASE_FEATURES`; a word with a placeholder in it has none."""
+    """Return the case feature of a word, one of `CASE_FEATURES`; NONE for a word with a placeholder."""
     if has_placeholder(word):
         return NONE
     state = NONE
@@ -273,17 +279,17 @@ def case_of(word: str) -> str:
 
 
 def lower(word: str) -> str:
-    """The word in lower case, character by character; a word with a placeholder in it is left alone."""
+    """Return the word in lower case, character by character; a word with a placeholder stays as it is."""
     if has_placeholder(word):
         return word
     return "".join(map(to_lower, word))
 
 
 def restore_case(word: str, feature: str) -> str:
-    """Undo `lower`, as far as the feature tells: a mixed word only gets its first character back.
+    """Undo `lower` as far as the case feature allows: a mixed-case word gets only its first character back.
 
-    Of a capitalized word, characters without case before the first letter stay as they are. A word with a
-    placeholder in it stays, whatever feature a model gave it.
+    In a capitalized word, the first character that has case becomes upper case. A word with a placeholder
+    stays as it is, whatever feature a model gave it.
     """
     if feature in (LOWER, NONE) or has_placeholder(word):
         return word
