@@ -20,6 +20,7 @@ from onmt.errors import OnmtError
 from onmt.signals import blocked_signals, ignore_signals, unblock_signals
 
 _POLL: Final = 0.25  # seconds between two checks of the parent
+_PATIENCE: Final = 2.0  # seconds for which a claim waits until another one ends
 
 
 def end_with_parent(parent: int, warn: Callable[[], None] | None = None, grace: float = 0.0) -> None:
@@ -115,20 +116,31 @@ def claimed(path: str, what: str) -> Iterator[None]:
     Raises OnmtError, naming `what`, if another process on this machine holds it. The claim is an abstract
     socket, which leaves no file and disappears with its process, even if that is killed. Abstract sockets
     exist on Linux only; elsewhere, and between machines of a cluster, the claim has no effect.
+    A claim that is given up within `_PATIENCE` seconds is waited for: the workers of a killed process, which
+    inherit its socket, end a moment after it.
     """
     if not sys.platform.startswith("linux"):
         yield
         return
     name = hashlib.sha256(os.path.realpath(path).encode("utf-8", "surrogateescape")).hexdigest()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as holder:
-        try:
-            holder.bind(f"\0onmt-{name}")
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                yield
-                return
-            raise OnmtError(
-                f"{what} {path}: another training writes models of this name; wait for its end, or choose "
-                "another name"
-            ) from None
+        deadline = time.monotonic() + _PATIENCE
+        while not _bound(holder, f"\0onmt-{name}"):
+            if time.monotonic() > deadline:
+                raise OnmtError(
+                    f"{what} {path}: another training writes models of this name; wait for its end, or "
+                    "choose another name"
+                )
+            time.sleep(_POLL / 4)
         yield
+
+
+def _bound(holder: socket.socket, address: str) -> bool:
+    """Bind the socket; return False if another one has the address. Other errors count as success: the system
+    has no such addresses.
+    """
+    try:
+        holder.bind(address)
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True

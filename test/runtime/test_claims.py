@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from onmt.errors import OnmtError
+from onmt.runtime import processes
 from onmt.runtime.processes import claimed
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="claims need Linux")
@@ -39,5 +42,14 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
             pass
         holder.kill()
         holder.wait()
+        with claimed(str(tmp_path / "m"), "x"):
+            pass
+
+
+def test_a_name_that_becomes_free_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATIENCE", 60.0)
+    with ExitStack() as first:
+        first.enter_context(claimed(str(tmp_path / "m"), "x"))
+        Timer(0.2, first.close).start()
         with claimed(str(tmp_path / "m"), "x"):
             pass
