@@ -223,7 +223,7 @@ class Dataset:
         lengths = all_lengths[indices].astype(np.int64)
         first = self._shards[0][side]
         shape = (len(indices), int(lengths.max()), first.width)
-        # Ids become int64, as torch's embeddings index with them; vectors and images keep their dtype.
+        # Ids become int64, torch's dtype for indices; vectors and images keep their dtype.
         padded = np.zeros(shape, dtype=first.values.dtype if first.kind else np.int64)
         real = np.arange(shape[1]) < lengths[:, None]
         shard_of = np.searchsorted(self._starts, indices, side="right") - 1

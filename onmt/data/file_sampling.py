@@ -139,7 +139,7 @@ class _Translator:
 
 
 def _complement(inside: str) -> str:
-    """Return the complement of a set, both as the inside of a set, so that it can be part of a larger one."""
+    """Return the inside of the complementary set, so that it can also be part of a larger set."""
     member = re.compile(f"[{inside}]")
     ascii_others = "".join(f"\\x{code:02x}" for code in range(128) if not member.match(chr(code)))
     return ascii_others + "\\x80-\\U0010ffff"
@@ -199,7 +199,7 @@ class FileSample:
 
 
 def _find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> list[_CorpusFile]:
-    """Find the files of a folder that end with the first suffix, each with the other sides' files, by name.
+    """Find the files of a folder that end with the first suffix, sorted by name, and the other sides' files.
 
     Raises DataError if the other side's file is missing, if (with `pairs_of_lines`) the numbers of lines of
     the sides differ, or if no file is found.

@@ -310,8 +310,9 @@ class RestartedParameters:
 def restarted_parameters(name: str, stored: str, asked: str, continues: bool) -> RestartedParameters:
     """Combine the `stored` parameters of a model of class `name` with those `asked` for on a restart.
 
-    Only the optimiser's can change, and not if its training `continues`. A new optimiser does not inherit the
-    old one's arguments. Both texts come from `to_text`. Raises OptionError for parameters that `name` lacks.
+    Only `optimizer.*` can change (but not `optimizer.clip_embed_gradients`), and only if the training is not
+    one that `continues`. A new optimiser does not inherit the old one's arguments. Both texts come from
+    `to_text`. Raises OptionError for parameters that `name` lacks.
     """
     before = from_text(stored)
     known = read_model(name, before).parameters

@@ -54,7 +54,7 @@ HASH_CLASSES: Final = frozenset(("tds.Hash", "tds_hash"))
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits far above any real model. Sizes of tensors are limited by the file's own size."""
+    """Limits far above any real model. Sizes of storages are limited by the file's own size."""
 
     values: int = 20_000_000
     depth: int = 20_000
