@@ -1,8 +1,8 @@
-"""Reading the files of a corpus side by side, in blocks of lines, in memory independent of their size.
+"""Read parallel corpus files in blocks of lines; memory does not grow with their size.
 
-A line ends with `\\n` and nothing else; a last line without it counts. U+2028, U+0085 and NUL are characters
-like others. A carriage return counts as a blank, so that none gets into a token. A byte order mark at the
-beginning of a file is left out.
+Only `\\n` ends a line; a last line without it counts. U+2028, U+0085 and NUL are ordinary characters. A
+carriage return counts as a blank, so that no token contains one. A byte order mark at the start of a file is
+skipped.
 """
 
 import codecs
@@ -24,7 +24,7 @@ _Item = TypeVar("_Item")
 
 _BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
 
-Progress = Callable[[int], object]  # is told how many more bytes have been read
+Progress = Callable[[int], object]  # called with the number of bytes read since the last call
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LineBlock:
         return len(self.numbers)
 
     def text(self) -> str:
-        """The lines as one text; DataError naming file, line and offset of a bad byte."""
+        """Decode the lines to one text. Raises DataError naming file, line and offset of an invalid byte."""
         try:
             return self.data.decode("utf-8")
         except UnicodeDecodeError:
@@ -48,7 +48,7 @@ class LineBlock:
             raise
 
     def lines(self) -> list[str]:
-        """The lines as text, without their ends; DataError as for `text`."""
+        """Decode the lines, without their `\\n`. Raises DataError as `text` does."""
         return self.text().replace("\r", " ").split("\n")[:-1]
 
     def size(self) -> int:
@@ -64,7 +64,7 @@ class LineBlock:
 class VectorBlock:
     """Sequences of vectors (frames x dimension, float32) of one file.
 
-    `numbers`: the lines where they begin or, in a binary file, their places; `unit` says which.
+    numbers: of their first lines or, in a binary file, of the entries; `unit` says which.
     """
 
     path: str
@@ -86,7 +86,7 @@ class VectorBlock:
 
 @dataclass(frozen=True)
 class ImageBlock:
-    """Images of one list file, not read yet. `images`: their files; `numbers`: their lines in the list."""
+    """Images of one list file, not read yet. images: their paths. numbers: their line numbers in the list."""
 
     path: str
     images: Sequence[str]
@@ -96,7 +96,7 @@ class ImageBlock:
         return len(self.numbers)
 
     def size(self) -> int:
-        """Bytes in memory, while no image is read."""
+        """Bytes in memory: of the paths, as no image is read yet."""
         return sum(map(len, self.images))
 
     def where(self, index: int) -> str:
@@ -109,9 +109,9 @@ Block = LineBlock | VectorBlock | ImageBlock
 
 @contextmanager
 def open_corpus_file(path: str) -> Iterator[BinaryIO]:
-    """A corpus file, opened behind its byte order mark if it has one.
+    """Open a corpus file, positioned after its byte order mark if it has one.
 
-    Raises DataError when it cannot be read, or is no regular file: a corpus is read more than once.
+    Raises DataError if it cannot be read or isn't a regular file: a corpus is read more than once.
     """
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below
@@ -132,9 +132,9 @@ def has_byte_order_mark(path: str) -> bool:
 
 
 def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[LineBlock, ...]]:
-    """Line i of every file together, in blocks of some hundred lines.
+    """Read the files line by line in parallel, in blocks of several hundred lines.
 
-    Raises DataError when a file has more lines than another, with both counts.
+    Raises DataError with both counts if two files differ in their number of lines.
     """
     with ExitStack() as stack:
         files = [stack.enter_context(open_corpus_file(path)) for path in paths]
@@ -142,7 +142,7 @@ def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[Li
         while True:
             first = _ended(files[0].read(_BLOCK_BYTES) + files[0].readline())
             count = first.count(b"\n")
-            # Asking for one line more when the first file has ended shows whether the others have too.
+            # After the end of the first file, one more line is read to check that the others end as well.
             others = [list(islice(file, count or 1)) for file in files[1:]]
             if any(len(lines) != count for lines in others):
                 raise _unequal(paths, [done + count, *(done + len(lines) for lines in others)], files)
@@ -157,13 +157,13 @@ def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[Li
 
 
 def count_lines(path: str) -> int:
-    """The number of lines of a file, a last one without `\\n` included."""
+    """Count the lines of a file, including a last one without `\\n`."""
     with open_corpus_file(path) as file:
         return sum(1 for _ in file)
 
 
 def grouped(items: Iterable[_Item], size: int, size_of: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """The items in order, in lists; a list ends with the item that makes it `size` bytes large."""
+    """Yield the items in order, in lists; a list ends once it holds at least `size` bytes."""
     group: list[_Item] = []
     bytes_of_group = 0
     for item in items:
@@ -187,7 +187,7 @@ def _unequal(paths: Sequence[str], read: list[int], files: Sequence[BinaryIO]) -
 
 
 def unequal_files(path: str, lines: int, other: str, other_lines: int) -> DataError:
-    """The error for two files whose lines do not pair up."""
+    """Build the error for two parallel files with different numbers of lines."""
     return DataError(
         f"{path} has {lines} lines but {other} has {other_lines}: line by line they must belong together"
     )

@@ -1,4 +1,4 @@
-"""Encoded sentences, the batches made of them, and the order of the batches in an epoch."""
+"""Data sets of encoded sentences, their batches, and the order of the batches in an epoch."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,10 +19,10 @@ from onmt.runtime.random import numpy_generator
 
 @dataclass(frozen=True)
 class Copies:
-    """Words with ids in a vocabulary that every sentence extends by those of its source, see `CopySource`.
+    """Word ids in the target vocabulary, extended per sentence by its unknown source words; see `CopySource`.
 
-    source: B S int64, PAD behind a sentence's end; target: B T int64, words of `tgt_output`; size: one more
-    than the largest id that may be.
+    source: B S int64, PAD after a sentence's end. target: B T int64, ids of the words of `tgt_output`.
+    size: largest possible id + 1.
     """
 
     source: Tensor
@@ -32,24 +32,24 @@ class Copies:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some sentences as tensors: B sentences, S and T positions of the longest one, F = 1 + word features.
+    """A batch of B sentences as tensors: S and T are the longest lengths, F = 1 + number of word features.
 
-    Everything is padded on the right with PAD (vectors with zeros). The words are column 0 of F. An image is
-    one source position.
+    Sentences are padded on the right with PAD, vectors with zeros. Column 0 of F holds the words. An image
+    is one source position.
     A language model has no target: it reads `<s> w1..wn </s>` as its source and predicts `src[:, 1:]`.
     """
 
     src: Tensor  # B S F int64; vectors: B S D float32; images: B 3 height width uint8
-    src_lengths: Tensor  # B int64, true positions
+    src_lengths: Tensor  # B int64, without padding
     tgt_input: Tensor | None  # B T F int64, <s> w1..wn
     tgt_output: Tensor | None  # B T F int64, w1..wn </s>
     size: int  # B
-    src_words: int  # true source positions of all sentences together
-    tgt_words: int  # perplexity's divisor: true positions of tgt_output; without target: src_words
+    src_words: int  # sum of src_lengths
+    tgt_words: int  # divisor of the perplexity: positions of tgt_output without padding, else src_words
     indices: Tensor  # B int64, the sentences' positions in the data set
-    host_lengths: Tensor | None = None  # B int64, src_lengths on the CPU once those lie on another device
-    host_tgt_lengths: Tensor | None = None  # B int64 on the CPU, true positions of tgt_output, where known
-    copies: Copies | None = None  # where the words themselves are known and can be copied
+    host_lengths: Tensor | None = None  # B int64, CPU copy of src_lengths if those are on another device
+    host_tgt_lengths: Tensor | None = None  # B int64 on the CPU, lengths in tgt_output, if known
+    copies: Copies | None = None  # for models that copy source words
 
     @property
     def lengths_on_host(self) -> Tensor:
@@ -58,11 +58,11 @@ class Batch:
 
     @property
     def lengths_if_uneven(self) -> Tensor | None:
-        """`lengths_on_host`, or None where no sentence is padded."""
+        """`lengths_on_host`, or None if no sentence is padded."""
         return self.lengths_on_host if self.src_words < self.src.shape[0] * self.src.shape[1] else None
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on `device`; the copies to a GPU are asynchronous."""
+        """Return the batch with its tensors on `device`; copies to a GPU are asynchronous."""
         device = torch.device(device)
         return replace(
             self,
@@ -82,15 +82,15 @@ def _copies_to(copies: Copies, device: torch.device) -> Copies:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device, without waiting for a copy to a GPU.
+    """Return the tensor on `device`, without waiting for a copy to a GPU.
 
-    Such a copy is asynchronous only from page-locked memory; from other memory the host waits for it whatever
+    A copy to a GPU is asynchronous only from pinned memory; from pageable memory it blocks, whatever
     `non_blocking` says.
     """
     if device.type == "cuda" and tensor.device.type == "cpu":
         with torch.cuda.device(
             device
-        ):  # a new thread's is the first GPU, which would get a context for nothing
+        ):  # a new thread starts on GPU 0; pinning there would create a useless CUDA context
             return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
@@ -102,7 +102,7 @@ def make_batch(
     tgt_lengths: npt.NDArray[np.int64] | None,
     indices: npt.NDArray[np.int64],
 ) -> Batch:
-    """A batch from padded arrays.
+    """Build a batch from padded arrays.
 
     src: B S F ids, B S D vectors or B 3 height width images; src_lengths: B.
     indices: B, positions in the data set.
@@ -117,7 +117,7 @@ def make_batch(
         steps = torch.from_numpy(tgt_lengths - 1)
         ended = torch.arange(tgt.shape[1] - 1) >= steps[:, None]
         tgt_output = target[:, 1:].contiguous()
-        # What a sentence has at its last position, </s>, is predicted but never read.
+        # The decoder predicts </s> but never reads it.
         tgt_input = target[:, :-1].masked_fill(ended[:, :, None], PAD)
         tgt_words = int(steps.sum())
     return Batch(
@@ -134,7 +134,7 @@ def make_batch(
 
 
 def pad_sequences(sequences: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """Sequences of shape (length, F) side by side as B L F, padded on the right with PAD."""
+    """Stack sequences of shape (length, F) to B L F, padded on the right with PAD."""
     longest = max(len(sequence) for sequence in sequences)
     padded = np.full((len(sequences), longest, sequences[0].shape[1]), PAD, dtype=np.int64)
     for row, sequence in enumerate(sequences):
@@ -151,36 +151,36 @@ _Made = TypeVar("_Made")
 
 
 class SentenceSet(Protocol):
-    """N sentences, or pairs of sentences, in an order."""
+    """An ordered set of N sentences, or pairs of sentences."""
 
     @property
     def src_lengths(self) -> npt.NDArray[np.int32]:
-        """N, true source positions (for a language model `<s>` and `</s>` are among them)."""
+        """N, source lengths without padding; for a language model they include `<s>` and `</s>`."""
 
     @property
     def tgt_lengths(self) -> npt.NDArray[np.int32] | None:
-        """N, stored target positions, `<s>` and `</s>` among them; None without a target."""
+        """N, stored target lengths, including `<s>` and `</s>`; None without a target."""
 
     def __len__(self) -> int:
         """N."""
 
     def batch(self, indices: npt.NDArray[np.integer]) -> Batch:
-        """The sentences at these of the N places, in that order, as one batch."""
+        """Return the sentences at `indices` (0 to N - 1), in that order, as one batch."""
 
     def predicted_words(self) -> npt.NDArray[np.int64]:
-        """The ids, sorted, of the words that occur where a model predicts: in the targets, or without
-        targets in the sentences themselves."""
+        """Return the sorted ids of all words that a model has to predict: those of the targets, or of the
+        sentences themselves if there are no targets."""
 
 
 class Dataset:
     """Read-only sentences, or pairs of sentences, in their stored order.
 
-    src_lengths: N, true source positions (for a language model `<s>` and `</s>` are among them).
-    tgt_lengths: N, stored target positions, `<s>` and `</s>` among them; None without a target.
+    src_lengths: N, source lengths without padding; for a language model they include `<s>` and `</s>`.
+    tgt_lengths: N, stored target lengths, including `<s>` and `</s>`; None without a target.
     """
 
     def __init__(self, shards: Sequence[tuple[SideArrays, ...]], image_size: ImageSize | None = None) -> None:
-        """`shards`: the sides of each shard, source first. `image_size`: of the source, if that is images."""
+        """`shards`: the sides of each shard, source first. `image_size`: for images as source."""
         self._shards = tuple(shards)
         self._image_size = image_size
         self._starts = np.cumsum([0, *(len(sides[0].lengths) for sides in shards)])
@@ -193,7 +193,7 @@ class Dataset:
         return len(self.src_lengths)
 
     def batch(self, indices: npt.NDArray[np.integer]) -> Batch:
-        """The sentences at `indices` (positions in this data set), in that order, as one batch."""
+        """Return the sentences at `indices` (positions in this data set), in that order, as one batch."""
         src, src_lengths = self._padded(0, indices)
         if self._image_size is not None:
             src = src.reshape(len(indices), 3, *self._image_size)
@@ -203,7 +203,7 @@ class Dataset:
         return make_batch(src, src_lengths, tgt, tgt_lengths, np.asarray(indices, dtype=np.int64))
 
     def predicted_words(self, indices: npt.NDArray[np.integer] | None = None) -> npt.NDArray[np.int64]:
-        """See `SentenceSet.predicted_words`; of all sentences, or of those at `indices`."""
+        """See `SentenceSet.predicted_words`; for all sentences, or for those at `indices`."""
         side = 0 if self.tgt_lengths is None else 1
         chosen = np.arange(len(self)) if indices is None else indices
         found = [np.empty(0, dtype=np.int64)]
@@ -218,12 +218,12 @@ class Dataset:
     def _padded(
         self, side: int, indices: npt.NDArray[np.integer]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-        """One side of the sentences, B L width, padded on the right with zeros (PAD is 0), and lengths."""
+        """Return one side of the sentences, B L width, right-padded with zeros (PAD is 0), and lengths B."""
         all_lengths = self.src_lengths if side == 0 or self.tgt_lengths is None else self.tgt_lengths
         lengths = all_lengths[indices].astype(np.int64)
         first = self._shards[0][side]
         shape = (len(indices), int(lengths.max()), first.width)
-        # Ids index tables, which wants 64 bits; vectors and images stay what they are.
+        # Ids become int64, torch's dtype for indices; vectors and images keep their dtype.
         padded = np.zeros(shape, dtype=first.values.dtype if first.kind else np.int64)
         real = np.arange(shape[1]) < lengths[:, None]
         shard_of = np.searchsorted(self._starts, indices, side="right") - 1
@@ -236,7 +236,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The sentences of each batch: batch i is bounds[i] .. bounds[i + 1] of the stored order."""
+    """The sentences of each batch: batch i holds the stored sentences bounds[i] to bounds[i + 1] - 1."""
 
     bounds: npt.NDArray[np.int64]
     max_batch_size: int
@@ -253,10 +253,10 @@ class BatchPlan:
 def plan_batches(
     src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int, uneven: bool
 ) -> BatchPlan:
-    """Cut the stored order into batches of limited numbers of sentences and of source positions.
+    """Cut the stored order into batches of at most `max_batch_size` sentences and `max_tokens` positions.
 
     Unless `uneven`, all sentences of a batch have the same length. A sentence of more than `max_tokens`
-    positions is a batch of its own. True lengths count, not the padding (Lua's onmt/data/Dataset.lua).
+    source positions is a batch of its own. Padding isn't counted (Lua's onmt/data/Dataset.lua).
     """
     cut = _uneven_bounds if uneven else _even_bounds
     return BatchPlan(cut(src_lengths, max_batch_size, max_tokens), max_batch_size, max_tokens, uneven)
@@ -278,7 +278,7 @@ def _even_bounds(
 def _uneven_bounds(
     src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
 ) -> npt.NDArray[np.int64]:
-    # No sentence is empty, so there are never more of them than tokens.
+    # No sentence is empty, so a batch has at most `max_tokens` sentences.
     most = max(1, min(max_batch_size, max_tokens))
     bounds = [0]
     while bounds[-1] < len(src_lengths):
@@ -289,9 +289,9 @@ def _uneven_bounds(
 
 
 def _run_starts(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """The places where a value differs from the one before it, and the first place.
+    """Return index 0 and each index whose value differs from the one before it.
 
-    In pieces, because the values may be mapped from a file of which only a part should be in memory.
+    Works in pieces: the values may be memory-mapped from a file that should not be in memory as a whole.
     """
     starts = [np.zeros(1, dtype=np.int64)]
     for first in range(1, len(values), _VALUES_AT_A_TIME):
@@ -301,16 +301,16 @@ def _run_starts(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
 
 
 def epoch_order(number_of_batches: int, epoch: int, curriculum: int, seed: int) -> npt.NDArray[np.int64]:
-    """The order in which an epoch (from 1) takes the batches: as stored up to `curriculum`, then random."""
+    """Return the order of the batches in an epoch (from 1): stored up to epoch `curriculum`, then random."""
     if epoch <= curriculum:
         return np.arange(number_of_batches)
     return numpy_generator(seed, "batch order", epoch).permutation(number_of_batches)
 
 
 def prefetch(make: Callable[[_Item], _Made], items: Iterable[_Item], ahead: int = 2) -> Iterator[_Made]:
-    """`make(item)` for each item in order, computed by a thread up to `ahead` items before it is asked for.
+    """Yield `make(item)` for each item in order; a thread computes up to `ahead` results in advance.
 
-    An exception of `make` is raised where its result would have come. Closing the iterator stops the thread.
+    An exception in `make` is raised in place of its result. Closing the iterator stops the thread.
     """
     pending: deque[Future[_Made]] = deque()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
@@ -326,7 +326,7 @@ def prefetch(make: Callable[[_Item], _Made], items: Iterable[_Item], ahead: int 
 
 
 def describe_dataset(dataset: SentenceSet, vocabularies: Vocabularies, plan: BatchPlan) -> list[str]:
-    """The log lines about a training set that Lua prints before training."""
+    """Return the log lines that describe a training set, as Lua prints them before training."""
     sizes = np.diff(plan.bounds)
     longest = np.maximum.reduceat(dataset.src_lengths, plan.bounds[:-1]).astype(np.int64)
     capacity = 100 * int(dataset.src_lengths.sum(dtype=np.int64)) / int((sizes * longest).sum())
@@ -356,12 +356,12 @@ def describe_dataset(dataset: SentenceSet, vocabularies: Vocabularies, plan: Bat
 
 
 def _concatenated(arrays: Sequence[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
-    """All of them as one; a single array is not copied."""
+    """Concatenate the arrays; a single one is not copied."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 class Selection:
-    """The sentences at `indices` of a data set; the `indices` of their batches are those of the data set."""
+    """A subset of a data set: its sentences at `indices`. Batches keep the data set's own indices."""
 
     def __init__(self, dataset: Dataset, indices: npt.NDArray[np.int64]) -> None:
         self._dataset = dataset

@@ -1,4 +1,4 @@
-"""The second pass over a corpus: filter and encode sentences, and report what was dropped and why."""
+"""The second pass over a corpus: filter and encode entries, and report how many were dropped and why."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError
 from onmt.text.tokenizer import Tokenizer
 
-_BINS: Final = 10  # of sentence lengths, ten wide each; the last one is open
+_BINS: Final = 10  # for the histogram of sentence lengths: 0-9, 10-19, ..., 90 or more
 
 _Lengths = npt.NDArray[np.int64]
 _Indices = npt.NDArray[np.int64]
@@ -36,14 +36,14 @@ class SideRules:
 
     @property
     def dtype(self) -> type[np.generic]:
-        """Of what is stored: ids, vectors or the colours of pixels."""
+        """The dtype of the stored values: ids, vectors or the colours of pixels."""
         if self.image_size is not None:
             return np.uint8
         return np.float32 if self.encoder is None else np.int32
 
     @property
     def width(self) -> int:
-        """Numbers per position; an image is one position."""
+        """Values per position; an image is one position."""
         if self.image_size is not None:
             return self.image_size.values
         return self.vector_size if self.encoder is None else len(self.encoder.vocabularies)
@@ -51,14 +51,14 @@ class SideRules:
 
 @dataclass
 class SideTally:
-    """What was seen in the kept entries of one side."""
+    """Statistics of the kept entries of one side."""
 
     length_sum: int = 0
     length_bins: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, dtype=np.int64))
-    unknown_sum: float = 0.0  # of the fraction of UNK in each stored sentence
+    unknown_sum: float = 0.0  # sum over sentences of the fraction of UNK in the stored sentence
 
     def add(self, other: "SideTally") -> None:
-        """Add what was seen elsewhere."""
+        """Add the statistics of other entries."""
         self.length_sum += other.length_sum
         self.length_bins = self.length_bins + other.length_bins
         self.unknown_sum += other.unknown_sum
@@ -66,7 +66,7 @@ class SideTally:
 
 @dataclass
 class Tally:
-    """How many entries were read, kept, and dropped for which reason."""
+    """Numbers of entries read, kept, and dropped by reason, and statistics of each side."""
 
     sides: list[SideTally]
     read: int = 0
@@ -74,7 +74,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
-        """Add the entries counted elsewhere."""
+        """Add the counts of other entries."""
         for mine, theirs in zip(self.sides, other.sides, strict=True):
             mine.add(theirs)
         self.read += other.read
@@ -84,7 +84,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class EncodedBlock:
-    """The kept entries of a block. Per side: their lengths, and their values (positions x width) joined."""
+    """The kept entries of a block. Per side: lengths, and concatenated values (positions x width)."""
 
     lengths: list[npt.NDArray[np.int32]]
     values: list[npt.NDArray[Any]]
@@ -94,18 +94,18 @@ class EncodedBlock:
 
 @dataclass(frozen=True)
 class BlockEncoder:
-    """Filters and encodes entries, a block of each side at a time."""
+    """Filters and encodes entries, one block per side at a time."""
 
     rules: tuple[SideRules, ...]
     same_length: bool  # keep only pairs of equal length
     hooks: CorpusHooks = NO_CORPUS_HOOKS
 
     def encode_all(self, group: Iterable[Sequence[Block]]) -> list[EncodedBlock]:
-        """Encode several blocks, which costs worker processes less than to be sent each of them."""
+        """Encode several blocks in one call: sending a worker process each block alone would cost more."""
         return [self.encode(blocks) for blocks in group]
 
     def encode(self, blocks: Sequence[Block]) -> EncodedBlock:
-        """The kept entries of the blocks (one per side, of equal size), and what became of the others."""
+        """Filter and encode the entries of parallel blocks (one per side, of equal size); count them all."""
         blocks = self.hooks.apply(blocks)
         sides = [_entries(rules, block) for rules, block in zip(self.rules, blocks, strict=True)]
         kept, dropped = self._filter([side.lengths for side in sides])
@@ -123,7 +123,7 @@ class BlockEncoder:
         return EncodedBlock([one.lengths for one in stored], [one.values for one in stored], tally, warnings)
 
     def _filter(self, lengths: Sequence[_Lengths]) -> tuple[_Indices, dict[str, _Indices]]:
-        """The entries to keep, and those dropped for each reason; an entry counts for its first reason."""
+        """Return the indices to keep, and those dropped by reason; only an entry's first reason counts."""
         reasons = []
         for rules, of_side in zip(self.rules, lengths, strict=True):
             reasons.append((f"{rules.name} empty", of_side == 0))
@@ -143,7 +143,7 @@ _NOT_ALIGNED: Final = "source and target of different lengths"
 
 @dataclass(frozen=True)
 class _Stored:
-    """What is kept of one side of a block; unknown: the fraction of UNK in each sentence."""
+    """The kept entries of one side of a block. unknown: the fraction of UNK in each sentence."""
 
     lengths: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
@@ -160,7 +160,9 @@ class _SentenceEntries:
         self.lengths = self._sentences.lengths()
 
     def store(self, kept: _Indices) -> _Stored:
-        """Encode the sentences at `kept`; DataError when their features are not those of the vocabularies."""
+        """Encode the sentences at `kept`. Raises DataError if their number of features isn't that of the
+        vocabularies.
+        """
         features = len(self._encoder.vocabularies) - 1
         chosen = self._sentences.select(kept)
         for place, found in enumerate(chosen.feature_counts()):
@@ -184,7 +186,7 @@ class _VectorEntries:
         self.lengths = np.array([len(matrix) for matrix in block.matrices], dtype=np.int64)
 
     def store(self, kept: _Indices) -> _Stored:
-        """The vectors at `kept`, in which nothing is unknown; DataError when they have another length."""
+        """Concatenate the vectors at `kept`. Raises DataError if a vector's length isn't `vector_size`."""
         matrices = [np.zeros((0, self._vector_size), dtype=np.float32)]
         for index in kept:
             matrix = self._block.matrices[index]
@@ -198,7 +200,7 @@ class _VectorEntries:
 
 
 class _ImageEntries:
-    """The images of one block, each one position long; only those that are kept are read."""
+    """The images of one block, each of length 1; only the kept ones are read."""
 
     def __init__(self, size: ImageSize, block: ImageBlock) -> None:
         self._size = size
@@ -206,7 +208,7 @@ class _ImageEntries:
         self.lengths = np.ones(len(block), dtype=np.int64)
 
     def store(self, kept: _Indices) -> _Stored:
-        """Read the images at `kept`; DataError naming the list's line of one that cannot be."""
+        """Read the images at `kept`. Raises DataError naming the line of an image that can't be read."""
         images = np.zeros((len(kept), self._size.values), dtype=np.uint8)
         for row, index in zip(images, kept.tolist(), strict=True):
             row[:] = read_image(self._block.images[index], self._size, self._block.where(index)).reshape(-1)
@@ -228,11 +230,11 @@ def _tally(lengths: _Lengths, stored: _Stored) -> SideTally:
     return SideTally(int(lengths.sum()), bins, float(stored.unknown.sum()))
 
 
-_WORTH_A_WARNING: Final = 0.05  # of all sentences dropped
+_WORTH_A_WARNING: Final = 0.05  # fraction of sentences dropped
 
 
 def describe_file(path: str, total: int, tally: Tally, rules: Sequence[SideRules]) -> str:
-    """The line about one file (its source): how many sentences it has, how many were drawn and kept."""
+    """Return the log line about one file (the source's path): its sentences, how many were drawn and kept."""
     unknown = ", ".join(
         f"{side.name} = {100 * seen.unknown_sum / max(tally.kept, 1):.1f}%"
         for side, seen in zip(rules, tally.sides, strict=True)
@@ -243,7 +245,7 @@ def describe_file(path: str, total: int, tally: Tally, rules: Sequence[SideRules
 
 
 def describe_tally(tally: Tally, rules: Sequence[SideRules]) -> list[str]:
-    """The lines about all sentences together."""
+    """Return the log lines about all sentences together."""
     sides = list(zip(rules, tally.sides, strict=True))
     averages = ", ".join(f"{side.name} = {seen.length_sum / tally.kept:.1f}" for side, seen in sides)
     return [
@@ -259,7 +261,7 @@ def describe_tally(tally: Tally, rules: Sequence[SideRules]) -> list[str]:
 
 
 def worth_a_warning(tally: Tally) -> str | None:
-    """A warning when many sentences were dropped."""
+    """Return a warning if many sentences were dropped, else None."""
     dropped = tally.dropped.total()
     if dropped <= _WORTH_A_WARNING * tally.read:
         return None

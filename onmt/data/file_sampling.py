@@ -3,8 +3,8 @@
 The distribution names files by Lua patterns, which are translated to regular expressions.
 
 Supported: characters, `.`, the classes `%a %c %d %l %p %s %u %w %x` and their complements in upper case, `%`
-before any other punctuation, sets `[...]` and `[^...]` with ranges and classes, `*`, `+`, `-`, `?`, the
-anchors `^` and `$`, and parentheses, which change nothing about what matches. Refused: `%b`, `%f` and `%1`.
+before punctuation, sets `[...]` and `[^...]` with ranges and classes, `*`, `+`, `-`, `?`, the anchors `^` and
+`$`, and parentheses, which don't affect the match. Refused: `%b`, `%f` and `%1`.
 """
 
 import math
@@ -24,7 +24,7 @@ from onmt.logger import Logger
 from onmt.runtime.random import numpy_generator
 from onmt.text.lines import read_text_lines
 
-# What C's isalpha() and so on accept in the C locale, as the inside of a regular expression's set.
+# The characters that isalpha() etc. accept in the C locale, as the inside of a regular expression's set.
 _CLASSES: Final = {
     "a": "A-Za-z",
     "c": "\\x00-\\x1f\\x7f",
@@ -41,9 +41,9 @@ _QUANTIFIERS: Final = {"*": "*", "+": "+", "-": "*?", "?": "?"}
 
 
 def _compile_lua_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression that finds what the Lua pattern finds.
+    """Translate a Lua pattern to an equivalent regular expression.
 
-    Raises OptionError, saying why, for what is malformed or not supported.
+    Raises OptionError with the reason if the pattern is malformed or not supported.
     """
     return re.compile(_Translator(pattern).translate())
 
@@ -94,7 +94,7 @@ class _Translator:
         return ""
 
     def _single(self) -> str:
-        """A pattern that matches one character."""
+        """Translate the next item that matches one character."""
         character = self._next()
         if character == ".":
             return f"[{_ANYTHING}]"
@@ -105,7 +105,7 @@ class _Translator:
         return re.escape(character)
 
     def _class(self) -> str:
-        """The inside of a set, for what follows a %."""
+        """Translate the character after a `%` to the inside of a set."""
         letter = self._next()
         if letter in _CLASSES:
             return _CLASSES[letter]
@@ -139,7 +139,7 @@ class _Translator:
 
 
 def _complement(inside: str) -> str:
-    """The inside of the set of all other characters, usable within a larger set."""
+    """Return the inside of the complementary set, so that it can also be part of a larger set."""
     member = re.compile(f"[{inside}]")
     ascii_others = "".join(f"\\x{code:02x}" for code in range(128) if not member.match(chr(code)))
     return ascii_others + "\\x80-\\U0010ffff"
@@ -152,7 +152,7 @@ _KEEP_ALL: Final = "*"  # as a weight: every line of the file, once
 
 @dataclass(frozen=True)
 class _CorpusFile:
-    """One file per side of a corpus; `stem` is the name that the sides share."""
+    """One file per side of a corpus. stem: the common part of their names."""
 
     stem: str
     paths: tuple[str, ...]
@@ -161,13 +161,13 @@ class _CorpusFile:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A line of a `-gsample_dist` file: how much of the files whose stem matches is used."""
+    """A line of a `-gsample_dist` file: the weight of the files whose stem matches."""
 
     patterns: tuple[re.Pattern[str], ...]
-    weight: float | None  # None: every line, once
+    weight: float | None  # None: every line once
 
     def matches(self, stem: str) -> bool:
-        """Whether the rule is about this file."""
+        """Whether the rule applies to the file `stem`."""
         return any(pattern.search(stem) for pattern in self.patterns)
 
 
@@ -177,13 +177,13 @@ class FileSample:
 
     stem: str
     paths: tuple[str, ...]
-    lines: int = 0  # of the file, where lines are drawn
-    drawn: int | None = None  # lines drawn with replacement; None: every line once
+    lines: int = 0  # number of lines of the file; only set if lines are drawn
+    drawn: int | None = None  # number of lines to draw with replacement; None: every line once
 
     def select(
         self, blocks: Iterable[tuple[Block, ...]], seed: int, epoch: int
     ) -> Iterator[tuple[Block, ...]]:
-        """The entries of the file that are used: of its blocks, the lines drawn for this epoch."""
+        """Select the used entries from the file's blocks: all of them, or the lines drawn for this epoch."""
         if self.drawn is None:
             yield from blocks
             return
@@ -199,10 +199,10 @@ class FileSample:
 
 
 def _find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> list[_CorpusFile]:
-    """The files of a folder that end with the first suffix, each with its partners, ordered by name.
+    """Find the files of a folder that end with the first suffix, sorted by name, and the other sides' files.
 
-    Raises DataError when a partner is missing, when (with `pairs_of_lines`) partners differ in their number
-    of lines, or when there is no file at all.
+    Raises DataError if the other side's file is missing, if (with `pairs_of_lines`) the numbers of lines of
+    the sides differ, or if no file is found.
     """
     files = []
     for name in sorted(os.listdir(folder)):
@@ -228,10 +228,9 @@ def _corpus_file(stem: str, paths: tuple[str, ...], pairs_of_lines: bool) -> _Co
 
 
 def _read_rules(path: str) -> list[_Rule]:
-    """The rules of a `-gsample_dist` file: on each line, patterns separated by commas (or `*`) and a weight.
+    """Read the rules of a `-gsample_dist` file: on each line, comma-separated patterns (or `*`) and a weight.
 
-    Raises DataError naming the line that is none. Options after the weight (for hooks, in Lua) are
-    refused.
+    Raises DataError naming a malformed line, also for options after the weight, which Lua passes to hooks.
     """
     rules = []
     for number, line in enumerate(read_text_lines(path), start=1):
@@ -253,11 +252,11 @@ def _read_rules(path: str) -> list[_Rule]:
 
 
 def _plan_sample(files: Sequence[_CorpusFile], rules: Sequence[_Rule], size: float) -> list[FileSample]:
-    """The share of each file that is used; files without a rule, or of weight 0, are left out.
+    """Return the share of each file that is used; files without a rule, with weight 0 or empty are left out.
 
-    size: the number of sentences, those of files that are kept whole included; below 1, the part of the lines
-    of the files that are sampled. Weights of rules are relative to those of the other rules that match some
-    file; the files of one rule share its weight by their numbers of lines.
+    size: the number of sentences to use, including those of files that are used whole. Below 1: the fraction
+    of the lines of the sampled files. Rules that match no file don't count when weights are normalised. The
+    files of one rule share its weight in proportion to their numbers of lines.
     """
     rule_of = [next((rule for rule in rules if rule.matches(file.stem)), None) for file in files]
     whole = sum(file.lines for file, rule in zip(files, rule_of, strict=True) if rule and rule.weight is None)
@@ -282,9 +281,9 @@ def _plan_sample(files: Sequence[_CorpusFile], rules: Sequence[_Rule], size: flo
 
 
 def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) -> list[FileSample]:
-    """The training files that the options name, and how much of each is used.
+    """Return the training files that the options name and the share of each that is used; log both.
 
-    Raises DataError when there are none, or when rules leave none.
+    Raises DataError if there are no files, or if the rules select none.
     """
     if not options.train_dir and not options.gsample:
         paths = tuple(side.train for side in sides)
@@ -316,7 +315,7 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
 
 
 def _pick(block: Block, indices: Sequence[int]) -> Block:
-    """Some entries of a block, repetitions included."""
+    """Return the entries of a block at `indices`, which may repeat."""
     numbers = [block.numbers[index] for index in indices]
     if isinstance(block, ImageBlock):
         return ImageBlock(block.path, [block.images[index] for index in indices], numbers)

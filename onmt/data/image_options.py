@@ -1,4 +1,4 @@
-"""What preprocess.py can be asked about images with captions."""
+"""Options of preprocess.py for images with captions."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class _ImageOptions(TargetTextOptions, DataOptions):
     tgt_seq_length: int = option(50, "Longest caption to keep, in tokens.", valid=at_least(1))
 
     def sides(self) -> tuple[Side, ...]:
-        """Images and their captions, both out of one list."""
+        """Return images and their captions, both from the same list."""
         source = Side(
             name="source",
             prefix="",
@@ -46,7 +46,7 @@ class _ImageOptions(TargetTextOptions, DataOptions):
         return (source, target)
 
     def check(self) -> None:
-        """A list says which caption belongs to which image."""
+        """Raise OptionError for -idx_files: lists of images have no keys."""
         if self.idx_files:
             raise OptionError("-data_type img has no keys: leave -idx_files out")
 

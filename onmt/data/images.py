@@ -1,4 +1,4 @@
-"""Read images: decode the pixels of any colour format and scale them to floats. Torch-free."""
+"""Read images: convert them to upright, opaque 8-bit RGB and resize them. Torch-free."""
 
 import os
 import warnings
@@ -16,7 +16,7 @@ from onmt.text.lines import decode_line
 _ALPHA_MODES: Final = ("RGBA", "RGBa", "LA", "La", "PA")
 _OPAQUE_MODES: Final = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 _GREY_STEPS: Final = {"L;2": 85, "L;4": 17}
-"""PNG files of 2 and 4 bits per pixel: Pillow spreads the levels over 0..255, but not the transparent one."""
+"""PNG files of 2 and 4 bits per pixel: Pillow scales the levels to 0..255, but not the transparent level."""
 
 _ORIENTATION: Final = 0x0112
 _BITS_PER_SAMPLE: Final = 258
@@ -25,11 +25,11 @@ _PHOTOMETRIC: Final = 262
 
 
 class _UnreadableColoursError(Exception):
-    """Colours whose meaning is unknown here; the text says why and what to do."""
+    """Unsupported colour format; the text gives the reason and the remedy."""
 
 
 def require_pillow() -> Any:
-    """Pillow's module of images. Raises OptionError where it is not installed."""
+    """Return Pillow's module `Image`. Raises OptionError if it is not installed."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -38,9 +38,9 @@ def require_pillow() -> Any:
 
 
 def _shown_colours(image: Any) -> Any:
-    """A just opened image in mode RGB, 8 bits each: upright, and composed onto white where transparent.
+    """Convert a newly opened image to 8-bit RGB: upright, with transparent parts composed onto white.
 
-    Of several frames or pages the first counts. Raises UnreadableColoursError.
+    Only the first of several frames or pages is read. Raises _UnreadableColoursError.
     """
     form = str(image.tile[0][3]) if image.tile and isinstance(image.tile[0][3], str) else ""
     image.load()
@@ -68,18 +68,18 @@ def _shown_colours(image: Any) -> Any:
 
 
 def _of_16_bit_grey(image: Any, key: object) -> Any:
-    """The upper 8 of 16 bits: Pillow's own conversion makes white of all that is above 255."""
+    """Keep the upper 8 of 16 bits: Pillow's own conversion clips all levels above 255 to white."""
     levels: npt.NDArray[np.uint16] = np.asarray(image).astype(np.uint16)
     tags = getattr(image, "tag_v2", {})
     if tags.get(_BITS_PER_SAMPLE, (16,))[0] == 12:
         levels = np.left_shift(levels, 4)
-    if tags.get(_PHOTOMETRIC, 1) == 0:  # white is 0; Pillow turns that around for 8 bits only
+    if tags.get(_PHOTOMETRIC, 1) == 0:  # 0 is white; Pillow inverts this for 8 bits only
         levels = ~levels
     return _masked((levels >> 8).astype(np.uint8), levels == key)
 
 
 def _masked(levels: npt.NDArray[np.uint8], transparent: Any) -> Any:
-    """Grey levels as RGB, white where transparent."""
+    """Convert grey levels to RGB, white where transparent."""
     shown = np.where(transparent, np.uint8(255), levels)
     return require_pillow().fromarray(shown).convert("RGB")
 
@@ -95,7 +95,7 @@ def _has_transparent_palette(image: Any) -> bool:
 
 
 def _upright(colours: Any, image: Any) -> Any:
-    """Turned and mirrored as the EXIF data say; data that cannot be read say nothing, as in viewers."""
+    """Rotate and mirror as the EXIF data say; unreadable EXIF data are ignored, as viewers do."""
     method = require_pillow().Transpose
     turns = {
         2: method.FLIP_LEFT_RIGHT,
@@ -108,20 +108,19 @@ def _upright(colours: Any, image: Any) -> Any:
     }
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # Pillow raises whatever comes of wrong bytes
+    except Exception:  # damaged files raise exceptions of any type in Pillow
         return colours
     turn = turns.get(orientation) if isinstance(orientation, int) else None
     return colours if turn is None else colours.transpose(turn)
 
 
-_IMAGES_AT_A_TIME: Final = 16  # so that a block of large ones fits in memory
+_IMAGES_AT_A_TIME: Final = 16  # a block of large images must fit in memory
 
 
 def read_image_list(path: str, progress: Progress) -> Iterator[tuple[ImageBlock, LineBlock]]:
-    """The images of a list with their captions, in blocks; no image is read yet.
+    """Read a list of images and captions in blocks; the images themselves are not read yet.
 
-    Every line is the path of an image file, a tab, and the caption. Raises DataError naming the line that is
-    not.
+    Every line is the path of an image file, a tab, and the caption. Raises DataError naming a malformed line.
     """
     for [lines] in read_parallel([path], progress):
         entries = lines.data.split(b"\n")[:-1]
@@ -136,36 +135,36 @@ def read_image_list(path: str, progress: Progress) -> Iterator[tuple[ImageBlock,
 
 
 def captions_of(path: str, progress: Progress) -> Iterator[LineBlock]:
-    """The captions of a list of images."""
+    """Read the captions of a list of images, in blocks."""
     return (captions for _, captions in read_image_list(path, progress))
 
 
 def beside(path: str, name: str) -> str:
-    """The image file that a line of the list `path` names: from the list's own folder, unless absolute."""
+    """Resolve an image `name` from the list `path`: relative to the list's folder, unless absolute."""
     return os.path.join(os.path.dirname(path), name)
 
 
 def read_image(path: str, size: ImageSize, where: str) -> npt.NDArray[np.uint8]:
-    """An image as viewers show it, resized: 3 colours (red, green, blue) x height x width, from 0 to 255.
+    """Read an image and resize it: 3 colours (red, green, blue) x height x width, from 0 to 255.
 
-    Transparent parts are composed onto white and EXIF's orientation is applied, see `shown_colours`. Resized
-    bilinearly, over all the pixels that become one where it shrinks; the proportions are not kept. `where`:
-    the place that names the image, for messages. Raises DataError for what is no image, or has colours
-    whose meaning is unknown (grey levels of 32 bits or floats), OptionError without Pillow.
+    Transparent parts are composed onto white and EXIF's orientation is applied, see `_shown_colours`.
+    Resizing is bilinear, with antialiasing when it shrinks the image, and doesn't keep the proportions.
+    where: file and line that name the image, for messages. Raises DataError if the file is no readable image
+    or its colour format is unsupported (grey levels of 32 bits or floats), OptionError without Pillow.
     """
     pillow = require_pillow()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata
-            # More than some 90 million pixels are taken for an attack that would fill the memory.
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+            # Pillow warns above about 90 million pixels: such an image could be meant to exhaust the memory.
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
-            # Opened here, not by Pillow, which would map it into memory, and map turned TIFF files wrongly.
+            # Pass an open file: given a path, Pillow would memory-map it, and map rotated TIFF files wrongly.
             with open(path, "rb") as file, pillow.open(file) as image:
                 colours = _shown_colours(image)
                 resized = colours.resize((size.width, size.height), pillow.Resampling.BILINEAR)
     except _UnreadableColoursError as error:
         raise DataError(f"{where}: the image '{path}' {error}") from error
-    except Exception as error:  # Pillow raises whatever comes of wrong bytes
+    except Exception as error:  # damaged files raise exceptions of any type in Pillow
         missing = error.strerror if isinstance(error, OSError) else None
         reason = missing or "it is damaged, too large, or no image"
         raise DataError(f"{where}: the image '{path}' cannot be read: {reason}") from error
@@ -176,5 +175,5 @@ def _split(entry: bytes, path: str, number: int) -> tuple[str, bytes]:
     name, tab, caption = entry.rstrip(b"\r").partition(b"\t")
     if not name or not tab or b"\t" in caption:
         raise DataError(f"{path}, line {number}: expected the path of an image, one tab, and a caption")
-    decode_line(entry, path, number)  # so that a bad byte is counted from the start of the line
+    decode_line(entry, path, number)  # the whole line, so that the error's byte offset counts from its start
     return name.decode("utf-8"), caption

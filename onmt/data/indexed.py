@@ -1,8 +1,8 @@
 """Corpus files whose entries have keys (`-idx_files`), and Kaldi archives of vector sequences.
 
-Source and target are matched by key, not by line; the order is that of the source, and the keys are held in
-memory. Text files hold `key rest` per line. A Kaldi text archive holds `key [`, a row of numbers per line,
-the last row closed by `]`; binary archives are read with the package kaldiio.
+Source and target are matched by key, not by line, in the order of the source. All keys are held in memory.
+Text files hold `key rest` per line. An entry of a Kaldi text archive is `key [`, then a row of numbers per
+line, with `]` after the last row. Binary archives are read with the package kaldiio.
 """
 
 import io
@@ -29,20 +29,20 @@ _PIECE: Final = 1 << 20  # bytes
 
 
 class _Readable(Protocol):
-    """The methods that reading needs."""
+    """The methods of a binary file that `read_archive` needs."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes."""
+        """Read up to `size` bytes."""
 
     def readline(self, size: int = -1, /) -> bytes:
-        """The next line."""
+        """Read the next line."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True)
 class _ArchiveEntry:
-    """A sequence of vectors; `number` is that of its line in a text, of the entry in a binary archive."""
+    """A sequence of vectors. number: of its first line in a text archive, of the entry in a binary one."""
 
     key: str
     number: int  # from 1
@@ -51,10 +51,10 @@ class _ArchiveEntry:
 
 
 def read_archive(file: _Readable, path: str) -> Iterator[_ArchiveEntry]:
-    """The entries of an archive, one at a time.
+    """Read the entries of an archive, one at a time.
 
-    Raises DataError naming file and place for a row of another dimension than all others of the archive, for
-    something that is no finite number, and for an entry that is not complete.
+    Raises DataError naming file and place if rows of the archive have different dimensions, if a value is not
+    a finite number, or if an entry is incomplete.
     """
     start = _until_blank(file)
     if start.endswith(b" "):
@@ -123,7 +123,7 @@ def _numbers(fields: list[str], where: str) -> npt.NDArray[np.float32]:
 
 def _number(field: str, where: str) -> float:
     try:
-        if "_" not in field:  # Python would take 1_000 for a number
+        if "_" not in field:  # float() accepts 1_000
             return float(field)
     except ValueError:
         pass
@@ -131,9 +131,9 @@ def _number(field: str, where: str) -> float:
 
 
 class _Rewound:
-    """A file with some bytes put back in front, that never makes room for more than there is.
+    """A file with some bytes put back in front. It never allocates more memory than the file has bytes.
 
-    shortage: says how much the last read asked for, and what there was, when that was less.
+    shortage: the end of an error message if the last read asked for more bytes than there were, else empty.
     """
 
     def __init__(self, first: bytes, file: _Readable) -> None:
@@ -160,7 +160,7 @@ class _Rewound:
 
 
 def _rest(file: _Readable) -> int | None:
-    """The bytes of a file on disk that have not been read; None for what has no size."""
+    """Return the number of unread bytes of a regular file; None for other streams."""
     if not isinstance(file, io.BufferedReader):
         return None
     status = os.fstat(file.fileno())
@@ -168,8 +168,8 @@ def _rest(file: _Readable) -> int | None:
 
 
 def _read_binary(start: bytes, file: _Readable, path: str) -> Iterator[_ArchiveEntry]:
-    """`start`: the first key, the blank after it, and the mark of a binary entry, already read."""
-    # Only this function of kaldiio: its reader of whole archives would also unpickle what is in them.
+    """`start`: the bytes already read: the first key, a blank and the mark of a binary entry."""
+    # Use kaldiio for single matrices only: its reader of whole archives would also unpickle their content.
     read_matrix = _kaldiio_function(path)
     dimension: int | None = None
     number = 0
@@ -183,7 +183,7 @@ def _read_binary(start: bytes, file: _Readable, path: str) -> Iterator[_ArchiveE
         try:
             found = read_matrix(content)
             matrix = np.atleast_2d(np.asarray(found, dtype=np.float32))
-        except Exception as error:  # kaldiio raises whatever comes of wrong bytes
+        except Exception as error:  # damaged files raise exceptions of any type in kaldiio
             reason = content.shortage or "; is the file complete?"
             raise DataError(f"{where}: the matrix of '{key}' cannot be read{reason}") from error
         if not np.isfinite(matrix).all():
@@ -222,10 +222,10 @@ class _Entry:
 def read_by_key(
     source: str, target: str | None, vectors: bool, progress: Progress
 ) -> Iterator[tuple[Block, ...]]:
-    """The entries of the source in their order, each with the target of the same key, in blocks.
+    """Read source entries in order, each with the target of the same key, in blocks.
 
-    Source entries without a target are left out. Raises DataError for a key that appears twice in a file, and
-    for a target whose key the source does not have.
+    Source entries without a target are left out. Raises DataError if a key appears twice in a file, or if
+    the source lacks the key of a target.
     """
     with ExitStack() as stack:
         file = stack.enter_context(open_corpus_file(source))
@@ -249,11 +249,11 @@ def read_by_key(
 
 
 class _Targets:
-    """The entries of a target file, found by key."""
+    """A target file whose entries are looked up by key."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._places: dict[str, tuple[int, int]] = {}  # key: offset of the line in the file, its number
+        self._places: dict[str, tuple[int, int]] = {}  # key: byte offset of its line, line number
         self._used: set[str] = set()
         with open_corpus_file(path) as file:
             offset = file.tell()
@@ -279,7 +279,7 @@ class _Targets:
         return key in self._places
 
     def block(self, entries: list[_Entry]) -> LineBlock:
-        """The targets of these source entries."""
+        """Return the targets of these source entries."""
         lines, numbers = [], []
         for entry in entries:
             offset, number = self._places[entry.key]
@@ -291,7 +291,7 @@ class _Targets:
         return LineBlock(self._path, b"\n".join(lines) + b"\n", numbers)
 
     def refuse_unused(self, source: str) -> None:
-        """Raise DataError when some target has not been asked for."""
+        """Raise DataError if a target's key never occurred in the source."""
         for key, (_, number) in self._places.items():
             if key not in self._used:
                 raise DataError(f"{self._path}, line {number}: the key '{key}' is not in {source}")

@@ -1,4 +1,4 @@
-"""Open what train.py trains on: shards that preprocess.py wrote, or raw text encoded on disk."""
+"""Open the data sets of train.py: shards written by preprocess.py, or raw corpus files encoded on disk."""
 
 import resource
 import tempfile
@@ -34,7 +34,7 @@ _MANY_FILES: Final = 100
 
 @dataclass(frozen=True)
 class _PreparedData:
-    """A training set, perhaps a validation set, and the vocabularies of both."""
+    """A training set, an optional validation set, and the vocabularies of both."""
 
     path: Path  # of the manifest
     data_type: str
@@ -45,10 +45,10 @@ class _PreparedData:
 
 
 def open_prepared(data: str) -> _PreparedData:
-    """Open what `-data` names: a manifest, its `-save_data` prefix, or Lua's `PREFIX-train.t7`.
+    """Open the value of `-data`: a manifest, its `-save_data` prefix, or Lua's `PREFIX-train.t7`.
 
-    Every file is checked, size and SHA-256, before anything is returned (about a second per gigabyte);
-    sentences are read when a batch wants them. Raises DataError naming the file that is missing or damaged.
+    The size and SHA-256 of every file are checked first (about a second per gigabyte); sentences are read
+    when a batch needs them. Raises DataError naming the file that is missing or damaged.
     """
     path = find_manifest(data)
     if path is None:
@@ -58,7 +58,7 @@ def open_prepared(data: str) -> _PreparedData:
     if train is None:
         raise DataError(f"{path}: damaged, it names no training data; run preprocess.py again")
     valid = _open_dataset(path, manifest.valid, manifest.vocabularies)
-    if not manifest.intact:  # what is wrong in detail has been told before
+    if not manifest.intact:  # checked last: the errors above are more specific
         raise DataError(f"{path}: damaged, or changed by hand; run preprocess.py again")
     return _PreparedData(
         path=path,
@@ -93,7 +93,7 @@ def _open_dataset(
 
 
 def _allow_open_files(number: int) -> None:
-    """Ask the system for room to keep this many more files open, which may be above what is usual."""
+    """Raise the limit on open files by `number`, if that is large; the usual limit may be too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = soft + number
     if number > _MANY_FILES and soft != resource.RLIM_INFINITY:
@@ -102,16 +102,16 @@ def _allow_open_files(number: int) -> None:
 
 
 class RawData:
-    """The files that data options name, as data sets.
+    """The corpus files that data options name, as data sets.
 
-    What an epoch trains on depends on the options, the seed and the number of the epoch only. Temporary files
-    take the room of the encoded sentences; they have no names, so nothing is left of them.
+    The training set of an epoch depends only on the options, the seed and the number of the epoch. Encoded
+    sentences are stored in temporary files without names, so none are left behind.
     """
 
     vocabularies: Vocabularies
     valid: Dataset | None
     sampled: bool
-    """Whether epochs differ."""
+    """Whether every epoch draws its own sample of the lines."""
 
     def __init__(
         self,
@@ -138,10 +138,10 @@ class RawData:
         self._current: tuple[int, Dataset] | None = None
 
     def train(self, epoch: int) -> Dataset:
-        """The training set of an epoch (from 1); always the same one when the files are not sampled."""
+        """Return the training set of an epoch (from 1); the same one for all epochs unless `sampled`."""
         wanted = epoch if self.sampled else 0
         if self._current is None or self._current[0] != wanted:
-            self._current = None  # its disk space can be used again
+            self._current = None  # frees its disk space
             self._current = (wanted, self._dataset("train", self._train_files, wanted))
         return self._current[1]
 
@@ -159,6 +159,6 @@ class RawData:
 
 
 def _as_given(known: Vocabularies) -> list[SideVocabularies]:
-    """The vocabularies side by side, as if files had given them."""
+    """Return the vocabularies by side, marked as given, not built."""
     sides = [side for side in (known.src, known.tgt) if side]
     return [SideVocabularies(side, (False,) * len(side)) for side in sides]

@@ -1,4 +1,4 @@
-"""Options of preprocess.py by kind of data; training on raw files uses the same classes."""
+"""Options of preprocess.py by kind of data; train.py uses the same classes for raw files."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,10 +23,10 @@ class Side:
     """The options of one side of a corpus, source or target, for every kind of data."""
 
     name: Literal["source", "target"]
-    prefix: str  # of the side's flags: `src_`, `tgt_`, or nothing for a monolingual corpus
+    prefix: str  # of the side's flags: `src_`, `tgt_`, or empty for a monolingual corpus and for images
     train: str
     valid: str
-    suffix: str  # of the names of the side's files in -train_dir
+    suffix: str  # of the side's file names in -train_dir
     max_length: int
     tokenizer: TokenizerOptions | None = None  # None: vectors or images
     image_size: ImageSize | None = None
@@ -41,14 +41,14 @@ class Side:
 
     @property
     def kind(self) -> Literal["text", "vectors", "images"]:
-        """What the entries are: sentences, sequences of vectors, or images."""
+        """Kind of the entries: sentences, sequences of vectors, or images."""
         if self.image_size is not None:
             return "images"
         return "text" if self.is_text else "vectors"
 
     @property
     def marked(self) -> bool:
-        """Whether the sentences are stored between <s> and </s>, as everything that a model predicts."""
+        """Whether sentences are stored between <s> and </s>; true for the sentences that a model predicts."""
         return self.name == "target" or not self.prefix
 
 
@@ -108,30 +108,30 @@ class DataOptions:
     )
 
     def check(self) -> None:
-        """Sampling needs lines and a number."""
+        """Raise OptionError for -gsample_dist without -gsample, and for -gsample with -idx_files."""
         if self.gsample_dist and not self.gsample:
             raise OptionError("-gsample_dist says how to share what -gsample sets: give -gsample too")
         if self.gsample and self.idx_files:
             raise OptionError("-gsample draws lines, but with -idx_files lines are not what belongs together")
 
     def sides(self) -> tuple[Side, ...]:
-        """The sides of the corpus, source first; each kind of data says which it has."""
+        """Return the sides of the corpus, source first; implemented by each kind of data."""
         raise NotImplementedError
 
     @property
     def same_length(self) -> bool:
-        """Whether source and target must have as many tokens."""
+        """Whether source and target must have the same number of tokens."""
         return False
 
     def files(self) -> tuple[str, ...]:
-        """The flags that name files or a folder of this corpus, as far as they are given."""
+        """Return the names of the given flags that name files or a folder of this corpus."""
         named = [("train_dir", self.train_dir)]
         for side in self.sides():
             named += [(f"train{_suffix(side)}", side.train), (f"valid{_suffix(side)}", side.valid)]
         return tuple(flag for flag, path in named if path)
 
     def check_files(self) -> None:
-        """Raise OptionError unless there are training files, and all sides of each set."""
+        """Raise OptionError unless training files are given, and each set has the files of all sides."""
         sides = self.sides()
         train = [side for side in sides if side.train]
         if self.train_dir and train:
@@ -167,7 +167,7 @@ class _PairOptions:
 
     @property
     def same_length(self) -> bool:
-        """Whether source and target must have as many tokens."""
+        """Whether source and target must have the same number of tokens."""
         return self.check_plength
 
 
@@ -215,7 +215,7 @@ class TargetTextOptions:
     tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
 
     def target_side(self, train: str, valid: str, suffix: str, max_length: int) -> Side:
-        """The target; its files and its longest text are flags of the kind of data."""
+        """Return the target side; the arguments are flags that depend on the kind of data."""
         return Side(
             name="target",
             prefix="tgt_",
@@ -235,7 +235,7 @@ class BitextOptions(_PairOptions, _SourceTextOptions, TargetTextOptions, DataOpt
     """Data"""
 
     def sides(self) -> tuple[Side, ...]:
-        """Source text and target text."""
+        """Return source text and target text."""
         source = Side(
             name="source",
             prefix="src_",
@@ -257,7 +257,7 @@ class _FeattextOptions(_PairOptions, TargetTextOptions, DataOptions):
     """Data"""
 
     def sides(self) -> tuple[Side, ...]:
-        """Source vectors, a row per frame, and target text."""
+        """Return source vectors, a row per frame, and target text."""
         source = Side(
             name="source",
             prefix="src_",
@@ -270,7 +270,7 @@ class _FeattextOptions(_PairOptions, TargetTextOptions, DataOptions):
         return (source, target)
 
     def check(self) -> None:
-        """Vectors come in files of entries with keys."""
+        """Raise OptionError without -idx_files: archives of vectors have keys, not lines."""
         if not self.idx_files:
             raise OptionError("-data_type feattext needs -idx_files: vectors and targets are matched by key")
 
@@ -299,7 +299,7 @@ class MonotextOptions(DataOptions):
     tok: TokenizerOptions = on_the_fly("tok_")  # noqa: RUF009 - a field
 
     def sides(self) -> tuple[Side, ...]:
-        """The text, which a language model reads and predicts."""
+        """Return the text, which a language model reads and predicts, as the only side."""
         source = Side(
             name="source",
             prefix="",

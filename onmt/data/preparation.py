@@ -1,6 +1,6 @@
-"""Turn text files into encoded sentences in their final order: vocabularies, filtering, encoding, sampling.
+"""Turn corpus files into encoded sentences in their final order: vocabularies, filtering, encoding, sampling.
 
-Two passes over the files. Encoded sentences are kept on disk, so memory grows by only 8 bytes per sentence.
+The files are read twice. Encoded sentences are kept on disk, so memory grows by only 8 bytes per sentence.
 Torch-free.
 """
 
@@ -44,13 +44,13 @@ _SENTENCES_AT_A_TIME: Final = 1 << 16
 
 
 class _Spool:
-    """Takes encoded blocks and gives back all of them as memory-mapped arrays; use as a context manager.
+    """Stores encoded blocks in temporary files and returns them as memory-mapped arrays; a context manager.
 
-    The files have no names: nothing of them is left, however the program ends.
+    The files have no names, so they disappear however the program ends.
     """
 
     def __init__(self, folder: Path, rules: Sequence[SideRules]) -> None:
-        """`folder`: where there is room for the files. `rules`: of each side that will come."""
+        """`folder`: for the temporary files. `rules`: one per side of the blocks."""
         self._stack = ExitStack()
         self._sides = [_SpooledSide(self._stack, folder, side) for side in rules]
 
@@ -61,12 +61,12 @@ class _Spool:
         self._stack.close()
 
     def append(self, block: EncodedBlock) -> None:
-        """Add the sentences of a block."""
+        """Append the sentences of a block."""
         for side, lengths, values in zip(self._sides, block.lengths, block.values, strict=True):
             side.append(lengths, values)
 
     def sides(self) -> tuple[SideArrays, ...]:
-        """All sentences, in the order in which they came."""
+        """Return all sentences, in the order in which they were appended."""
         return tuple(side.arrays() for side in self._sides)
 
 
@@ -109,9 +109,8 @@ def _mapped(file: IO[bytes], dtype: type[np.generic]) -> npt.NDArray[Any]:
 def _sentence_order(
     src_lengths: npt.NDArray[np.int32], generator: np.random.Generator | None, sort: bool
 ) -> npt.NDArray[np.int32]:
-    """Random if there is a `generator`, then, with `sort`, by source length; equals stay as they were.
-
-    It takes 8 bytes per sentence.
+    """Return the order of the sentences: shuffled if there is a `generator`, then sorted by source length if
+    `sort`. The sort is stable. It takes 8 bytes per sentence.
     """
     order = np.arange(len(src_lengths), dtype=np.int32)
     if generator is not None:
@@ -120,7 +119,7 @@ def _sentence_order(
 
 
 def _sorted_by_length(order: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """A stable counting sort, a piece at a time: numpy's own would take several times the memory."""
+    """Sort stably by counting, in pieces: numpy's stable sort would take several times the memory."""
     longest = int(lengths.max(initial=0))
     pieces = [slice(i, i + _SENTENCES_AT_A_TIME) for i in range(0, len(order), _SENTENCES_AT_A_TIME)]
     frequencies = sum(
@@ -138,25 +137,25 @@ def _sorted_by_length(order: npt.NDArray[np.int32], lengths: npt.NDArray[np.int3
     return result
 
 
-_WORTH_WORKERS: Final = 8 << 20  # bytes of text; below that, starting processes takes longer than the work
-_LIST_WORTH_WORKERS: Final = 1 << 14  # bytes of a list: some hundred images to read
-_ENCODED_AT_A_TIME: Final = 1 << 20  # bytes of all sides; what worker processes are sent at once
+_WORTH_WORKERS: Final = 8 << 20  # bytes of text; for less, starting processes takes longer than the work
+_LIST_WORTH_WORKERS: Final = 1 << 14  # bytes of a list of images; about a hundred images to read
+_ENCODED_AT_A_TIME: Final = 1 << 20  # bytes of all sides that are sent to a worker process at once
 
 SetName = Literal["train", "valid"]
 
 
 @dataclass(frozen=True)
 class EncodedSet:
-    """Sentences as ids on disk: `order` are the positions in `sides` in which they are to be stored."""
+    """Encoded sentences on disk. order: the positions in `sides`, in the order in which to store them."""
 
     sides: tuple[SideArrays, ...]
     order: npt.NDArray[np.int32]
 
 
 class CorpusPreparation:
-    """The steps of data preparation by the options; nothing is saved here.
+    """The steps of data preparation, as the options describe them; saving the result is up to the caller.
 
-    folder: where temporary files (without names) find room.
+    folder: for temporary files without names.
     """
 
     def __init__(
@@ -177,21 +176,21 @@ class CorpusPreparation:
         ]
 
     def training_files(self) -> list[FileSample]:
-        """The files to train on and how much of each is used, which is logged."""
+        """Return the training files and the share of each that is used; log both."""
         for number, side in enumerate(self.sides, start=1):
             if side.tokenizer is not None:
                 self._logger.info(f"Using on-the-fly '{side.tokenizer.mode}' tokenization for input {number}")
         return training_files(self._options, self.sides, self._logger)
 
     def validation_files(self) -> list[FileSample]:
-        """The validation files; none if there are none, with a warning in the log."""
+        """Return the validation files; log a warning if there are none."""
         paths = tuple(side.valid for side in self.sides if side.valid)
         if not paths:
             self._logger.warning("No validation data")
         return [FileSample(paths[0], paths)] if paths else []
 
     def vocabularies(self, files: Sequence[FileSample]) -> list[SideVocabularies]:
-        """Those of each side with text, the source first, read or built from all lines of the files."""
+        """Read or build the vocabularies of each text side, source first, from all lines of the files."""
         self._logger.info("Preparing vocabulary...")
         found = []
         for place, (side, tokenizer) in enumerate(zip(self.sides, self._tokenizers, strict=True)):
@@ -203,7 +202,7 @@ class CorpusPreparation:
         return found
 
     def rules(self, found: Sequence[SideVocabularies], files: Sequence[FileSample]) -> tuple[SideRules, ...]:
-        """The filter and encoder of each side with these vocabularies."""
+        """Return the reading, filtering and encoding rules of each side with these vocabularies."""
         vocabularies = iter(found)
         return tuple(
             SideRules(
@@ -225,9 +224,9 @@ class CorpusPreparation:
         rules: tuple[SideRules, ...],
         epoch: int = 0,
     ) -> EncodedSet:
-        """The sentences of the files; they live as long as `stack` is open.
+        """Encode the sentences of the files; the result is valid while `stack` is open.
 
-        epoch: which random sample of the files to draw. Raises DataError when no sentence can be used.
+        epoch: seeds the random sample of lines and the shuffling. Raises DataError if no sentence is kept.
         """
         what = {"train": "training", "valid": "validation"}[name]
         self._logger.info(f"Preparing {what} data...")
@@ -270,7 +269,7 @@ class CorpusPreparation:
         interval = self._options.report_progress_every
         with _progress_bar(file.paths, "sentences") as progress:
             blocks = file.select(self._reading.blocks(file.paths, progress), self._seed, epoch)
-            # A list of images is short, the images are not.
+            # A block of images is small until a worker reads them, so each block is a group of its own.
             enough = 1 if self._reading.source == "images" else _ENCODED_AT_A_TIME
             groups = grouped(blocks, enough, lambda sides: sum(side.size() for side in sides))
             with closing(map_in_order(encoder.encode_all, groups, self._workers(file.paths))) as results:
@@ -287,7 +286,7 @@ class CorpusPreparation:
         return tally
 
     def _side_reader(self, paths: Sequence[str]) -> Callable[[], Iterable[Block]]:
-        """A function that starts reading the text files of one side, one after the other."""
+        """Return a function that starts a pass over the text files of one side."""
 
         def read() -> Iterator[Block]:
             with _progress_bar(paths, "vocabulary") as progress:
@@ -297,7 +296,7 @@ class CorpusPreparation:
         return read
 
     def _vector_size(self, files: Sequence[FileSample]) -> int:
-        """The length of the source vectors."""
+        """Return the length of the source vectors. Raises DataError if the files hold none."""
         for file in files:
             for [block] in self._reading.blocks(file.paths[:1], lambda _: None):
                 assert isinstance(block, VectorBlock)
@@ -318,7 +317,7 @@ class CorpusPreparation:
 def joined_vocabularies(
     sides: Sequence[Side], found: Sequence[SideVocabularies], rules: Sequence[SideRules]
 ) -> Vocabularies:
-    """The vocabularies of all sides together; `found` are those of the sides with text."""
+    """Combine the vocabularies of all sides; `found` are those of the sides with text."""
     texts = [side.name for side in sides if side.is_text]
     of_side = {name: one.vocabularies for name, one in zip(texts, found, strict=True)}
     source, target = of_side.get("source", ()), of_side.get("target", ())
@@ -327,7 +326,7 @@ def joined_vocabularies(
 
 @contextmanager
 def _progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
-    """Shows how much of the files has been read, on a terminal only."""
+    """Show how much of the files has been read, if the output is a terminal."""
     total = sum(Path(path).stat().st_size for path in set(files))
     with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         yield bar.update

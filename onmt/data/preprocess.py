@@ -1,4 +1,4 @@
-"""preprocess.py: prepare a corpus and save it, all of it or nothing. Torch-free."""
+"""preprocess.py: prepare a corpus and save it, all files or none. Torch-free."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +26,8 @@ from onmt.logger import Logger
 def preprocess(options: PreprocessOptions, logger: Logger) -> None:
     """Prepare the data set that the options describe and save it under `options.save_data`.
 
-    Writes `<save_data>-train.json`, binary shards and vocabulary files, all or none. Raises DataError.
+    Write `<save_data>-train.json`, binary shards and vocabulary files, all or none; with `dry_run` write
+    nothing. Raises DataError.
     """
     folder = Path(options.save_data).parent
     if not folder.is_dir():
@@ -47,7 +48,7 @@ def preprocess(options: PreprocessOptions, logger: Logger) -> None:
 
 
 class _Saving:
-    """Writes what was prepared."""
+    """Writes the prepared data set."""
 
     def __init__(self, options: PreprocessOptions, sides: Sequence[Side], logger: Logger) -> None:
         self._options = options
@@ -74,7 +75,7 @@ class _Saving:
             )
             with staged.open(target) as file:
                 file.write(manifest.to_bytes())
-            # The old manifest must not outlive the shards that it describes.
+            # Remove the old manifest first: it must not outlive the shards that it describes.
             staged.commit(outdated=target)
         kept = {entry.file for one in entries.values() for entry in one}
         for name in old_shards - kept:
@@ -93,7 +94,7 @@ class _Saving:
         return tuple(entries)
 
     def _write_vocabularies(self, staged: StagedFiles, side: Side, found: SideVocabularies) -> None:
-        """Save the vocabularies that were built, under the names that Lua gives them."""
+        """Save the vocabularies that were built (not those read from files), under Lua's file names."""
         prefix = self._options.save_data
         feature_start = f"{prefix}.{side.name}_feature" if len(self._texts) > 1 else f"{prefix}_feature"
         ending = f".{side.prefix.removesuffix('_')}.dict" if side.prefix else ".dict"
@@ -109,7 +110,7 @@ class _Saving:
 
 
 def _shards_of(manifest: Path) -> set[str]:
-    """The files of the data set that is being replaced; none when there is no readable one."""
+    """Return the shard files of the data set that is being replaced; none if it has no readable manifest."""
     try:
         old = Manifest.read(manifest)
     except DataError:

@@ -1,4 +1,4 @@
-"""Reading a corpus as its options say: line by line or by key, text or vectors, through the user's hooks."""
+"""Reading a corpus: line by line or by key, text, vectors or images, through the user's hooks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from onmt.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings for reading a corpus. by_key: source and target are matched by key, not by line."""
+    """How a corpus is read. by_key: source and target are matched by key, not by line."""
 
     source: Literal["text", "vectors", "images"]
     by_key: bool
 
     def blocks(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[Block, ...]]:
-        """The entries of one file per side, together, in blocks; a list of images is both sides' file."""
+        """Read one file per side in parallel blocks; a list of images is the file of both sides."""
         if self.source == "images":
             return read_image_list(paths[0], progress)
         if self.by_key:
@@ -31,7 +31,7 @@ class Reading:
         return read_parallel(paths, progress)
 
     def text_blocks(self, path: str, progress: Progress) -> Iterator[Block]:
-        """The text of one side's file alone, in blocks."""
+        """Read the text of one side's file in blocks."""
         if self.source == "images":
             return captions_of(path, progress)
         alone = replace(self, source="text").blocks([path], progress)
@@ -40,9 +40,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class CorpusHooks:
-    """The user's functions that change a corpus: the lines of each side, then pairs, then tokens.
+    """The user's functions that change a corpus: first the lines of each side, then pairs, then tokens.
 
-    pairs: the lines of source and target -> those to use instead, or None to use them as they are.
+    pairs: maps the lines of source and target to new ones, or to None to keep them.
     """
 
     tokens: TokenizerHooks = NO_HOOKS
@@ -50,11 +50,11 @@ class CorpusHooks:
 
     @classmethod
     def of(cls, module: ModuleType | None, options: object) -> "CorpusHooks":
-        """The hooks that a module defines."""
+        """Return the hooks that a module defines."""
         return cls(tokenizer_hooks(module, options), pair_hook(module, options))
 
     def apply(self, blocks: Sequence[Block]) -> Sequence[Block]:
-        """The blocks, one per side, after the hooks on lines and, with two sides of text, on pairs."""
+        """Apply the hooks on lines and, if both sides are text, on pairs; `blocks` are one per side."""
         if self.tokens.preprocess is not None:
             blocks = [self._side(block) for block in blocks]
         if self.pairs is None or len(blocks) != 2:
@@ -75,7 +75,7 @@ NO_CORPUS_HOOKS: Final = CorpusHooks()
 
 
 def make_tokenizer(options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) -> Tokenizer | None:
-    """The tokenizer that the options ask for, None when it would only split at blanks."""
+    """Build the tokenizer that the options describe; None if it would only split at blanks."""
     hooked = hooks.tokenize is not None or hooks.post_tokenize is not None
     plain = options.mode == "space" and not (
         options.bpe_model or options.case_feature or options.segment_case
@@ -84,7 +84,7 @@ def make_tokenizer(options: TokenizerOptions, hooks: TokenizerHooks = NO_HOOKS) 
 
 
 def _changed(block: LineBlock, lines: Sequence[str]) -> LineBlock:
-    """The block with other lines; where there are fewer or more, line numbers in messages are approximate."""
+    """Return the block with other lines; if there are more or fewer, their line numbers are approximate."""
     try:
         data = "".join(line + "\n" for line in lines).encode("utf-8")
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""From lines to words and features, and from these to ids; a block at a time, because that is quicker."""
+"""Split lines into words and features, and encode these as ids; a block at a time, which is faster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ _MARKERS: Final = tuple(marker.encode("utf-8") for marker in (FEATURE_MARKER, PL
 class Sentences:
     """The sentences of a block.
 
-    words: of each sentence, as vocabularies have them (placeholders without their values).
-    features: of each sentence, a list of labels per feature; empty lists where there are none.
+    words: per sentence, in the form that vocabularies hold (placeholders without their values).
+    features: per sentence, a list of labels per feature; an empty list for a sentence without features.
     """
 
     words: Sequence[list[str]]
@@ -38,7 +38,7 @@ class Sentences:
         return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
 
     def select(self, indices: npt.NDArray[np.int64]) -> "Sentences":
-        """Some of the sentences; `indices` ascend."""
+        """Return a subset of the sentences; `indices` are in ascending order."""
         chosen = indices.tolist()
         return Sentences([self.words[i] for i in chosen], [self.features[i] for i in chosen])
 
@@ -51,10 +51,10 @@ class Sentences:
 class PlainSentences:
     """The sentences of a block that has neither features nor placeholders.
 
-    Words that stay bytes, in one list for all sentences, take half the time of words in lists of their own.
+    One list of undecoded words for all sentences takes half the time of a list of strings per sentence.
     """
 
-    words: list[bytes]  # of all sentences, one after the other, in UTF-8
+    words: list[bytes]  # of all sentences, concatenated, in UTF-8
     sizes: npt.NDArray[np.int64]  # the number of words of each sentence
 
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -62,7 +62,7 @@ class PlainSentences:
         return self.sizes
 
     def select(self, indices: npt.NDArray[np.int64]) -> "PlainSentences":
-        """Some of the sentences; `indices` ascend."""
+        """Return a subset of the sentences; `indices` are in ascending order."""
         if len(indices) == len(self.sizes):
             return self
         chosen = np.zeros(len(self.sizes), dtype=bool)
@@ -76,30 +76,30 @@ class PlainSentences:
 
 
 def split_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences | PlainSentences:
-    """The sentences of a block in the form that is quickest to work with; DataError as `read_sentences`."""
+    """Split a block into sentences, in the faster form if possible. Raises DataError as `read_sentences`."""
     if tokenizer is None and not any(marker in block.data for marker in _MARKERS):
         return _split_plain(block)
     return read_sentences(block, tokenizer)
 
 
 def _split_plain(block: LineBlock) -> PlainSentences:
-    block.text()  # raises DataError for what is not UTF-8
+    block.text()  # only for its check: raises DataError for invalid UTF-8
     data = block.data.replace(b"\r", b" ")
     values = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero((values == _BLANK) | (values == _LINE_END))
     is_word = np.diff(ends, prepend=-1) > 1
     words_until = np.cumsum(is_word)[values[ends] == _LINE_END]
     words = data.replace(b"\n", b" ").split(b" ")
-    words.pop()  # what follows the last line is no word
+    words.pop()  # the empty piece after the last line
     if not is_word.all():
         words = list(filter(None, words))
     return PlainSentences(words, np.diff(words_until, prepend=0))
 
 
 def read_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences:
-    """The sentences of a block, one per line. Without tokenizer, tokens stand between blanks.
+    """Split a block into sentences, one per line. Without tokenizer, lines are split at blanks.
 
-    Raises DataError naming a line whose words have different numbers of features.
+    Raises DataError naming a line whose words have different numbers of features, or an empty one.
     """
     lines = block.lines()
     if tokenizer is None:
@@ -109,7 +109,7 @@ def read_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences:
         tokens = [tokenizer.tokenize(line) for line in lines]
         texts = ["".join(one) for one in tokens]
     features: list[list[list[str]]] = [[]] * len(lines)
-    # To look through the text of a sentence is quicker than to look at each of its tokens.
+    # Searching a sentence's whole text is faster than searching each of its tokens.
     for index, text in enumerate(texts):
         if FEATURE_MARKER in text:
             tokens[index], features[index] = _split(tokens[index], block, index)
@@ -130,10 +130,10 @@ def _split(tokens: list[str], block: LineBlock, index: int) -> tuple[list[str], 
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """Turns the sentences of one side into ids.
+    """Encodes the sentences of one side as ids.
 
-    marked: the sentence is stored between <s> and </s>.
-    shifted: with `marked`, features stand one position later than their words: `</s> <s> f1..fn`.
+    marked: sentences are stored between <s> and </s>.
+    shifted: with `marked`, features are stored one position later than their words: `</s> <s> f1..fn`.
     """
 
     vocabularies: tuple[Vocabulary, ...]  # words, then features
@@ -141,7 +141,7 @@ class SentenceEncoder:
     shifted: bool
 
     def stored_lengths(self, lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Positions of sentences with these numbers of words."""
+        """Return the stored lengths of sentences with these numbers of words."""
         return lengths + 2 if self.marked else lengths
 
     @cached_property
@@ -149,7 +149,7 @@ class SentenceEncoder:
         return self.vocabularies[0].utf8_ids()
 
     def encode(self, sentences: Sentences | PlainSentences) -> npt.NDArray[np.int32]:
-        """The ids of the sentences, one after the other: stored positions x (1 + features)."""
+        """Return the ids of the sentences, concatenated: stored positions x (1 + features)."""
         lengths = sentences.lengths()
         ids = self._ids(sentences)
         ends = np.cumsum(self.stored_lengths(lengths))
@@ -158,7 +158,7 @@ class SentenceEncoder:
         return np.stack(columns, axis=1)
 
     def _ids(self, sentences: Sentences | PlainSentences) -> list[npt.NDArray[np.int32]]:
-        """The ids of all words, then those of each feature."""
+        """Return an array with the ids of all words, then one per feature."""
         if isinstance(sentences, PlainSentences):
             words = sentences.words
             found = np.fromiter(map(self._utf8_ids.__getitem__, words), dtype=np.int32, count=len(words))
@@ -178,7 +178,7 @@ class SentenceEncoder:
         ends: npt.NDArray[np.int64],
         shifted: bool,
     ) -> npt.NDArray[np.int32]:
-        """`ids`, of the words or of one feature, with marks; `ends`: where each sentence ends when stored."""
+        """Add marks to the `ids` of the words or of one feature; `ends`: the stored end of each sentence."""
         if not self.marked or not len(lengths):
             return ids
         column = np.empty(ends[-1], dtype=np.int32)

@@ -4,13 +4,12 @@ A shard holds one or two sides (source, target) of the same number of sentences,
 Layout, all little-endian, each section starting at a multiple of 64 bytes:
 
     header    magic, format version, number of sides, number of sentences;
-              per side: 0 for ids, 1 for vectors or 2 for images, width, number of positions of all sentences
-              together
+              per side: kind (0 ids, 1 vectors, 2 images), width, total number of positions of all sentences
     per side  offsets int64 [sentences], lengths int32 [sentences],
               values int32, float32 or uint8 [positions, width]
 
-The width is 1 + the number of word features, or the length of a vector. An image is one position, as wide as
-it has numbers: colours, rows and columns.
+The width is 1 + the number of word features, or the length of a vector. An image is one position, whose width
+is 3 colours x height x width.
 """
 
 import hashlib
@@ -40,7 +39,7 @@ _SIDE_HEADER: Final = struct.Struct("<IIQ")
 _SENTENCES_AT_A_TIME: Final = 1 << 16
 _POSITIONS_AT_A_TIME: Final = 1 << 17
 _BYTES_AT_A_TIME: Final = 1 << 24
-_VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the number that the side's header has for its kind
+_VALUE_TYPES: Final = ("<i4", "<f4", "|u1")  # by the kind in a side's header
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,18 @@ class SideArrays:
 
     @property
     def kind(self) -> int:
-        """The values are 0: ids, 1: vectors, 2: images."""
+        """Kind of the values: 0 ids, 1 vectors, 2 images."""
         return "ifu".index(self.values.dtype.kind)
 
     @property
     def width(self) -> int:
-        """1 + the number of word features, or how many numbers a vector or an image has."""
+        """1 + the number of word features, or the number of values of a vector or an image."""
         return int(self.values.shape[1])
 
     def gather(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """The values of the sentences `rows`, one after the other: positions x width.
+        """Return the values of the sentences `rows`, concatenated: positions x width.
 
-        Raises DataError if a file does not have them any more.
+        Raises DataError if a file has been truncated or can't be read.
         """
         lengths = self.lengths[rows].astype(np.int64)
         ends = np.cumsum(lengths)
@@ -75,13 +74,13 @@ class SideArrays:
 
 
 class _FileArray:
-    """An array in a file, of which parts are read when they are wanted.
+    """An array in a file, of which parts are read on demand.
 
-    Nothing is mapped into memory: if the file shrinks meanwhile, mapped memory ends the process (SIGBUS).
+    The file isn't memory-mapped: if it shrank, an access to mapped memory would kill the process (SIGBUS).
     """
 
     def __init__(self, file: "_OpenFile", start: int, dtype: str, shape: tuple[int, ...]) -> None:
-        """`start`: its first byte."""
+        """`start`: the array's byte offset in the file."""
         self._file = file
         self._start = start
         self.dtype = np.dtype(dtype)
@@ -89,11 +88,11 @@ class _FileArray:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a number."""
+        """Bytes per element."""
         return self.dtype.itemsize
 
     def __getitem__(self, places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """The elements at these places along the first axis; one read for each run of consecutive places."""
+        """Read the elements at `places` along the first axis, with one read per run of consecutive places."""
         taken = np.empty((len(places), *self.shape[1:]), dtype=self.dtype)
         cuts = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
         for first, end in pairwise(cuts):
@@ -102,7 +101,7 @@ class _FileArray:
         return taken
 
     def read(self, first: int, count: int) -> npt.NDArray[Any]:
-        """`count` elements along the first axis from the place `first` on. Raises DataError."""
+        """Read `count` elements along the first axis, starting at `first`. Raises DataError."""
         shape = (count, *self.shape[1:])
         position = self._start + first * math.prod(self.shape[1:]) * self.itemsize
         data = self._file.read(position, math.prod(shape) * self.itemsize)
@@ -110,7 +109,7 @@ class _FileArray:
 
 
 class _OpenFile:
-    """A file that stays open as long as arrays need it, even if the original is closed."""
+    """A duplicate of an open file, which stays open as long as arrays need it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._name = file.name
@@ -118,7 +117,7 @@ class _OpenFile:
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, position: int, count: int) -> bytearray:
-        """`count` bytes from `position` on. Raises DataError."""
+        """Read `count` bytes from `position` on. Raises DataError if there are fewer."""
         data = bytearray(count)
         done = 0
         while done < count:
@@ -133,7 +132,7 @@ class _OpenFile:
 
 
 class HashingFile:
-    """Writes to a file and keeps the SHA-256 and the number of what it wrote."""
+    """Writes to a file and computes the SHA-256 and the number of the written bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -156,12 +155,12 @@ class HashingFile:
         self.write(array.astype(dtype, copy=False).tobytes())
 
     def align(self) -> None:
-        """Append zeros up to where a section may start."""
+        """Append zeros up to the next multiple of 64 bytes, where a section may start."""
         self.write(bytes(-self.size % _ALIGNMENT))
 
 
 def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArray[np.int32]) -> None:
-    """Write the sentences `order` of `sides` in that order, in memory independent of their number."""
+    """Write the sentences of `sides` in the given order; memory does not grow with their number."""
     file.write(_HEADER.pack(_MAGIC, _SHARD_FORMAT, len(sides), len(order)))
     for side in sides:
         positions = sum(int(side.lengths[rows].sum(dtype=np.int64)) for rows in _pieces(order))
@@ -185,9 +184,9 @@ def write_shard(file: HashingFile, sides: Sequence[SideArrays], order: npt.NDArr
 
 
 def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
-    """Open a file after checking its size, its checksum and its header; most of it is read later.
+    """Open a file after checking its size, checksum and header; values and offsets are read on demand.
 
-    Raises DataError naming the file when it is not, byte for byte, what was written.
+    Raises DataError naming the file if its content isn't, byte for byte, as it was written.
     """
     try:
         found = path.stat().st_size
@@ -204,7 +203,7 @@ def read_shard(path: Path, size: int, sha256: str) -> tuple[SideArrays, ...]:
 
 
 def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
-    """The sides of an open file; they stay when it is closed. Raises DataError or ValueError."""
+    """Return the sides of an open file; they stay valid after it is closed. Raises DataError."""
     path, size = file.name, os.fstat(file.fileno()).st_size
     try:
         file.seek(0)
@@ -234,7 +233,7 @@ def open_shard(file: IO[bytes]) -> tuple[SideArrays, ...]:
 def _section(
     file: _OpenFile, size: int, position: int, dtype: str, shape: tuple[int, ...]
 ) -> tuple[_FileArray, int]:
-    """The section at the first aligned place from `position` on, and where it ends; size: of the file."""
+    """Return the section at the first aligned offset from `position` on, and its end; size: of the file."""
     start = position + -position % _ALIGNMENT
     end = start + math.prod(shape) * np.dtype(dtype).itemsize
     if end > size:
@@ -243,7 +242,7 @@ def _section(
 
 
 def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
-    """`order` in pieces that fit in memory."""
+    """Split `order` into pieces that fit in memory."""
     for start in range(0, len(order), _SENTENCES_AT_A_TIME):
         yield order[start : start + _SENTENCES_AT_A_TIME]
 
@@ -251,7 +250,7 @@ def _pieces(order: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int32]]:
 def _bounded(
     rows: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], most: int
 ) -> Iterator[npt.NDArray[np.int32]]:
-    """`rows` in pieces of about `most` positions."""
+    """Split `rows` into pieces of about `most` positions."""
     ends = np.cumsum(lengths, dtype=np.int64)
     cuts = np.searchsorted(ends, np.arange(most, int(ends[-1]), most)) + 1
     for part in np.split(rows, np.unique(cuts)):
@@ -280,9 +279,9 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The parts of a prepared data set. `options` are those of the run that made it, for the record.
+    """The description of a prepared data set. options: of the preprocessing run, for the record.
 
-    `intact`: the file's own checksum is right, or it is an older one, which has none.
+    intact: the file's own checksum is right, or missing, as in older files.
     """
 
     data_type: str
@@ -293,7 +292,7 @@ class Manifest:
     intact: bool = True
 
     def to_bytes(self) -> bytes:
-        """The content of the file."""
+        """Return the content of the file."""
         content = {
             "format": _MANIFEST_FORMAT,
             "version": VERSION,
@@ -307,7 +306,7 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
-        """Read the file; DataError naming it when it is missing, damaged or of another version."""
+        """Read the file. Raises DataError naming it if it is missing, damaged or of another version."""
         try:
             content = json.loads(path.read_bytes().decode("utf-8"))
         except OSError as error:
@@ -337,24 +336,24 @@ def _as_text(content: Mapping[str, Any]) -> str:
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
-    """Of everything but the checksum itself."""
+    """Return the SHA-256 of the content, which must not contain the checksum itself."""
     return hashlib.sha256(_as_text(content).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_intact(content: dict[str, Any]) -> bool:
-    """Take the checksum out of the content; whether it is the content's own. Older manifests have none."""
+    """Pop the checksum; return whether it is right (or missing: an older manifest) and no key is unknown."""
     unknown = content.keys() - _KEYS
     checksum = content.pop(_CHECKSUM, None)
     return not unknown and checksum in (None, _checksum(content))
 
 
 def manifest_path(save_data: str) -> Path:
-    """The path of the manifest of the data set `save_data`."""
+    """Return the path of the manifest of the data set `save_data`."""
     return Path(save_data + _ENDING)
 
 
 def find_manifest(data: str) -> Path | None:
-    """The manifest that `-data` means: the file itself, a `-save_data` prefix, or the name Lua would use."""
+    """Find the manifest for `-data`: the file itself, a `-save_data` prefix, or Lua's `PREFIX-train.t7`."""
     stem = data.removesuffix(".t7")
     for candidate in (Path(stem), Path(stem + ".json"), manifest_path(stem)):
         if candidate.is_file() and candidate.suffix == ".json":
@@ -363,7 +362,7 @@ def find_manifest(data: str) -> Path | None:
 
 
 def prepared_data_or_empty(data: str) -> str | None:
-    """A check for `-data`: what is wrong with the value; None when it is empty or such data is there."""
+    """Check `-data`: return an error message, or None if the value is empty or the data exists."""
     if not data or find_manifest(data) is not None:
         return None
     return f"there is no prepared data '{data}' (looked for '{manifest_path(data.removesuffix('.t7'))}')"

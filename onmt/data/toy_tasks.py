@@ -1,7 +1,8 @@
 """Generated corpora for demonstrations: dates in English -> ISO form, and captions of drawn shapes.
 
-`quarter past four in the afternoon on 3 march 2019` becomes `2019-03-03 16:15`. Every style is unambiguous:
-months are names, twelve o'clock is `noon`, and midnight, which could belong to either day, is left to digits.
+`a quarter past four in the afternoon on 3 march 2019` becomes `2019-03-03 16:15`. Every style is
+unambiguous: months are names, twelve o'clock is `noon`, and midnight, which could belong to either day,
+appears in digits only.
 """
 
 import random
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 from onmt.data.images import require_pillow
 from onmt.errors import OptionError
 
-_BLANK = "_"  # stands for a blank between characters that are themselves separated by blanks
+_BLANK = "_"  # a blank of the text, as `spell` separates characters by blanks
 
 _FIRST_MOMENT = datetime(1950, 1, 1)
 _LAST_MOMENT = datetime(2050, 1, 1)
@@ -28,29 +29,29 @@ _ORDINALS = (
     "twenty-fourth twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first"
 ).split()
 
-_Style = Callable[[datetime], str | None]  # None: this moment cannot be said in this style
+_Style = Callable[[datetime], str | None]  # None: the style cannot express this moment
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of the corpus as a person reads it."""
+    """One line of the corpus, before `spell`."""
 
     source: str
     target: str
 
 
 def spell(text: str) -> str:
-    """The text as blank-separated characters, its own blanks made visible: `4 pm` -> `4 _ p m`."""
+    """Separate the characters of a text by blanks; its own blanks become `_`: `4 pm` -> `4 _ p m`."""
     return " ".join(text.replace(" ", _BLANK))
 
 
 def join(characters: str) -> str:
-    """The inverse of `spell`, for any blank-separated characters: `4 _ p m` -> `4 pm`."""
+    """Join blank-separated characters, the inverse of `spell`: `4 _ p m` -> `4 pm`."""
     return "".join(characters.split(" ")).replace(_BLANK, " ")
 
 
 def _to_iso(moment: datetime) -> str:
-    """`2019-03-03 16:15`: the answer to every style."""
+    """Format the target, the same for every style: `2019-03-03 16:15`."""
     return moment.strftime("%Y-%m-%d %H:%M")
 
 
@@ -146,7 +147,7 @@ _IN_WORDS: tuple[_Style, ...] = (_full_hour, _past, _to)
 
 
 def _describe(moment: datetime, rng: random.Random) -> str:
-    """The moment in a style drawn from those that can say it; words and digits alike where both can."""
+    """Express the moment in randomly drawn styles; if words can express the time, 60 % of cases use words."""
     in_digits = [text for style in _IN_DIGITS if (text := style(moment)) is not None]
     in_words = [text for style in _IN_WORDS if (text := style(moment)) is not None]
     date = rng.choice(_DATE_STYLES)(moment)
@@ -155,7 +156,7 @@ def _describe(moment: datetime, rng: random.Random) -> str:
 
 
 def _draw_moment(rng: random.Random) -> datetime:
-    """A minute of the period; the full hours and multiples of five that words can say come more often."""
+    """Draw a minute of the period; favour full hours and multiples of five, which words can express."""
     days = (_LAST_MOMENT - _FIRST_MOMENT).days
     step = rng.choice((1, 5, 5, 15, 60))
     return _FIRST_MOMENT + timedelta(
@@ -164,7 +165,7 @@ def _draw_moment(rng: random.Random) -> datetime:
 
 
 def generate(seed: int) -> Iterator[Pair]:
-    """Pairs without end, the same for the same seed; no moment twice, so any split is disjoint."""
+    """Yield pairs without end, determined by the seed. No moment occurs twice, so any split is disjoint."""
     rng = random.Random(seed)
     seen = set()
     while True:
@@ -189,7 +190,7 @@ _Relation = Literal["left of", "above"]
 
 @dataclass(frozen=True)
 class _Group:
-    """Some shapes that are alike."""
+    """One to three shapes of the same colour and kind."""
 
     count: int
     colour: str
@@ -209,12 +210,12 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """The one right answer."""
+        """The only correct caption."""
         return f"{self.first} {self.relation} {self.second}"
 
 
 def scenes(seed: int) -> Iterator[Scene]:
-    """Scenes without end, the same for the same seed; the groups of a scene differ in colour or kind."""
+    """Yield scenes without end, determined by the seed. The groups of a scene differ in colour or kind."""
     rng = random.Random(seed)
     looks = [(colour, kind) for colour in _COLOURS for kind in _KINDS]
     relations: tuple[_Relation, ...] = ("left of", "above")
@@ -224,9 +225,9 @@ def scenes(seed: int) -> Iterator[Scene]:
 
 
 def draw(scene: Scene, size: int, rng: random.Random) -> Any:
-    """The scene as an image of Pillow's, `size` x `size` pixels; shapes differ a little in place and size.
+    """Draw the scene as a Pillow image of `size` x `size` pixels; place, size and colour vary slightly.
 
-    Raises OptionError for a size at which nothing can be recognised.
+    Raises OptionError for a size below `SMALLEST`, or if Pillow is not installed.
     """
     if size < SMALLEST:
         raise OptionError(f"images of {size} pixels are too small for shapes: use {SMALLEST} or more")

@@ -16,7 +16,8 @@ _Word = TypeVar("_Word", str, bytes)
 class Vocabulary:
     """An immutable two-way table between words and ids; the ids 0..3 are PAD, UNK, BOS, EOS.
 
-    Raises DataError when the four special words do not come first, or when a word appears twice.
+    Raises DataError if the four special words don't come first, if a word appears twice, or if there isn't
+    one frequency per word.
     """
 
     __slots__ = ("_ids", "_text_ids", "frequencies", "words")
@@ -56,19 +57,19 @@ class Vocabulary:
         return f"Vocabulary({len(self)} words)"
 
     def id(self, word: str) -> int:
-        """The id of `word`, UNK if the vocabulary does not have it."""
+        """The id of `word`, UNK if the vocabulary lacks it."""
         return self._ids.get(word, UNK)
 
     def ids(self, words: Iterable[str]) -> list[int]:
-        """The ids of the `words` of a text in order, UNK where the vocabulary does not have one.
+        """Return the ids of the `words` of a text in order, UNK for words that the vocabulary lacks.
 
-        `<blank>` in a text is unknown too: PAD means "no word here" and never stands inside a sentence.
+        `<blank>` in a text also becomes UNK: PAD means "no word here" and must not occur inside a sentence.
         """
         return list(map(self._text_ids.__getitem__, words))
 
     def utf8_ids(self) -> Mapping[bytes, int]:
-        """The table behind `ids`, for words in UTF-8: `[word]` is the id, UNK for a word that is absent."""
-        # No text holds the bytes of a word that is not Unicode, so such a word is never found.
+        """Return the table behind `ids` for words in UTF-8: `[word]` is the id, UNK for an unknown word."""
+        # A word with lone surrogates gets bytes that no valid UTF-8 text contains, so it never matches.
         encoded = ((word.encode("utf-8", "surrogatepass"), index) for word, index in self._text_ids.items())
         return _TextIds(encoded)
 
@@ -80,8 +81,8 @@ class Vocabulary:
     def read(cls, path: str | Path) -> "Vocabulary":
         """Read Lua's format: a line per word, `word index [frequency]`, indices from 1 in any order.
 
-        The index is what counts, not the order of the lines. Further fields are ignored, and so are
-        frequencies that some of the lines do not have. Raises DataError naming file and line.
+        Ids follow from the indices, not from the order of the lines. Further fields are ignored; frequencies
+        too, unless every line has one. Raises DataError naming file and line.
         """
         entries: dict[int, tuple[str, int | None]] = {}
         lines_of_words: dict[str, int] = {}
@@ -102,7 +103,7 @@ class Vocabulary:
         return cls(*_in_order(entries, path))
 
     def to_bytes(self) -> bytes:
-        """The content of a file in Lua's format, frequencies included if there are any."""
+        """Return the content of a file in Lua's format, with frequencies if there are any."""
         if self.frequencies is None:
             lines = (f"{word} {i}\n" for i, word in enumerate(self.words, start=1))
         else:
@@ -111,18 +112,18 @@ class Vocabulary:
         return "".join(lines).encode("utf-8")
 
     def write(self, path: str | Path) -> None:
-        """Write a file in Lua's format; it appears whole or not at all."""
+        """Write a file in Lua's format, atomically."""
         with replacing(path) as file:
             file.write(self.to_bytes())
 
     def to_state(self) -> dict[str, Any]:
-        """A value of JSON's types that `from_state` reads back."""
+        """Return a JSON-compatible value that `from_state` reads back."""
         frequencies = None if self.frequencies is None else list(self.frequencies)
         return {"words": list(self.words), "frequencies": frequencies}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Vocabulary":
-        """The vocabulary that `to_state` described; DataError if it is not one."""
+        """Restore a vocabulary from the result of `to_state`. Raises DataError if that is damaged."""
         words, frequencies = state.get("words"), state.get("frequencies")
         if not _is_list_of(words, str) or not (frequencies is None or _is_list_of(frequencies, int)):
             raise DataError("a stored vocabulary is damaged: its words or frequencies are no list")
@@ -130,7 +131,7 @@ class Vocabulary:
 
 
 class _TextIds(dict[_Word, int]):
-    """Ids by word, UNK for all other words; quicker than asking with a default."""
+    """Ids by word, UNK for all other words; faster than `dict.get` with a default."""
 
     def __missing__(self, word: _Word) -> int:
         return UNK
@@ -144,7 +145,7 @@ class ImageSize(NamedTuple):
 
     @property
     def values(self) -> int:
-        """Numbers that an image of three colours has."""
+        """Number of values of an image with three colours."""
         return 3 * self.height * self.width
 
     def __str__(self) -> str:
@@ -156,7 +157,7 @@ class Vocabularies:
     """All vocabularies of a data set or model. Each side: the words first, then one per word feature.
 
     Vectors as source: `src` is empty and `src_vector_size` is the length of a vector. Images as source: `src`
-    is empty and `src_image_size` is the size of all of them. Monotext: `tgt` is empty.
+    is empty and `src_image_size` is the size of every image. Monotext: `tgt` is empty.
     """
 
     src: tuple[Vocabulary, ...]
@@ -165,7 +166,7 @@ class Vocabularies:
     src_image_size: ImageSize | None = None
 
     def to_state(self) -> dict[str, Any]:
-        """A value of JSON's types that `from_state` reads back."""
+        """Return a JSON-compatible value that `from_state` reads back."""
         return {
             "src": [vocabulary.to_state() for vocabulary in self.src],
             "tgt": [vocabulary.to_state() for vocabulary in self.tgt],
@@ -175,7 +176,7 @@ class Vocabularies:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Vocabularies":
-        """The vocabularies that `to_state` described; DataError if they are not."""
+        """Restore vocabularies from the result of `to_state`. Raises DataError if that is damaged."""
         src, tgt, size = state.get("src"), state.get("tgt"), state.get("src_vector_size")
         if not _is_list_of(src, dict) or not _is_list_of(tgt, dict) or not isinstance(size, int):
             raise DataError("the stored vocabularies are damaged: a side is missing")
@@ -195,7 +196,7 @@ def _is_list_of(value: object, kind: type[_Item]) -> TypeGuard[list[_Item]]:
 
 
 def _lines(path: str | Path) -> list[str]:
-    """The lines of a vocabulary file; a carriage return at the end of a line is not part of it."""
+    """Read the lines of a vocabulary file, without byte order mark and carriage returns at line ends."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Read the vocabularies that the user names and build the others from the training data."""
+"""Read the vocabulary files that the user names and build the other vocabularies from the training data."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,10 +25,10 @@ from onmt.text.words import CASE_FEATURES
 
 
 def read_vocabulary(path: str | Path) -> Vocabulary:
-    """Read a vocabulary of OpenNMT Lua's format or of google/seq2seq's.
+    """Read a vocabulary in OpenNMT Lua's format or in google/seq2seq's.
 
-    Lua's has an index after each word and a blank between; a file without a blank in its first lines is a
-    list of words. Raises DataError naming file and line.
+    Lua's format has an index after each word, separated by a blank. A file without a blank in its first
+    lines is read as google/seq2seq's list of words. Raises DataError naming file and line.
     """
     try:
         with open(path, "rb") as file:
@@ -41,10 +41,11 @@ def read_vocabulary(path: str | Path) -> Vocabulary:
 
 
 def _read_word_list(path: str | Path) -> Vocabulary:
-    """Read google/seq2seq's format. The special words come first, as everywhere here, not last.
+    """Read google/seq2seq's format: on each line a word, optionally followed by a tab and its count.
 
-    Empty lines and special words are passed over; counts are kept if every word has one. Raises DataError
-    naming file and line.
+    The special words get the first ids, as in all our vocabularies, not the last ones. Empty lines and
+    special words in the file are skipped. Counts are kept if every word has one. Raises DataError naming
+    file and line.
     """
     try:
         lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -75,7 +76,7 @@ def _entry(line: bytes, where: str) -> tuple[str, int | None]:
     return word, int(count)
 
 
-COUNTED_AT_A_TIME: Final = 2 << 20  # bytes of text; to add up counts of less would take longer than counting
+COUNTED_AT_A_TIME: Final = 2 << 20  # bytes of text; for less, adding the counts takes longer than counting
 
 
 @dataclass
@@ -85,10 +86,10 @@ class _Counts:
     words: Counter[str] = field(default_factory=Counter)
     features: list[Counter[str]] = field(default_factory=list)
     lines: int = 0
-    first_sentence: str = ""  # where the first sentence that was counted stands; empty when there was none
+    first_sentence: str = ""  # file and line of the first counted sentence; empty if none was counted
 
     def add(self, later: "_Counts") -> None:
-        """Add the counts of sentences that come later; DataError when they have other numbers of features."""
+        """Add the counts of later sentences. Raises DataError if their number of features differs."""
         both = self.first_sentence and later.first_sentence
         if both and len(self.features) != len(later.features):
             raise _different(len(self.features), len(later.features), later.first_sentence)
@@ -107,12 +108,13 @@ def count_blocks(
     max_length: int,
     hooks: CorpusHooks = NO_CORPUS_HOOKS,
 ) -> _Counts:
-    """Count the sentences of 1 to `max_length` words; DataError where their numbers of features differ.
+    """Count words and features in the sentences of 1 to `max_length` words.
 
-    Takes twice the memory of the words found: blocks of a long text should come in several calls.
+    Takes twice the memory of the distinct words: split the blocks of a long text over several calls. Raises
+    DataError if sentences have different numbers of features.
     """
     total = _Counts()
-    plain: Counter[bytes] = Counter()  # words in UTF-8 that come after those in `total`
+    plain: Counter[bytes] = Counter()  # words in UTF-8, not yet in `total`, and later in the text
     for block in blocks:
         [hooked] = hooks.apply([block])
         assert isinstance(hooked, LineBlock), "vectors have no vocabulary"
@@ -133,7 +135,7 @@ def count_blocks(
 def _counted(
     block: LineBlock, tokenizer: Tokenizer | None, max_length: int
 ) -> tuple[_Counts, Sentences | PlainSentences]:
-    """The sentences to count, and what is known before their words are counted."""
+    """Return the sentences to count, and counts with all fields set except the frequencies."""
     sentences = split_sentences(block, tokenizer)
     lengths = sentences.lengths()
     counted = np.flatnonzero((lengths > 0) & (lengths <= max_length))
@@ -154,11 +156,12 @@ def _decoded(words: Mapping[bytes, int]) -> dict[str, int]:
 
 
 def build_vocabulary(counter: Counter[str], size: int, min_frequency: int) -> Vocabulary:
-    """The four special words and those that the limits leave, with their numbers of occurrences.
+    """Build a vocabulary of the four special words and the words that the limits keep, with frequencies.
 
-    min_frequency > 0: the words that occur at least this often; otherwise size > 0: this many of the most
-    frequent ones; otherwise all. Where that leaves out something, the order is by descending frequency and,
-    among equals, by first appearance; else by first appearance only. What was left out counts as UNK.
+    min_frequency > 0 keeps the words that occur at least this many times. Otherwise size > 0 keeps the
+    `size` most frequent words, and 0 keeps all. If words are dropped, the kept ones are sorted by descending
+    frequency, ties by first appearance; otherwise all are in order of first appearance. Dropped words count
+    as UNK.
     """
     found = [word for word in counter if word not in SPECIAL_WORDS]
     kept = found
@@ -174,31 +177,31 @@ def build_vocabulary(counter: Counter[str], size: int, min_frequency: int) -> Vo
 
 
 def with_sentence_marks(vocabulary: Vocabulary, lines: int) -> Vocabulary:
-    """The vocabulary of the words of `lines` lines, each of which begins with <s> and ends with </s>."""
+    """Return the vocabulary with the number of lines of the text as the frequencies of <s> and </s>."""
     frequencies = list(vocabulary.frequencies or [0] * len(vocabulary))
     frequencies[BOS] = frequencies[EOS] = lines
     return Vocabulary(vocabulary.words, frequencies)
 
 
 def _with_frequencies(vocabulary: Vocabulary, counter: Counter[str]) -> Vocabulary:
-    """A given vocabulary with the frequencies that its words have in the data."""
+    """Return a given vocabulary with the frequencies of its words in the data; other words count as UNK."""
     frequencies = [counter[word] for word in vocabulary.words]
     frequencies[UNK] += counter.total() - sum(frequencies)
     return Vocabulary(vocabulary.words, frequencies)
 
 
 def without_frequencies(vocabulary: Vocabulary) -> Vocabulary:
-    """The same words without frequencies."""
+    """Return the vocabulary without its frequencies."""
     return Vocabulary(vocabulary.words)
 
 
 def limit(values: Sequence[int], index: int) -> int:
-    """The limit that a list option sets for the words (index 0) or a feature; 0, no limit, where it ends."""
+    """Return a list option's limit for the words (index 0) or a feature; 0 (no limit) past the list's end."""
     return values[index] if index < len(values) else 0
 
 
 def total_counts(parts: Iterable[_Counts]) -> _Counts:
-    """The counts of all parts, which come in the order of the text."""
+    """Add up the counts of all parts, which come in the order of the text."""
     total = _Counts()
     for part in parts:
         total.add(part)
@@ -211,14 +214,14 @@ def _different(expected: int, found: int, where: str) -> DataError:
 
 @dataclass(frozen=True)
 class SideVocabularies:
-    """The vocabularies of one side, words first, and which of them were built and are to be saved."""
+    """The vocabularies of one side, words first. built: which of them were built and have to be saved."""
 
     vocabularies: tuple[Vocabulary, ...]
     built: tuple[bool, ...]
 
 
 class VocabularySetup:
-    """Finds or builds the vocabularies of one side with text."""
+    """Reads or builds the vocabularies of one side with text."""
 
     def __init__(
         self,
@@ -235,9 +238,9 @@ class VocabularySetup:
         self._logger = logger
 
     def run(self, read: Callable[[], Iterable[Block]], workers: int) -> SideVocabularies:
-        """The vocabularies. `read` starts reading the side's training data, once or more often.
+        """Read or build the vocabularies. `read` starts a pass over the side's training data.
 
-        Raises DataError for a vocabulary file that is malformed, or vocabularies that do not fit the data.
+        Raises DataError for a malformed vocabulary file, or for vocabularies that do not fit the data.
         """
         number_of_features = self._number_of_features(read())
         words = self._given_words()
@@ -262,7 +265,7 @@ class VocabularySetup:
         return SideVocabularies((words, *features), tuple(built))
 
     def _number_of_features(self, blocks: Iterable[Block]) -> int:
-        """That of the first sentence that has words."""
+        """Return the number of features of the first sentence that has words."""
         for one in blocks:
             for block in self._hooks.apply([one]):
                 assert isinstance(block, LineBlock), "vectors have no vocabulary"
@@ -281,13 +284,13 @@ class VocabularySetup:
         return vocabulary
 
     def _given_features(self, expected: int) -> list[Vocabulary]:
-        """The feature vocabularies of `-features_vocabs_prefix`; none when there is no prefix."""
+        """Read the feature vocabularies of `-features_vocabs_prefix`; none without a prefix."""
         prefix = self._options.features_vocabs_prefix
         if not prefix:
             return []
         paths = []
         for feature in count(1):
-            # Lua looks for the first name only, but saves under the second where there is one text.
+            # Lua reads only the first name, but saves under the second if there is only one side of text.
             candidates = [
                 f"{prefix}.{self._side.name}_feature_{feature}.dict",
                 f"{prefix}_feature_{feature}.dict",
@@ -319,7 +322,7 @@ class VocabularySetup:
         side = self._side
         counter = counts.features[feature] if counts.features else Counter()
         if side.tokenizer is not None and side.tokenizer.case_feature and feature == 0:
-            # Complete from the start: a text may lack words of some case that another text has.
+            # All case labels, even those absent here: another text may have them.
             self._logger.info(" * Building default case feature vocabularies...")
             return _with_frequencies(Vocabulary([*SPECIAL_WORDS, *CASE_FEATURES]), counter)
         size, frequency = (

@@ -27,7 +27,7 @@ from onmt.google.settings import (
 _METRICS: Final[Mapping[str, str]] = {
     "LogPerplexityMetricSpec": "perplexity",
     "BleuMetricSpec": "bleu",
-    "RougeMetricSpec": "",  # its rouge_type says which
+    "RougeMetricSpec": "",  # depends on its rouge_type
 }
 _ROUGE_TYPES: Final = tuple(
     f"{kind}/{part}"
@@ -47,7 +47,7 @@ _PIPELINES: Final[Mapping[str, str]] = {
     "TFRecordInputPipeline": "give the texts as -train_src and -train_tgt, or prepare them and give -data",
     "ImageCaptioningInputPipeline": "prepare the images with preprocess.py -data_type img and give -data",
 }
-"""Pipelines of the original, and what to do instead of those that are not read here."""
+"""Pipelines of the original; for those that can't be read here, what to do instead."""
 
 _PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
     "shuffle": True,
@@ -60,7 +60,7 @@ _PARALLEL_TEXTS: Final[Mapping[str, Any]] = {
 """Parameters of ParallelTextInputPipeline and their defaults."""
 
 _SPLITS: Final[Mapping[str, str]] = {"input_pipeline_train": "train", "input_pipeline_dev": "valid"}
-"""Settings of pipelines, and how the flags of their texts begin."""
+"""Settings of pipelines, and the first word of their files' flags."""
 
 _DELIMITERS: Final = ("source_delimiter", "target_delimiter")
 
@@ -85,7 +85,7 @@ def refuse_flags_of_lua_models(given: Collection[str], flags_of_lua_models: Sequ
 
 
 def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[str]) -> Implied:
-    """The flags that follow from `-model`, `-model_params` and `-config_paths`; given flags take precedence.
+    """Return the flags that follow from `-model`, `-model_params` and `-config_paths`; given flags win.
 
     given: values by flag. flags_of_lua_models: the flags that describe a Lua model, its loss or its schedule.
     Raises OptionError for invalid settings.
@@ -125,7 +125,7 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
 
 
 def _flags_of_folder(folder: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The flags that follow from `output_dir`, and lines for the log."""
+    """Return the flags that follow from `output_dir`, and lines for the log."""
     for flag in ("save_model", "train_from"):
         if given.get(flag):
             raise OptionError(f"-output_dir says where models are saved and found: leave -{flag} out")
@@ -142,7 +142,7 @@ def _flags_of_folder(folder: str, given: Mapping[str, Any]) -> tuple[dict[str, A
 
 
 def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
-    """The model, its parts, its optimiser and its schedule all checked. Raises OptionError."""
+    """Return the model, with its parts, optimiser and schedule checked. Raises OptionError."""
     model = read_model(name, params)
     check_parts(model)
     optimizer_settings(model.parameters)
@@ -151,7 +151,7 @@ def checked_model(name: str, params: Mapping[str, Any]) -> GoogleModel:
 
 
 def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The class of the model as it was written, empty if there is none, and its parameters."""
+    """Return the model's class as the user wrote it, empty if there is none, and its parameters."""
     name = given.get("model", "") or _text(config, "model")
     params = names_and_values(config.get("model_params", {}), "model_params")
     if given.get("model_params"):
@@ -169,7 +169,7 @@ def _parameters_without_effect(model: GoogleModel) -> list[str]:
 
 
 def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Flags by name, and the settings that nothing here follows."""
+    """Return flags by name, and the settings that have no effect here."""
     flags: dict[str, Any] = {
         flag: typed(1, config[name], name) for name, flag in SETTING_FLAGS.items() if name in config
     }
@@ -186,7 +186,7 @@ def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tup
 
 
 def _hooks(hooks: Any) -> list[str]:
-    """The hooks, each with what to do instead."""
+    """Return for each hook a text that names it and its replacement."""
     if not isinstance(hooks, list):
         raise OptionError(f"hooks must be a list, not {hooks!r}")
     names = [class_name(class_of(entry, "hooks"), HOOKS, "hooks: class") for entry in hooks]
@@ -194,8 +194,8 @@ def _hooks(hooks: Any) -> list[str]:
 
 
 def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The tuples of files of the input pipelines by flag, unless the user names data, and what is not
-    followed.
+    """Return the input pipelines' files by flag, unless the user names data, and the settings without effect
+    here.
     """
     flags: dict[str, Any] = {}
     ignored: list[str] = []
@@ -220,7 +220,7 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
 
 
 def _check_delimiters(pipeline: Any, where: str, given: Mapping[str, Any]) -> None:
-    """Raise OptionError where tokens do not stand between blanks, unless the data is prepared already."""
+    """Raise OptionError if tokens aren't separated by blanks, unless the data is prepared already."""
     params = pipeline.get("params") if isinstance(pipeline, Mapping) else None
     if given.get("data") or not isinstance(params, Mapping):
         return
@@ -233,8 +233,8 @@ def _check_delimiters(pipeline: Any, where: str, given: Mapping[str, Any]) -> No
 
 
 def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
-    """The flags of the metrics, and what is not followed. The first metric that can decide does; the others
-    are logged.
+    """Return the flags of the metrics, and the parameters without effect here. The first metric other than
+    ROUGE becomes `-validation_metric`; the others are logged.
     """
     if not isinstance(metrics, list):
         raise OptionError(f"metrics must be a list, not {metrics!r}")
@@ -263,7 +263,7 @@ def _metrics(metrics: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _rouge(params: Mapping[str, Any]) -> str:
-    """The name in `-log_metrics` of a RougeMetricSpec."""
+    """Return the name in `-log_metrics` of a RougeMetricSpec."""
     kind = params.get("rouge_type") or ""
     if kind not in _ROUGE_TYPES:
         raise OptionError(
@@ -276,8 +276,8 @@ def _rouge(params: Mapping[str, Any]) -> str:
 
 
 def _texts_beside_models(flags: Mapping[str, Any], stem: str) -> dict[str, str]:
-    """One file for each flag of `_texts`: the only one, or a new one beside the models, whose names begin
-    with `stem`.
+    """Return one file for each flag of `_texts`. Several files are joined in a new one beside the models,
+    whose names begin with `stem`.
     """
     of_flag = {}
     for setting, split in _SPLITS.items():
@@ -297,7 +297,7 @@ def _texts_beside_models(flags: Mapping[str, Any], stem: str) -> dict[str, str]:
 
 
 def _join(files: Sequence[str], joined: str, where: str) -> None:
-    """Write all files, one after the other, to a new one."""
+    """Concatenate the files to a new one, ending the last line of each with a line feed."""
     try:
         with replacing(joined) as target:
             for file in files:
@@ -313,7 +313,7 @@ def _join(files: Sequence[str], joined: str, where: str) -> None:
 
 
 def make_folder(folder: str, where: str) -> None:
-    """Make a folder and those above it, unless it is there. Raises OptionError that begins with `where`."""
+    """Make a folder and its parents, unless it exists. Raises OptionError that begins with `where`."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -323,7 +323,7 @@ def make_folder(folder: str, where: str) -> None:
 def parallel_texts(
     setting: Mapping[str, Any], where: str, sides: Sequence[str] = ("src", "tgt")
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """The files of each side of a pipeline over parallel texts, and what of it is not followed.
+    """Return the files of each side of a ParallelTextInputPipeline, and its settings without effect here.
 
     Raises OptionError for unknown parameters, and for a side without files.
     """
@@ -350,9 +350,9 @@ def parallel_texts(
 
 
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags so that texts are read with the model's words, and cut, not left out, where too long; and so that
-    validation translates as the parameters say. On a restart the stored model, with all its parameters, says
-    what is cut and how to search (`restart_google_model`).
+    """Return the flags of the model's vocabularies, of lengths (long texts are cut, not dropped) and of the
+    search in validation. On a restart, lengths and search follow from the stored model instead
+    (`restart_google_model`).
     """
     parameters = model.parameters
     has_texts = bool(given.get("train_src") or given.get("train_dir"))
@@ -370,7 +370,7 @@ def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, A
 
 
 def class_of(entry: Any, where: str) -> str:
-    """The class that an entry of YAML names, without its package. Raises OptionError if it names none."""
+    """Return the class that a YAML entry names, without its package. Raises OptionError if it names none."""
     name = entry.get("class") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):
         raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")

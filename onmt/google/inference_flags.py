@@ -25,11 +25,11 @@ _SEARCH: Final[Mapping[str, tuple[str, Any]]] = {
     "inference.beam_search.choose_successors_fn": ("", "choose_top_k"),
     "decoder.params": ("", {}),
 }
-"""Parameters of a model that the search follows: the flag that each becomes, and its default."""
+"""The model parameters that affect the search, with the flag that each becomes and its default."""
 
 
 def inference_flags(given: Mapping[str, Any]) -> Implied:
-    """The flags that follow from `-tasks`, `-model_dir`, `-checkpoint_path`, `-input_pipeline` and
+    """Return the flags that follow from `-tasks`, `-model_dir`, `-checkpoint_path`, `-input_pipeline` and
     `-model_params`; given flags take precedence.
 
     Raises OptionError for invalid settings.
@@ -75,7 +75,7 @@ def _sources(pipeline: Any) -> dict[str, Any]:
 
 
 def _search(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags of the search; a width of 0 or 1 is greedy search."""
+    """Return the flags of the search; a beam width of 0 or 1 is greedy search."""
     flags: dict[str, Any] = {}
     for name, value in params.items():
         if name not in _SEARCH:

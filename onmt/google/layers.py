@@ -1,4 +1,4 @@
-"""google/seq2seq's cells and encoders: from their parameters to specs. Torch-free."""
+"""Translate the parameters of google/seq2seq's cells and encoders to specs. Torch-free."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,7 +54,7 @@ _WRAPPERS: Final[Mapping[str, str]] = {
     "DeviceWrapper": "-gpuid names the devices",
     "LSTMBlockFusedCell": "LSTMBlockCell has the same formulas",
 }
-"""Classes that are no cells of a layer, and the parameters that do their work here."""
+"""Classes that wrap or combine cells, and the parameters to use instead."""
 
 _NO_PARAMETERS: Final[Mapping[str, str]] = {
     "initializer": "init_scale beside rnn_cell says how weights start",
@@ -65,14 +65,15 @@ _NO_PARAMETERS: Final[Mapping[str, str]] = {
     "reuse": "each cell has weights of its own",
     "cell_size": "the units of GRUBlockCell are its num_units here",
 }
-"""Arguments of the original's cells that describe no model, and why."""
+"""Arguments of the original's cells that don't affect the model, and why."""
 
-_LARGEST_FORGET_BIAS: Final = 1000  # gates are open or shut long before; half precision holds sums with it
+_LARGEST_FORGET_BIAS: Final = 1000  # gates saturate far earlier, and sums with it still fit in half precision
 
 
 def stack_of(given: Mapping[str, Any], where: str, directions: int = 1) -> StackSpec:
-    """The stack that an `rnn_cell` block describes; with two directions its widths count both. Raises
-    OptionError for names that are not known and values that cannot be.
+    """Return the stack that an `rnn_cell` block describes, with widths summed over all `directions`.
+
+    Raises OptionError for unknown names and invalid values.
     """
     block = merged(RNN_CELL, given, where)
     check_least(block, {"num_layers": 1}, where)
@@ -97,7 +98,7 @@ def stack_of(given: Mapping[str, Any], where: str, directions: int = 1) -> Stack
 
 
 def check_passed_on(encoder: EncoderSpec, decoder: StackSpec) -> None:
-    """Raise OptionError if the decoder's states are not built like the encoder's."""
+    """Raise OptionError unless encoder and decoder have the same kind of cell and the same state widths."""
     assert isinstance(encoder, RecurrentEncoderSpec)
     own = encoder.stack
     if (own.cell.kind, own.state_widths) != (decoder.cell.kind, decoder.state_widths):
@@ -108,7 +109,7 @@ def check_passed_on(encoder: EncoderSpec, decoder: StackSpec) -> None:
 
 
 def activation_of(name: str, where: str) -> Activation:
-    """The function that a name means, `tensorflow.tanh` or `tanh` alone. Raises OptionError for any other."""
+    """Return the activation of a name such as `tensorflow.tanh` or `tanh`. Raises OptionError for others."""
     known: tuple[Activation, ...] = get_args(Activation)
     *package, short = name.split(".")
     for activation in known:
@@ -125,7 +126,7 @@ def _cell_class(name: str, where: str) -> str:
 
 
 def _cell_params(name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """All arguments of the cell class, checked one by one."""
+    """Return all arguments of the cell class, given or default. Raises OptionError for invalid ones."""
     refuse_named(given, _NO_PARAMETERS, where)
     for argument in given:
         others = [other for other, params in CELLS.items() if argument in params]
@@ -177,9 +178,7 @@ _Meaning = TypeVar("_Meaning")
 
 
 def encoder_of(part: Part) -> EncoderSpec:
-    """The encoder that `encoder.class` and `encoder.params` describe. Raises OptionError for values that it
-    cannot have.
-    """
+    """Return the spec of `encoder.class` with `encoder.params`. Raises OptionError for invalid values."""
     name, params = part
     cell = f"{_PARAMS}: rnn_cell"
     if name == "UnidirectionalRNNEncoder":
@@ -203,14 +202,14 @@ def encoder_of(part: Part) -> EncoderSpec:
 
 
 def used_parameters(params: Parameters) -> Parameters:
-    """The parameters without those of position codes that are switched off."""
+    """Return the parameters, without those of position codes if these are switched off."""
     if params.get("position_embeddings.enable", True):
         return params
     return {name: value for name, value in params.items() if name not in POSITIONS}
 
 
 def positions_of(params: Parameters) -> PositionSpec | None:
-    """The position codes of an encoder's parameters; None: it has no such codes, or does without."""
+    """Return an encoder's position codes; None if it has none, or they are switched off."""
     if not params.get("position_embeddings.enable"):
         return None
     return PositionSpec(

@@ -1,4 +1,4 @@
-"""From google/seq2seq's `-model` and `-model_params` to a ModelSpec. Torch-free."""
+"""Translate google/seq2seq's `-model` and `-model_params` to a ModelSpec. Torch-free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ from onmt.spec.model import (
     TableSpec,
 )
 
-_UNUSED_INIT_SCALE: Final = 0.04  # encoders that have no such parameter have no weights that it is about
+_UNUSED_INIT_SCALE: Final = 0.04  # for encoders without this parameter, none of whose weights use it
 _LEAST_OF_MODELS: Final = {
     "source.max_seq_len": 1,
     "target.max_seq_len": 2,
@@ -67,8 +67,8 @@ _SCORES: Final[Mapping[str, Literal["bahdanau", "projected_dot"]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GoogleModel:
-    """A model class with all its parameters, checked. `parameters` are the model's own, `parts` those of its
-    parts.
+    """A model class with all its parameters, checked. `parameters` are the model's own; each part holds its
+    own. attention: None for classes without attention.
     """
 
     name: str
@@ -80,13 +80,13 @@ class GoogleModel:
 
     @property
     def shares_embedding(self) -> bool:
-        """Whether both sides have one table of word vectors."""
+        """Whether source and target share one table of word vectors."""
         return bool(self.parameters.get("embedding.share"))
 
     @property
     def max_decode_length(self) -> int:
-        """Longest translation, in words: what the documentation puts among the model's parameters and the
-        program among the decoder's; the shorter one if both are given.
+        """Longest translation, in words. The original documents a parameter of the model, but its code reads
+        one of the decoder. Here either can set it; if both do, the smaller counts.
         """
         lengths = (self.parameters["inference.max_decode_length"], self.decoder.params["max_decode_length"])
         default = DECODERS[self.decoder.name]["max_decode_length"]
@@ -94,8 +94,8 @@ class GoogleModel:
 
 
 def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
-    """The model of `-model` with `-model_params`. Raises OptionError for whatever it does not know or
-    cannot do.
+    """Return the model that `-model` and `-model_params` describe. Raises OptionError for unknown classes or
+    parameters, and for invalid values.
     """
     short = class_name(name, MODELS, "-model")
     parameters = merged(MODELS[short], given, "model_params")
@@ -113,7 +113,7 @@ def read_model(name: str, given: Mapping[str, Any]) -> GoogleModel:
 
 
 def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
-    """The model for vocabularies of these sizes. Raises OptionError where they do not fit."""
+    """Return the spec for vocabularies or images of these sizes. Raises OptionError if they don't fit."""
     p = model.parameters
     _check_source(model, sizes)
     if len(sizes.src) > 1 or len(sizes.tgt) > 1:
@@ -154,7 +154,7 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
 
 
 def check_parts(model: GoogleModel) -> None:
-    """Raise OptionError for whatever is wrong with the model before any data is read."""
+    """Raise OptionError for errors of the model that show before any data is read."""
     words = (len(SPECIAL_WORDS) + 1,)
     if reads_images(model):
         params = model.encoder.params
@@ -165,7 +165,7 @@ def check_parts(model: GoogleModel) -> None:
 
 
 def reads_images(model: GoogleModel) -> bool:
-    """Whether the source of the model is images."""
+    """Return whether the source of the model is images."""
     return model.encoder.name == "InceptionV3Encoder"
 
 
@@ -177,14 +177,14 @@ def _source(model: GoogleModel, sizes: DataSizes) -> SourceSpec:
 
 
 def _source_limit(model: GoogleModel) -> int:
-    """The longest source, end symbol counted: an encoder has a limited number of position codes. 0: any."""
+    """Return the longest source, end symbol included; position codes limit it as well. 0: no limit."""
     limit: int = model.parameters.get("source.max_seq_len", 0)
     positions = positions_of(model.encoder.params)
     return limit if positions is None else min(limit, positions.count)
 
 
 def _check_source(model: GoogleModel, sizes: DataSizes) -> None:
-    """Raise OptionError unless the data is what the model's encoder reads."""
+    """Raise OptionError unless the model's encoder reads this kind and size of data."""
     if not reads_images(model):
         if not sizes.src:
             kind = "images: use -model Image2Seq" if sizes.src_image_size else "vectors"

@@ -29,7 +29,7 @@ _NO_PARAMETERS: Final[Mapping[str, str]] = {
     "name": "operations have no names here",
     "learning_rate": "optimizer.learning_rate gives it",
 }
-"""Arguments of TensorFlow's optimisers that are not given here, and why."""
+"""Arguments of TensorFlow's optimisers that are refused here, and why."""
 
 _BELOW_ONE: Final = ("beta1", "beta2", "decay")
 _ABOVE_ZERO: Final = ("initial_accumulator_value",)
@@ -37,9 +37,7 @@ _ABOVE_ZERO: Final = ("initial_accumulator_value",)
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """One of the optimisers with all its arguments; gradients longer than `clip_gradients` are scaled (0: no
-    limit).
-    """
+    """An optimiser with all its arguments. clip_gradients: largest norm of the gradients (0: no limit)."""
 
     name: str
     params: Mapping[str, Any]
@@ -47,7 +45,7 @@ class OptimizerSettings:
 
 
 def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
-    """The optimiser of checked model parameters. Raises OptionError for arguments it does not have."""
+    """Read the optimiser from checked model parameters. Raises OptionError for invalid arguments."""
     name = class_name(parameters["optimizer.name"], OPTIMIZER_PARAMS, "optimizer.name")
     given = parameters["optimizer.params"]
     refuse_named(given, _NO_PARAMETERS, "optimizer.params")
@@ -67,7 +65,7 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
 
 
 def _check(argument: str, value: Any) -> None:
-    """Raise OptionError for a number outside the argument's range; true and false count as 1 and 0."""
+    """Raise OptionError for a value outside the argument's range; true and false count as 1 and 0."""
     if argument == "learning_rate_power":
         fits, range_ = value <= 0, "at most 0"
     elif argument in _BELOW_ONE:
@@ -92,22 +90,22 @@ _PARAMETERS: Final = (
     "min_learning_rate",
     "staircase",
 )
-"""Names behind `optimizer.lr_`."""
+"""Names of the parameters, without `optimizer.lr_`."""
 
 _OTHER_ARGUMENTS: Final[Mapping[str, str]] = {
     "polynomial_decay": "end_learning_rate and power",
     "piecewise_constant": "boundaries and values",
 }
-"""Functions of TensorFlow 1.0 beside the decays, and what they ask for."""
+"""Other schedules of TensorFlow 1.0, and the arguments that they would need."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSchedule:
-    """The rate by the number of steps done.
+    """The learning rate as a function of the number of finished steps.
 
-    With s = min(step, `stop`) - `start`, n = `decay_steps`, r = `decay_rate`: exponential_decay rate r^(s/n),
-    natural_exp_decay rate e^(-r s/n), inverse_time_decay rate / (1 + r s/n); s/n is rounded down with
-    `staircase`. Up to step `start` the rate is the first one. It never falls below `minimum`.
+    With s = min(step, `stop`) - `start`, n = `decay_steps`, r = `decay_rate`: exponential_decay gives
+    rate r^(s/n), natural_exp_decay rate e^(-r s/n), inverse_time_decay rate / (1 + r s/n). `staircase` rounds
+    s/n down. Up to step `start` the rate is constant. With a decay, the rate never falls below `minimum`.
     """
 
     rate: float
@@ -120,7 +118,7 @@ class StepSchedule:
     staircase: bool
 
     def after(self, steps: int) -> float:
-        """The rate of the next step after this many steps."""
+        """Return the rate of the next step, after this many finished steps."""
         if not self.decay:
             return self.rate
         if steps <= self.start:
@@ -139,7 +137,7 @@ class StepSchedule:
 
 
 def schedule_of(parameters: Mapping[str, Any]) -> StepSchedule:
-    """The schedule that checked model parameters describe. Raises OptionError for one there is not."""
+    """Read the schedule from checked model parameters. Raises OptionError for invalid values."""
     lr = {name: parameters[f"optimizer.lr_{name}"] for name in _PARAMETERS}
     rate = parameters["optimizer.learning_rate"]
     if rate <= 0:

@@ -1,4 +1,4 @@
-"""Options of google/seq2seq's dialect and of its clock, which counts steps. Torch-free."""
+"""Options of google/seq2seq's dialect, and options that count steps instead of epochs. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -138,5 +138,5 @@ class StepOptions:
         return self.train_steps > 0 or self.eval_every_n_steps > 0
 
     def last_epoch(self, end_epoch: int, iterations: int) -> int:
-        """The last epoch, of this many iterations each, or `end_epoch` where steps are not limited."""
+        """Return the last epoch, with `iterations` steps per epoch; `end_epoch` if steps are not limited."""
         return -(-self.train_steps // iterations) if self.train_steps > 0 else end_epoch

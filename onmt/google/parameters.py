@@ -1,7 +1,7 @@
-"""google/seq2seq's model parameters: names, defaults, types, and how YAML is merged onto them. Torch-free.
+"""google/seq2seq's model parameters: names, defaults, types, and how YAML overrides them. Torch-free.
 
-Sources: the parameters' tables of seq2seq/models/*.py, encoders/*.py, decoders/*.py, training/utils.py. Names
-hold dots as plain characters. A parameter left out or null keeps its default.
+Sources: the parameter tables of seq2seq/models/*.py, encoders/*.py, decoders/*.py, training/utils.py. A dot
+in a name is an ordinary character. A parameter that is left out or null keeps its default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Parameters = Mapping[str, Any]
 
 
 class Part(NamedTuple):
-    """A part of a model: the class that was chosen for it, in its short form, with all its parameters."""
+    """A part of a model: the short name of its class, with all its parameters."""
 
     name: str
     params: Parameters
@@ -123,7 +123,7 @@ CELLS: Final[Mapping[str, Parameters]] = {
 }
 
 _OPTIONAL: Final[Parameters] = {"cell_clip": 0.0, "num_proj": 0, "proj_clip": 0.0}
-"""Some number of the right type for each parameter whose default is none at all."""
+"""For each parameter whose default is None, a number of the right type."""
 
 _RNN_ENCODER: Final[Parameters] = {"rnn_cell": {}, "init_scale": 0.04}
 
@@ -181,15 +181,16 @@ _PACKAGES: Final = ("seq2seq", "tensorflow", "tf")
 _LAYERS: Final = ("num_layers", "attention_cnn.layers", "output_cnn.layers")
 _MOST_LAYERS: Final = 1000
 _LARGEST_WHOLE: Final = 2**31 - 1
-_LARGEST: Final = 1e30  # single precision ends at 3.4e38, and results need room
+_LARGEST: Final = 1e30  # single precision ends at 3.4e38, and results need some room
 
 
 def merged(defaults: Parameters, given: object, where: str) -> dict[str, Any]:
-    """`given` over `defaults`; `where` names the level in messages. Raises OptionError for unknown keys and
-    wrong types.
+    """Return `defaults` overridden by `given`; `where` names the level in messages. Raises OptionError for
+    unknown keys and wrong types.
 
-    Types are those of the defaults, strictly: "false" is not a boolean, 3.5 not a whole number (3 is a
-    number, 1e9 a whole one). A default of {} takes any mapping; its receiver checks it.
+    Types must match the defaults strictly: "false" isn't a boolean, 3.5 isn't a whole number (but 3 is
+    accepted as a number, and 1e9 as a whole one). A default of {} accepts any mapping, which the caller has
+    to check.
     """
     result = dict(defaults)
     for name, value in names_and_values(given, where).items():
@@ -211,9 +212,8 @@ def check_names(given: Mapping[str, Any], known: Parameters, where: str) -> None
 
 
 def typed(default: Any, value: Any, where: str) -> Any:
-    """`value` if it has the type of `default`; a whole number may be written either way, `1000` or `1e3`, and
-    gets the default's type. Raises OptionError for another type, and for numbers beyond what any parameter
-    can be.
+    """Return `value` if it has the type of `default`. Whole numbers may be written as `1000` or `1e3` and are
+    converted to the default's type. Raises OptionError for another type, and for numbers out of range.
     """
     if isinstance(default, Mapping):
         return names_and_values(value, where)
@@ -235,14 +235,14 @@ def typed(default: Any, value: Any, where: str) -> Any:
 
 
 def names_and_values(content: object, where: str) -> dict[str, Any]:
-    """The mapping at `where`, as a dict. Raises OptionError unless it consists of names and values."""
+    """Return the mapping at `where` as a dict. Raises OptionError if it isn't a mapping."""
     if not isinstance(content, Mapping):
         raise OptionError(f"{where} must hold names and values, not {repr(content)[:80]}")
     return dict(content)
 
 
 def check_least(params: Parameters, least: Mapping[str, float], where: str) -> None:
-    """Raise OptionError for a parameter below its least value; those that are not there may be named."""
+    """Raise OptionError for a parameter below its minimum; `least` may name parameters that are missing."""
     for name, minimum in least.items():
         value = params.get(name)
         if value is not None and value < minimum:
@@ -250,22 +250,22 @@ def check_least(params: Parameters, least: Mapping[str, float], where: str) -> N
 
 
 def check_kept(params: Parameters, names: Sequence[str], where: str) -> None:
-    """Raise OptionError unless each of these is a probability to keep a number."""
+    """Raise OptionError unless each of these is a keep probability of dropout: above 0, at most 1."""
     for name in names:
         if not 0 < params[name] <= 1:
             raise OptionError(f"{where}: {name} must be above 0 and at most 1, not {params[name]}")
 
 
 def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> None:
-    """Raise OptionError for the first given name that is known but has no meaning here, with the reason."""
+    """Raise OptionError for the first given name that has a reason to be refused, with that reason."""
     for name in given:
         if name in reasons:
             raise OptionError(f"{where}: {name} is not taken here: {reasons[name]}")
 
 
 def _advice(name: str, known: Parameters) -> str:
-    """The likely meaning of an unknown name: a parameter of a block beside it, one that it is the end of, or
-    the one that looks most like it.
+    """Suggest what an unknown name could mean: a parameter of a nested block, a known name that ends with it,
+    or the most similar name.
     """
     for block, names in _BLOCKS.items():
         if block in known and name in names:
@@ -284,8 +284,8 @@ def _nearest(name: str, known: Parameters) -> str:
 
 
 def class_name(name: str, known: Mapping[str, Any], where: str) -> str:
-    """The class that a short or fully qualified name means; nothing is imported. Raises OptionError if there
-    is none.
+    """Return the short form of a class name, which may have its package; nothing is imported. Raises
+    OptionError for unknown classes.
     """
     *package, short = name.split(".")
     if short not in known or (package and package[0] not in _PACKAGES):
@@ -296,15 +296,15 @@ def class_name(name: str, known: Mapping[str, Any], where: str) -> str:
 
 
 def part_of(parameters: Parameters, part: str, classes: Mapping[str, Parameters]) -> Part:
-    """The part whose class and parameters a model's parameters give. Raises OptionError for what that class
-    does not know.
+    """Return the class and parameters of a part, as a model's parameters set them. Raises OptionError for
+    unknown classes and for unknown or invalid parameters.
     """
     name = class_name(parameters[f"{part}.class"], classes, f"{part}.class")
     return Part(name, merged(classes[name], parameters[f"{part}.params"], f"{part}.params"))
 
 
 def deep_merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """`upper` over `lower`, mappings within mappings merged likewise, everything else replaced."""
+    """Return `lower` overridden by `upper`; nested mappings are merged recursively, other values replaced."""
     result = dict(lower)
     for name, value in upper.items():
         below = result.get(name)

@@ -15,23 +15,23 @@ from onmt.google.parameters import MODELS, class_name, deep_merged, merged, name
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-_DEEPEST: Final = 50  # levels; no configuration needs them, and Python's stack ends at some hundreds
-_LONGEST_TEXT: Final = 4096  # characters: a path's most; messages tell names and values in full
+_DEEPEST: Final = 50  # levels; no configuration needs more, and Python's stack allows some hundreds
+_LONGEST_TEXT: Final = 4096  # characters, the longest path; messages quote names and values in full
 _LARGEST_WHOLE: Final = 2**63 - 1
-_MOST_NODES: Final = 10_000  # names and values of a text whose aliases are written out
+_MOST_NODES: Final = 10_000  # names and values of a text after expanding its aliases
 
 _YAML_FAILURES: Final = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError)
-"""Exceptions of PyYAML, besides its own errors, for scalars that do not fit their tag (`!!int ''`)."""
+"""Exceptions that PyYAML raises, besides its own, for scalars that do not fit their tag (`!!int ''`)."""
 
 
 def read_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text: dicts with texts as names, lists, texts, finite numbers, booleans, None.
+    """Parse a YAML text of dicts with strings as names, lists, strings, finite numbers, booleans and None.
 
-    A number may be written `1e-4`, which YAML 1.1 calls a text. Aliases (`*name`) and merges (`<<`)
-    are read. Raises OptionError, in one line that begins with `where`, for everything else: malformed text,
+    `1e-4` is read as a number, although YAML 1.1 calls it a string. Aliases (`*name`) and merges (`<<`) are
+    supported. Raises OptionError, in one line that begins with `where`, for everything else: malformed text,
     names given twice, dates, aliases that contain themselves or expand to more than `_MOST_NODES` values.
     """
-    import yaml  # here, because only a few runs need it
+    import yaml  # imported here, because only a few runs need it
 
     try:
         return _plain(yaml.load(text, Loader=_loader()), where, 0)
@@ -42,8 +42,8 @@ def read_yaml(text: str, where: str) -> Any:
 
 
 def read_yaml_file(path: str, flag: str) -> Any:
-    """The value in a YAML file that `flag` names. Raises OptionError for a file that cannot be read, bytes
-    that are not UTF-8, and as `read_yaml` does.
+    """Parse a YAML file that `flag` names. Raises OptionError if it can't be read or isn't UTF-8, and as
+    `read_yaml` does.
     """
     try:
         with open(path, "rb") as file:
@@ -60,7 +60,7 @@ def read_yaml_file(path: str, flag: str) -> Any:
 
 
 def _loader() -> Any:
-    """PyYAML's safe loader with our strictness."""
+    """Return PyYAML's safe loader, made to refuse repeated names and huge expansions, and to read `1e-4`."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -77,7 +77,7 @@ def _loader() -> Any:
             return super().compose_node(parent, index)
 
         def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-            # before construction, which puts the names that `<<` merges beside a mapping's own
+            # check before construction, which adds the names from `<<` to the mapping's own
             node = super().compose_mapping_node(anchor)
             seen = set()
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
@@ -94,10 +94,10 @@ def _loader() -> Any:
 
 
 def _check_expansion(node: Any, sizes: dict[int, int]) -> int:
-    """The number of nodes below and at `node` with every alias written out, in time linear in the text.
+    """Count the nodes at and below `node` with all aliases expanded, in time linear in the text.
 
-    sizes: the numbers found so far by identity, 0 for the nodes above. Raises yaml.composer.ComposerError for
-    a value that contains itself, and for more than `_MOST_NODES`.
+    sizes: counts found so far, by the node's id(); 0 for ancestors. Raises yaml.composer.ComposerError for a
+    value that contains itself, and for more than `_MOST_NODES` nodes.
     """
     import yaml
 
@@ -118,7 +118,9 @@ def _check_expansion(node: Any, sizes: dict[int, int]) -> int:
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:
-    """The value, if it consists of what parameters are made of; messages begin with `where`."""
+    """Return the value if parameters allow all types and sizes in it. Otherwise raises OptionError that
+    begins with `where`.
+    """
     if isinstance(value, dict):
         _check_depth(where, depth)
         return {
@@ -154,7 +156,7 @@ def _checked_name(name: Any, where: str) -> str:
 
 
 def _in_one_line(error: Any) -> str:
-    """`line 3, column 7: what is wrong` of an error of PyYAML."""
+    """Format an error of PyYAML as `line 3, column 7: problem`."""
     problem = " ".join(str(getattr(error, "problem", None) or error).split())
     mark = getattr(error, "problem_mark", None)
     return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
@@ -168,7 +170,7 @@ SETTING_FLAGS: Final[Mapping[str, str]] = {
     "keep_checkpoint_max": "keep_checkpoint_max",
     "tf_random_seed": "seed",
 }
-"""Settings that hold a whole number, and the flags that they become."""
+"""Settings whose value is a whole number, and the flags that they become."""
 
 IDLE_SETTINGS: Final[Mapping[str, str]] = {
     "buckets": "batches hold sources of one length anyway, unless -uneven_batches",
@@ -212,13 +214,13 @@ SETTINGS_AS_FLAGS: Final = tuple(
     for name in CONFIG_KEYS
     if name not in ("model", "model_params", "train_steps", "eval_every_n_steps", "keep_checkpoint_max")
 )
-"""Flags that only stand for others; what those have become is what a configuration file stores."""
+"""Flags that are only translated to others; a configuration file stores the flags that they became."""
 
 
 def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
-    """The settings of several files, deeply merged from left to right; what is null is not there.
+    """Read the settings of several files, deeply merged from left to right, without those that are null.
 
-    Raises OptionError for a file that holds anything else than the original's settings.
+    Raises OptionError for a file that contains anything but the original's settings.
     """
     settings: dict[str, Any] = {}
     for path in paths:
@@ -234,9 +236,9 @@ def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
 
 
 def with_settings_given(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of files under those that flags of the same names give; names and values are merged.
+    """Return the settings of files, overridden by flags of the same names; mappings are merged.
 
-    given: flags with their values, YAML as text. Raises OptionError for text that cannot be read.
+    given: flags with their values, YAML as text. Raises OptionError for text that can't be parsed.
     """
     merged = dict(settings)
     for name in CONFIG_KEYS:
@@ -251,8 +253,8 @@ def with_settings_given(settings: Mapping[str, Any], given: Mapping[str, Any]) -
 
 
 def read_model_params(text: str) -> dict[str, Any]:
-    """The parameters that `-model_params` gives, as YAML or in a file of that name. Raises OptionError for
-    what cannot be read, or holds no names and values.
+    """Read the parameters of `-model_params`, which is YAML or the name of a YAML file. Raises OptionError if
+    it can't be read or isn't a mapping.
     """
     if os.path.isdir(text):
         raise OptionError(f"-model_params {text} is a folder, not a file")
@@ -266,9 +268,9 @@ def read_model_params(text: str) -> dict[str, Any]:
 
 
 def check_model_name(name: str) -> str:
-    """The class that `-model` names, in its short form.
+    """Return the class that `-model` names, in its short form.
 
-    OpenNMT's flag of this name means a model's file elsewhere; raises OptionError if it seems to here.
+    In other scripts `-model` names a model file: raises OptionError if the value looks like one.
     """
     if os.path.isfile(name) or name.endswith((".pt", ".t7")):
         raise OptionError(
@@ -279,7 +281,7 @@ def check_model_name(name: str) -> str:
 
 
 def to_text(parameters: Mapping[str, Any]) -> str:
-    """Parameters in the one form in which options hold them: JSON, sorted by name; none are no text."""
+    """Return parameters as options hold them: JSON, sorted by name; an empty text if there are none."""
     return json.dumps(parameters, sort_keys=True, ensure_ascii=False) if parameters else ""
 
 
@@ -290,14 +292,14 @@ def from_text(text: str) -> dict[str, Any]:
 
 
 def stored_google_model(name: str, parameters: str) -> GoogleModel | None:
-    """The model that options describe (`parameters` from `to_text`); None: it is one of OpenNMT Lua's."""
+    """Return the model that options describe (`parameters` from `to_text`); None for OpenNMT Lua's models."""
     return read_model(name, from_text(parameters)) if name else None
 
 
 @dataclass(frozen=True)
 class RestartedParameters:
-    """The parameters to go on with (see `to_text`), those that `changed`, and those that were asked to change
-    in vain.
+    """The parameters of a restart. text: all of them (see `to_text`). changed: the new values. ignored: names
+    of parameters that the user asked to change, but that can't change.
     """
 
     text: str
@@ -308,8 +310,9 @@ class RestartedParameters:
 def restarted_parameters(name: str, stored: str, asked: str, continues: bool) -> RestartedParameters:
     """Combine the `stored` parameters of a model of class `name` with those `asked` for on a restart.
 
-    Those of the optimiser can change, unless its training `continues`; another optimiser does not inherit
-    arguments. Both texts from `to_text`. Raises OptionError for parameters that the class does not have.
+    Only `optimizer.*` can change (but not `optimizer.clip_embed_gradients`), and only if the training is not
+    one that `continues`. A new optimiser does not inherit the old one's arguments. Both texts come from
+    `to_text`. Raises OptionError for parameters that `name` lacks.
     """
     before = from_text(stored)
     known = read_model(name, before).parameters
@@ -325,7 +328,7 @@ def restarted_parameters(name: str, stored: str, asked: str, continues: bool) ->
 
 
 def _same(name: str, one: Any, other: Any) -> bool:
-    """Whether two values of a parameter mean the same; classes may have their packages before them."""
+    """Return whether two values of a parameter are equal, ignoring the packages of classes."""
     if name.endswith((".class", "optimizer.name")):
         return bool(one.split(".")[-1] == other.split(".")[-1])
     return bool(one == other)

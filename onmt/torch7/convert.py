@@ -1,4 +1,4 @@
-"""Convert a Lua model: parameters, vocabularies, options, and flags for files older than the flag."""
+"""Convert a Lua model to a checkpoint; flags that an older file lacks follow from its networks."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from onmt.torch7.parameters import LuaParameter
 
 
 def structural_options(spec: ModelSpec) -> dict[str, Any]:
-    """Flags by name, with the values that lead to this model."""
+    """Return the flags, by name, that describe a model of this structure."""
     flags: dict[str, Any] = {"model_type": spec.model_type} | _encoder_flags(spec.encoder)
     if spec.model_type == "seqtagger":
         flags["loglikelihood"] = "sentence" if spec.transitions else "word"
@@ -74,7 +74,7 @@ def _decoder_flags(decoder: DecoderSpec, bridge: BridgeSpec) -> dict[str, Any]:
 
 
 ORIGIN: Final = "OpenNMT Lua"
-SLOTS: Final[dict[str, dict[str, str]]] = {  # by optimiser: Lua's name of what it gathers -> ours
+SLOTS: Final[dict[str, dict[str, str]]] = {  # per optimiser: Lua's names of its statistics -> ours
     "sgd": {},
     "adagrad": {"var": "squares"},
     "adadelta": {"var": "squares", "accDelta": "deltas"},
@@ -84,10 +84,10 @@ LEARNING_RATE: Final = 1.0  # Lua's default
 
 
 def convert_model(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint (see `onmt.checkpoint`) that holds the `.t7` model at `path`.
+    """Convert the `.t7` model at `path` to the content of a checkpoint (see `onmt.checkpoint`).
 
-    Besides the usual keys there are `origin`, and `notes`: sentences on what could not be taken over.
-    Raises CheckpointError if the file is damaged or holds something that has no counterpart here.
+    Besides the usual keys it has `origin`, and `notes`: sentences on what could not be converted.
+    Raises CheckpointError if the file is damaged or contains something that has no counterpart here.
     """
     model = read_lua_model(path)
     weights = _weights(model)
@@ -109,7 +109,9 @@ def convert_model(path: str | Path) -> dict[str, Any]:
 
 
 def _weights(model: LuaModel) -> dict[str, torch.Tensor]:
-    """The parameters in the order of the built model, each of them there and in its shape."""
+    """Return the parameters in the order of the built model. Raises CheckpointError if a parameter is missing
+    or superfluous, or has another shape.
+    """
     found = {name: torch.from_numpy(parameter.value()) for name, parameter in model.parameters.items()}
     with torch.device("meta"):
         wanted = build_model(model.spec).state_dict()
@@ -124,7 +126,7 @@ def _weights(model: LuaModel) -> dict[str, torch.Tensor]:
 
 
 def _training_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any]:
-    """The `training` part: where the training stands, as far as Lua wrote it down."""
+    """Return the `training` part of the checkpoint: the state of the training, as far as Lua saved it."""
     rate = _number(info, "learningRate", model.options.number("learning_rate", LEARNING_RATE))
     score = info.get("validPpl")
     return {
@@ -149,16 +151,16 @@ def _number(info: Table, name: str, default: float) -> float:
 
 
 def _decaying(model: LuaModel, rate: float) -> bool:
-    """Whether `-decay default` has begun to decay. Lua does not write that down: the fallen rate shows it."""
+    """Whether `-decay default` has begun to decay. Lua doesn't save that, but a lower rate shows it."""
     latched = model.options.word("decay") in ("default", None)
     return latched and rate < model.options.number("learning_rate", rate)
 
 
 def _optimizer_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str, Any] | None:
-    """What our optimiser of that name saves; None before the first step, or where nothing can be taken over.
+    """Return our optimiser's state; None before the first step, or if it can't be converted.
 
-    Lua has one table per sub-model with parameters, in alphabetical order of the sub-models, and in it flat
-    vectors laid out as the sub-model's parameters are.
+    Lua saves one table per sub-model with parameters, in alphabetical order of the sub-models. The flat
+    vectors in a table have the layout of the sub-model's parameters.
     """
     name = model.options.word("optim") or "sgd"
     states = info.get("optimStates")
@@ -188,7 +190,7 @@ def _optimizer_state(model: LuaModel, info: Table, notes: list[str]) -> dict[str
 
 
 def _trained(model: LuaModel) -> dict[str, dict[str, LuaParameter]]:
-    """The trained parameters of each sub-model that has any, in Lua's order of the sub-models."""
+    """Return the trained parameters of each sub-model that has any, in Lua's order of the sub-models."""
     trained = {
         part: {name: one for name, one in model.parameters.items() if one.part == part and one.trained}
         for part in PARTS
@@ -197,7 +199,7 @@ def _trained(model: LuaModel) -> dict[str, dict[str, LuaParameter]]:
 
 
 def _split(parameters: dict[str, LuaParameter], state: Table, slot: str) -> dict[str, torch.Tensor]:
-    """One of a sub-model's flat vectors, cut into our parameters."""
+    """Split a flat vector of a sub-model's optimiser by our parameters."""
     if len({id(one.tensor.storage) for one in parameters.values()}) > 1:
         raise StructureError("the parameters that it belongs to are not in one vector")
     vector = state.get(slot)

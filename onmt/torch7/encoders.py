@@ -1,4 +1,4 @@
-"""The encoders of OpenNMT Lua as they are serialised: tables of `name`, `modules` and `args`."""
+"""Read OpenNMT Lua's encoders, which are serialised as tables of `name`, `modules` and `args`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -36,12 +36,15 @@ from onmt.torch7.objects import (
 from onmt.torch7.parameters import Collector, convolution, read_source, read_stack
 
 Source: TypeAlias = EmbeddingSpec | VectorSpec
-LEVELS: Final = 100  # more than any pyramid has
+LEVELS: Final = 100  # limit far above any real pyramid
 
 
 @dataclass(frozen=True)
 class Level:
-    """A bidirectional encoder: its tables if it has any, one direction's layers, the width of their input."""
+    """A bidirectional encoder.
+
+    tables: None if it reads vectors. stack: the layers of one direction. input_size: width of their input.
+    """
 
     tables: EmbeddingSpec | None
     stack: StackSpec
@@ -50,19 +53,19 @@ class Level:
 
     @property
     def output_size(self) -> int:
-        """Width of what both directions give together."""
+        """Width of the merged outputs of both directions."""
         return self.stack.hidden_size * (2 if self.merge == "concat" else 1)
 
     @property
     def source(self) -> Source:
-        """What the encoder reads."""
+        """The spec of the encoder's input."""
         return _source(self.tables, self.input_size)
 
 
 def read_encoder(encoder: Table, options: LuaOptions, collector: Collector) -> tuple[Source, EncoderSpec]:
-    """The encoder and what it reads; parameters go to `collector` as `source.*` and `encoder.*`."""
+    """Read an encoder and its input; add their parameters to `collector` as `encoder.*` and `source.*`."""
     name = encoder.get("name")
-    if name is None:  # as in the first versions
+    if name is None:  # the first versions stored no name
         name = "BiEncoder" if len(_modules(encoder)) == 2 else "Encoder"
     if not isinstance(name, str) or name not in READERS:
         raise StructureError(f"an encoder of the unknown kind {name!r}")
@@ -70,20 +73,20 @@ def read_encoder(encoder: Table, options: LuaOptions, collector: Collector) -> t
 
 
 def _encoder(value: Value) -> Table:
-    """An encoder inside another one: a table, in the first versions the instance itself."""
+    """Return the table of a nested encoder; the first versions stored the instance itself."""
     if isinstance(value, TorchObject) and value.class_name in ("onmt.Encoder", "onmt.BiEncoder"):
         return value.fields
     return as_table(value, "an encoder")
 
 
 def _modules(encoder: Table) -> list[Value]:
-    """What an encoder is made of; pyramids kept it under another name at first."""
+    """Return the modules of an encoder; early pyramids stored them as `layers`."""
     modules = encoder.get("modules", encoder.get("layers"))
     return as_table(modules, "the list of an encoder's modules").sequence()
 
 
 def _graph(encoder: Value) -> TorchObject:
-    """The only network of an encoder."""
+    """Return the only network of an encoder. Raises StructureError if there are more, or unknown classes."""
     modules = _modules(_encoder(encoder))
     if len(modules) != 1:
         raise StructureError(f"an encoder of {len(modules)} networks where one is expected")
@@ -93,7 +96,7 @@ def _graph(encoder: Value) -> TorchObject:
 
 
 def _source(tables: EmbeddingSpec | None, width: int) -> Source:
-    """What an encoder reads whose first layer's input is `width` wide."""
+    """Return the input spec of an encoder whose first layer reads vectors of `width` numbers."""
     if tables is None:
         return VectorSpec(size=width)
     if tables.output_size != width:
@@ -161,7 +164,7 @@ def _read_pyramid(encoder: Table, options: LuaOptions, collector: Collector) -> 
 
 
 def _read_reduction(encoder: Table) -> tuple[int, Literal["concat", "strided_sum"]]:
-    """How many frames become one, and how. What the original adds are not neighbours."""
+    """Return how many frames are merged into one, and how. The frames that Lua sums are not adjacent."""
     args = as_table(encoder.get("args"), "the arguments of an encoder")
     default = 1.0 if encoder.get("name") == "DBiEncoder" else None
     reduction = as_whole(args.get("pdbrnn_reduction", default), "the time reduction of an encoder")
@@ -176,7 +179,7 @@ def _read_reduction(encoder: Table) -> tuple[int, Literal["concat", "strided_sum
 
 
 def _read_level(encoder: Table, prefix: str, options: LuaOptions, collector: Collector) -> Level:
-    """A `BiEncoder`: two stacks that share their tables."""
+    """Read a `BiEncoder`: two stacks that share their embedding tables."""
     modules = _modules(encoder)
     if len(modules) != 2:
         raise StructureError(f"a bidirectional encoder of {len(modules)} directions")
@@ -243,7 +246,7 @@ def _read_cnn(encoder: Table, options: LuaOptions, collector: Collector) -> tupl
 
 
 def _read_convolution(layer: TorchObject, index: int, kernel: int, collector: Collector) -> tuple[int, int]:
-    """Note a layer's parameters; returns the widths of its input and output."""
+    """Record a layer's parameters; return the widths of its input and output."""
     weight = collector.linear(
         layer, f"encoder.weights.{index}", f"encoder.biases.{index}", convolution(kernel)
     )
@@ -254,7 +257,7 @@ def _read_convolution(layer: TorchObject, index: int, kernel: int, collector: Co
 
 
 def _read_positions(graph: TorchObject, width: int, collector: Collector) -> int:
-    """How many positions have an embedding of their own; 0 without position embeddings."""
+    """Record the position embeddings; return how many positions have one. 0: there are none."""
     embeddings = of_class(children(graph), "onmt.PositionEmbedding")
     if not embeddings:
         return 0

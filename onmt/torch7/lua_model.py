@@ -1,7 +1,7 @@
-"""A model of OpenNMT Lua (`.t7`, released or raw): what it is, and where each of its parameters lies.
+"""Read a model of OpenNMT Lua (`.t7`, released or raw): its spec, vocabularies, options and parameters.
 
-Structure and sizes come from the networks themselves, so models of any age are read alike; the options are
-asked only for what a network does not show.
+Structure and sizes are read from the networks themselves, so models of any age are read alike. Options are
+consulted only for settings that a network does not show.
 """
 
 from dataclasses import dataclass
@@ -51,10 +51,10 @@ PARTS: Final = ("bridge", "criterion", "decoder", "encoder", "generator")
 
 @dataclass(frozen=True)
 class LuaModel:
-    """What a file holds, in our terms.
+    """The content of a `.t7` file in our terms.
 
-    parameters: by our names, where the numbers lie. info: the table with a training's state, None in a
-    released model. gold_probability: where scheduled sampling stands.
+    parameters: by our names, not copied yet. info: the table of the training state, None in a released model.
+    gold_probability: the current probability of scheduled sampling.
     """
 
     name: str
@@ -83,7 +83,7 @@ def read_lua_model(path: str | Path) -> LuaModel:
 
 
 def interpret(root: Table, name: str) -> LuaModel:
-    """The model in the table that a `.t7` file holds. Raises StructureError if it is none."""
+    """Interpret the table of a `.t7` file as a model. Raises StructureError if it isn't one."""
     models = as_table(root.get("models"), "its table of networks")
     options = LuaOptions.read(root.get("options"))
     vocabularies = read_vocabularies(as_table(root.get("dicts"), "its table of dictionaries"))
@@ -138,7 +138,7 @@ def _read_labeller(
     has_tags: bool,
     collectors: dict[str, Collector],
 ) -> ModelSpec:
-    """A language model, or a tagger: the one with a target dictionary."""
+    """Read a language model or, if there is a target dictionary, a tagger."""
     outputs = read_generator(models.get("generator"), collectors["generator"])
     transitions = has_tags and read_transitions(models.get("criterion"), outputs[0], collectors["criterion"])
     forward = isinstance(encoder, RecurrentEncoderSpec) and encoder.kind == "rnn"
@@ -158,7 +158,7 @@ def _read_labeller(
 
 
 def _check_joint(encoder: EncoderSpec, input_size: int, bridge: BridgeSpec, stack: StackSpec) -> None:
-    """The decoder can read the encoder's memory and, where they are copied, its states."""
+    """Raise StructureError unless the decoder fits the encoder's memory and, if copied, its states."""
     hidden, states = stack.hidden_size, stack.layers * stack.cell.states
     width = encoder.memory_size(input_size)
     if width != hidden:
@@ -168,7 +168,7 @@ def _check_joint(encoder: EncoderSpec, input_size: int, bridge: BridgeSpec, stac
 
 
 def _check_vocabularies(spec: ModelSpec, vocabularies: Vocabularies) -> None:
-    """Every table and every output has a row per word of its dictionary."""
+    """Raise StructureError unless every table and output has one row per word of its dictionary."""
     src = tuple(len(one) for one in vocabularies.src)
     tgt = tuple(len(one) for one in vocabularies.tgt)
     found = {"the source": (_table_sizes(spec.source), src)}
@@ -190,7 +190,7 @@ def _table_sizes(source: SourceSpec) -> tuple[int, ...]:
 
 
 def _gold_probability(models: Table, options: LuaOptions) -> float:
-    """The decoder keeps the present value among its arguments, the options keep the first one."""
+    """Return the current value, a decoder argument; without it, the initial value from the options."""
     decoder = models.get("decoder")
     arguments = decoder.get("args") if isinstance(decoder, Table) else None
     present = arguments.get("scheduled_sampling") if isinstance(arguments, Table) else None
@@ -200,7 +200,7 @@ def _gold_probability(models: Table, options: LuaOptions) -> float:
 def read_decoder(
     decoder: Table, options: LuaOptions, collector: Collector
 ) -> tuple[DecoderSpec, tuple[int, ...]]:
-    """The decoder and the sizes of what its generator predicts, words first."""
+    """Read the decoder with its generator; return its spec and the sizes of all outputs, words first."""
     modules = as_table(decoder.get("modules"), "the list of the decoder's modules").sequence()
     if len(modules) != 2:
         raise StructureError(f"a decoder of {len(modules)} parts instead of 2")
@@ -211,7 +211,7 @@ def read_decoder(
         raise StructureError("a decoder without word vectors")
     stack, width = read_stack(graph, "decoder.stack", options.residual, collector)
     fed = width - embedding.output_size
-    # the only direct JoinTable joins the word vector and the previous output
+    # a JoinTable directly in the graph means input feeding: it joins word vector and previous output
     if fed != (stack.hidden_size if of_class(children(graph), "nn.JoinTable") else 0):
         raise StructureError(f"a decoder whose first layer reads {width} numbers")
     dropouts = of_class(children(graph), "nn.Dropout")
@@ -226,7 +226,9 @@ def read_decoder(
 
 
 def _read_attention(graph: TorchObject, collector: Collector) -> AttentionSpec:
-    """The attention's layers in order: what compares query and memory, then what mixes query and context."""
+    """Read the attention. Its layers are, in order, those that score the memory, then the one that mixes
+    query and context.
+    """
     attention = only(of_class(children(graph), *ATTENTIONS), "attention layers")
     layers = of_class(descendants(attention), "nn.Linear")
     if not layers:
@@ -249,7 +251,7 @@ def _read_attention(graph: TorchObject, collector: Collector) -> AttentionSpec:
 
 
 def read_generator(generator: Value, collector: Collector) -> tuple[int, ...]:
-    """The sizes of all outputs, words first."""
+    """Read the generator; return the sizes of all outputs, words first."""
     module = as_instance(generator, "the generator", "onmt.Generator", "onmt.FeaturesGenerator")
     check_classes(module)
     layers = of_class(descendants(module), "nn.Linear")
@@ -267,7 +269,7 @@ def read_generator(generator: Value, collector: Collector) -> tuple[int, ...]:
 
 
 def read_bridge(bridge: Value, collector: Collector) -> BridgeSpec:
-    """The bridge; the first versions had none and copied the states."""
+    """Read the bridge. The first versions had none and copied the states."""
     if bridge is None:
         return BridgeSpec(kind="copy")
     module = as_instance(bridge, "the bridge", "onmt.Bridge")
@@ -289,7 +291,7 @@ def read_bridge(bridge: Value, collector: Collector) -> BridgeSpec:
 
 
 def read_transitions(criterion: Value, tags: int, collector: Collector) -> bool:
-    """Whether a tagger scores whole sequences, with the transitions between tags noted if it does."""
+    """Return whether a tagger scores whole sequences; if so, record its transitions between tags."""
     if criterion is None:
         return False
     holder = TorchObject("onmt.SentenceNLLCriterion", 1, as_table(criterion, "the tagger's criterion"))
@@ -302,7 +304,7 @@ def read_transitions(criterion: Value, tags: int, collector: Collector) -> bool:
 
 
 def read_vocabularies(dicts: Table) -> Vocabularies:
-    """The `dicts` of a model: `src` and `tgt` with words and features each, `srcInputSize` for vectors."""
+    """Read a model's `dicts`: `src` and `tgt` with words and features each, `srcInputSize` for vectors."""
     size = dicts.get("srcInputSize")
     return Vocabularies(
         src=_read_side(dicts.get("src"), "source"),
@@ -333,12 +335,12 @@ def _read_dict(dictionary: TorchObject, side: str) -> Vocabulary:
     try:
         return Vocabulary(strings, _read_frequencies(dictionary, len(strings)))
     except DataError as error:
-        reason = str(error).replace("\n", "\\n")  # it quotes words, which a damaged file chooses
+        reason = str(error).replace("\n", "\\n")  # it may quote words of a damaged file
         raise StructureError(f"a {side} dictionary that cannot be used: {reason}") from error
 
 
 def _read_frequencies(dictionary: TorchObject, size: int) -> list[int] | None:
-    """The counts kept with `-keep_frequency`, as a tensor or a table; None unless there is one per label."""
+    """Read the counts of `-keep_frequency`, a tensor or a table; None unless each label has a valid one."""
     tensor, table = dictionary.get("freqTensor"), dictionary.get("frequencies")
     if isinstance(tensor, Tensor) and tensor.shape == (size,):
         values = tensor.numpy().tolist()

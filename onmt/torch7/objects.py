@@ -14,9 +14,9 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """A flat run of numbers that tensors look into; tensors with the same Storage share memory.
+    """The memory that tensors are views of; tensors with the same Storage share memory.
 
-    `array` has one dimension and is read-only, a view into the file's bytes where the encoding allows it.
+    `array` has one dimension and is read-only, a view into the file's bytes if the encoding allows it.
     """
 
     class_name: str
@@ -40,19 +40,21 @@ class Tensor:
 
     @property
     def last(self) -> int:
-        """The place in memory of the last element, of a tensor that has any."""
+        """Index of the last element in the storage, for a tensor that isn't empty."""
         reach = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
         return self.offset + reach
 
     @property
     def overlaps(self) -> bool:
-        """Whether elements share places in memory, as expanded ones do: a copy may outgrow the file."""
+        """Whether there are more elements than the storage holds, as in expanded tensors. A copy may then be
+        larger than the file.
+        """
         return self.elements > (0 if self.storage is None else self.storage.array.size)
 
     def numpy(self) -> Array:
-        """A read-only array of the tensor's shape over the memory of its storage; shape (0,) if it is empty.
+        """Return a read-only view of the storage in the tensor's shape; shape (0,) if it is empty.
 
-        A tensor that `overlaps` may be too large for numpy: a file chooses its shape freely.
+        A tensor that `overlaps` may be too large for numpy: the file's size doesn't limit its shape.
         """
         if self.storage is None or self.elements == 0:
             return np.zeros(0, dtype=np.float32)
@@ -73,7 +75,7 @@ class Table:
     entries: dict["Key", "Value"] = field(default_factory=dict)
 
     def get(self, key: "Key", default: "Value" = None) -> "Value":
-        """The value under `key`, else `default`: a missing key and nil are the same thing in Lua."""
+        """Return the value under `key`, else `default`. In Lua, a missing key is the same as nil."""
         return self.entries.get(key, default)
 
     def __len__(self) -> int:
@@ -83,11 +85,11 @@ class Table:
         return key in self.entries
 
     def items(self) -> Iterator[tuple["Key", "Value"]]:
-        """All pairs, in the order of the file, which for Lua has no meaning."""
+        """Iterate over all pairs in the order of the file, which has no meaning in Lua."""
         return iter(self.entries.items())
 
     def sequence(self) -> list["Value"]:
-        """The values under 1, 2, 3... up to the first gap, as Lua's `ipairs` walks them."""
+        """Return the values under 1, 2, 3... up to the first gap, as Lua's `ipairs` does."""
         values: list[Value] = []
         while (value := self.entries.get(float(len(values) + 1))) is not None:
             values.append(value)
@@ -109,7 +111,7 @@ class TorchObject:
 
 @dataclass(frozen=True)
 class BooleanKey:
-    """A boolean used as a table key: Python would take a bare True for 1."""
+    """A boolean used as a table key. In Python, True == 1, so a bare True would collide with the key 1."""
 
     value: bool
 
@@ -135,32 +137,34 @@ KNOWN_CLASSES = (
         """.split()
     )
 )
-OPAQUE = frozenset(("onmt.MaskedSoftmax",))  # no parameters inside, and a shape that its last batch gave it
+OPAQUE = frozenset(("onmt.MaskedSoftmax",))  # no parameters inside, and modules that depend on the last batch
 TENSOR_OF_NUMBERS = frozenset(
     f"torch.{name}Tensor" for name in ("Float", "Double", "Half", "Cuda", "CudaDouble", "CudaHalf")
 )
 
 
 class StructureError(Exception):
-    """Something in a model is not as OpenNMT Lua makes it; the message says what, without the file's name."""
+    """A model deviates from the structure that OpenNMT Lua builds. The message doesn't name the file."""
 
 
 def as_table(value: Value, what: str) -> Table:
-    """`value` if it is a table."""
+    """Return `value` if it is a table. Raises StructureError otherwise."""
     if not isinstance(value, Table):
         raise StructureError(f"{what} is missing or no table")
     return value
 
 
 def as_whole(value: Value, what: str) -> int:
-    """`value` if it is a whole number of a reasonable size."""
+    """Return `value` as int if it is a whole number of at most 31 bits. Raises StructureError otherwise."""
     if not isinstance(value, float) or not value.is_integer() or abs(value) >= 2**31:
         raise StructureError(f"{what} is missing or no whole number")
     return int(value)
 
 
 def as_instance(value: Value, what: str, *classes: str) -> TorchObject:
-    """`value` if it is an instance of one of the classes (none given: of any)."""
+    """Return `value` if it is an instance of one of the classes, or of any if none are given. Raises
+    StructureError otherwise.
+    """
     if not isinstance(value, TorchObject):
         raise StructureError(f"{what} is missing or no module")
     if classes and value.class_name not in classes:
@@ -169,7 +173,7 @@ def as_instance(value: Value, what: str, *classes: str) -> TorchObject:
 
 
 def children(module: TorchObject) -> list[TorchObject]:
-    """The modules directly inside a container, in order."""
+    """Return the modules directly inside a container, in order; none if it isn't a container."""
     modules = module.get("modules")
     if modules is None:
         return []
@@ -178,7 +182,7 @@ def children(module: TorchObject) -> list[TorchObject]:
 
 
 def descendants(module: TorchObject) -> Iterator[TorchObject]:
-    """The module and everything inside it, parents first, each once."""
+    """Yield the module and all modules inside it, except inside `OPAQUE` ones, parents first, each once."""
     seen: set[int] = set()
     pending = [module]
     while pending:
@@ -192,7 +196,7 @@ def descendants(module: TorchObject) -> Iterator[TorchObject]:
 
 
 def check_classes(module: TorchObject) -> None:
-    """Refuse a network with a class that no standard model has."""
+    """Raise StructureError if a network contains a class that no standard model has."""
     for part in descendants(module):
         if part.class_name not in KNOWN_CLASSES:
             raise StructureError(
@@ -201,12 +205,12 @@ def check_classes(module: TorchObject) -> None:
 
 
 def of_class(modules: Iterator[TorchObject] | list[TorchObject], *classes: str) -> list[TorchObject]:
-    """Those of the modules that are of one of the classes."""
+    """Return the modules that are of one of the classes."""
     return [module for module in modules if module.class_name in classes]
 
 
 def only(modules: list[TorchObject], what: str) -> TorchObject:
-    """The one module of a list."""
+    """Return the only module of a list. Raises StructureError if there are none or several."""
     if len(modules) != 1:
         raise StructureError(f"{len(modules)} {what} where one is expected")
     return modules[0]
@@ -215,16 +219,16 @@ def only(modules: list[TorchObject], what: str) -> TorchObject:
 def in_order_of_inputs(
     graph: TorchObject, modules: list[TorchObject], last_first: bool = False
 ) -> list[TorchObject]:
-    """Modules that read inputs of an nn.gModule, sorted by which input they read.
+    """Sort modules that read inputs of an nn.gModule by the index of their input.
 
-    Where the graph does not tell, they keep the order in which the graph runs them.
+    If the graph doesn't show the inputs, the modules keep their order, in which the graph runs them.
     """
     nodes = {id(node.get("module")): node for node in _nodes(graph)}
     return sorted(modules, key=lambda module: _input_read(nodes.get(id(module))), reverse=last_first)
 
 
 def _nodes(graph: TorchObject) -> list[Table]:
-    """What nngraph notes of each node: `module`, `mapindex` (notes of the nodes before it), `selectindex`."""
+    """Return nngraph's data of each node: `module`, `mapindex` (data of its input nodes), `selectindex`."""
     nodes = graph.get("forwardnodes")
     if not isinstance(nodes, Table):
         return []
@@ -233,8 +237,8 @@ def _nodes(graph: TorchObject) -> list[Table]:
 
 
 def _input_read(node: Table | None) -> float:
-    """The number of the graph's input that a node reads, 0 if the way back does not tell."""
-    for _ in range(4):  # from the layer over the input's own nn.Identity to the node that splits the inputs
+    """Return the index of the graph's input that a node reads, from 1; 0 if it can't be traced."""
+    for _ in range(4):  # back from the layer, via its input's nn.Identity, to the node that splits the inputs
         if node is None:
             return 0.0
         index = node.get("selectindex")
@@ -247,7 +251,9 @@ def _input_read(node: Table | None) -> float:
 
 
 def parameter(module: TorchObject, name: str, dimensions: int) -> Tensor:
-    """A trained tensor of a layer."""
+    """Return a parameter tensor of a layer. Raises StructureError unless it is a non-empty float tensor with
+    this number of dimensions.
+    """
     tensor = module.get(name)
     if not isinstance(tensor, Tensor) or tensor.class_name not in TENSOR_OF_NUMBERS:
         raise StructureError(f"a {module.class_name} without a tensor '{name}'")
@@ -258,7 +264,7 @@ def parameter(module: TorchObject, name: str, dimensions: int) -> Tensor:
 
 
 def probability(module: TorchObject) -> float:
-    """The probability with which a dropout layer drops."""
+    """Return the drop probability of a dropout layer."""
     value = module.get("p")
     if isinstance(value, bool) or not isinstance(value, float) or not 0 <= value <= 1:
         raise StructureError(f"a {module.class_name} without a probability")
@@ -266,23 +272,23 @@ def probability(module: TorchObject) -> float:
 
 
 DEPTH = 8
-NOTES = frozenset(("_is_default", "_structural", "_init_only", "_train_state"))  # Lua's notes on the options
+NOTES = frozenset(("_is_default", "_structural", "_init_only", "_train_state"))  # Lua's data about options
 
 
 def text(value: str) -> str:
-    """A string of the file; bytes that are no UTF-8 become `\\xNN`, so that everything can be printed."""
+    """Make a string of the file printable: bytes that are not valid UTF-8 become `\\xNN`."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 @dataclass(frozen=True)
 class LuaOptions:
-    """Every option by name, as its Lua value: whole numbers as int, lists as list, other tables as dict."""
+    """All options by name, in plain Python: whole numbers as int, sequences as list, other tables as dict."""
 
     values: dict[str, Any]
 
     @classmethod
     def read(cls, options: Value) -> "LuaOptions":
-        """From the `options` of a model; a model without any has none."""
+        """Read the `options` of a model; none if they are missing."""
         if options is None:
             return cls({})
         values = _plain(options, {}, DEPTH)
@@ -302,23 +308,23 @@ class LuaOptions:
 
     @property
     def features_shifted(self) -> bool:
-        """`-time_shift_feature` of the preprocessing where that was kept, true where nothing was."""
+        """`-time_shift_feature` of the stored preprocessing options, else of the model's; true if unknown."""
         preprocess = self.values.get("preprocess")
         if isinstance(preprocess, dict) and "time_shift_feature" in preprocess:
             return preprocess["time_shift_feature"] not in (False, 0)
         return self.values.get("time_shift_feature", True) not in (False, 0)
 
     def fixed(self, side: Literal["enc", "dec"]) -> bool:
-        """`-fix_word_vecs_enc` or `-fix_word_vecs_dec`: a number in old models, a boolean or a word later."""
+        """Whether `-fix_word_vecs_enc` or `_dec` is set: a number in old models, later a boolean or word."""
         return self._switch(f"fix_word_vecs_{side}")
 
     def number(self, name: str, default: float) -> float:
-        """An option that is a number; Lua's default where the model does not have it."""
+        """Return a numeric option, or `default` if the model has no such number."""
         value = self.values.get(name)
         return default if isinstance(value, bool) or not isinstance(value, int | float) else value
 
     def word(self, name: str) -> str | None:
-        """An option that is a word, or None."""
+        """Return a string option, or None."""
         value = self.values.get(name)
         return value if isinstance(value, str) else None
 
@@ -327,7 +333,7 @@ class LuaOptions:
 
 
 def _plain(value: Value, known: dict[int, Any], depth: int) -> Any:
-    """A value without Lua's tables; what has no plain form becomes None, what is shared stays shared."""
+    """Convert a Lua value to plain Python; unsupported objects become None, shared references stay shared."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, float):

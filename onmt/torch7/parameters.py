@@ -1,4 +1,4 @@
-"""Parameters of Lua's layers under our names."""
+"""Read the parameters of Lua's layers under our names and in our layouts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -29,23 +29,26 @@ Arrange: TypeAlias = Callable[[Array], Array]
 
 
 def unchanged(array: Array) -> Array:
-    """The same arrangement."""
+    """Keep the layout."""
     return array
 
 
 def lstm_gates(array: Array) -> Array:
-    """Rows of the gates from Lua's order (in, forget, out, cell) to torch's (in, forget, cell, out)."""
+    """Reorder the gates' rows from Lua's (in, forget, out, cell) to torch's (in, forget, cell, out)."""
     entry, forget, out, cell = np.split(array, 4)
     return np.concatenate([entry, forget, cell, out])
 
 
 def flat(array: Array) -> Array:
-    """A vector."""
+    """Flatten to a vector."""
     return array.reshape(-1)
 
 
 def convolution(kernel: int) -> Arrange:
-    """From Lua's frames side by side (out, kernel * in) to torch's (out, in, kernel); a bias stays."""
+    """Return a function that converts Lua's weight (out, kernel * in) to torch's (out, in, kernel).
+
+    It leaves a bias as it is.
+    """
 
     def arrange(array: Array) -> Array:
         if array.ndim == 1:
@@ -57,10 +60,10 @@ def convolution(kernel: int) -> Arrange:
 
 @dataclass(frozen=True)
 class LuaParameter:
-    """A trained tensor as the file holds it.
+    """A parameter tensor in the file.
 
-    part: the sub-model it belongs to (encoder, decoder, bridge, generator, criterion); Lua trains each as one
-    flat vector. trained: whether the tensor is in that vector.
+    part: its sub-model (encoder, decoder, bridge, generator, criterion); Lua trains each as one flat vector.
+    arrange: converts Lua's layout to ours. trained: whether the tensor is in that vector.
     """
 
     part: str
@@ -69,11 +72,14 @@ class LuaParameter:
     trained: bool = True
 
     def value(self) -> Array:
-        """The numbers in our arrangement, float32, a copy."""
+        """Return a float32 copy in our layout."""
         return np.array(self.arrange(self.tensor.numpy()), dtype=np.float32)
 
     def slice_of(self, vector: Tensor) -> Array:
-        """The same places of another flat vector of the sub-model (an optimiser's), in our arrangement."""
+        """Return this parameter's slice of another flat vector of the sub-model (an optimiser's).
+
+        The slice is in our layout. Raises StructureError if the vector is too short.
+        """
         view = replace(self.tensor, offset=self.tensor.offset + vector.offset, storage=vector.storage)
         if vector.storage is None or view.last >= vector.storage.array.size:
             raise StructureError(f"an optimiser's vector that does not fit the parameters of the {self.part}")
@@ -82,19 +88,22 @@ class LuaParameter:
 
 @dataclass
 class Collector:
-    """Gathers the parameters of one sub-model under our names."""
+    """Collects the parameters of one sub-model under our names."""
 
     part: str
     parameters: dict[str, LuaParameter] = field(default_factory=dict)
 
     def add(self, name: str, tensor: Tensor, arrange: Arrange = unchanged, trained: bool = True) -> None:
-        """Note that `tensor` becomes our parameter `name`."""
+        """Record `tensor` as our parameter `name`."""
         self.parameters[name] = LuaParameter(self.part, tensor, arrange, trained)
 
     def linear(
         self, layer: TorchObject, weight: str, bias: str | None, arrange: Arrange = unchanged
     ) -> Tensor:
-        """Note a layer's weight (outputs x inputs), and its bias if `bias` names ours; returns the weight."""
+        """Record a layer's weight (outputs x inputs), and its bias if a name is given; return the weight.
+
+        Raises StructureError for a bias of another size, or one without a name.
+        """
         matrix = parameter(layer, "weight", 2)
         self.add(weight, matrix, arrange)
         if bias is not None:
@@ -113,9 +122,9 @@ GATES: dict[str, tuple[Literal["lstm", "gru"], int]] = {"onmt.LSTM": ("lstm", 4)
 
 
 def read_source(graph: TorchObject, prefix: str, fixed: bool, collector: Collector) -> EmbeddingSpec | None:
-    """The network that turns ids into vectors; None in a graph whose inputs are vectors.
+    """Read the embedding network of a graph; None if the graph's inputs are vectors.
 
-    fixed: what the options say of the word vectors (`-fix_word_vecs_*`), for models that do not say it there.
+    fixed: the option `-fix_word_vecs_*`, used for models whose embeddings don't store it.
     """
     networks = of_class(children(graph), "onmt.WordEmbedding", "nn.Sequential")
     if not networks:
@@ -124,7 +133,7 @@ def read_source(graph: TorchObject, prefix: str, fixed: bool, collector: Collect
 
 
 def read_embedding(network: TorchObject, prefix: str, fixed: bool, collector: Collector) -> EmbeddingSpec:
-    """An onmt.WordEmbedding, or an nn.Sequential that joins one with an onmt.FeaturesEmbedding."""
+    """Read an onmt.WordEmbedding, or an nn.Sequential that joins one with an onmt.FeaturesEmbedding."""
     features: list[TorchObject] = []
     merge: Literal["concat", "sum"] = "concat"
     words = network
@@ -157,12 +166,12 @@ def _lookup(module: TorchObject) -> TorchObject:
 
 
 def _frozen_columns(words: TorchObject, fixed: bool) -> tuple[int, int]:
-    """How many of the word table's columns are frozen, and how many came from a file."""
+    """Return how many of the word table's columns are frozen, and how many are pretrained."""
     columns = parameter(_lookup(words), "weight", 2).shape[1]
     size = words.get("preTrainedVecSize")
     pretrained = 0 if size is None else min(as_whole(size, "the width of pretrained vectors"), columns)
     fix = words.get("fix")
-    if fix is None:  # older models tell it in the options only
+    if fix is None:  # older models store it in the options only
         fix = fixed
     if fix == "pretrained":
         return pretrained or columns, pretrained
@@ -172,9 +181,9 @@ def _frozen_columns(words: TorchObject, fixed: bool) -> tuple[int, int]:
 def read_stack(
     graph: TorchObject, prefix: str, residual: bool, collector: Collector
 ) -> tuple[StackSpec, int]:
-    """The recurrent layers of one time step's graph; returns them and the width of their input.
+    """Read the recurrent layers of one time step's graph; return them and the width of their input.
 
-    residual: what the options say; it counts where the layers leave no place for such a connection.
+    residual: the option `-residual`, used if the graph cannot show it because no layer has such a connection.
     """
     rnn = only(of_class(children(graph), *RECURRENT), "recurrent networks")
     kind, gates = GATES[rnn.class_name]
@@ -202,11 +211,11 @@ def read_stack(
 def _read_cell(
     cell: TorchObject, kind: Literal["lstm", "gru"], prefix: str, collector: Collector
 ) -> tuple[Tensor, Tensor]:
-    """A layer's two matrices: for its input, and for its own previous output."""
+    """Record a layer's parameters; return its matrices for the input and for its own previous output."""
     layers = of_class(children(cell), "nn.Linear")
     if len(layers) != 2:
         raise StructureError(f"a recurrent layer with {len(layers)} matrices instead of 2")
-    # a cell's inputs are its states, then x; where the graph does not tell, x's matrix runs first
+    # a cell's inputs are its states, then x; if the graph doesn't show the inputs, x's matrix comes first
     fed_by_x, fed_by_h = in_order_of_inputs(cell, layers, last_first=True)
     arrange = lstm_gates if kind == "lstm" else unchanged
     return (
@@ -216,7 +225,11 @@ def _read_cell(
 
 
 def _residual(graph: TorchObject, fits: bool, layers: int, wanted: bool) -> Literal["none", "lower"]:
-    """Whether layers pass their input on: from layer 2 on, and from layer 1 on if it is as wide as h."""
+    """Return the kind of residual connections.
+
+    Lua adds them over all layers below the top one, over layer 1 only if its input is as wide as h. Raises
+    StructureError if their number in the graph is another.
+    """
     found = len(of_class(children(graph), "nn.CAddTable"))
     places = max(0, layers - 2) + (1 if fits and layers > 1 else 0)
     if found == 0:
@@ -227,7 +240,9 @@ def _residual(graph: TorchObject, fits: bool, layers: int, wanted: bool) -> Lite
 
 
 def _with_dropout(spec: StackSpec, dropouts: list[TorchObject]) -> StackSpec:
-    """Dropout stands on the inputs of layers 2 to L or 1 to L; the variational kind also on every h."""
+    """Add the dropout of the graph to the spec: on the inputs of layers 2 to L or 1 to L; variational dropout
+    also on every h.
+    """
     if not dropouts:
         return spec
     share = probability(dropouts[0])

@@ -1,8 +1,8 @@
 """Reader of Torch7's serialised files (`.t7`), binary or text. Nothing in a file is ever executed.
 
 Format: torch7's `File.lua`. Each value starts with its kind; tables, class instances and functions carry a
-number under which later values refer back to them. The reader keeps a stack of its own, so that a deeply
-nested file cannot exhaust Python's.
+number by which later values refer back to them. The reader keeps its own stack, so that a deeply nested file
+cannot exhaust Python's.
 """
 
 import mmap
@@ -23,7 +23,7 @@ STRING: Final = 2
 TABLE: Final = 3
 TORCH: Final = 4
 BOOLEAN: Final = 5
-OLD_FUNCTION: Final = 6  # without a number to refer back to
+OLD_FUNCTION: Final = 6  # carries no number, so nothing can refer back to it
 OLD_CLOSURE: Final = 7
 CLOSURE: Final = 8
 
@@ -40,7 +40,7 @@ ELEMENT_TYPES: Final[dict[str, DType]] = {
 
 
 def _element_types(suffix: str) -> dict[str, DType]:
-    """Class name -> element type, for CPU and GPU classes alike: both write the same bytes."""
+    """Map class names to element types, for CPU and GPU classes alike: both write the same bytes."""
     types = {f"torch.{name}{suffix}": dtype for name, dtype in ELEMENT_TYPES.items()}
     types |= {f"torch.Cuda{name}{suffix}": dtype for name, dtype in ELEMENT_TYPES.items() if name != "Float"}
     return types | {f"torch.Cuda{suffix}": ELEMENT_TYPES["Float"]}
@@ -54,7 +54,7 @@ HASH_CLASSES: Final = frozenset(("tds.Hash", "tds_hash"))
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that no real model comes near; sizes of tensors are bounded by the file itself."""
+    """Limits far above any real model. Sizes of storages are limited by the file's own size."""
 
     values: int = 20_000_000
     depth: int = 20_000
@@ -62,7 +62,7 @@ class Limits:
 
 
 def read_t7(path: str | Path, limits: Limits = Limits()) -> Value:
-    """Read the file at `path`; tensors are views into it, so untouched ones cost no memory.
+    """Read the file at `path`; tensors are views into it, so unused ones take no memory.
 
     Raises CheckpointError when the file cannot be opened, is truncated, malformed, or exceeds `limits`.
     """
@@ -77,16 +77,16 @@ def read_t7(path: str | Path, limits: Limits = Limits()) -> Value:
 
 
 def parse_t7(data: Buffer, name: str, limits: Limits = Limits()) -> Value:
-    """The value that `data` holds; `name` stands for the file in messages.
+    """Read the value in `data`; `name` is the file's name in messages.
 
-    Raises CheckpointError where `read_t7` does.
+    Raises CheckpointError if `data` is truncated, malformed, or exceeds `limits`.
     """
     if len(data) >= 2 and data[0:1].isdigit() and data[1:2].isspace():
         return _Reader(AsciiStream(data, name), limits).read()
     try:
         return _Reader(BinaryStream(data, name), limits).read()
     except CheckpointError:
-        # nothing in a file tells how long its longs are: a second reading counts if it uses every byte
+        # files don't record the size of their longs: accept 4 bytes if every byte of the file gets used
         stream = BinaryStream(data, name, long_size=4)
         with suppress(CheckpointError):
             value = _Reader(stream, limits).read()
@@ -97,7 +97,7 @@ def parse_t7(data: Buffer, name: str, limits: Limits = Limits()) -> Value:
 
 @dataclass
 class _Frame:
-    """A container whose content is still being read: `remaining` values are to come."""
+    """A container whose content is still being read. remaining: the number of values to come."""
 
     remaining: int
 
@@ -108,7 +108,7 @@ class _Frame:
 
 @dataclass
 class _PairsFrame(_Frame):
-    """Keys and values in turn."""
+    """The keys and values of a table, which alternate."""
 
     table: Table
     stream: Stream
@@ -127,7 +127,7 @@ class _PairsFrame(_Frame):
 
 @dataclass
 class _VectorFrame(_Frame):
-    """The values of a `tds.Vec`, kept under 1, 2, 3..."""
+    """The values of a `tds.Vec`, stored under the keys 1, 2, 3..."""
 
     table: Table
     count: int = 0
@@ -140,7 +140,7 @@ class _VectorFrame(_Frame):
 
 @dataclass
 class _FieldsFrame(_Frame):
-    """The one table that holds the fields of a class instance."""
+    """The single table that holds the fields of a class instance."""
 
     instance: TorchObject
     stream: Stream
@@ -152,7 +152,7 @@ class _FieldsFrame(_Frame):
 
 
 class _IgnoredFrame(_Frame):
-    """Upvalues of a function: read past, dropped."""
+    """The upvalues of a function, which are skipped."""
 
     def accept(self, value: Value) -> None:
         pass
@@ -169,7 +169,7 @@ class _Reader:
         self._values = 0
 
     def read(self) -> Value:
-        """The file's first value with all that belongs to it."""
+        """Read the stream's first value and all its content."""
         root = self._value()
         while self._frames:
             frame = self._frames[-1]
@@ -181,7 +181,7 @@ class _Reader:
         return root
 
     def _value(self) -> Value:
-        """The next value; a container comes back empty, with a frame on the stack that will fill it."""
+        """Read the next value. A container is returned empty; a frame pushed on the stack will fill it."""
         self._values += 1
         if self._values > self._limits.values:
             raise self._stream.error(f"more than {self._limits.values} values")
@@ -201,7 +201,7 @@ class _Reader:
         raise self._stream.error(f"unknown kind of value {kind}")
 
     def _numbered(self, kind: int) -> Value:
-        """A value with a number: the one already known under it, or a new one."""
+        """Read a value's number; return the known value of that number, or read a new one."""
         number = self._stream.integer()
         if number in self._known:
             return self._known[number]
@@ -232,9 +232,9 @@ class _Reader:
         return LuaFunction()
 
     def _instance(self, number: int) -> Value:
-        """A class instance; its number is taken before its content is read, which may refer back to it."""
+        """Read a class instance; register it before its fields are read, as these may refer back to it."""
         version = self._string()
-        # files from before classes had versions start with the name of the class
+        # in older files, the class name stands in place of the version
         class_name, version = (self._string(), version[2:]) if version.startswith("V ") else (version, "0")
         if not class_name.isprintable():
             raise self._stream.error(f"a class with the impossible name {class_name!r}")
@@ -280,7 +280,7 @@ class _Reader:
         return tensor
 
     def _check_bounds(self, tensor: Tensor) -> None:
-        """Refuse a tensor that would look outside of its storage, or at numbers of another type."""
+        """Raise CheckpointError if a tensor reaches outside of its storage or differs from it in type."""
         storage = tensor.storage
         if storage is not None and STORAGE_TYPES[storage.class_name] != TENSOR_TYPES[tensor.class_name]:
             raise self._stream.error(f"a {tensor.class_name} over a {storage.class_name}")

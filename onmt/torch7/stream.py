@@ -1,6 +1,6 @@
-"""The two encodings of Torch7 files as streams of numbers and bytes; every length is checked before its use.
+"""The two encodings of Torch7 files as streams of numbers and bytes; every length is checked before use.
 
-Formats: torch7's `THDiskFile.c`. Integers are signed; the binary encoding is taken to be little-endian.
+Formats: torch7's `THDiskFile.c`. Integers are signed; the binary encoding is assumed to be little-endian.
 """
 
 import mmap
@@ -22,33 +22,33 @@ RAW_TYPES = frozenset("bB")  # characters of Char and Byte storages stay bytes i
 
 
 class Stream(Protocol):
-    """What the object reader needs from an encoding."""
+    """The methods of an encoding that the object reader needs."""
 
     @property
     def position(self) -> int:
-        """Offset in bytes of the next thing to read."""
+        """Byte offset of the next item."""
 
     def error(self, what: str) -> CheckpointError:
-        """The error that says `what` about the file at the present position."""
+        """Build an error that says `what` is wrong at the current position."""
 
     def integer(self) -> int:
-        """A C int."""
+        """Read a C int."""
 
     def longs(self, count: int) -> list[int]:
-        """`count` C longs."""
+        """Read `count` C longs."""
 
     def double(self) -> float:
-        """A C double."""
+        """Read a C double."""
 
     def characters(self, count: int) -> bytes:
-        """`count` bytes, as written by `writeChar`."""
+        """Read `count` bytes, as written by `writeChar`."""
 
     def numbers(self, count: int, dtype: DType) -> Array:
-        """`count` elements of a storage, read-only."""
+        """Read `count` elements of a storage, as a read-only array."""
 
 
 class _Base:
-    """Position, name and limits, the same for both encodings."""
+    """Position, name and length checks, common to both encodings."""
 
     def __init__(self, data: Buffer, name: str) -> None:
         self._data = data
@@ -63,7 +63,10 @@ class _Base:
         return CheckpointError(f"'{self._name}' is not a valid Torch7 file: {what} at byte {self._position}")
 
     def _check(self, count: int, size: int, what: str) -> int:
-        """The number of bytes in `count` items of `size` bytes each, none of which may lie behind the end."""
+        """Return the number of bytes of `count` items of `size` bytes each.
+
+        Raises CheckpointError if the file has fewer.
+        """
         if count < 0:
             raise self.error(f"negative number of {what} ({count})")
         left = len(self._data) - self._position
@@ -113,11 +116,11 @@ class BinaryStream(_Base):
 
 
 class AsciiStream(_Base):
-    """Torch7's text encoding: one blank between numbers, one line feed behind each group of them."""
+    """Torch7's text encoding: one blank between numbers, one line feed after each group of them."""
 
     def _token(self, what: str) -> bytes:
         match = TOKEN.match(self._data, self._position)
-        if match is None or match.end() == len(self._data):  # a number at the very end may be cut short
+        if match is None or match.end() == len(self._data):  # a number at the very end may be truncated
             raise self.error(f"the file ends where {what} should stand")
         self._position = match.end()
         return match.group(1)
