@@ -274,7 +274,7 @@ class _NamedBytes(io.BytesIO):
         self.name = config.path
 
 
-def merge(
+def merge_with_config(
     table: Mapping[str, Option], words: Mapping[str, Sequence[str]], config: ConfigFile
 ) -> dict[str, tuple[str, ...]]:
     """Return the words of each flag: those of the command line, or else those of the configuration file."""

@@ -18,7 +18,7 @@ from onmt.commandline.config_file import (
     entry_words,
     known_entries,
     leading_word,
-    merge,
+    merge_with_config,
     read_config,
     write_config,
 )
@@ -148,7 +148,7 @@ def parse(script: Script[Options], argv: Sequence[str]) -> Parsed[Options]:
     table = {option.flag: option for option in (*declared, *_FILE_OPTIONS)}
     try:
         words = read_arguments(argv, table)
-        given = _values(table, words, merge(table, words, config), config)
+        given = _values(table, words, merge_with_config(table, words, config), config)
     except UnknownOptionError as error:
         raise _better_advice(error, script, table, selection) from None
     save_config = given.pop("save_config", Given("")).value

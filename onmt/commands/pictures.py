@@ -150,7 +150,7 @@ _VALIDATION: Final = re.compile(r"Validation (?P<name>\w+): (?P<score>\S+)")
 
 
 @dataclass
-class History:
+class TrainingHistory:
     """The curves read from a log. The first number of a point is its position in epochs: 1.5 is in the middle
     of the second epoch."""
 
@@ -188,12 +188,12 @@ def curve_names(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def read_history(path: str) -> History:
+def read_history(path: str) -> TrainingHistory:
     """Read the curves from a log of train.py or from its metrics file.
 
     Raises DataError for a malformed line, and if the file has no perplexity.
     """
-    history = History()
+    history = TrainingHistory()
     place = 0.0
     read_line = _read_record if path.endswith(".jsonl") else _read_line
     lines = Path(path).read_bytes().decode("utf-8", "replace").split("\n")
@@ -211,7 +211,7 @@ def read_history(path: str) -> History:
     return history
 
 
-def _read_line(line: str, history: History, place: float) -> float:
+def _read_line(line: str, history: TrainingHistory, place: float) -> float:
     """Add the values of a log line to `history`; return its position in epochs, `place` if it has none."""
     report, validation = _REPORT.search(line), _VALIDATION.search(line)
     if report is not None:
@@ -224,7 +224,7 @@ def _read_line(line: str, history: History, place: float) -> float:
     return place
 
 
-def _read_record(line: str, history: History, place: float) -> float:
+def _read_record(line: str, history: TrainingHistory, place: float) -> float:
     """Like `_read_line`, for a metrics file, where null stands for a number that is not finite."""
     record = json.loads(line)
     place = float(record["epoch"] - 1 + record["iteration"] / record["iterations"])
@@ -239,7 +239,7 @@ def _read_record(line: str, history: History, place: float) -> float:
     return place
 
 
-def draw(histories: dict[str, History], output: str) -> None:
+def draw(histories: dict[str, TrainingHistory], output: str) -> None:
     """Plot perplexity, validation scores and learning rate, one curve per training with its name.
 
     Raises OptionError if matplotlib is missing or does not support the format of `output`.

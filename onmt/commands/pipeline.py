@@ -25,7 +25,7 @@ _OPTIONS: Mapping[str, type[PreprocessOptions]] = {
 }
 
 
-def choose(words: Mapping[str, str]) -> type[PreprocessOptions]:
+def _preprocess_options(words: Mapping[str, str]) -> type[PreprocessOptions]:
     """The options of the kind of data that `-data_type` names."""
     return hooked_options(_OPTIONS.get(words.get("data_type", ""), PreprocessBitextOptions), words)
 
@@ -41,7 +41,7 @@ preprocess = Command(
     Script[PreprocessOptions](
         name="preprocess.py",
         summary="Turn text into a data set for train.py: vocabularies, and sentences as numbers.",
-        choose=choose,
+        choose=_preprocess_options,
         selectors=("data_type",),
     ),
     _preprocess,

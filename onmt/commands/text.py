@@ -234,7 +234,7 @@ _MERGES_PER_REPORT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class BpeOptions:
+class BpeLearningOptions:
     """BPE"""
 
     size: int = option(30000, "How many merges of neighbouring symbols to learn.", valid=at_least(1))
@@ -261,7 +261,7 @@ class BpeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnBpeOptions(BpeOptions, HookOptions, LoggerOptions):
+class LearnBpeOptions(BpeLearningOptions, HookOptions, LoggerOptions):
     """Learn BPE"""
 
     tok: SegmentationOptions = group(SegmentationOptions, prefix="tok_", defaults={"mode": "space"})

@@ -24,7 +24,7 @@ _Item = TypeVar("_Item")
 
 _BLOCK_BYTES: Final = 1 << 16  # the words of a block should fit in the processor's cache
 
-Progress = Callable[[int], object]  # called with the number of bytes read since the last call
+OnBytesRead = Callable[[int], object]  # called with the number of bytes read since the last call
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def has_byte_order_mark(path: str) -> bool:
         return file.tell() > 0
 
 
-def read_parallel(paths: Sequence[str], progress: Progress) -> Iterator[tuple[LineBlock, ...]]:
+def read_parallel(paths: Sequence[str], progress: OnBytesRead) -> Iterator[tuple[LineBlock, ...]]:
     """Read the files line by line in parallel, in blocks of several hundred lines.
 
     Raises DataError with both counts if two files differ in their number of lines.

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from onmt.data.corpus import ImageBlock, LineBlock, Progress, read_parallel
+from onmt.data.corpus import ImageBlock, LineBlock, OnBytesRead, read_parallel
 from onmt.data.vocabulary import ImageSize
 from onmt.errors import DataError, OptionError
 from onmt.text.lines import decode_line
@@ -117,7 +117,7 @@ def _upright(colours: Any, image: Any) -> Any:
 _IMAGES_AT_A_TIME: Final = 16  # a block of large images must fit in memory
 
 
-def read_image_list(path: str, progress: Progress) -> Iterator[tuple[ImageBlock, LineBlock]]:
+def read_image_list(path: str, progress: OnBytesRead) -> Iterator[tuple[ImageBlock, LineBlock]]:
     """Read a list of images and captions in blocks; the images themselves are not read yet.
 
     Every line is the path of an image file, a tab, and the caption. Raises DataError naming a malformed line.
@@ -134,7 +134,7 @@ def read_image_list(path: str, progress: Progress) -> Iterator[tuple[ImageBlock,
             yield ImageBlock(path, images, numbers), LineBlock(path, b"\n".join(captions) + b"\n", numbers)
 
 
-def captions_of(path: str, progress: Progress) -> Iterator[LineBlock]:
+def captions_of(path: str, progress: OnBytesRead) -> Iterator[LineBlock]:
     """Read the captions of a list of images, in blocks."""
     return (captions for _, captions in read_image_list(path, progress))
 

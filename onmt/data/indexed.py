@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from onmt.data.corpus import Block, LineBlock, Progress, VectorBlock, open_corpus_file
+from onmt.data.corpus import Block, LineBlock, OnBytesRead, VectorBlock, open_corpus_file
 from onmt.errors import DataError
 from onmt.text.lines import decode_line
 
@@ -220,7 +220,7 @@ class _Entry:
 
 
 def read_by_key(
-    source: str, target: str | None, vectors: bool, progress: Progress
+    source: str, target: str | None, vectors: bool, progress: OnBytesRead
 ) -> Iterator[tuple[Block, ...]]:
     """Read source entries in order, each with the target of the same key, in blocks.
 

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from onmt.data.corpus import Block, Progress, VectorBlock, grouped, has_byte_order_mark
-from onmt.data.encoding import (
+from onmt.data.block_encoder import (
     BlockEncoder,
     EncodedBlock,
     SideRules,
@@ -27,6 +26,7 @@ from onmt.data.encoding import (
     describe_tally,
     worth_a_warning,
 )
+from onmt.data.corpus import Block, OnBytesRead, VectorBlock, grouped, has_byte_order_mark
 from onmt.data.file_sampling import FileSample, training_files
 from onmt.data.images import require_pillow
 from onmt.data.options import DataOptions, Side
@@ -325,7 +325,7 @@ def joined_vocabularies(
 
 
 @contextmanager
-def _progress_bar(files: Sequence[str], what: str) -> Iterator[Progress]:
+def _progress_bar(files: Sequence[str], what: str) -> Iterator[OnBytesRead]:
     """Show how much of the files has been read, if the output is a terminal."""
     total = sum(Path(path).stat().st_size for path in set(files))
     with tqdm(total=total, desc=what, unit="B", unit_scale=True, disable=None, leave=False) as bar:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from onmt.data.encoding import SideRules
+from onmt.data.block_encoder import SideRules
 from onmt.data.options import PreprocessOptions, Side
 from onmt.data.preparation import CorpusPreparation, EncodedSet, joined_vocabularies
 from onmt.data.reading import CorpusHooks

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Final, Literal
 
-from onmt.data.corpus import Block, LineBlock, Progress, read_parallel
+from onmt.data.corpus import Block, LineBlock, OnBytesRead, read_parallel
 from onmt.data.images import captions_of, read_image_list
 from onmt.data.indexed import read_by_key
 from onmt.errors import DataError
@@ -21,7 +21,7 @@ class Reading:
     source: Literal["text", "vectors", "images"]
     by_key: bool
 
-    def blocks(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[Block, ...]]:
+    def blocks(self, paths: Sequence[str], progress: OnBytesRead) -> Iterator[tuple[Block, ...]]:
         """Read one file per side in parallel blocks; a list of images is the file of both sides."""
         if self.source == "images":
             return read_image_list(paths[0], progress)
@@ -30,7 +30,7 @@ class Reading:
             return read_by_key(paths[0], paths[1] if len(paths) > 1 else None, vectors, progress)
         return read_parallel(paths, progress)
 
-    def text_blocks(self, path: str, progress: Progress) -> Iterator[Block]:
+    def text_blocks(self, path: str, progress: OnBytesRead) -> Iterator[Block]:
         """Read the text of one side's file in blocks."""
         if self.source == "images":
             return captions_of(path, progress)

@@ -51,7 +51,7 @@ class Embeddings(nn.Module):
         return gradient
 
 
-class Vectors(nn.Module):
+class VectorInputs(nn.Module):
     """Source positions that are vectors already; they pass unchanged."""
 
     def __init__(self, spec: VectorSpec) -> None:
@@ -63,7 +63,7 @@ class Vectors(nn.Module):
         return vectors
 
 
-class Images(nn.Module):
+class ImageInputs(nn.Module):
     """Images whose colours from 0 to 255 are scaled to numbers from -1 to 1
     (seq2seq/encoders/image_encoder.py).
     """
@@ -77,8 +77,8 @@ class Images(nn.Module):
         return images.float() / 127.5 - 1
 
 
-def build_source(spec: SourceSpec) -> Embeddings | Vectors | Images:
+def build_source(spec: SourceSpec) -> Embeddings | VectorInputs | ImageInputs:
     """Return the module that turns the source, as read from the data, into an encoder's input."""
     if isinstance(spec, ImageSpec):
-        return Images(spec)
-    return Embeddings(spec) if isinstance(spec, EmbeddingSpec) else Vectors(spec)
+        return ImageInputs(spec)
+    return Embeddings(spec) if isinstance(spec, EmbeddingSpec) else VectorInputs(spec)

@@ -29,7 +29,7 @@ def reverse(sequence: Tensor, lengths: Tensor | None) -> Tensor:
     return sequence.gather(0, order[..., None].expand_as(sequence))
 
 
-def merge(forward: Tensor, backward: Tensor, how: Merge) -> Tensor:
+def merge_directions(forward: Tensor, backward: Tensor, how: Merge) -> Tensor:
     """Join the outputs of the two directions, forward first."""
     return torch.cat([forward, backward], dim=-1) if how == "concat" else forward + backward
 
@@ -51,8 +51,10 @@ class BidirectionalStack(nn.Module):
         """inputs S B I -> outputs S B H, states B H each. packing: see RecurrentLayer."""
         forward_outputs, forward_states = _run(self.forwards, inputs, lengths, noise, packing)
         outputs, states = _run(self.backwards, reverse(inputs, lengths), lengths, noise, packing)
-        merged = tuple(merge(*pair, self.merge) for pair in zip(forward_states, states, strict=True))
-        return merge(forward_outputs, reverse(outputs, lengths), self.merge), merged
+        merged = tuple(
+            merge_directions(*pair, self.merge) for pair in zip(forward_states, states, strict=True)
+        )
+        return merge_directions(forward_outputs, reverse(outputs, lengths), self.merge), merged
 
 
 class RecurrentEncoder(nn.Module):

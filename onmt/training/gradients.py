@@ -137,7 +137,7 @@ def _shape_of(batch: Batch) -> _Shape:
 
 
 _MOST_IN_A_ROW: Final = 10
-"""So many skipped steps in a row end a training."""
+"""A training ends after this many skipped steps in a row."""
 
 _ADVICE: Final = (
     "start again with a smaller -learning_rate or -max_grad_norm (with -model, optimizer.learning_rate or "

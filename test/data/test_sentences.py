@@ -1,4 +1,4 @@
-"""onmt/data/sentences.py and onmt/data/encoding.py"""
+"""onmt/data/sentences.py and onmt/data/block_encoder.py"""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
+from onmt.data.block_encoder import BlockEncoder, EncodedBlock, SideRules
 from onmt.data.corpus import Block, LineBlock, VectorBlock
-from onmt.data.encoding import BlockEncoder, EncodedBlock, SideRules
 from onmt.data.reading import make_tokenizer
 from onmt.data.sentences import (
     PlainSentences,
