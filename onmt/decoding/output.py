@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import COPYING, ArrayFile, holds_arrays
+from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Reference, ResultFile, Source
 from onmt.decoding.lexicon import word_of
@@ -250,13 +250,12 @@ class Results:
         self._options = options
         self._translator = translator
         self._output = ResultFile(options.output)
-        self._attention_arrays = ArrayFile(attention) if attention and holds_arrays(attention) else None
+        self._attention_arrays = ArrayFile(attention) if ArrayFile.has_suffix(attention) else None
         self._attention_text = ResultFile("" if self._attention_arrays else attention)
-        self._beam_arrays = ArrayFile(beams) if beams and holds_arrays(beams) else None
+        self._beam_arrays = ArrayFile(beams) if ArrayFile.has_suffix(beams) else None
         self._beam_text = ResultFile("" if self._beam_arrays else beams)
         self._past: list[History | None] = []
         self._plots: AttentionPlots | None = None
-        self._attention_count = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -287,7 +286,7 @@ class Results:
         for _ in range(self._options.n_best):
             self._output.write("\n")
             if self._attention_arrays is not None:
-                self._add_attention(self._attention_arrays, np.zeros((0, 0), dtype=np.float32))
+                self._attention_arrays.add_attention(np.zeros((0, 0), dtype=np.float32))
         if self._options.save_beam_to:
             self._past.append(None)
 
@@ -303,7 +302,7 @@ class Results:
             self._output.write(text + "\n")
             if self._attention_arrays is not None:
                 weights = _attention_array(hypothesis, source)
-                self._add_attention(self._attention_arrays, weights, hypothesis.copying)
+                self._attention_arrays.add_attention(weights, hypothesis.copying)
             elif self._options.save_attention:
                 self._attention_text.write(_attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
@@ -323,18 +322,6 @@ class Results:
             _write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
         elif self._options.save_beam_to:
             self._beam_text.write(_beam_json(self._past, words))
-
-    def _add_attention(
-        self,
-        arrays: ArrayFile,
-        weights: npt.NDArray[np.float32],
-        copying: npt.NDArray[np.float32] | None = None,
-    ) -> None:
-        """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""
-        arrays.add(f"arr_{self._attention_count}", weights)
-        if copying is not None:
-            arrays.add(f"{COPYING}{self._attention_count}", copying)
-        self._attention_count += 1
 
     def _open_plots(self) -> AttentionPlots:
         if not self._translator.attends:

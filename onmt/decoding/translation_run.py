@@ -30,7 +30,7 @@ from onmt.decoding.output import (
     reference_text,
     source_text,
 )
-from onmt.decoding.pictures import require_matplotlib
+from onmt.decoding.pictures import AttentionPlots
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, OptionError
 from onmt.hooks import load_hook_module, tokenizer_hooks
@@ -53,7 +53,7 @@ class TranslationRun:
     def __init__(self, options: TranslateOptions, given: Set[str], logger: Logger) -> None:
         """`given`: the flags that the user set."""
         if options.plot_attention:
-            require_matplotlib()
+            AttentionPlots.require_matplotlib()
         self._options = options
         self._given = given
         self._logger = logger

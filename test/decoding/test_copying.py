@@ -11,7 +11,7 @@ import torch
 
 from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.array_files import read_attention, read_beams
+from onmt.decoding.array_files import AttentionTable, BeamTree
 from onmt.decoding.inputs import Source
 from onmt.decoding.lexicon import extra_words, with_copies, word_of
 from onmt.decoding.options import TranslateOptions, TranslatorOptions
@@ -144,7 +144,7 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
             else:
                 results.empty()
         results.finish()
-    tables = [table for table in read_attention(str(attention)) if table.weights]
+    tables = [table for table in AttentionTable.read(str(attention)) if table.weights]
     hypotheses = [hypothesis for translation in translations for hypothesis in translation.hypotheses]
     for table, hypothesis in zip(tables, hypotheses, strict=True):
         assert hypothesis.copying is not None
@@ -154,10 +154,10 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
         certain = "1 ||| x y ||| -0.5000 ||| a b ||| 2 2 ||| 1.000000 0.000000\n0 1\n1 0\n\n"
         nothing = "2 |||  ||| -0.5000 ||| a ||| 1 0 ||| \n\n"
         (tmp_path / "by_hand").write_text(certain + nothing, encoding="utf-8")
-        first, second = read_attention(str(tmp_path / "by_hand"))
+        first, second = AttentionTable.read(str(tmp_path / "by_hand"))
         assert (first.source, first.copying) == (["a", "b"], [1, 0])
         assert (second.source, second.weights, second.copying) == (["a"], [], [])
-    trees = read_beams(str(beams))
+    trees = BeamTree.read(str(beams))
     shown = {word for words in trees[0].words for word in words}
     assert {"q", "a"} <= shown
     assert "r" not in shown
@@ -167,7 +167,7 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
         damaged = attention.read_text(encoding="utf-8").replace("\n", " 0.5\n", 1)
         attention.write_text(damaged, encoding="utf-8")
         with pytest.raises(DataError, match=r"line 1: .* probabilities of copying for"):
-            read_attention(str(attention))
+            AttentionTable.read(str(attention))
 
 
 def test_what_knows_no_other_words_is_refused(tmp_path: Path) -> None:
