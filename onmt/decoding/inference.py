@@ -31,7 +31,7 @@ from onmt.decoding.inputs import (
     windows,
 )
 from onmt.decoding.output import Timer, number, reference_text, source_text
-from onmt.decoding.step import Sampling, draw
+from onmt.decoding.step import Sampling
 from onmt.errors import CheckpointError, DataError
 from onmt.logger import Logger
 from onmt.models.loading import LoadedModel, load_model
@@ -109,11 +109,12 @@ class LanguageModelUser:
         limits = given.clamp(min=settings.max_length)
         ends = limits + 1  # position of the end symbol
         state = self._model.start(len(sources))
+        sampling = Sampling(temperature=settings.temperature)
         for position in range(steps):
             output = self._model.step(tokens[:, position], state)
             state = output.state
             words, *features = output.log_probs
-            best = [draw(words, draws[:, position], Sampling(temperature=settings.temperature))]
+            best = [sampling.draw(words, draws[:, position])]
             best += [scores.argmax(dim=1) for scores in features]
             following = torch.stack(best, dim=1)
             ended = (following[:, 0] == EOS) & ~known[:, position + 1, 0]

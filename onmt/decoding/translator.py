@@ -11,9 +11,9 @@ from torch import Tensor
 from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.dataset import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
-from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.beam_search import Constraints, Sources, beam_search
 from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
-from onmt.decoding.hypotheses import History, Path, histories
+from onmt.decoding.hypotheses import History, Path
 from onmt.decoding.inputs import (
     Progress,
     Reference,
@@ -219,8 +219,8 @@ class Translator:
         first_label = EOS if self._model.spec.policies.features_shifted else BOS
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
         constraints = self._constraints(sources)
-        rows = rows_per_sentence(self._settings, constraints)
-        scorer, attended = self._ensemble.start(batches, sources, rows)
+        slots = self._settings.slots(1 if constraints is None else constraints.levels)
+        scorer, attended = self._ensemble.start(batches, sources, slots)
         result = beam_search(
             scorer,
             Sources(batches[0].src_lengths, attended, labels, self._draws(sources)),
@@ -229,9 +229,10 @@ class Translator:
         )
         past: Sequence[History | None] = [None] * len(sources)
         if self._options.save_beam_to:
+            found = History.of_sentences(result.traces, len(sources))
             past = [
                 replace(one, extra_words=self._extra_words(source))
-                for one, source in zip(histories(result.traces, len(sources)), sources, strict=True)
+                for one, source in zip(found, sources, strict=True)
             ]
         return [
             Translation(
