@@ -12,7 +12,7 @@ from onmt.constants import BOS, EOS, PAD, UNK
 from onmt.data.dataset import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search
-from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
+from onmt.decoding.ensemble import Ensemble, Member
 from onmt.decoding.hypotheses import History, Path
 from onmt.decoding.inputs import (
     Progress,
@@ -113,11 +113,10 @@ class Translator:
         if options.target_subdict:
             allowed = torch.tensor(read_subdictionary(options.target_subdict, target))
             self.allowed = to_device(allowed, self._device)
-        fusion = None
-        if language_model is not None:
-            fusion = Fusion(_fitting_language_model(language_model, vocabularies), options.lm_weight)
-        members = fitting_members(Member(model, vocabularies, self.allowed), others, self.allowed)
-        self._ensemble = Ensemble(members, average, fusion, batch_invariant)
+        fluency = None if language_model is None else _fitting_language_model(language_model, vocabularies)
+        first = Member(model, vocabularies, self.allowed)
+        members = [first, *map(first.partner, others)]
+        self._ensemble = Ensemble(members, average, fluency, options.lm_weight, batch_invariant)
         reserved = placeholder_ids(target) if options.placeholder_constraints else []
         self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
         _check_source_words(options, model, self._ensemble)
