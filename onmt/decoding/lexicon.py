@@ -20,7 +20,7 @@ from onmt.constants import (
 )
 from onmt.data.dataset import Batch, Copies
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.inputs import Reference, Source, opened, text_lines
+from onmt.decoding.inputs import Reference, Source, read_lines
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import DataError, OptionError
 from onmt.models.networks import Seq2Seq
@@ -37,7 +37,7 @@ def read_phrase_table(path: str) -> dict[str, str]:
     Raises DataError, naming the line, where a line does not have exactly two fields.
     """
     table = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         is_mapping = _SEPARATOR not in line and "\t" in line
         parts = line.split("\t")[:2] if is_mapping else line.split(_SEPARATOR)
         fields = [field.strip(" \t") for field in parts]
@@ -51,14 +51,9 @@ def read_phrase_table(path: str) -> dict[str, str]:
 
 def read_subdictionary(path: str, vocabulary: Vocabulary) -> list[int]:
     """Ids of the words a file allows, one per line, ascending; special words other than PAD always are."""
-    words = {line.strip(" \t") for line in _lines(path)}
+    words = {line.strip(" \t") for line in read_lines(path)}
     known = {vocabulary.id(word) for word in words if word in vocabulary}
     return sorted((known | {UNK, BOS, EOS}) - {0})
-
-
-def _lines(path: str) -> list[str]:
-    with opened(path) as file:
-        return list(text_lines(file, path))
 
 
 def placeholder_ids(vocabulary: Vocabulary) -> list[int]:

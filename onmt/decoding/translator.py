@@ -1,6 +1,6 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,17 +14,7 @@ from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Constraints, Sources, beam_search
 from onmt.decoding.ensemble import Ensemble, Member
 from onmt.decoding.hypotheses import History, Path
-from onmt.decoding.inputs import (
-    Progress,
-    Reference,
-    Source,
-    Vectors,
-    by_length,
-    ignore,
-    make_reference,
-    make_source,
-    make_vector_source,
-)
+from onmt.decoding.inputs import Reference, Source, by_length
 from onmt.decoding.lexicon import (
     check_copying,
     copies,
@@ -46,7 +36,15 @@ from onmt.models.loading import LoadedModel
 from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.runtime.random import numpy_generator
 from onmt.text.characters import has_placeholder
+from onmt.text.lines import join_features
 from onmt.text.words import NONE as NO_CASE
+
+_Vectors = npt.NDArray[np.float32]
+_Progress = Callable[[int], object]  # called with the number of sources that are done since the last call
+
+
+def _ignore(done: int) -> None:
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,11 @@ class Hypothesis:
     score: float
     attention: npt.NDArray[np.float32] | None
     copying: npt.NDArray[np.float32] | None = None
+
+    @property
+    def tokens(self) -> list[str]:
+        """The words with their features."""
+        return join_features(self.words, self.features)
 
 
 @dataclass(frozen=True)
@@ -154,22 +157,22 @@ class Translator:
 
     def source(self, tokens: Sequence[str]) -> Source:
         """Tokens, with features attached, as a source. DataError if the features are not the model's."""
-        return make_source(tokens, self._vocabularies.src)
+        return Source.of(tokens, self._vocabularies.src)
 
-    def source_vectors(self, vectors: Vectors) -> Source:
+    def source_vectors(self, vectors: _Vectors) -> Source:
         """Frames x dimension as a source. DataError if the dimension is not the model's."""
-        return make_vector_source(vectors, self._vocabularies.src_vector_size)
+        return Source.of_vectors(vectors, self._vocabularies.src_vector_size)
 
     def reference(self, tokens: Sequence[str]) -> Reference:
         """Tokens as a reference. DataError if their features are not the model's."""
-        return make_reference(tokens, self._vocabularies.tgt)
+        return Reference.of(tokens, self._vocabularies.tgt)
 
     def translate(
         self,
         sources: Sequence[Source],
         batch_size: int,
         references: Sequence[Reference] | None = None,
-        progress: Progress = ignore,
+        progress: _Progress = _ignore,
     ) -> list[Translation]:
         """Translate the sources, `batch_size` at a time; the results come in their order."""
         results = [Translation()] * len(sources)
@@ -197,7 +200,7 @@ class Translator:
         return results
 
     def encode(
-        self, sources: Sequence[Source], batch_size: int, progress: Progress = ignore
+        self, sources: Sequence[Source], batch_size: int, progress: _Progress = _ignore
     ) -> list[npt.NDArray[np.float32] | None]:
         """The last final state of the (first) model's encoder for each source, None for an empty one."""
         model = self._ensemble.first
