@@ -18,7 +18,7 @@ from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Source
-from onmt.decoding.lexicon import word_of
+from onmt.decoding.lexicon import ExtendedVocabulary
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.pictures import AttentionPlots
 from onmt.decoding.translator import Hypothesis, Translation, Translator
@@ -177,8 +177,8 @@ def _beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
 
 
 def _words_of_steps(history: History, vocabulary: Vocabulary) -> list[list[str]]:
-    extra = history.extra_words
-    return [[word_of(index, vocabulary, extra) for index in step] for step in history.tokens[:-1].tolist()]
+    extended = ExtendedVocabulary(vocabulary, history.extra_words)
+    return [list(map(extended.word, step)) for step in history.tokens[:-1].tolist()]
 
 
 def _write_beams(
