@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +17,8 @@ from onmt.commandline.declare import (
 )
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
-from onmt.decoding.array_files import holds_arrays, read_attention, read_beams
-from onmt.decoding.pictures import STYLE, image_section, page
+from onmt.decoding.array_files import ArrayFile, AttentionTable, BeamTree
+from onmt.decoding.pictures import page
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
@@ -63,7 +62,7 @@ class PageOptions:
             raise OptionError("-grid must be two numbers: rows and columns")
         if self.grid and not self.images:
             raise OptionError("-grid is about images: name their folder with -images")
-        if self.images and holds_arrays(self.attention):
+        if self.images and ArrayFile.has_suffix(self.attention):
             raise OptionError(
                 "-images needs the images' names: give -attention a file of text, not of arrays"
             )
@@ -80,8 +79,8 @@ def _visualize(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
     Raises DataError for a file that cannot be read and for a sentence that is not in it.
     """
     options = parsed.options
-    tables = read_attention(options.attention) if options.attention else []
-    trees = list(enumerate(read_beams(options.beam), start=1)) if options.beam else []
+    tables = AttentionTable.read(options.attention) if options.attention else []
+    trees = list(enumerate(BeamTree.read(options.beam), start=1)) if options.beam else []
     numbers = {table.number for table in tables}
     for number in options.sentences:
         if options.attention and number not in numbers:
@@ -91,11 +90,7 @@ def _visualize(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
     if options.sentences:
         tables = [table for table in tables if table.number in options.sentences]
         trees = [(number, tree) for number, tree in trees if number in options.sentences]
-    if options.images:
-        section = partial(image_section, folder=options.images, grid=options.grid)
-        shown = page(tables, trees, section, STYLE)
-    else:
-        shown = page(tables, trees)
+    shown = page(tables, trees, options.images, options.grid)
     with replacing(options.output) as file:
         file.write(shown.encode("utf-8"))
     logger.info(f"Wrote {len(tables)} attention tables and {len(trees)} searches to {options.output}")

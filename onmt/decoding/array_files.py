@@ -1,6 +1,4 @@
-"""Files of numpy arrays, `.npz`: written array by array, so that only one is in memory; and read.
-No torch here.
-"""
+"""Write files of numpy arrays, `.npz`, with one array in memory at a time, and read them. Torch-free."""
 
 import errno
 import json
@@ -44,25 +42,27 @@ _NO_SUCH_PLACE: Final = (None, errno.EINVAL)
 """Numbers of an OSError that comes of wrong bytes too: bz2's has none; a place before the file is invalid."""
 
 
-COPYING: Final = "copying_"
-"""Before the number of a line, the name of its words' probabilities of copying in `-save_attention`."""
-
-
-def holds_arrays(path: str) -> bool:
-    """Whether a file of results, by its name, is one of arrays."""
-    return path.endswith(".npz")
+_WEIGHTS: Final = "arr_"
+_COPYING: Final = "copying_"
+"""Names in `-save_attention`, before the number of a line: its attention, its probabilities of copying."""
 
 
 class ArrayFile:
-    """A file of named arrays, as numpy.savez writes it, nothing pickled; none for an empty name. Use as a
+    """A file of named arrays in numpy.savez's format, without pickles; no file for an empty name. Use as a
     context manager.
 
-    It appears under its name when the context ends without an error; until then, what was there stays. Its
+    It appears under its name when the context ends without an error; until then an older file stays. Its
     bytes depend on the arrays alone. Raises DataError when the file cannot be written.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._lines = 0
+
+    @staticmethod
+    def has_suffix(path: str) -> bool:
+        """Whether a file of results is to hold arrays, judged by its name."""
+        return path.endswith(".npz")
 
     def __enter__(self) -> Self:
         if not self._path:
@@ -82,7 +82,7 @@ class ArrayFile:
     ) -> None:
         if not self._path:
             return
-        # The error is not for StagedFiles, which would take any OSError for one of this file.
+        # Hide the error from StagedFiles, which would attribute any OSError to this file.
         with self._staged:
             try:
                 self._close()
@@ -97,10 +97,19 @@ class ArrayFile:
         with self._entry(name) as file:
             npy.write_array(file, array, allow_pickle=False)
 
+    def add_attention(
+        self, weights: npt.NDArray[np.float32], copying: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        """Write the attention of the next line of the output and its words' probabilities of copying."""
+        self.add(f"{_WEIGHTS}{self._lines}", weights)
+        if copying is not None:
+            self.add(f"{_COPYING}{self._lines}", copying)
+        self._lines += 1
+
     def add_rows(
         self, name: str, shape: tuple[int, ...], dtype: type[np.generic], rows: Iterable[npt.NDArray[Any]]
     ) -> None:
-        """Write an array of this shape from its parts along the first axis, of which one is in memory."""
+        """Write an array of this shape row by row, with one row in memory."""
         header = {
             "descr": npy.dtype_to_descr(np.dtype(dtype)),
             "fortran_order": False,
@@ -121,7 +130,7 @@ class ArrayFile:
 
     @contextmanager
     def _entry(self, name: str) -> Iterator[IO[bytes]]:
-        """The entry of an array. A fixed date, so that equal arrays make equal files."""
+        """Open the entry of an array. Its date is fixed, so that equal arrays make equal files."""
         entry = zipfile.ZipInfo(f"{name}.npy")
         entry.compress_type = zipfile.ZIP_DEFLATED
         with self._writing(), self._archive.open(entry, "w", force_zip64=True) as file:
@@ -137,8 +146,10 @@ class ArrayFile:
 
 @contextmanager
 def _reading_arrays(path: str, what: str) -> Iterator["_ArrayReader"]:
-    """The arrays of a file of `what`. Raises DataError for a file that cannot be read or is no such file;
-    KeyError and ValueError of the block mean the latter too.
+    """Open the arrays of a file of `what`.
+
+    Raises DataError for a file that cannot be read or is no such file. A KeyError or ValueError of the block
+    means that it is no such file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -157,7 +168,7 @@ class _ArrayReader:
         self.names = [name.removesuffix(".npy") for name in archive.namelist()]
 
     def read(self, name: str, kinds: str, dimensions: int) -> npt.NDArray[Any]:
-        """An array whose type is of one of these kinds, as numpy's letters tell them, with this many axes.
+        """Read an array; kinds: numpy's letters of the allowed types; dimensions: the number of axes.
 
         Raises KeyError when there is none of that name, ValueError for another kind of array.
         """
@@ -171,7 +182,7 @@ class _ArrayReader:
         return array
 
     def _check_size(self, entry: str) -> None:
-        """Raise ValueError unless an array has the size that its header announces, before room is made."""
+        """Raise ValueError unless an array has the size that its header announces: before it is allocated."""
         size = self._archive.getinfo(entry).file_size
         with self._archive.open(entry) as file:
             version = npy.read_magic(file)
@@ -195,8 +206,8 @@ _VECTORS: Final = re.compile(rf"{_TARGET} \|\|\| {_ROWS}")
 class AttentionTable:
     """One hypothesis of a `-save_attention` file: weights per target word (rows) and source position.
 
-    Arrays come without words and score; `number` is then that of the line in the output. `copying`: for each
-    target word the probability of copying, none where the model cannot.
+    A file of arrays has no words and scores; `number` is then that of the line in the output. copying: for
+    each target word the probability of copying, empty where the model cannot.
     """
 
     number: int
@@ -206,11 +217,13 @@ class AttentionTable:
     weights: list[list[float]]
     copying: list[float] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, path: str) -> list["AttentionTable"]:
+        """Read the hypotheses of a `-save_attention` file. Raises DataError naming the line that is wrong."""
+        return _read_attention_arrays(path) if ArrayFile.has_suffix(path) else _read_attention_text(path)
 
-def read_attention(path: str) -> list[AttentionTable]:
-    """The hypotheses of a `-save_attention` file. Raises DataError naming the line that does not fit."""
-    if holds_arrays(path):
-        return _read_attention_arrays(path)
+
+def _read_attention_text(path: str) -> list[AttentionTable]:
     tables = []
     lines = zip(count(1), read_text_lines(path))
     for line_number, line in lines:
@@ -247,7 +260,7 @@ def read_attention(path: str) -> list[AttentionTable]:
 
 
 def _copying(text: str | None, words: int, where: str) -> list[float]:
-    """The probabilities of copying at the end of a header, if they are there."""
+    """Read the probabilities of copying at the end of a header, empty without them."""
     found = [] if text is None else _weights(text, where)
     if text is not None and len(found) != words:
         raise DataError(f"{where}: {len(found)} probabilities of copying for {words} words")
@@ -256,11 +269,11 @@ def _copying(text: str | None, words: int, where: str) -> list[float]:
 
 def _read_attention_arrays(path: str) -> list[AttentionTable]:
     with _reading_arrays(path, "-save_attention") as arrays:
-        copied = {name for name in arrays.names if name.startswith(COPYING)}
+        copied = {name for name in arrays.names if name.startswith(_COPYING)}
         tables = []
         for line in range(len(arrays.names) - len(copied)):
-            weights = arrays.read(f"arr_{line}", "f", 2).tolist()
-            name = f"{COPYING}{line}"
+            weights = arrays.read(f"{_WEIGHTS}{line}", "f", 2).tolist()
+            name = f"{_COPYING}{line}"
             copying = arrays.read(name, "f", 1).tolist() if name in copied else []
             if copying and len(copying) != len(weights):
                 raise ValueError("shapes")
@@ -277,17 +290,19 @@ def _weights(row: str, where: str) -> list[float]:
 
 @dataclass(frozen=True)
 class BeamTree:
-    """The search of one sentence in a `-save_beam_to` file, [step][slot]; no score: the slot is empty."""
+    """The search of one sentence in a `-save_beam_to` file, [step][slot]; a slot without a score is empty."""
 
     words: list[list[str]]
     parents: list[list[int]]
     scores: list[list[float | None]]
 
+    @classmethod
+    def read(cls, path: str) -> list["BeamTree"]:
+        """Read the sentences of a `-save_beam_to` file. Raises DataError for another file."""
+        return _read_beam_arrays(path) if ArrayFile.has_suffix(path) else _read_beam_json(path)
 
-def read_beams(path: str) -> list[BeamTree]:
-    """The sentences of a `-save_beam_to` file. Raises DataError if it is none."""
-    if holds_arrays(path):
-        return _read_beam_arrays(path)
+
+def _read_beam_json(path: str) -> list[BeamTree]:
     try:
         content = json.loads("\n".join(read_text_lines(path)))
         trees = [

@@ -1,13 +1,13 @@
 """Beam search over a batch (Lua: BeamSearcher.lua, Beam.lua, DecoderAdvancer.lua); greedy is beam 1.
 
 The loop asks a Scorer for scores, extends the beam by a pure step, retires finished hypotheses and drops
-sentences that are done. It never asks what model it drives.
+sentences that are done. It does not depend on the kind of model.
 
 With lexical constraints it is grid beam search (Hokamp and Liu 2017, "Lexically constrained decoding"). A
-sentence's slots form a grid: level l holds `beam` hypotheses that have been made to produce l of its C
-constraints. Level l is refilled from its own hypotheses, continued freely, and from those of level l - 1,
-continued by one of the constraints they still owe; `</s>` is allowed only on the level of the sentence's
-number of constraints (Lua: BeamSearcher.lua). Slots are numbered level by level.
+sentence's slots form a grid: level l holds `beam` hypotheses that satisfy l of its C constraints. Level l is
+refilled from its own hypotheses, continued freely, and from those of level l - 1, continued by a constraint
+that they do not satisfy yet. `</s>` is allowed only on the level of the sentence's number of constraints
+(Lua: BeamSearcher.lua). Slots are numbered level by level.
 """
 
 from dataclasses import dataclass
@@ -17,29 +17,17 @@ from torch import Tensor
 
 from onmt.constants import BOS, EOS, PAD
 from onmt.data.dataset import to_device
-from onmt.decoding.hypotheses import Endings, Path, Trace, merge, read_back
+from onmt.decoding.hypotheses import Endings, Path, Trace
 from onmt.decoding.scoring import Scorer
-from onmt.decoding.step import (
-    Beam,
-    Candidates,
-    Prune,
-    Ranking,
-    SearchSettings,
-    choose,
-    continuations,
-    first_beam,
-    pruning,
-    restrict,
-    sampled,
-)
+from onmt.decoding.step import Beam, Candidates, Expansion, Ranking, SearchSettings
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """Words that outputs must contain.
+    """Words that translations must contain.
 
-    words: B C, each sentence's constraints, PAD behind them. limited: a constraint is produced no more often
-    than it is asked for. reserved: ids, ascending, that may come as constraints only.
+    words: B C, each sentence's constraints, followed by PAD. limited: a constraint is produced no more often
+    than it is required. reserved: ids, ascending, of words that are allowed only as constraints.
     """
 
     words: Tensor
@@ -48,13 +36,13 @@ class Constraints:
 
     @property
     def levels(self) -> int:
-        """Levels of the grid, C + 1."""
+        """The number of levels of the grid, C + 1."""
         return self.words.shape[1] + 1
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The constraints that each hypothesis has met: used, B K C with K = levels x beam."""
+    """The constraints that each hypothesis satisfies: used, B K C with K = levels x beam."""
 
     constraints: Constraints
     used: Tensor
@@ -62,7 +50,7 @@ class _Grid:
 
     @classmethod
     def start(cls, constraints: Constraints, beam: int) -> "_Grid":
-        """Nothing met yet."""
+        """The grid before the first step: no constraint is satisfied."""
         sentences, count = constraints.words.shape
         shape = (sentences, constraints.levels * beam, count)
         used = torch.zeros(shape, dtype=torch.bool, device=constraints.words.device)
@@ -74,24 +62,22 @@ class _Grid:
         return self.used.shape[1]
 
     def keep(self, sentences: Tensor) -> "_Grid":
-        """Only these sentences."""
+        """The grid of these sentences only."""
         words = self.constraints.words[sentences]
         constraints = Constraints(words, self.constraints.limited, self.constraints.reserved)
         return _Grid(constraints, self.used[sentences], self.beam)
 
     def extended(self, chosen: Candidates) -> "_Grid":
-        """The grid after its slots were refilled: a word meets the first constraint for it that is owed."""
+        """The grid after its slots were refilled: a word satisfies the first open constraint for it."""
         index = chosen.parents[:, :, None].expand_as(self.used)
         used = self.used.gather(1, index)
-        met = self._owed(used) & (self.constraints.words[:, None, :] == chosen.tokens[:, :, None])
+        met = self._open(used) & (self.constraints.words[:, None, :] == chosen.tokens[:, :, None])
         return _Grid(self.constraints, used | met, self.beam)
 
-    def choose(
-        self, free: Candidates, forced: Candidates, settings: SearchSettings, prune: Prune | None
-    ) -> Candidates:
-        """The next hypotheses of every level, each level's best first.
+    def choose(self, free: Candidates, forced: Candidates, expansion: Expansion) -> Candidates:
+        """Choose the next hypotheses of every level, each level's best first.
 
-        free: of `continuations`, after `forbid`; forced: of `self.forced`.
+        free: from `Expansion.continuations`, after `forbid`; forced: from `self.forced`.
         """
         complete = self._complete()
         levels = []
@@ -100,66 +86,62 @@ class _Grid:
             pool = pool.without((pool.tokens == EOS) & (complete != level)[:, None])
             if level > 0:
                 pool = pool.joined(forced.slice(self._columns(forced, level - 1)))
-            levels.append(choose(pool, settings, prune))
+            levels.append(expansion.choose(pool))
         chosen = levels[0]
         for one in levels[1:]:
             chosen = chosen.joined(one)
         return chosen
 
     def satisfied(self, chosen: Candidates) -> Tensor:
-        """Whether hypotheses hold all constraints before their last word, which the limit cuts off, B K."""
+        """Whether hypotheses satisfy all constraints before their last word, which the limit cuts, B K."""
         levels = torch.arange(self.slots, device=self.used.device) // self.beam
         complete = self._complete()[:, None]
         return (levels == complete) & (chosen.parents // self.beam == complete)
 
     def _complete(self) -> Tensor:
-        """The level at which all constraints have been met, B."""
+        """The level at which all constraints are satisfied, B."""
         return (self.constraints.words != PAD).sum(dim=1)
 
     def _columns(self, candidates: Candidates, level: int) -> slice:
-        """The places of a level's candidates among those of all slots."""
+        """The columns of one level's candidates among those of all levels."""
         width = candidates.tokens.shape[1] // self.constraints.levels
         return slice(level * width, (level + 1) * width)
 
-    def _owed(self, used: Tensor) -> Tensor:
-        """Constraints still owed, B K C; of equal words only the first, so that one word pays for one
-        constraint.
+    def _open(self, used: Tensor) -> Tensor:
+        """Mark the constraints that are not satisfied yet, B K C; of equal words only the first, so that one
+        word satisfies one constraint.
         """
         words = self.constraints.words
-        owed = ~used & (words != PAD)[:, None, :]
+        unused = ~used & (words != PAD)[:, None, :]
         same = words[:, :, None] == words[:, None, :]
         earlier = torch.ones_like(same).tril(-1)  # [c, e]: e comes before c
-        repeated = (owed[:, :, None, :] & (same & earlier)[:, None]).any(dim=3)
-        return owed & ~repeated
+        repeated = (unused[:, :, None, :] & (same & earlier)[:, None]).any(dim=3)
+        return unused & ~repeated
 
-    def forced(self, beam: Beam, log_probs: Tensor, ranking: Ranking, step: int) -> Candidates:
-        """Every hypothesis continued by each constraint it owes, C per slot."""
+    def forced(self, expansion: Expansion, log_probs: Tensor) -> Candidates:
+        """Continue every hypothesis by each of its open constraints, C candidates per slot."""
         sentences, slots, _ = self.used.shape
         tokens = self.constraints.words[:, None, :].expand(-1, slots, -1)
         values = log_probs.view(sentences, slots, -1).gather(2, tokens).double()
-        totals = (beam.scores[:, :, None] + values).masked_fill(~self._owed(self.used), -torch.inf)
-        ranks = ranking.candidates(totals, tokens, beam, step)
-        parents = torch.arange(slots, device=totals.device)[None, :, None].expand_as(tokens)
-        return Candidates(totals.flatten(1), ranks.flatten(1), tokens.flatten(1), parents.flatten(1))
+        return expansion.ranked(values.masked_fill(~self._open(self.used), -torch.inf), tokens)
 
     def forbid(self, log_probs: Tensor) -> None:
-        """Take from the free continuations what may come as a constraint only, in place."""
+        """Give -inf, in place, to words that are allowed only as constraints."""
         log_probs.index_fill_(1, self.constraints.reserved, -torch.inf)
         if self.constraints.limited:
             sentences, slots, _ = self.used.shape
             tokens = self.constraints.words[:, None, :].expand(-1, slots, -1)
             log_probs.view(sentences, slots, -1).scatter_(2, tokens, -torch.inf)
-            log_probs[
-                :, PAD
-            ] = -torch.inf  # stands for "no constraint" in some rows: forbid it in all of them
+            # PAD stands for "no constraint" in some rows: forbid it in all of them.
+            log_probs[:, PAD] = -torch.inf
 
 
 @dataclass(frozen=True)
 class Sources:
     """The B sentences of a search.
 
-    lengths: B, source positions; attended: B S, True where attention can go; start_labels: the label that
-    each target feature has before the first step; draws: B K T float64, uniform numbers for sampling.
+    lengths: B, number of source positions; attended: B S, True where attention can be; start_labels: each
+    target feature's label before the first step; draws: B K T float64, uniform numbers for sampling.
     """
 
     lengths: Tensor
@@ -172,16 +154,16 @@ class Sources:
         """B."""
         return len(self.lengths)
 
-    def start_tokens(self, rows_per_sentence: int) -> Tensor:
-        """R F: `<s>` and the first labels."""
-        rows = self.count * rows_per_sentence
+    def start_tokens(self, slots: int) -> Tensor:
+        """The tokens before the first step, R F: `<s>` and the first labels."""
+        rows = self.count * slots
         columns = [self.lengths.new_full((rows, 1), number) for number in (BOS, *self.start_labels)]
         return torch.cat(columns, dim=1)
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """n_best paths per sentence, best first, and what every step left behind."""
+    """n_best paths per sentence, best first, and the trace of every step."""
 
     paths: list[list[Path]]
     traces: list[Trace]
@@ -193,16 +175,9 @@ def beam_search(
 ) -> SearchResult:
     """Search the n_best best continuations of `<s>` for every sentence.
 
-    `scorer` has `rows_per_sentence(settings, constraints)` rows for each of the sentences.
+    scorer: has `settings.slots(levels)` rows per sentence; `levels` are those of the constraints.
     """
     return _Search(scorer, sources, settings, constraints).run()
-
-
-def rows_per_sentence(settings: SearchSettings, constraints: Constraints | None) -> int:
-    """Hypotheses that are followed at once for one sentence."""
-    if settings.sampling is not None:
-        return settings.n_best
-    return settings.beam_size * (1 if constraints is None else constraints.levels)
 
 
 class _Search:
@@ -216,10 +191,10 @@ class _Search:
         self._settings = settings
         self._ranking = Ranking(settings)
         self._grid = None if constraints is None else _Grid.start(constraints, settings.beam_size)
-        self._slots = rows_per_sentence(settings, constraints)
+        self._slots = settings.slots(1 if constraints is None else constraints.levels)
         device = sources.lengths.device
         mask = sources.attended if settings.coverage_norm != 0 else None
-        self._beam = first_beam(sources.count, self._slots, mask, settings, device)
+        self._beam = Beam.first(sources.count, self._slots, mask, settings, device)
         self._repeatable: Tensor | None = None
         if settings.repeatable:
             self._repeatable = to_device(torch.tensor(settings.repeatable), device)
@@ -250,7 +225,7 @@ class _Search:
                     copying=scores.copying,
                 )
             )
-            living = (~done).nonzero().squeeze(1)  # the one place where the host waits for the device
+            living = (~done).nonzero().squeeze(1)  # the only synchronisation with the device in a step
             if len(living) == 0:
                 break
             offsets = torch.arange(len(done), device=done.device)[:, None] * self._slots
@@ -260,33 +235,30 @@ class _Search:
             if len(living) < len(done):
                 tokens = tokens.view(len(done), self._slots, -1)[living].flatten(0, 1)
                 self._keep(living)
-        paths = read_back(self._traces, self._endings, self._widths())
-        return SearchResult(paths, self._traces)
+        return SearchResult(self._endings.paths(self._traces, self._widths()), self._traces)
 
     def _widths(self) -> Tensor:
-        """Up to where attention goes, B: positions before the last one that it can reach, and that one."""
+        """The number of positions up to the last one that attention can reach, B."""
         places = torch.arange(1, self._sources.attended.shape[1] + 1, device=self._alive.device)
         return (self._sources.attended * places).amax(dim=1)
 
     def _extend(self, log_probs: Tensor, step: int) -> Candidates:
         """Refill the slots of the beam."""
-        beam, settings, grid = self._beam, self._settings, self._grid
-        forced = None if grid is None else grid.forced(beam, log_probs, self._ranking, step)
+        expansion, grid = Expansion(self._beam, self._settings, step), self._grid
+        forced = None if grid is None else grid.forced(expansion, log_probs)
         if grid is not None:
             grid.forbid(log_probs)
-        restrict(log_probs, beam, settings, self._repeatable, step)
-        if settings.sampling is not None:
-            chosen = sampled(beam, log_probs, self._draws(step), self._ranking, settings, step)
+        expansion.restrict(log_probs, self._repeatable)
+        if self._settings.sampling is not None:
+            chosen = expansion.sampled(log_probs, self._draws(step))
         else:
-            lengths = self._sources.lengths[self._alive]
-            prune = pruning(beam, step, settings)
-            pool = continuations(beam, log_probs, lengths, self._ranking, settings, step)
+            pool = expansion.continuations(log_probs, self._sources.lengths[self._alive])
             if grid is None or forced is None:
-                chosen = choose(pool, settings, prune)
+                chosen = expansion.choose(pool)
             else:
-                chosen = grid.choose(pool, forced, settings, prune)
+                chosen = grid.choose(pool, forced, expansion)
                 self._grid = grid.extended(chosen)
-        self._beam = beam.extended(chosen)
+        self._beam = self._beam.extended(chosen)
         return chosen
 
     def _draws(self, step: int) -> Tensor:
@@ -295,28 +267,32 @@ class _Search:
         return self._sources.draws[self._alive, :, step - 1]
 
     def _retire(self, chosen: Candidates, ranks: Tensor, step: int) -> Tensor:
-        """Note each sentence's best endings so far; which sentences are done, B. ranks: B K, after `step`."""
+        """Update the n best finished hypotheses of each sentence; return which sentences are done, B.
+
+        ranks: B K, after `step`.
+        """
         beam, last = self._beam, step > self._settings.max_length
         ended = (beam.ended if self._stays else chosen.tokens == EOS) | last
-        best, done = merge(self._stored, ranks, ended, step)
+        best, done = self._stored.merged(ranks, ended, step)
         if self._stays:
             done = ended.all(dim=1)
         else:
             self._stored = self._stored.added(ranks.masked_fill(~ended, -torch.inf), step)
             self._beam = beam.without(ended)
         self._endings.overwrite(self._alive, best)
-        return done | torch.isinf(beam.scores).all(dim=1)  # dead slots lead nowhere: no need to go on
+        return done | torch.isinf(beam.scores).all(dim=1)  # with all slots dead there is nothing to continue
 
     def _ranks(self, chosen: Candidates, step: int) -> Tensor:
-        """With what the hypotheses compete after `step`, B K."""
+        """Scores by which hypotheses are ranked after `step`, B K."""
         ranks = self._ranking.hypotheses(self._beam, step)
         if step > self._settings.max_length and self._grid is not None:
             return self._without_unsatisfied(ranks, self._grid.satisfied(chosen))
         return ranks
 
     def _without_unsatisfied(self, ranks: Tensor, satisfied: Tensor) -> Tensor:
-        """Ranks, B K, of hypotheses that the length limit ends: those that lack a constraint count only where
-        there is no other.
+        """The ranks, B K, of hypotheses that the length limit ends.
+
+        Hypotheses that do not satisfy all constraints count only where a sentence has no other.
         """
         found = self._stored.ranks[:, 0] > -torch.inf
         others = found | (satisfied & (ranks > -torch.inf)).any(dim=1)

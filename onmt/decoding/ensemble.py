@@ -1,7 +1,6 @@
-"""The models that translate together, one or several, and how a stored model wants to be searched."""
+"""The models that translate together, one or several, and the search options stored with a model."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import torch
@@ -12,20 +11,16 @@ from onmt.constants import PAD
 from onmt.data.dataset import Batch
 from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.inputs import Reference, Source, batch_of
-from onmt.decoding.lexicon import copies, with_copies
+from onmt.decoding.lexicon import with_copies
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import (
     Average,
-    BatchInvariantScorer,
     EnsembleScorer,
+    Fillers,
     FusedScorer,
     ModelScorer,
     RestrictedModel,
     Scorer,
-    averaged,
-    fillers_for,
-    with_fillers,
-    with_repeated,
 )
 from onmt.errors import OptionError
 from onmt.models.loading import LoadedModel
@@ -36,14 +31,36 @@ from onmt.spec.layers import InceptionEncoderSpec, PyramidalEncoderSpec
 
 
 class Member:
-    """A model with its own source vocabulary."""
+    """A translation model with its own source vocabulary."""
 
     def __init__(self, model: Seq2Seq, vocabularies: Vocabularies, allowed: Tensor | None) -> None:
         """allowed: ids of the target words that may be used, None: all."""
+        self._allowed = allowed
         self.model = model
         self.vocabularies = vocabularies
         self.device = next(model.parameters()).device
         self.stepper = model if allowed is None else RestrictedModel(model, allowed)
+
+    def partner(self, loaded: LoadedModel) -> "Member":
+        """Another member for an ensemble with this one.
+
+        Raises OptionError for a model that cannot translate together with this one.
+        """
+        if not isinstance(loaded.model, Seq2Seq):
+            raise OptionError(f"-model {loaded.path}: this is a {loaded.spec.model_type} model")
+        member = Member(loaded.model, loaded.vocabularies, self._allowed)
+        problem = _difference(self, member)
+        if problem is None and (self.copies or member.copies):
+            problem = "a model with -copy_attn writes words that other models do not know"
+        if problem is not None:
+            raise OptionError(f"-model {loaded.path}: {problem}, so that they cannot translate together")
+        return member
+
+    @property
+    def copies(self) -> bool:
+        """The model copies source words."""
+        assert self.model.spec.decoder is not None
+        return self.model.spec.decoder.copies
 
     @property
     def attends(self) -> bool:
@@ -53,7 +70,7 @@ class Member:
 
     @property
     def image_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the grid over which attention to an image is; None: sources are no images."""
+        """Rows and columns of the grid that attention to an image is over; None: sources are no images."""
         size, encoder = self.vocabularies.src_image_size, self.model.spec.encoder
         if size is None or not isinstance(encoder, InceptionEncoderSpec):
             return None
@@ -61,7 +78,7 @@ class Member:
 
     @property
     def resolution(self) -> float:
-        """Positions to which attention can go: per source position, or of the grid over an image."""
+        """Positions of attention per source position, or per image."""
         grid, encoder = self.image_grid, self.model.spec.encoder
         if grid is not None:
             return grid[0] * grid[1]
@@ -70,47 +87,46 @@ class Member:
         return 1
 
     def batch(self, sources: Sequence[Source], gold: Sequence[Reference] | None) -> Batch:
-        """The sources, none of them empty, and references with this model's ids."""
+        """A batch of the sources, none of them empty, and references in this model's ids."""
         shifted = self.model.spec.policies.features_shifted
         batch = batch_of(sources, gold, self.vocabularies, shifted)
-        if copies(self.model):
+        if self.copies:
             batch = with_copies(batch, sources, gold, self.vocabularies.tgt[0])
         return batch.to(self.device)
 
     def encode(self, batch: Batch) -> Encoding:
-        """The sources of a batch."""
+        """Encode the sources of a batch."""
         return self.model.encode(batch.src, batch.src_lengths, batch.lengths_on_host, batch.copies)
 
 
-@dataclass(frozen=True)
-class Fusion:
-    """A language model whose log-probabilities, times `weight`, are added at every step."""
-
-    model: LanguageModel
-    weight: float
-
-
 class Ensemble:
-    """Models with one target vocabulary; what they predict is averaged at every step."""
+    """Models with one target vocabulary, whose predictions are averaged at every step."""
 
     def __init__(
-        self, members: Sequence[Member], average: Average, fusion: Fusion | None, batch_invariant: bool
+        self,
+        members: Sequence[Member],
+        average: Average,
+        language_model: LanguageModel | None,
+        lm_weight: float,
+        batch_invariant: bool,
     ) -> None:
+        """language_model: its log-probabilities, times `lm_weight`, are added at every step."""
         self._members = members
         self._average = average
-        self._fusion = fusion
+        self._language_model = language_model
+        self._lm_weight = lm_weight
         models: list[Seq2Seq | LanguageModel] = [member.model for member in members]
-        if fusion is not None:
-            models.append(fusion.model)
-        self._fillers = max(map(fillers_for, models)) if batch_invariant else 0
+        if language_model is not None:
+            models.append(language_model)
+        self._fillers = Fillers.of(models) if batch_invariant else None
         attending = [place for place, member in enumerate(members) if member.attends]
         finest = max((members[place].resolution for place in attending), default=0)
         self._looking = [place for place in attending if members[place].resolution == finest] or [0]
-        """Models whose attention is averaged: of those that have any, the ones of the finest resolution."""
+        """Indices of the models whose attention is averaged: those of the finest resolution."""
 
     @property
     def first(self) -> Member:
-        """The model that says how to search."""
+        """The model that determines how to search."""
         return self._members[0]
 
     @property
@@ -120,11 +136,11 @@ class Ensemble:
 
     @property
     def image_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the grid over which attention to an image is."""
+        """Rows and columns of the grid that attention to an image is over."""
         return self._members[self._looking[0]].image_grid
 
     def batches(self, sources: Sequence[Source], gold: Sequence[Reference] | None) -> list[Batch]:
-        """The sources, none of them empty, and references as each model reads them."""
+        """A batch for each model of the sources, none of them empty, and references."""
         return [member.batch(sources, gold) for member in self._members]
 
     def gold_scores(self, batches: Sequence[Batch]) -> list[float]:
@@ -133,7 +149,8 @@ class Ensemble:
         if len(pairs) == 1:
             scores = self.first.model.score(batches[0])
         else:
-            words = averaged([member.model.word_scores(batch) for member, batch in pairs], self._average)
+            of_models = [member.model.word_scores(batch) for member, batch in pairs]
+            words = EnsembleScorer.averaged(of_models, self._average)
             output = batches[0].tgt_output
             assert output is not None
             scores = words.masked_fill(output[..., 0] == PAD, 0.0).sum(1)
@@ -141,7 +158,7 @@ class Ensemble:
         return found
 
     def start(self, batches: Sequence[Batch], sources: Sequence[Source], beam: int) -> tuple[Scorer, Tensor]:
-        """A scorer with `beam` rows per source, and where attention can go, B S."""
+        """Return a scorer with `beam` rows per source and the positions that attention can reach, B S."""
         lengths = batches[0].src_lengths
         encodings = [
             self._encoding(member, batch, sources)
@@ -150,16 +167,16 @@ class Ensemble:
         attended = _attended_positions(encodings[self._looking[0]], lengths)
         for place in self._looking[1:]:
             attended = attended | _attended_positions(encodings[place], lengths)
-        if not self._fillers:
+        if self._fillers is None:
             return self._scorer(encodings, beam), attended
-        sentences = with_repeated(torch.arange(len(lengths), device=lengths.device), self._fillers)
+        sentences = self._fillers.repeat_last(torch.arange(len(lengths), device=lengths.device))
         scorer = self._scorer([encoding.keep(sentences) for encoding in encodings], beam)
-        return BatchInvariantScorer(scorer, beam, self._fillers), attended
+        return self._fillers.wrap(scorer, beam), attended
 
     def _encoding(self, member: Member, batch: Batch, sources: Sequence[Source]) -> Encoding:
-        if not self._fillers:
+        if self._fillers is None:
             return member.encode(batch)
-        padded = member.batch(with_fillers(sources, self._fillers), None)
+        padded = member.batch(self._fillers.append_to(sources), None)
         indices = torch.arange(len(sources), device=member.device)
         encoding = member.model.encode(padded.src, padded.src_lengths, copies=padded.copies)
         return encoding.keep(indices)
@@ -172,13 +189,13 @@ class Ensemble:
         scorer: Scorer = scorers[0]
         if len(scorers) > 1:
             scorer = EnsembleScorer(scorers, self._average, self._looking)
-        if self._fusion is None:
+        if self._language_model is None:
             return scorer
         return FusedScorer(
             scorer,
-            self._fusion.model,
-            self._fusion.model.start(len(encodings[0].lengths)),
-            weight=self._fusion.weight,
+            self._language_model,
+            self._language_model.start(len(encodings[0].lengths)),
+            weight=self._lm_weight,
             features=len(self.first.vocabularies.tgt) - 1,
             beam=beam,
         )
@@ -191,26 +208,8 @@ def _attended_positions(encoding: Encoding, src_lengths: Tensor) -> Tensor:
     return (encoding.order >= 0) & padding_mask(src_lengths, encoding.order.shape[1])
 
 
-def fitting_members(first: Member, others: Sequence[LoadedModel], allowed: Tensor | None) -> list[Member]:
-    """The first model and the others. Raises OptionError for a model that cannot translate together with the
-    first one.
-    """
-    members = [first]
-    for loaded in others:
-        if not isinstance(loaded.model, Seq2Seq):
-            raise OptionError(f"-model {loaded.path}: this is a {loaded.spec.model_type} model")
-        member = Member(loaded.model, loaded.vocabularies, allowed)
-        problem = _difference(first, member)
-        if problem is None and (copies(first.model) or copies(member.model)):
-            problem = "a model with -copy_attn writes words that other models do not know"
-        if problem is not None:
-            raise OptionError(f"-model {loaded.path}: {problem}, so that they cannot translate together")
-        members.append(member)
-    return members
-
-
 def _difference(first: Member, other: Member) -> str | None:
-    """Why two models cannot read the same sources, or cannot write one translation."""
+    """The reason why two models cannot read the same sources or write one translation, None if they can."""
     ours, theirs = first.vocabularies, other.vocabularies
     if len(ours.tgt) != len(theirs.tgt):
         return f"its target has {len(theirs.tgt) - 1} features, but the first model's {len(ours.tgt) - 1}"
@@ -240,10 +239,10 @@ SEARCH_FLAGS: Final = ("beam_size", "length_norm", "max_sent_length")
 
 
 def with_search_of(loaded: LoadedModel, options: _Options, given: Set[str]) -> _Options:
-    """The options with what the model's parameters say in place of defaults; `given`: what the user set.
+    """Replace default options by those stored with the model; given: the flags that the user set.
 
-    A model described by OpenNMT's flags changes nothing. Raises OptionError where the file's values are no
-    such options, or the result does not fit together.
+    A model described by OpenNMT's flags changes nothing. Raises OptionError where the stored values are
+    invalid, or do not go with the other options.
     """
     if loaded.spec.dialect == "lua":
         return options

@@ -1,6 +1,6 @@
 """Apply language models and taggers to text: batches of sentences, and whole files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +17,14 @@ from onmt.decoding.inference_options import LmOptions, TagOptions
 from onmt.decoding.inputs import (
     Input,
     Reference,
-    ResultFile,
     Source,
     batch_of,
     by_length,
-    ids_of,
-    make_reference,
-    make_source,
-    make_vector_source,
-    placed,
-    read_inputs,
-    require_same_length,
-    windows,
+    errors_at,
+    read_windows,
 )
-from onmt.decoding.output import Timer, number, reference_text, source_text
-from onmt.decoding.step import Sampling, draw
+from onmt.decoding.output import ResultFile, Timer
+from onmt.decoding.step import Sampling
 from onmt.errors import CheckpointError, DataError
 from onmt.logger import Logger
 from onmt.models.loading import LoadedModel, load_model
@@ -79,9 +72,9 @@ class LanguageModelUser:
     def sample(
         self, sources: Sequence[Source], first: int, batch_size: int, settings: _SamplingSettings
     ) -> list[Reference]:
-        """Each sentence continued by words drawn from the model until `</s>`; features are the likeliest.
+        """Continue each sentence by words drawn from the model until `</s>`; features are the likeliest.
 
-        `first`: the number of the first sentence. Together with the seed it decides what is drawn, so the
+        first: the number of the first sentence. A sentence's number and the seed determine its draws, so that
         samples do not depend on the batch.
         """
         samples = []
@@ -102,18 +95,19 @@ class LanguageModelUser:
     def _sample(
         self, sources: Sequence[Source], draws: Tensor, settings: _SamplingSettings
     ) -> list[Reference]:
-        """draws: B T+1, uniform, for the words up to the longest output T."""
+        """Continue one batch. draws: B T+1, uniform numbers for the words up to the longest output T."""
         steps = draws.shape[1]
         tokens, known = self._given(sources, steps)
         given = to_device(torch.tensor([len(source) for source in sources]), self._device)
         limits = given.clamp(min=settings.max_length)
         ends = limits + 1  # position of the end symbol
         state = self._model.start(len(sources))
+        sampling = Sampling(temperature=settings.temperature)
         for position in range(steps):
             output = self._model.step(tokens[:, position], state)
             state = output.state
             words, *features = output.log_probs
-            best = [draw(words, draws[:, position], Sampling(temperature=settings.temperature))]
+            best = [sampling.draw(words, draws[:, position])]
             best += [scores.argmax(dim=1) for scores in features]
             following = torch.stack(best, dim=1)
             ended = (following[:, 0] == EOS) & ~known[:, position + 1, 0]
@@ -127,7 +121,7 @@ class LanguageModelUser:
         ]
 
     def _given(self, sources: Sequence[Source], steps: int) -> tuple[Tensor, Tensor]:
-        """The given words at each position, `<s>` first: ids, and which of them are given, B T+2 F."""
+        """Return the given ids at each position, `<s>` first, and which positions are given, B T+2 F."""
         features = len(self._vocabularies) - 1
         tokens = torch.zeros(len(sources), steps + 1, 1 + features, dtype=torch.int64)
         known = torch.zeros_like(tokens, dtype=torch.bool)
@@ -142,7 +136,7 @@ class LanguageModelUser:
         return to_device(tokens, self._device), to_device(known, self._device)
 
     def _reference(self, source: Source, row: npt.NDArray[np.int64], count: int) -> Reference:
-        """The `count` words behind `<s>` and their labels; given ones as they were given."""
+        """The first `count` words after `<s>` with their labels; given ones as they were given."""
         delay = 1 if self._shifted else 0
         words, *labels = self._vocabularies
         drawn = [words.word(index) for index in row[1 : count + 1, 0]]
@@ -154,9 +148,9 @@ class LanguageModelUser:
         return Reference((*source.words, *drawn[len(source) :]), tuple(features))
 
     def _marked(self, source: Source) -> npt.NDArray[np.int64]:
-        """`<s> w1..wn </s>` and features, n + 2 x F."""
+        """The ids of `<s> w1..wn </s>` and their features, n + 2 x F."""
         encoder = SentenceEncoder(self._vocabularies, marked=True, shifted=self._shifted)
-        return ids_of(encoder, source.words, source.features)
+        return source.ids(encoder)
 
     def _begun(self, source: Source) -> npt.NDArray[np.int64]:
         return np.ascontiguousarray(self._marked(source)[:-1])
@@ -172,7 +166,7 @@ class TaggerUser:
         self._device = next(model.parameters()).device
 
     def tag(self, sources: Sequence[Source], batch_size: int) -> list[Reference]:
-        """A tag, with features if the model has them, per source position."""
+        """Tag every source position, with features if the model has them."""
         tags = [Reference(())] * len(sources)
         for places in by_length(sources, batch_size):
             batch = batch_of([sources[place] for place in places], None, self._vocabularies, self._shifted)
@@ -190,7 +184,7 @@ class TaggerUser:
     def losses(
         self, sources: Sequence[Source], references: Sequence[Reference], batch_size: int
     ) -> list[float]:
-        """Summed negative log-likelihood of each sentence's given tags and features, as many as positions."""
+        """The summed negative log-likelihood of each sentence's given tags and features, one per position."""
         losses = [0.0] * len(sources)
         for places in by_length(sources, batch_size):
             batch = batch_of(
@@ -204,9 +198,6 @@ class TaggerUser:
             for place, loss in zip(places, measured, strict=True):
                 losses[place] = loss
         return losses
-
-
-_WINDOW = 20  # batches read at a time from a file
 
 
 def run_lm(options: LmOptions, logger: Logger) -> None:
@@ -224,14 +215,15 @@ def run_lm(options: LmOptions, logger: Logger) -> None:
     )
     timer, count = Timer(), 0
     with ResultFile(options.output) as output, tqdm(unit="sentence", disable=None, leave=False) as bar:
-        for window in _windows(options.src, "", False, False, options.batch_size):
+        for window in read_windows(options.src, "", options.batch_size):
             sources = [_word_source(one, loaded) for one in window]
             with timer.running():
                 if options.mode == "score":
-                    results = [number(score) for score in user.score(sources, options.batch_size)]
+                    # At most 14 significant digits, as Lua prints numbers.
+                    results = [f"{score:.14g}" for score in user.score(sources, options.batch_size)]
                 else:
                     samples = user.sample(sources, count, options.batch_size, settings)
-                    results = [reference_text(sample) for sample in samples]
+                    results = [sample.text for sample in samples]
             for result in results:
                 count += 1
                 logger.info(f"SENT {count}: {result}")
@@ -263,10 +255,11 @@ class TagRun:
         """Tag every line of `-src`."""
         options = self._options
         vectors = not self._loaded.vocabularies.src
-        if options.tgt and not options.idx_files and not vectors:
-            require_same_length(options.src, options.tgt)
+        windows = read_windows(
+            options.src, options.tgt, options.batch_size, keyed=options.idx_files, vectors=vectors
+        )
         with ResultFile(options.output) as output, tqdm(unit="sentence", disable=None, leave=False) as bar:
-            for window in _windows(options.src, options.tgt, options.idx_files, vectors, options.batch_size):
+            for window in windows:
                 self._tag(window, output)
                 output.flush()
                 bar.update(len(window))
@@ -290,29 +283,28 @@ class TagRun:
             else:
                 self._log_source(window[place], source)
                 if references is not None:
-                    self._logger.info(f"GOLD {self._count}: {reference_text(references[place])}")
+                    self._logger.info(f"GOLD {self._count}: {references[place].text}")
                     self._logger.info(f"GOLD SCORE: {losses[place]:.2f}")
-                self._logger.info(f"PRED {self._count}: {reference_text(tags[place])}")
-            output.write(reference_text(tags[place]) + "\n")
+                self._logger.info(f"PRED {self._count}: {tags[place].text}")
+            output.write(tags[place].text + "\n")
             self._logger.info("")
 
     def _log_source(self, one: Input, source: Source) -> None:
         if source.vectors is None:
-            self._logger.info(f"SENT {self._count}: {source_text(source)}")
+            self._logger.info(f"SENT {self._count}: {source.text}")
         else:
             self._logger.info(f"FEATS {self._count}: IDX - {one.key} - SIZE {len(source)}")
 
     def _source(self, one: Input) -> Source:
         if one.vectors is None:
             return _word_source(one, self._loaded)
-        size = self._loaded.vocabularies.src_vector_size
-        vectors = one.vectors
-        return placed(one.where, lambda: make_vector_source(vectors, size))
+        with errors_at(one.where):
+            return Source.of_vectors(one.vectors, self._loaded.vocabularies.src_vector_size)
 
     def _reference(self, one: Input, length: int) -> Reference:
         assert one.gold is not None
-        tokens = split_words(one.gold)
-        reference = placed(one.gold_where, lambda: make_reference(tokens, self._loaded.vocabularies.tgt))
+        with errors_at(one.gold_where):
+            reference = Reference.of(split_words(one.gold), self._loaded.vocabularies.tgt)
         if len(reference.words) != length:
             raise DataError(
                 f"{one.gold_where}: {len(reference.words)} tags for the {length} positions of {one.where}"
@@ -322,11 +314,5 @@ class TagRun:
 
 def _word_source(one: Input, loaded: LoadedModel) -> Source:
     assert one.text is not None
-    tokens = split_words(one.text)
-    return placed(one.where, lambda: make_source(tokens, loaded.vocabularies.src))
-
-
-def _windows(src: str, tgt: str, keyed: bool, vectors: bool, batch_size: int) -> Iterator[list[Input]]:
-    """Number of lines read at a time: a batch from standard input; more from a file, to sort by length."""
-    size = batch_size * (1 if src == "-" else _WINDOW)
-    return windows(read_inputs(src, tgt, keyed, vectors), size)
+    with errors_at(one.where):
+        return Source.of(split_words(one.text), loaded.vocabularies.src)

@@ -52,7 +52,7 @@ class TagOptions(_TagDataOptions, _TaggerOptions, DeviceOptions, LoggerOptions, 
     """Tag"""
 
     def check(self) -> None:
-        """Refuse what does not go together."""
+        """Raise OptionError for options that do not go together."""
         if self.src == "-" and self.tgt == "-":
             raise OptionError("-src and -tgt cannot both be standard input")
 

@@ -1,7 +1,10 @@
-"""Words beyond the target vocabulary: copied, replaced, asked for, placeholders."""
+"""Words that options or the source bring in: constraints, replacements of `<unk>`, copied source words.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+A translation without such options, by a model that does not copy, calls nothing here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -12,32 +15,102 @@ from torch import Tensor
 from onmt.constants import (
     BOS,
     EOS,
+    PAD,
     PLACEHOLDER_CLOSE,
     PLACEHOLDER_OPEN,
-    SPECIAL_WORDS,
     UNK,
     UNK_WORD,
 )
-from onmt.data.dataset import Batch, Copies
+from onmt.data.dataset import Batch, Copies, to_device
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.inputs import Reference, Source, opened, text_lines
+from onmt.decoding.beam_search import Constraints
+from onmt.decoding.inputs import Reference, Source, read_lines
 from onmt.decoding.options import TranslatorOptions
-from onmt.errors import DataError, OptionError
-from onmt.models.networks import Seq2Seq
-from onmt.text.characters import PLACEHOLDER, has_placeholder, named, with_values
-from onmt.text.words import CASE_FEATURES
+from onmt.errors import DataError
+from onmt.text.characters import PLACEHOLDER, has_placeholder, named
 
 _SEPARATOR: Final = "|||"
 
 
-def read_phrase_table(path: str) -> dict[str, str]:
-    """Translations of single words from a file of `source ||| target` lines; the last line of a word counts.
+class Lexicon:
+    """The options about words: -phrase_table, -target_subdict, constraints, replacement of `<unk>`.
 
-    Lines of google/seq2seq's mappings have a tab instead, and more fields perhaps, which are passed over.
+    A translator has one only where `TranslatorOptions.needs_lexicon`.
+    """
+
+    def __init__(self, options: TranslatorOptions, target: Vocabulary, device: torch.device) -> None:
+        """Read the files that the options name. Raises DataError for unreadable ones."""
+        self._options = options
+        self._target = target
+        self._device = device
+        self._table = _read_phrase_table(options.phrase_table) if options.phrase_table else {}
+        self.allowed: Tensor | None = None
+        """Ids, ascending, of the target words that may be used; None: all."""
+        if options.target_subdict:
+            allowed = torch.tensor(_read_subdictionary(options.target_subdict, target))
+            self.allowed = to_device(allowed, device)
+        reserved = self.placeholders() if options.placeholder_constraints else []
+        self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), device)
+
+    def placeholders(self) -> list[int]:
+        """Ids, ascending, of the target words with a placeholder in them."""
+        return [index for index, word in enumerate(self._target.words) if has_placeholder(word)]
+
+    def constraints(self, sources: Sequence[Source]) -> Constraints | None:
+        """The words that the translation of each source must contain; None without constraints."""
+        options = self._options
+        if not options.constrains:
+            return None
+        required = [self.required_words(source.words) for source in sources]
+        if options.ban_unk:
+            required = [[word for word in words if word != UNK] for words in required]
+        words = torch.full((len(sources), max(map(len, required))), PAD, dtype=torch.int64)
+        for row, ids in zip(words, required, strict=True):
+            row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
+        return Constraints(to_device(words, self._device), options.limit_lexical_constraints, self._reserved)
+
+    def required_words(self, words: Sequence[str]) -> list[int]:
+        """Ids of the target words that the translation of source words must contain.
+
+        -placeholder_constraints: each of the source's placeholders, once; where the target has it only with
+        other joiners or letters around it, the most frequent such word. -lexical_constraints: the translation
+        in the phrase table of every occurrence of a source word. Words that the target vocabulary lacks are
+        left out.
+        """
+        required: list[str] = []
+        if self._options.placeholder_constraints:
+            wanted = dict.fromkeys(word for word in words if has_placeholder(word))
+            required += [_in_target(word, self._target) for word in wanted]
+        if self._options.lexical_constraints:
+            required += [self._table[word] for word in words if word in self._table]
+        return [self._target.id(word) for word in required if word in self._target]
+
+    def replace_unknown(
+        self, words: Sequence[str], source: Sequence[str], attention: npt.NDArray[np.floating]
+    ) -> list[str]:
+        """Replace each `<unk>` according to the source word with the most attention.
+
+        attention: T S. The replacement is the source word's entry in the phrase table, or else the word
+        itself, as `｟unk:word｠` with -replace_unk_tagged.
+        """
+        replaced = list(words)
+        for place, word in enumerate(words):
+            if word == UNK_WORD:
+                attended = source[int(attention[place].argmax())]
+                tagged = f"{PLACEHOLDER_OPEN}unk:{attended}{PLACEHOLDER_CLOSE}"
+                kept = attended if self._options.replace_unk else tagged
+                replaced[place] = self._table.get(attended, kept)
+        return replaced
+
+
+def _read_phrase_table(path: str) -> dict[str, str]:
+    """Read translations of single words from `source ||| target` lines; the last line of a word counts.
+
+    Lines of google/seq2seq's mappings have a tab instead and possibly more fields, which are ignored.
     Raises DataError, naming the line, where a line does not have exactly two fields.
     """
     table = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         is_mapping = _SEPARATOR not in line and "\t" in line
         parts = line.split("\t")[:2] if is_mapping else line.split(_SEPARATOR)
         fields = [field.strip(" \t") for field in parts]
@@ -49,39 +122,11 @@ def read_phrase_table(path: str) -> dict[str, str]:
     return table
 
 
-def read_subdictionary(path: str, vocabulary: Vocabulary) -> list[int]:
-    """Ids of the words a file allows, one per line, ascending; special words other than PAD always are."""
-    words = {line.strip(" \t") for line in _lines(path)}
+def _read_subdictionary(path: str, vocabulary: Vocabulary) -> list[int]:
+    """Read the ids, ascending, of the allowed words, one per line; all special words but PAD are allowed."""
+    words = {line.strip(" \t") for line in read_lines(path)}
     known = {vocabulary.id(word) for word in words if word in vocabulary}
-    return sorted((known | {UNK, BOS, EOS}) - {0})
-
-
-def _lines(path: str) -> list[str]:
-    with opened(path) as file:
-        return list(text_lines(file, path))
-
-
-def placeholder_ids(vocabulary: Vocabulary) -> list[int]:
-    """Ids of all words of a vocabulary with a placeholder in them, ascending."""
-    return [index for index, word in enumerate(vocabulary.words) if has_placeholder(word)]
-
-
-def required_words(
-    words: Sequence[str], target: Vocabulary, placeholders: bool, table: Mapping[str, str] | None
-) -> list[int]:
-    """Target ids that the translation of `words` must contain.
-
-    `placeholders`: each of the source's placeholders, once; where other joiners or letters stand around it in
-    the target, the most frequent such word. `table`: the translation of every occurrence of a word in it.
-    Only words of the target vocabulary count.
-    """
-    required: list[str] = []
-    if placeholders:
-        wanted = dict.fromkeys(word for word in words if has_placeholder(word))
-        required += [_in_target(word, target) for word in wanted]
-    if table is not None:
-        required += [table[word] for word in words if word in table]
-    return [target.id(word) for word in required if word in target]
+    return sorted((known | {UNK, BOS, EOS}) - {PAD})
 
 
 def _in_target(word: str, target: Vocabulary) -> str:
@@ -92,95 +137,59 @@ def _in_target(word: str, target: Vocabulary) -> str:
     return next((other for other in target.words if PLACEHOLDER.findall(other) == names), word)
 
 
-def has_case_labels(vocabulary: Vocabulary) -> bool:
-    """Whether a feature's labels are those of `-case_feature`."""
-    return set(vocabulary.words) - set(SPECIAL_WORDS) <= set(CASE_FEATURES)
+@dataclass(frozen=True)
+class ExtendedVocabulary:
+    """The target vocabulary followed by the words of one source that it lacks, which a model can copy.
 
-
-def replace_unknown(
-    words: Sequence[str],
-    source: Sequence[str],
-    attention: npt.NDArray[np.floating],
-    table: Mapping[str, str],
-    tagged: bool,
-) -> list[str]:
-    """`words` with each `<unk>` replaced after the source word of greatest attention.
-
-    attention: T S. The source word's entry in `table` is taken, or the word itself, as `｟unk:word｠` if
-    `tagged`.
+    The first of the words `extra` has the id len(target).
     """
-    replaced = list(words)
-    for place, word in enumerate(words):
-        if word == UNK_WORD:
-            attended = source[int(attention[place].argmax())]
-            kept = f"{PLACEHOLDER_OPEN}unk:{attended}{PLACEHOLDER_CLOSE}" if tagged else attended
-            replaced[place] = table.get(attended, kept)
-    return replaced
 
+    target: Vocabulary
+    extra: tuple[str, ...]
 
-def restore_placeholders(words: Sequence[str], values: Mapping[str, str]) -> list[str]:
-    """`words` with the names of placeholders replaced by the values that the source had for them."""
-    return [with_values(word, values) for word in words]
+    @classmethod
+    def of(cls, target: Vocabulary, words: Sequence[str]) -> "ExtendedVocabulary":
+        """The vocabulary for a source of these words."""
+        unknown = (word for word, index in zip(words, target.ids(words), strict=True) if index == UNK)
+        return cls(target, tuple(word for word in dict.fromkeys(unknown) if word != UNK_WORD))
 
+    def __len__(self) -> int:
+        return len(self.target) + len(self.extra)
 
-def copies(model: Seq2Seq) -> bool:
-    """Whether a model copies source words."""
-    assert model.spec.decoder is not None
-    return model.spec.decoder.copies
+    def word(self, index: int) -> str:
+        """The word of an id."""
+        known = len(self.target)
+        return self.target.word(index) if index < known else self.extra[index - known]
 
-
-def check_copying(options: TranslatorOptions) -> None:
-    """Raise OptionError for what knows no words beyond the target vocabulary, beside a model that copies."""
-    for flag, given in (("lm_model", options.lm_model), ("target_subdict", options.target_subdict)):
-        if given:
-            raise OptionError(
-                f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other source "
-                "words, too: leave it out"
-            )
-
-
-def extra_words(source: Source, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The words of a source that the target vocabulary lacks, in order: the first has id len(vocabulary)."""
-    ids = vocabulary.ids(source.words)
-    unknown = (word for word, index in zip(source.words, ids, strict=True) if index == UNK)
-    return tuple(word for word in dict.fromkeys(unknown) if word != UNK_WORD)
+    def ids(self, words: Sequence[str]) -> list[int]:
+        """The ids of words, UNK where there is none."""
+        places = {word: len(self.target) + place for place, word in enumerate(self.extra)}
+        return [
+            places.get(word, UNK) if index == UNK else index
+            for word, index in zip(words, self.target.ids(words), strict=True)
+        ]
 
 
 def with_copies(
-    batch: Batch, sources: Sequence[Source], gold: Sequence[Reference] | None, vocabulary: Vocabulary
+    batch: Batch, sources: Sequence[Source], gold: Sequence[Reference] | None, target: Vocabulary
 ) -> Batch:
-    """The batch of these sentences, none of them empty, with the words that can be copied."""
-    extra = [extra_words(source, vocabulary) for source in sources]
-    source_words = [source.words for source in sources]
-    target = None
+    """Add the words that can be copied to a batch of these sources, none of them empty."""
+    vocabularies = [ExtendedVocabulary.of(target, source.words) for source in sources]
+    pairs = list(zip(vocabularies, sources, strict=True))
+    source_ids = _padded([extended.ids(source.words) for extended, source in pairs], batch.src.shape[1])
+    target_ids = None
     if gold is not None and batch.tgt_output is not None:
-        target_words = [tuple(map(named, reference.words)) for reference in gold]
-        target = _padded(target_words, extra, vocabulary, batch.tgt_output.shape[1], (EOS,))
-    size = len(vocabulary) + max(map(len, extra))
-    return replace(
-        batch, copies=Copies(_padded(source_words, extra, vocabulary, batch.src.shape[1]), target, size)
-    )
-
-
-def word_of(index: int, vocabulary: Vocabulary, extra: Sequence[str]) -> str:
-    """The word of an id of the vocabulary, or of one from `extra_words`."""
-    return vocabulary.word(index) if index < len(vocabulary) else extra[index - len(vocabulary)]
-
-
-def _padded(
-    texts: Sequence[Sequence[str]],
-    extra: Sequence[Sequence[str]],
-    vocabulary: Vocabulary,
-    length: int,
-    end: tuple[int, ...] = (),
-) -> Tensor:
-    """The ids of every text's words, and of its end, B x length."""
-    padded = np.zeros((len(texts), length), dtype=np.int64)
-    for row, (words, own) in enumerate(zip(texts, extra, strict=True)):
-        places = {word: len(vocabulary) + place for place, word in enumerate(own)}
-        ids = [
-            places.get(word, UNK) if index == UNK else index
-            for word, index in zip(words, vocabulary.ids(words), strict=True)
+        rows = [
+            [*extended.ids(tuple(map(named, reference.words))), EOS]
+            for extended, reference in zip(vocabularies, gold, strict=True)
         ]
-        padded[row, : len(ids) + len(end)] = [*ids, *end]
+        target_ids = _padded(rows, batch.tgt_output.shape[1])
+    return replace(batch, copies=Copies(source_ids, target_ids, max(map(len, vocabularies))))
+
+
+def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:
+    """Rows of ids as one tensor, B x length."""
+    padded = np.zeros((len(rows), length), dtype=np.int64)
+    for row, ids in enumerate(rows):
+        padded[row, : len(ids)] = ids
     return torch.from_numpy(padded)

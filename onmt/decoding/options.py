@@ -48,7 +48,7 @@ class _RestrictionOptions:
     ban_unk: bool = option(False, "Never generate `<unk>`.")
 
     def check(self) -> None:
-        """Refuse what would have no effect."""
+        """Raise OptionError for options that would have no effect."""
         if self.ignore_when_blocking and not self.block_ngram_repeat:
             raise OptionError("-ignore_when_blocking needs -block_ngram_repeat, to which it makes exceptions")
 
@@ -86,7 +86,7 @@ class _SamplingOptions:
         return self.random_sampling_topk != 0 or self.top_p > 0
 
     def check(self) -> None:
-        """Refuse what would have no effect."""
+        """Raise OptionError for options that would have no effect."""
         if self.random_sampling_temp != 1 and not self.samples:
             raise OptionError(
                 "-random_sampling_temp needs -random_sampling_topk (-1 for the whole vocabulary) or -top_p"
@@ -183,7 +183,7 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
     )
 
     def check(self) -> None:
-        """Refuse what would otherwise be ignored or fail later."""
+        """Raise OptionError for options that would be ignored or fail later."""
         if self.samples:
             self._check_sampling()
         elif self.n_best > self.beam_size:
@@ -207,7 +207,7 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             )
 
     def _check_sampling(self) -> None:
-        """Raise OptionError for what only a beam can do."""
+        """Raise OptionError for options that need a beam."""
         if self.beam_size > 1:
             raise OptionError(
                 f"-random_sampling_topk and -top_p need -beam_size 1, not {self.beam_size}: "
@@ -223,10 +223,30 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             if given:
                 raise OptionError(f"-{flag} is for beam search: sampling draws from the model alone")
 
+    def check_copying(self) -> None:
+        """Raise OptionError for options that do not go with a model that copies source words."""
+        for flag, given in (("lm_model", self.lm_model), ("target_subdict", self.target_subdict)):
+            if given:
+                raise OptionError(
+                    f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other "
+                    "source words, too: leave it out"
+                )
+
     @property
     def replaces_unknown_words(self) -> bool:
-        """Attention is needed to replace `<unk>`."""
+        """`<unk>` is replaced, which needs attention."""
         return self.replace_unk or self.replace_unk_tagged
+
+    @property
+    def constrains(self) -> bool:
+        """Translations must contain certain words of their source."""
+        return self.lexical_constraints or self.placeholder_constraints
+
+    @property
+    def needs_lexicon(self) -> bool:
+        """An option needs a `Lexicon`."""
+        files = self.phrase_table or self.target_subdict
+        return bool(files) or self.constrains or self.replaces_unknown_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +349,7 @@ class TranslateOptions(
         return "-" in (self.output, self.save_attention, self.save_beam_to)
 
     def check(self) -> None:
-        """Refuse what does not go together."""
+        """Raise OptionError for options that do not go together."""
         if (self.src, self.tgt, self.phrase_table, self.target_subdict).count("-") > 1:
             raise OptionError(
                 "only one of -src, -tgt, -phrase_table and -target_subdict can be standard input"

@@ -1,72 +1,100 @@
-"""Write translations, attention arrays, pictures and the summary of a run."""
+"""Write translations, attention, the search and pictures; measure time."""
 
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import COPYING, ArrayFile, holds_arrays
+from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
-from onmt.decoding.inputs import Reference, ResultFile, Source
-from onmt.decoding.lexicon import word_of
+from onmt.decoding.inputs import Source
+from onmt.decoding.lexicon import ExtendedVocabulary
 from onmt.decoding.options import TranslateOptions
 from onmt.decoding.pictures import AttentionPlots
 from onmt.decoding.translator import Hypothesis, Translation, Translator
-from onmt.errors import OptionError
+from onmt.errors import DataError, OptionError
 from onmt.logger import Logger
-from onmt.text.lines import join_features
 
 
-@dataclass
-class Scores:
-    """Log-probabilities summed over words (`</s>` is in the sum, but not among the words)."""
+class ResultFile:
+    """A file of results: standard output for `-`, no file for an empty name.
 
-    total: float = 0.0
-    words: int = 0
+    An existing file keeps its content until the first result: a run that fails earlier changes nothing.
+    Raises DataError when the file cannot be written.
+    """
 
-    def add(self, score: float, words: int) -> None:
-        """Count one sentence."""
-        self.total += score
-        self.words += words
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._existed = Path(path).exists()
+        self._begun = path in ("", "-")
 
-    def line(self, name: str) -> str:
-        """Mean per word and perplexity, as Lua's translate.lua logs them."""
-        mean = _ratio(self.total, self.words)
-        return f"{name} AVG SCORE: {mean:.2f}, {name} PPL: {_exp(-mean):.2f}"
+    def __enter__(self) -> Self:
+        if self._path == "-":
+            self._file = sys.stdout.buffer
+        elif self._path:
+            with self._writing():
+                self._file = Path(self._path).open("ab")
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is None or self._path == "-":
+            return
+        if error is None:
+            self._begin()
+        with self._writing():
+            self._file.close()
+        if not self._begun and not self._existed:
+            Path(self._path).unlink(missing_ok=True)
 
-@dataclass
-class Coverage:
-    """Counts of words and of unknown words."""
+    def write(self, text: str) -> None:
+        """Append text."""
+        if self._file is not None:
+            self._begin()
+            with self._writing():
+                self._file.write(text.encode("utf-8"))
 
-    words: int = 0
-    unknown: int = 0
+    def _begin(self) -> None:
+        """Empty the file, once."""
+        if self._file is not None and not self._begun:
+            self._begun = True
+            with self._writing():
+                if Path(self._path).is_file():
+                    self._file.truncate(0)
 
-    def add(self, words: int, unknown: int) -> None:
-        """Count one sentence."""
-        self.words += words
-        self.unknown += unknown
+    def flush(self) -> None:
+        """Flush, so that other programs can read the output so far."""
+        if self._file is not None:
+            with self._writing():
+                self._file.flush()
 
-    @property
-    def percent(self) -> str:
-        """The share of unknown words, rounded down to a tenth of a percent."""
-        share = _ratio(self.unknown * 1000, self.words)
-        return f"{share if math.isnan(share) else math.floor(share) / 10:.14g}%"
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # the reader has closed the pipe: not an error to report
+            raise
+        except OSError as error:
+            raise DataError(f"{self._path}: cannot write: {error.strerror}") from error
 
 
 class Timer:
-    """Time spent inside `with timer.running():` blocks: elapsed, and of the processor for us and for the
-    system.
-    """
+    """Time spent in `with timer.running():` blocks: elapsed, and the processor's in user and system mode."""
 
     def __init__(self) -> None:
         self._real = self._user = self._system = 0.0
@@ -82,53 +110,27 @@ class Timer:
         self._system += now.system - cpu.system
 
     def log(self, logger: Logger, what: str, sentences: int) -> None:
-        """Averages per sentence."""
+        """Log the averages per sentence."""
         logger.info(f"Average sentence {what} time (in seconds):")
         for name, seconds in (("real", self._real), ("user", self._user), ("sys", self._system)):
-            logger.info(f"avg {name}\t{_ratio(seconds, sentences):.14g}")
-
-
-def _ratio(total: float, count: int) -> float:
-    """total / count; not a number where there is nothing to divide by."""
-    return total / count if count else math.nan
-
-
-def _exp(value: float) -> float:
-    try:
-        return math.exp(value)
-    except OverflowError:
-        return math.inf
+            average = seconds / sentences if sentences else math.nan
+            logger.info(f"avg {name}\t{_number(average)}")
 
 
 _Values = npt.NDArray[Any]
 
 
-def number(value: float) -> str:
+def _number(value: float) -> str:
     """A number as Lua prints it: at most 14 significant digits."""
     return f"{value:.14g}"
-
-
-def source_text(source: Source) -> str:
-    """The words of a source with their features."""
-    return " ".join(join_features(source.words, source.features))
-
-
-def reference_text(reference: Reference) -> str:
-    """Words with their features."""
-    return " ".join(join_features(reference.words, reference.features))
-
-
-def hypothesis_tokens(hypothesis: Hypothesis) -> list[str]:
-    """The words of a translation with their features."""
-    return join_features(hypothesis.words, hypothesis.features)
 
 
 def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Source) -> str:
     """One hypothesis of `-save_attention`: a header, a line of weights per target word, an empty line.
 
-    The weights over an image are those of its grid's places, row by row; its name stands for the words.
-    Where the model can copy, the header ends in the probability of copying at each word.
-    index: of the sentence, from 1; text: the hypothesis as it was written.
+    The weights over an image are those of its grid, row by row; its name stands in place of the words.
+    Where the model can copy, the header ends with the probability of copying at each word.
+    index: number of the sentence, from 1; text: the hypothesis as written to the output.
     """
     rows = [] if hypothesis.attention is None else hypothesis.attention.tolist()
     header = [str(index), text, f"{hypothesis.score:f}"]
@@ -136,32 +138,33 @@ def _attention_block(index: int, text: str, hypothesis: Hypothesis, source: Sour
         places = 0 if hypothesis.attention is None else hypothesis.attention.shape[1]
         header += [source.picture.name, f"{places} {len(rows)}"]
     elif source.vectors is None:
-        header += [source_text(source), f"{len(source)} {len(rows)}"]
+        header += [source.text, f"{len(source)} {len(rows)}"]
     else:
         header += [str(len(rows))]
     if hypothesis.copying is not None:
-        # With a point in each of them, they cannot be taken for the numbers of positions and words.
+        # The decimal points distinguish them from the numbers of positions and words.
         header += [" ".join(f"{probability:.6f}" for probability in hypothesis.copying.tolist())]
-    weights = [" ".join(map(number, row)) for row in rows]
+    weights = [" ".join(map(_number, row)) for row in rows]
     return "\n".join([" ||| ".join(header), *weights, "", ""])
 
 
 def _encoding_line(index: int, encoding: npt.NDArray[np.float32]) -> str:
     """One sentence of `-dump_input_encoding`."""
-    return " ".join([str(index), *map(number, encoding.tolist())])
+    return " ".join([str(index), *map(_number, encoding.tolist())])
 
 
 def _attention_array(hypothesis: Hypothesis, source: Source) -> npt.NDArray[np.float32]:
-    """Weights, target words x source positions; no rows without attention."""
+    """The weights, target words x source positions; no rows without attention."""
     if hypothesis.attention is None:
         return np.zeros((0, len(source)), dtype=np.float32)
     return hypothesis.attention
 
 
 def _beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
-    """`-save_beam_to` in Lua's format: words, parents (from 0) and sums of log-probabilities, each
-    [sentence][step][slot], without each sentence's last step; null where a slot is empty, no step for a
-    sentence (None) that was not searched.
+    """`-save_beam_to` in Lua's format: words, parents (from 0) and sums of log-probabilities.
+
+    Each is [sentence][step][slot], without each sentence's last step. Scores of empty slots are null. A
+    sentence (None) that was not searched has no steps.
     """
     content: dict[str, list[Any]] = {"predicted_ids": [], "beam_parent_ids": [], "scores": []}
     for one in past:
@@ -174,19 +177,19 @@ def _beam_json(past: Sequence[History | None], vocabulary: Vocabulary) -> str:
 
 
 def _words_of_steps(history: History, vocabulary: Vocabulary) -> list[list[str]]:
-    extra = history.extra_words
-    return [[word_of(index, vocabulary, extra) for index in step] for step in history.tokens[:-1].tolist()]
+    extended = ExtendedVocabulary(vocabulary, history.extra_words)
+    return [list(map(extended.word, step)) for step in history.tokens[:-1].tolist()]
 
 
 def _write_beams(
     file: ArrayFile, past: Sequence[History | None], vocabulary: Vocabulary, beam_size: int
 ) -> None:
-    """`-save_beam_to` as arrays N T K: sentences (None: nothing was searched), steps, slots of the beam.
+    """Write `-save_beam_to` as arrays N T K: sentences (None: not searched), steps, slots of the beam.
 
-    predicted_ids, beam_parent_ids: int64, -1 in dead slots and after a sentence's last step; scores, with
-    which hypotheses compete (-inf: cut by the length limit without all constraints), and log_probs, sums
-    before normalisation: float64, nan there. steps: N int64; target_words: the words of the ids, behind
-    those of the vocabulary the others that could be copied from some source.
+    predicted_ids, beam_parent_ids: int64, -1 in dead slots and after a sentence's last step; scores by which
+    hypotheses are ranked (-inf: cut by the length limit without all constraints) and log_probs, sums before
+    normalisation: float64, nan there. steps: N int64; target_words: the words of the ids, first those of the
+    vocabulary, then the others that could be copied from some source.
     """
     words = list(dict.fromkeys(word for one in past if one is not None for word in one.extra_words))
     places = {word: len(vocabulary) + place for place, word in enumerate(words)}
@@ -208,7 +211,10 @@ def _write_beams(
 
 
 def _renumbered(history: History, known: int, places: Mapping[str, int]) -> _Values:
-    """The tokens with the ids that words beyond the `known` ones have in a file of many sentences."""
+    """The tokens with the ids of the file, which numbers the extra words of all sentences together.
+
+    known: size of the vocabulary; places: the file's ids of extra words.
+    """
     if not history.extra_words:
         return history.tokens
     ids = np.array([*range(known), *(places[word] for word in history.extra_words)], dtype=np.int64)
@@ -216,7 +222,7 @@ def _renumbered(history: History, known: int, places: Mapping[str, int]) -> _Val
 
 
 def _slots_used(history: History) -> int:
-    """The last slot that ever held a hypothesis, counted from 1."""
+    """The highest slot that ever held a hypothesis, counted from 1."""
     return int(np.flatnonzero(history.alive.any(axis=0)).max(initial=-1)) + 1
 
 
@@ -227,7 +233,7 @@ def _padded(
     field: Callable[[History], _Values],
     shape: tuple[int, int],
 ) -> _Values:
-    """One field of a sentence's search, steps x slots, filled up to this shape and where slots are dead."""
+    """One field of a sentence's search, steps x slots, with `filler` in dead slots and up to this shape."""
     padded = np.full(shape, filler, dtype=kind)
     if history is not None:
         alive = history.alive[:, : shape[1]]
@@ -240,9 +246,9 @@ def _finite(scores: Sequence[float]) -> Iterator[float | None]:
 
 
 class Results:
-    """Takes results in the order of the input; use as a context manager, and `finish` at the end.
+    """Writes results, given in the order of the input. Use as a context manager; call `finish` at the end.
 
-    Raises DataError when a file cannot be written, OptionError for pictures that cannot be.
+    Raises DataError when a file cannot be written, OptionError for pictures that cannot be drawn.
     """
 
     def __init__(self, options: TranslateOptions, translator: Translator) -> None:
@@ -250,13 +256,12 @@ class Results:
         self._options = options
         self._translator = translator
         self._output = ResultFile(options.output)
-        self._attention_arrays = ArrayFile(attention) if attention and holds_arrays(attention) else None
+        self._attention_arrays = ArrayFile(attention) if ArrayFile.has_suffix(attention) else None
         self._attention_text = ResultFile("" if self._attention_arrays else attention)
-        self._beam_arrays = ArrayFile(beams) if beams and holds_arrays(beams) else None
+        self._beam_arrays = ArrayFile(beams) if ArrayFile.has_suffix(beams) else None
         self._beam_text = ResultFile("" if self._beam_arrays else beams)
         self._past: list[History | None] = []
         self._plots: AttentionPlots | None = None
-        self._attention_count = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -278,8 +283,9 @@ class Results:
         self._stack.__exit__(kind, error, traceback)
 
     def empty(self) -> None:
-        """Write the results of a source without tokens, so that files without numbers of sentences stay in
-        step with the input: -n_best empty translations, or one empty line instead of an encoding.
+        """Write the results of a source without tokens: -n_best empty translations or an empty encoding.
+
+        So files without numbers of sentences stay in step with the input.
         """
         if self._options.dump_input_encoding:
             self._output.write("\n")
@@ -287,7 +293,7 @@ class Results:
         for _ in range(self._options.n_best):
             self._output.write("\n")
             if self._attention_arrays is not None:
-                self._add_attention(self._attention_arrays, np.zeros((0, 0), dtype=np.float32))
+                self._attention_arrays.add_attention(np.zeros((0, 0), dtype=np.float32))
         if self._options.save_beam_to:
             self._past.append(None)
 
@@ -296,14 +302,15 @@ class Results:
         self._output.write(_encoding_line(index, encoding) + "\n")
 
     def translation(self, index: int, source: Source, translation: Translation, texts: Sequence[str]) -> None:
-        """Write the translations of a sentence; index: its number, from 1; texts: the hypotheses as they are
-        to be written.
+        """Write the translations of a sentence.
+
+        index: its number, from 1; texts: the hypotheses as the output shows them.
         """
         for text, hypothesis in zip(texts, translation.hypotheses, strict=True):
             self._output.write(text + "\n")
             if self._attention_arrays is not None:
                 weights = _attention_array(hypothesis, source)
-                self._add_attention(self._attention_arrays, weights, hypothesis.copying)
+                self._attention_arrays.add_attention(weights, hypothesis.copying)
             elif self._options.save_attention:
                 self._attention_text.write(_attention_block(index, text, hypothesis, source))
         if self._options.save_beam_to:
@@ -317,24 +324,12 @@ class Results:
         self._attention_text.flush()
 
     def finish(self) -> None:
-        """Write what can be written only when all is known."""
+        """Write the files that need the results of all sentences."""
         words = self._translator.target_vocabulary
         if self._beam_arrays is not None:
             _write_beams(self._beam_arrays, self._past, words, self._options.beam_size)
         elif self._options.save_beam_to:
             self._beam_text.write(_beam_json(self._past, words))
-
-    def _add_attention(
-        self,
-        arrays: ArrayFile,
-        weights: npt.NDArray[np.float32],
-        copying: npt.NDArray[np.float32] | None = None,
-    ) -> None:
-        """Write the attention of the next line of the output; arrays are named as numpy.savez names them."""
-        arrays.add(f"arr_{self._attention_count}", weights)
-        if copying is not None:
-            arrays.add(f"{COPYING}{self._attention_count}", copying)
-        self._attention_count += 1
 
     def _open_plots(self) -> AttentionPlots:
         if not self._translator.attends:

@@ -7,6 +7,7 @@ import math
 import mimetypes
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -75,14 +76,17 @@ svg .kept { stroke: rgb(var(--accent)); stroke-width: 2; }
 def page(
     tables: Iterable[AttentionTable],
     trees: Iterable[tuple[int, BeamTree]],
-    section: Callable[[AttentionTable], str] | None = None,
-    style: str = "",
+    images: str = "",
+    grid: tuple[int, ...] = (),
 ) -> str:
     """The HTML page; trees come with the numbers of their sentences.
 
-    section: shows a hypothesis instead of a shaded table, with the rules `style`.
+    images: for sources that are images, the folder of their names: shows attention over the images instead of
+    shaded tables. grid: rows and columns of a word's weights, which stand row by row; empty: as many rows as
+    columns. Raises DataError for another number of weights, and for an image that cannot be read.
     """
-    shown = section or _attention
+    shown = partial(_over_image, folder=images, grid=grid) if images else _attention
+    style = _STYLE + (_IMAGE_STYLE if images else "")
     parts = [_sentence(list(group), shown) for _, group in groupby(tables, key=lambda table: table.number)]
     parts += [
         f'<h2>Search {number}</h2>\n<div class="search">\n{_tree(tree)}\n</div>' for number, tree in trees
@@ -91,7 +95,7 @@ def page(
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Translations</title>\n'
-        f"<style>{LOOK}{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>Translations</h1>\n{body}\n"
+        f"<style>{LOOK}{style}</style>\n</head>\n<body>\n<main>\n<h1>Translations</h1>\n{body}\n"
         "</main>\n</body>\n</html>\n"
     )
 
@@ -109,7 +113,7 @@ def _sentence(tables: list[AttentionTable], shown: Callable[[AttentionTable], st
 
 
 def _caption(rank: int, table: AttentionTable) -> str:
-    """Rank, score and text of a hypothesis; arrays know neither score nor text."""
+    """Rank, score and text of a hypothesis; a file of arrays has neither score nor text."""
     if table.score is None:
         return ""
     return (
@@ -119,13 +123,13 @@ def _caption(rank: int, table: AttentionTable) -> str:
 
 
 def _row_names(table: AttentionTable) -> list[str]:
-    """A name per target word: without one of its own (a target of -detokenize_output) its number."""
+    """A name per target word: its number where the words are unknown (-detokenize_output)."""
     numbered = [str(place) for place in range(1, len(table.weights) + 1)]
     return table.target if len(table.target) == len(numbered) else numbered
 
 
 def _attention(table: AttentionTable) -> str:
-    """A shaded table: the darker a cell, the more of the target word's attention the source position has."""
+    """A shaded table: the darker a cell, the more attention from the target word to the source position."""
     width = max((len(row) for row in table.weights), default=len(table.source))
     positions = [str(place) for place in range(1, width + 1)]
     names = table.source if len(table.source) == width else positions
@@ -148,7 +152,7 @@ def _cell(weight: float) -> str:
 
 
 def _tree(tree: BeamTree) -> str:
-    """Steps from left to right, slots downwards; coloured lines lead to what was alive in the last step."""
+    """Steps from left to right, slots downwards; coloured lines lead to hypotheses alive in the last step."""
     slots = max((len(words) for words in tree.words), default=0)
     size = f'width="{_STEP_WIDTH * len(tree.words) + 20}" height="{_SLOT_HEIGHT * slots + 10}"'
     kept = _ancestors(tree)
@@ -168,7 +172,7 @@ def _tree(tree: BeamTree) -> str:
 
 
 def _ancestors(tree: BeamTree) -> set[tuple[int, int]]:
-    """(step, slot) of everything from which a live hypothesis of the last step descends, itself included."""
+    """(step, slot) of the hypotheses alive in the last step and of all their ancestors."""
     found: set[tuple[int, int]] = set()
     if not tree.words:
         return found
@@ -196,7 +200,7 @@ def _node(word: str, score: float | None, place: tuple[int, int]) -> str:
     )
 
 
-STYLE: Final = """
+_IMAGE_STYLE: Final = """
 .word { display: inline-block; margin: 0 8px 1em 0; text-align: center; }
 .image { display: grid; width: 150px; height: 150px; }
 .image { background-image: var(--image); background-size: 100% 100%; }
@@ -204,13 +208,8 @@ STYLE: Final = """
 _DARKEST: Final = 0.85
 
 
-def image_section(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> str:
-    """One hypothesis: for each word a copy of the image, dark where it has little of the word's attention.
-
-    folder: where the image's name, which is the table's source, starts. grid: the rows and columns of which a
-    word's weights are, row by row; empty: as many rows as columns. Raises DataError for another number of
-    weights, and for an image that cannot be read.
-    """
+def _over_image(table: AttentionTable, folder: str, grid: tuple[int, ...]) -> str:
+    """One hypothesis: for each word a copy of the image, dark where it has little of the word's attention."""
     path = Path(folder) / " ".join(table.source)
     kind = mimetypes.guess_type(path.name)[0] or "image/png"
     try:
@@ -265,7 +264,7 @@ _FONTS: Final = (
     "Microsoft YaHei",
     "Hiragino Sans",
 )
-"""Fonts in which characters are looked for, in this order, as far as they are installed."""
+"""Fonts to use, as far as they are installed: the first that has a character."""
 
 _Weights = npt.NDArray[np.float32]
 
@@ -274,10 +273,11 @@ class AttentionPlots:
     """A folder of pictures: `00000.png` is the first sentence's, `00001.png` the second's, and so on."""
 
     def __init__(self, folder: str) -> None:
-        """Make the folder unless it is there. Raises OptionError without matplotlib, DataError without
-        folder.
+        """Make the folder unless it exists.
+
+        Raises OptionError without matplotlib, DataError where the folder cannot be made.
         """
-        self._figure_class, fonts = require_matplotlib()
+        self._figure_class, fonts = self.require_matplotlib()
         self._text = {"family": fonts, "fontsize": 8, "parse_math": False, "usetex": False}
         self._folder = Path(folder)
         try:
@@ -285,8 +285,21 @@ class AttentionPlots:
         except OSError as error:
             raise DataError(f"{folder}: cannot make the folder: {error.strerror}") from error
 
+    @staticmethod
+    def require_matplotlib() -> tuple[Any, list[str]]:
+        """Return matplotlib's class of figures and the fonts to use. Raises OptionError if not installed."""
+        # Hide its own messages, about fonts for example.
+        logging.getLogger("matplotlib").addHandler(logging.NullHandler())
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.font_manager import get_font_names
+        except ImportError as error:
+            raise OptionError("-plot_attention needs matplotlib: install it with the extra [plot]") from error
+        installed = set(get_font_names())
+        return Figure, [name for name in _FONTS if name in installed]
+
     def refuse_to_overwrite(self) -> None:
-        """Raise DataError if there is a picture that could be one of ours, or one to read."""
+        """Raise DataError if the folder holds a picture that this run could overwrite or has to read."""
         for path in sorted(self._folder.glob("*.png")):
             if path.stem.isdecimal():
                 raise DataError(
@@ -295,7 +308,7 @@ class AttentionPlots:
                 )
 
     def table(self, number: int, words: Sequence[str], positions: Sequence[str], weights: _Weights) -> None:
-        """A shaded table, darkest where the largest weight is.
+        """Draw a shaded table, darkest where the weight is largest.
 
         number: the sentence's, from 1; weights: words x positions, both at least 1.
         """
@@ -319,9 +332,9 @@ class AttentionPlots:
         grid: tuple[int, int],
         weights: _Weights,
     ) -> None:
-        """The image once per word, dark where it has little of the word's attention; of a very long
-        translation the first 400 words.
+        """Draw the image once per word, dark where it has little of the word's attention.
 
+        Only the first 400 words of a very long translation are drawn.
         colours: 3 x height x width; weights: words x places of the grid (rows, columns), row by row.
         """
         words, weights = words[:_MOST_IMAGES], weights[:_MOST_IMAGES]
@@ -343,27 +356,14 @@ class AttentionPlots:
     def _save(self, figure: Any, number: int) -> None:
         content = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of characters that no font has: they are drawn as boxes
+            warnings.simplefilter("ignore")  # about characters that no font has: they are drawn as boxes
             figure.savefig(content, format="png", bbox_inches="tight", facecolor="white")
         with replacing(self._folder / f"{number - 1:05d}.png") as file:
             file.write(content.getvalue())
 
 
-def require_matplotlib() -> tuple[Any, list[str]]:
-    """Matplotlib's class of figures and the fonts to use. Raises OptionError where it is not installed."""
-    # Its remarks, about fonts for example, are not the user's concern.
-    logging.getLogger("matplotlib").addHandler(logging.NullHandler())
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.font_manager import get_font_names
-    except ImportError as error:
-        raise OptionError("-plot_attention needs matplotlib: install it with the extra [plot]") from error
-    installed = set(get_font_names())
-    return Figure, [name for name in _FONTS if name in installed]
-
-
 def _labels(names: Sequence[str], length: float) -> tuple[list[int], list[str]]:
-    """Places and names of the labels that fit on this many inches."""
+    """Places and names of the labels that fit in this many inches."""
     every = max(1, math.ceil(len(names) * _LABEL / length))
     places = list(range(0, len(names), every))
     return places, [_shortened(names[place], _LONGEST_LABEL) for place in places]
@@ -374,7 +374,7 @@ def _shortened(word: str, longest: int) -> str:
 
 
 def _shadow(weights: _Weights) -> npt.NDArray[np.float64]:
-    """Black, the more opaque the smaller the weight: red, green, blue, opacity per place."""
+    """Black that is more opaque where the weight is smaller: red, green, blue, opacity per place."""
     shown = np.nan_to_num(weights)
     shadow = np.zeros((*shown.shape, 4))
     shadow[..., 3] = _DARKEST_SHADE * (1 - shown / max(float(shown.max()), 1e-30))

@@ -1,14 +1,7 @@
-"""Score the next token of every row with a model, whatever else is in the batch.
+"""Score the next token of every row with a model; with `Fillers`, independently of the rest of the batch.
 
 A scorer holds the state of all rows. Rows of one sentence are adjacent, `beam` of them per sentence; the
-search tells the scorer which rows survive and which sentences have left.
-
-Scores do not depend on the batch, to the last bit. The order of summation inside a matrix product, and which
-elements of a tensor take a kernel's scalar path, depend on the shapes: products of one to three rows,
-softmaxes narrower than a vector register, layers without padding and the last elements of a tensor differ in
-their last bits from the same rows inside a large, padded batch. So every batch ends in fillers that take
-these places and whose results are dropped. Measured for 32-bit products on the CPU; a GPU may choose by the
-exact shape.
+search tells the scorer which rows survive and which sentences are done.
 """
 
 import math
@@ -31,7 +24,7 @@ from onmt.spec.layers import PyramidalEncoderSpec
 class _Scores:
     """One step of R rows.
 
-    log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, or None without
+    log_probs: R V; features: R F-1, the best label of each target feature; attention: R S, None without
     attention; copying: R, the probability of copying, None where the model cannot.
     """
 
@@ -42,35 +35,34 @@ class _Scores:
 
 
 class Scorer(Protocol):
-    """Anything that can continue hypotheses."""
+    """Scores the continuations of hypotheses."""
 
     def step(self, tokens: Tensor) -> _Scores:
         """Read the last tokens, R F (words, then features), and score the next ones."""
         ...
 
     def reorder(self, rows: Tensor) -> None:
-        """Row r goes on from what is row rows[r] now; `rows`: R, each within its own sentence."""
+        """Replace the state of row r by that of row rows[r], a row of the same sentence; rows: R."""
         ...
 
     def keep(self, sentences: Tensor) -> None:
-        """Only these sentences stay, in this order."""
+        """Keep these sentences only, in this order."""
         ...
 
 
 class _Stepper(Protocol):
-    """A model that goes one token further: a seq2seq model or a language model."""
+    """A seq2seq model or a language model, as far as it predicts next tokens."""
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
-        """tokens R F -> log-probabilities of the next tokens."""
+        """Read tokens, R F; predict the next ones."""
         ...
 
 
 class ModelScorer:
-    """Scores of one model. `state` has one row per sentence, of which `beam` rows are made after the first
-    step: before it they are all alike.
-    """
+    """Scores of one model."""
 
     def __init__(self, model: _Stepper, state: DecoderState, beam: int) -> None:
+        """state: a row per sentence. It gets `beam` rows after the first step: before, they are all equal."""
         self._model = model
         self._state = state
         self._beam = beam
@@ -82,7 +74,7 @@ class ModelScorer:
         return _scores(output.log_probs, output.attention, output.copying)
 
     def advance(self, tokens: Tensor) -> Step:
-        """Read the last tokens, R F; predictions for all rows."""
+        """Read the last tokens, R F; return the predictions for all rows."""
         output = self._model.step(tokens if self._expanded else tokens[:: self._beam], self._state)
         if not self._expanded:
             output = output.expand(self._beam)
@@ -100,7 +92,7 @@ class ModelScorer:
 
 
 def _scores(log_probs: Sequence[Tensor], attention: Tensor | None, copying: Tensor | None = None) -> _Scores:
-    """log_probs: R V of the words and of each target feature; attention: R S; copying: R."""
+    """Scores with the best labels. log_probs: R V of words and of each target feature."""
     words, *features = log_probs
     if not features:
         none = torch.zeros(len(words), 0, dtype=torch.int64, device=words.device)
@@ -110,33 +102,34 @@ def _scores(log_probs: Sequence[Tensor], attention: Tensor | None, copying: Tens
 
 
 Average = Literal["mean", "log_mean"]
-"""What an ensemble averages: probabilities or log-probabilities."""
-
-
-def averaged(log_probs: Sequence[Tensor], average: Average) -> Tensor:
-    """Log-probabilities of M models, of one shape, as one: log(1/M sum_m p_m), or 1/M sum_m log p_m, which
-    is not normalised again.
-    """
-    stacked = torch.stack(list(log_probs))
-    if average == "log_mean":
-        return stacked.mean(dim=0)
-    return stacked.logsumexp(dim=0) - math.log(len(stacked))
+"""An ensemble averages probabilities or log-probabilities."""
 
 
 class EnsembleScorer:
-    """Averaged predictions of several models: of words, of features, and attention of those `attending`."""
+    """Averaged predictions of several models, and averaged attention of those `attending`."""
 
     def __init__(self, scorers: Sequence[ModelScorer], average: Average, attending: Sequence[int]) -> None:
-        """attending: places of the models whose attention counts; theirs is over the same positions."""
+        """attending: indices of the models to take attention from; theirs is over the same positions."""
         self._scorers = scorers
         self._average = average
         self._attending = attending
+
+    @staticmethod
+    def averaged(log_probs: Sequence[Tensor], average: Average) -> Tensor:
+        """Average log-probabilities of M models, all of one shape.
+
+        "mean": log(1/M sum_m p_m); "log_mean": 1/M sum_m log p_m, which is not normalised again.
+        """
+        stacked = torch.stack(list(log_probs))
+        if average == "log_mean":
+            return stacked.mean(dim=0)
+        return stacked.logsumexp(dim=0) - math.log(len(stacked))
 
     def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         outputs = [scorer.advance(tokens) for scorer in self._scorers]
         log_probs = [
-            averaged(of_models, self._average)
+            self.averaged(of_models, self._average)
             for of_models in zip(*(output.log_probs for output in outputs), strict=True)
         ]
         seen = [outputs[place].attention for place in self._attending]
@@ -155,11 +148,10 @@ class EnsembleScorer:
 
 
 class FusedScorer:
-    """Shallow fusion: log p(word) + weight * log p_LM(word); features and attention are the translation
-    model's.
+    """Shallow fusion: log p(word) + weight * log p_LM(word).
 
-    As in Lua the language model has read `<s>`, features too, once before the search gives it the first
-    `<s>`. `state` is the language model's fresh state of one row per sentence; `features`: target features.
+    Features and attention are the translation model's. As in Lua the language model reads `<s>`, as every
+    feature's label too, once before the search gives it the first `<s>`.
     """
 
     def __init__(
@@ -172,6 +164,7 @@ class FusedScorer:
         features: int,
         beam: int,
     ) -> None:
+        """state: the language model's fresh one, a row per sentence; features: number of target features."""
         self._inner = inner
         self._weight = weight
         self._beam = beam
@@ -194,12 +187,13 @@ class FusedScorer:
         """See Scorer."""
         self._inner.keep(sentences)
         rows = sentences[:, None] * self._beam + torch.arange(self._beam, device=sentences.device)
-        self._language_model.reorder(rows.flatten())  # its state knows rows only, not sentences
+        self._language_model.reorder(rows.flatten())  # its state has rows only, no sentences
 
 
 class RestrictedModel:
-    """A translation model of which only the words `allowed` (ids, ascending) can come: its output layer is
-    cut to them, so their probabilities sum to one; the others get -inf.
+    """A translation model that generates only the words `allowed` (ids, ascending).
+
+    Its output layer is cut to them, so their probabilities sum to one; the others get -inf.
     """
 
     def __init__(self, model: Seq2Seq, allowed: Tensor) -> None:
@@ -209,7 +203,7 @@ class RestrictedModel:
         self._generator = model.generator.cut(allowed)
 
     def step(self, tokens: Tensor, state: DecoderState) -> Step:
-        """See Stepper."""
+        """See _Stepper."""
         output = self._model.step(tokens, state, self._generator)
         among, *features = output.log_probs
         words = among.new_full((len(among), self._size), -torch.inf)
@@ -219,12 +213,46 @@ class RestrictedModel:
 
 _FILLERS: Final = 3  # sentences
 _SMALLEST: Final = 16**3
-"""Multiplications of a product from which on torch always takes the same library for it."""
-_POSITIONS: Final = 32  # sources end at a multiple of this
+"""From this number of multiplications on, torch uses the same library for every matrix product."""
+_POSITIONS: Final = 32  # the fillers' length is a multiple of this
 
 
-def fillers_for(model: Seq2Seq | LanguageModel) -> int:
-    """The number of fillers that a batch needs: more for models with smaller products."""
+@dataclass(frozen=True)
+class Fillers:
+    """The `count` sentences at the end of a batch that make results independent of the rest of the batch.
+
+    The order of summation inside a matrix product, and which elements of a tensor take a kernel's scalar
+    path, depend on the shapes: products of one to three rows, softmaxes narrower than a vector register,
+    layers without padding and the last elements of a tensor differ in their last bits from the same rows
+    inside a large, padded batch. Fillers take these places and their results are dropped, so the other
+    results are the same to the last bit in whatever batch. Measured for 32-bit products on the CPU; a GPU may
+    choose its algorithm by the exact shape.
+    """
+
+    count: int
+
+    @classmethod
+    def of(cls, models: Sequence[Seq2Seq | LanguageModel]) -> "Fillers":
+        """The fillers that a batch for these models needs: the smaller their products, the more."""
+        return cls(max(map(_fillers_of, models)))
+
+    def append_to(self, sources: Sequence[Source]) -> list[Source]:
+        """The sources, none of them empty, followed by fillers that are longer than all of these."""
+        longest = max(sources, key=len)
+        length = (len(longest) // _POSITIONS + 1) * _POSITIONS
+        return [*sources, *[_stretched(longest, length)] * self.count]
+
+    def repeat_last(self, sentences: Tensor) -> Tensor:
+        """Indices of sentences, followed by the last one `count` times: the fillers of the search."""
+        return torch.cat([sentences, sentences[-1:].expand(self.count)])
+
+    def wrap(self, inner: Scorer, beam: int) -> Scorer:
+        """A scorer without the fillers' rows; inner has `beam` rows for each sentence and each filler."""
+        return _FilledScorer(inner, beam, self)
+
+
+def _fillers_of(model: Seq2Seq | LanguageModel) -> int:
+    """The number of fillers that a batch for one model needs."""
     sizes = [parameter.numel() for parameter in model.parameters() if parameter.dim() > 1]
     if isinstance(model, Seq2Seq):
         encoder = model.spec.encoder
@@ -235,22 +263,10 @@ def fillers_for(model: Seq2Seq | LanguageModel) -> int:
     return max(_FILLERS, _SMALLEST // min(sizes) + 1)
 
 
-def with_fillers(sources: Sequence[Source], count: int) -> list[Source]:
-    """The sources, none of them empty, and behind them fillers that are longer than all of these."""
-    longest = max(sources, key=len)
-    length = (len(longest) // _POSITIONS + 1) * _POSITIONS
-    return [*sources, *[_stretched(longest, length)] * count]
+class _FilledScorer:
+    """See `Fillers.wrap`."""
 
-
-def with_repeated(sentences: Tensor, count: int) -> Tensor:
-    """Indices of sentences, and behind them the last one again and again, as a filler of the search."""
-    return torch.cat([sentences, sentences[-1:].expand(count)])
-
-
-class BatchInvariantScorer:
-    """A scorer whose inner one has the rows of `with_repeated` sentences, `beam` for each."""
-
-    def __init__(self, inner: Scorer, beam: int, fillers: int) -> None:
+    def __init__(self, inner: Scorer, beam: int, fillers: Fillers) -> None:
         self._inner = inner
         self._beam = beam
         self._fillers = fillers
@@ -258,7 +274,7 @@ class BatchInvariantScorer:
     def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         rows = len(tokens)
-        scores = self._inner.step(torch.cat([tokens, tokens[-self._beam :].repeat(self._fillers, 1)]))
+        scores = self._inner.step(torch.cat([tokens, tokens[-self._beam :].repeat(self._fillers.count, 1)]))
         attention = scores.attention
         return replace(
             scores,
@@ -270,16 +286,16 @@ class BatchInvariantScorer:
 
     def reorder(self, rows: Tensor) -> None:
         """See Scorer."""
-        fillers = torch.arange(self._fillers * self._beam, device=rows.device) + len(rows)
+        fillers = torch.arange(self._fillers.count * self._beam, device=rows.device) + len(rows)
         self._inner.reorder(torch.cat([rows, fillers]))
 
     def keep(self, sentences: Tensor) -> None:
         """See Scorer."""
-        self._inner.keep(with_repeated(sentences, self._fillers))
+        self._inner.keep(self._fillers.repeat_last(sentences))
 
 
 def _stretched(source: Source, length: int) -> Source:
-    """A source of this length, made of the given one over and over."""
+    """A source of this length that repeats the given one."""
     places = [place % len(source) for place in range(length)]
     if source.picture is not None:
         return source

@@ -1,8 +1,8 @@
 """The run of translate.py: reads windows of sentences, translates them, writes results and log in order."""
 
+import math
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
 
 import torch
 from tqdm import tqdm
@@ -10,27 +10,10 @@ from tqdm import tqdm
 from onmt.constants import UNK_WORD
 from onmt.data.images import beside, read_image
 from onmt.decoding.ensemble import with_search_of
-from onmt.decoding.inputs import (
-    Input,
-    Picture,
-    Reference,
-    Source,
-    placed,
-    read_inputs,
-    require_same_length,
-    windows,
-)
+from onmt.decoding.inputs import Input, Picture, Reference, Source, errors_at, read_windows
 from onmt.decoding.options import TranslateOptions
-from onmt.decoding.output import (
-    Coverage,
-    Results,
-    Scores,
-    Timer,
-    hypothesis_tokens,
-    reference_text,
-    source_text,
-)
-from onmt.decoding.pictures import require_matplotlib
+from onmt.decoding.output import Results, Timer
+from onmt.decoding.pictures import AttentionPlots
 from onmt.decoding.translator import Hypothesis, Translation, Translator
 from onmt.errors import CheckpointError, OptionError
 from onmt.hooks import load_hook_module, tokenizer_hooks
@@ -41,10 +24,54 @@ from onmt.models.networks import Seq2Seq
 from onmt.runtime.device import products_of, select_device
 from onmt.text.tokenizer import Detokenizer, Tokenizer
 
-_WINDOW: Final = 20
-"""Batches read at a time from a file, so that sentences of similar length can share a batch. From standard
-input it is one batch, so that an answer comes as soon as possible.
-"""
+
+@dataclass
+class _Scores:
+    """The sum of log-probabilities, `</s>` included, and the number of words, without `</s>`."""
+
+    total: float = 0.0
+    words: int = 0
+
+    def add(self, score: float, words: int) -> None:
+        """Add one sentence."""
+        self.total += score
+        self.words += words
+
+    def line(self, name: str) -> str:
+        """Mean per word and perplexity, as Lua's translate.lua logs them."""
+        mean = _ratio(self.total, self.words)
+        return f"{name} AVG SCORE: {mean:.2f}, {name} PPL: {_exp(-mean):.2f}"
+
+
+@dataclass
+class _Coverage:
+    """Numbers of words and of unknown words."""
+
+    words: int = 0
+    unknown: int = 0
+
+    def add(self, words: int, unknown: int) -> None:
+        """Add one sentence."""
+        self.words += words
+        self.unknown += unknown
+
+    @property
+    def percent(self) -> str:
+        """The share of unknown words, rounded down to a tenth of a percent."""
+        share = _ratio(self.unknown * 1000, self.words)
+        return f"{share if math.isnan(share) else math.floor(share) / 10:.14g}%"
+
+
+def _ratio(total: float, count: int) -> float:
+    """total / count; nan where count is 0."""
+    return total / count if count else math.nan
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 class TranslationRun:
@@ -53,7 +80,7 @@ class TranslationRun:
     def __init__(self, options: TranslateOptions, given: Set[str], logger: Logger) -> None:
         """`given`: the flags that the user set."""
         if options.plot_attention:
-            require_matplotlib()
+            AttentionPlots.require_matplotlib()
         self._options = options
         self._given = given
         self._logger = logger
@@ -65,27 +92,29 @@ class TranslationRun:
         for place, side in enumerate((options.tok_src, options.tok_tgt), start=1):
             logger.info(f"Using on-the-fly '{side.mode}' tokenization for input {place}")
         self._count = 0
-        self._sources, self._targets = Coverage(), Coverage()
-        self._predicted, self._gold = Scores(), Scores()
+        self._sources, self._targets = _Coverage(), _Coverage()
+        self._predicted, self._gold = _Scores(), _Scores()
         self._timer = Timer()
 
     def run(self) -> None:
         """Translate everything."""
         options = self._options
-        vectors = self._translator.reads_vectors
         images = self._translator.image_size is not None
         if images and options.idx_files:
             raise OptionError("-idx_files has no meaning for a model that reads images: leave it out")
-        # All images have one size, so nothing is gained by looking at many of them at a time.
-        size = options.batch_size * (1 if options.src == "-" or images else _WINDOW)
-        if options.tgt and not options.idx_files and not vectors:
-            require_same_length(options.src, options.tgt)
-        inputs = read_inputs(options.src, options.tgt, options.idx_files, vectors)
+        windows = read_windows(
+            options.src,
+            options.tgt,
+            options.batch_size,
+            keyed=options.idx_files,
+            vectors=self._translator.reads_vectors,
+            ahead=not images,  # they all have one size: sorting gains nothing
+        )
         with (
             Results(options, self._translator) as results,
             tqdm(unit="sentence", disable=None, leave=False) as bar,
         ):
-            for window in windows(inputs, size):
+            for window in windows:
                 sources = [
                     replace(self._source(one), number=number)
                     for number, one in enumerate(window, start=self._count + 1)
@@ -138,7 +167,8 @@ class TranslationRun:
     def _source(self, one: Input) -> Source:
         vectors, text, image_size = one.vectors, one.text, self._translator.image_size
         if vectors is not None:
-            return placed(one.where, lambda: self._translator.source_vectors(vectors))
+            with errors_at(one.where):
+                return self._translator.source_vectors(vectors)
         assert text is not None
         if image_size is not None:
             name = text.partition("\t")[0].strip()
@@ -146,12 +176,14 @@ class TranslationRun:
                 return Source()
             colours = read_image(beside(self._options.src, name), image_size, one.where)
             return Source(picture=Picture(name, colours))
-        return placed(one.where, lambda: self._translator.source(self._tokens(text, self._tokenizer)))
+        with errors_at(one.where):
+            return self._translator.source(self._tokens(text, self._tokenizer))
 
     def _reference(self, one: Input) -> Reference:
         assert one.gold is not None
         tokens = self._tokens(one.gold, self._reference_tokenizer)
-        return placed(one.gold_where, lambda: self._translator.reference(tokens))
+        with errors_at(one.gold_where):
+            return self._translator.reference(tokens)
 
     def _tokens(self, line: str, tokenizer: Tokenizer) -> list[str]:
         return tokenizer.tokenize(self._hooks.preprocessed([line])[0])
@@ -190,7 +222,7 @@ class TranslationRun:
             self._logger.info("")
 
     def _begin(self, one: Input, source: Source, results: Results) -> bool:
-        """Log the next source; False, with empty results written, if it has no tokens."""
+        """Log the next source; return False, after writing empty results, if it has no tokens."""
         self._count += 1
         if len(source) == 0:
             self._logger.warning(f"Line {self._count} is empty.")
@@ -199,14 +231,14 @@ class TranslationRun:
         if source.picture is not None:
             self._logger.info(f"IMG {self._count}: {source.picture.name}")
         elif source.vectors is None:
-            self._logger.info(f"SENT {self._count}: {source_text(source)}")
+            self._logger.info(f"SENT {self._count}: {source.text}")
         else:
             self._logger.info(f"FEATS {self._count}: IDX - {one.key} - SIZE {len(source)}")
         return True
 
     def _report_gold(self, reference: Reference, translation: Translation) -> None:
         assert translation.gold_score is not None
-        self._logger.info(f"GOLD {self._count}: {reference_text(reference)}")
+        self._logger.info(f"GOLD {self._count}: {reference.text}")
         self._logger.info(f"GOLD SCORE: {translation.gold_score:.2f}")
         self._gold.add(translation.gold_score, len(reference.words))
 
@@ -229,7 +261,7 @@ class TranslationRun:
                 self._logger.info(f"PRED SCORE: {hypothesis.score:.2f}")
 
     def _text(self, hypothesis: Hypothesis) -> str:
-        tokens = hypothesis_tokens(hypothesis)
+        tokens = hypothesis.tokens
         return self._detokenizer.detokenize(tokens) if self._options.detokenize_output else " ".join(tokens)
 
     def _log_summary(self) -> None:

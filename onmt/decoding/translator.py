@@ -1,6 +1,6 @@
 """From source tokens to translations: what translate.py, validation by BLEU and servers call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,36 +8,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from onmt.constants import BOS, EOS, PAD, UNK
+from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.dataset import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
-from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
-from onmt.decoding.ensemble import Ensemble, Fusion, Member, fitting_members
-from onmt.decoding.hypotheses import History, Path, histories
-from onmt.decoding.inputs import (
-    Progress,
-    Reference,
-    Source,
-    Vectors,
-    by_length,
-    ignore,
-    make_reference,
-    make_source,
-    make_vector_source,
-)
-from onmt.decoding.lexicon import (
-    check_copying,
-    copies,
-    extra_words,
-    has_case_labels,
-    placeholder_ids,
-    read_phrase_table,
-    read_subdictionary,
-    replace_unknown,
-    required_words,
-    restore_placeholders,
-    word_of,
-)
+from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.ensemble import Ensemble, Member
+from onmt.decoding.hypotheses import History, Path, Trace
+from onmt.decoding.inputs import Reference, Source, by_length
+from onmt.decoding.lexicon import ExtendedVocabulary, Lexicon
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import Average
 from onmt.decoding.step import Sampling, SearchSettings
@@ -45,17 +23,26 @@ from onmt.errors import OptionError
 from onmt.models.loading import LoadedModel
 from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.runtime.random import numpy_generator
-from onmt.text.characters import has_placeholder
+from onmt.text.characters import has_placeholder, with_values
+from onmt.text.lines import join_features
+from onmt.text.words import CASE_FEATURES
 from onmt.text.words import NONE as NO_CASE
+
+_Vectors = npt.NDArray[np.float32]
+_Progress = Callable[[int], object]  # called with the number of sources that are done since the last call
+
+
+def _ignore(done: int) -> None:
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """A translation.
 
-    features: per target feature the label of every word. score: sum of log-probabilities with `</s>`'s,
-    normalised if norms are on; -inf: nothing could be found. attention: words x source positions, None
-    without attention. copying: for each word the probability that the step copied from the source instead of
+    features: per target feature the label of every word. score: sum of log-probabilities, `</s>` included,
+    normalised if norms are on; -inf: nothing was found. attention: words x source positions, None without
+    attention. copying: for each word the probability that the step copied from the source instead of
     generating, None where the model cannot.
     """
 
@@ -64,6 +51,11 @@ class Hypothesis:
     score: float
     attention: npt.NDArray[np.float32] | None
     copying: npt.NDArray[np.float32] | None = None
+
+    @property
+    def tokens(self) -> list[str]:
+        """The words with their features."""
+        return join_features(self.words, self.features)
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class Translation:
 
 
 class Translator:
-    """Translates with one model or an ensemble, and a language model beside it if there is one."""
+    """Translates with one model or an ensemble, optionally with a language model."""
 
     def __init__(
         self,
@@ -92,12 +84,12 @@ class Translator:
         others: Sequence[LoadedModel] = (),
         average: Average = "mean",
     ) -> None:
-        """Read what the options name. The model computes where its parameters are.
+        """Read the files that the options name. The model computes where its parameters are.
 
-        batch_invariant: scores and attention are the same to the last bit in whatever batch, see
-        `onmt.decoding.scoring`; costs the more the smaller the batch. others: the further models of an
-        ensemble, whose predictions are averaged with the model's.
-        Raises OptionError where models and options do not fit together, DataError for unreadable files.
+        batch_invariant: scores and attention are the same to the last bit in whatever batch, see `Fillers`;
+        the smaller the batch, the more it costs. others: the further models of an ensemble, whose predictions
+        are averaged with the model's.
+        Raises OptionError where models and options do not go together, DataError for unreadable files.
         """
         self._model = model
         self._vocabularies = vocabularies
@@ -107,22 +99,20 @@ class Translator:
         self._settings = replace(
             _settings_of(options, model), repeatable=_repeatable(options.ignore_when_blocking, target)
         )
-        self._table = read_phrase_table(options.phrase_table) if options.phrase_table else None
-        self.allowed: Tensor | None = None
-        """Ids of the target words that may be used, None: all."""
-        if options.target_subdict:
-            allowed = torch.tensor(read_subdictionary(options.target_subdict, target))
-            self.allowed = to_device(allowed, self._device)
-        fusion = None
-        if language_model is not None:
-            fusion = Fusion(_fitting_language_model(language_model, vocabularies), options.lm_weight)
-        members = fitting_members(Member(model, vocabularies, self.allowed), others, self.allowed)
-        self._ensemble = Ensemble(members, average, fusion, batch_invariant)
-        reserved = placeholder_ids(target) if options.placeholder_constraints else []
-        self._reserved = to_device(torch.tensor(reserved, dtype=torch.int64), self._device)
+        self._lexicon = Lexicon(options, target, self._device) if options.needs_lexicon else None
+        fluency = None if language_model is None else _fitting_language_model(language_model, vocabularies)
+        first = Member(model, vocabularies, self.allowed)
+        members = [first, *map(first.partner, others)]
+        self._ensemble = Ensemble(members, average, fluency, options.lm_weight, batch_invariant)
+        self._has_case = len(vocabularies.tgt) > 1 and _has_case_labels(vocabularies.tgt[1])
         _check_source_words(options, model, self._ensemble)
-        if copies(model):
-            check_copying(options)
+        if first.copies:
+            options.check_copying()
+
+    @property
+    def allowed(self) -> Tensor | None:
+        """Ids of the target words that may be used, None: all."""
+        return None if self._lexicon is None else self._lexicon.allowed
 
     @property
     def reads_vectors(self) -> bool:
@@ -136,7 +126,7 @@ class Translator:
 
     @property
     def image_grid(self) -> tuple[int, int] | None:
-        """Rows and columns of the grid over which attention to an image is."""
+        """Rows and columns of the grid that attention to an image is over."""
         return self._ensemble.image_grid
 
     @property
@@ -146,33 +136,36 @@ class Translator:
 
     @property
     def target_vocabulary(self) -> Vocabulary:
-        """Of the target words."""
+        """The vocabulary of the target words."""
         return self._vocabularies.tgt[0]
 
     def unknown_words(self, source: Source) -> int:
-        """Words of the source that the vocabulary does not have."""
+        """The number of source words that the vocabulary does not have."""
         return self._vocabularies.src[0].ids(source.words).count(UNK) if self._vocabularies.src else 0
 
     def source(self, tokens: Sequence[str]) -> Source:
-        """Tokens, with features attached, as a source. DataError if the features are not the model's."""
-        return make_source(tokens, self._vocabularies.src)
+        """Tokens, with features attached, as a source.
 
-    def source_vectors(self, vectors: Vectors) -> Source:
-        """Frames x dimension as a source. DataError if the dimension is not the model's."""
-        return make_vector_source(vectors, self._vocabularies.src_vector_size)
+        Raises DataError for other features than the model's.
+        """
+        return Source.of(tokens, self._vocabularies.src)
+
+    def source_vectors(self, vectors: _Vectors) -> Source:
+        """Frames x dimension as a source. Raises DataError for another dimension than the model's."""
+        return Source.of_vectors(vectors, self._vocabularies.src_vector_size)
 
     def reference(self, tokens: Sequence[str]) -> Reference:
-        """Tokens as a reference. DataError if their features are not the model's."""
-        return make_reference(tokens, self._vocabularies.tgt)
+        """Tokens as a reference. Raises DataError for other features than the model's."""
+        return Reference.of(tokens, self._vocabularies.tgt)
 
     def translate(
         self,
         sources: Sequence[Source],
         batch_size: int,
         references: Sequence[Reference] | None = None,
-        progress: Progress = ignore,
+        progress: _Progress = _ignore,
     ) -> list[Translation]:
-        """Translate the sources, `batch_size` at a time; the results come in their order."""
+        """Translate the sources, `batch_size` at a time; the results are in the order of the sources."""
         results = [Translation()] * len(sources)
         progress(sum(len(source) == 0 for source in sources))
         for batch in by_length(sources, batch_size):
@@ -198,7 +191,7 @@ class Translator:
         return results
 
     def encode(
-        self, sources: Sequence[Source], batch_size: int, progress: Progress = ignore
+        self, sources: Sequence[Source], batch_size: int, progress: _Progress = _ignore
     ) -> list[npt.NDArray[np.float32] | None]:
         """The last final state of the (first) model's encoder for each source, None for an empty one."""
         model = self._ensemble.first
@@ -218,9 +211,9 @@ class Translator:
         gold_scores = None if gold is None else self._ensemble.gold_scores(batches)
         first_label = EOS if self._model.spec.policies.features_shifted else BOS
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
-        constraints = self._constraints(sources)
-        rows = rows_per_sentence(self._settings, constraints)
-        scorer, attended = self._ensemble.start(batches, sources, rows)
+        constraints = None if self._lexicon is None else self._lexicon.constraints(sources)
+        slots = self._settings.slots(1 if constraints is None else constraints.levels)
+        scorer, attended = self._ensemble.start(batches, sources, slots)
         result = beam_search(
             scorer,
             Sources(batches[0].src_lengths, attended, labels, self._draws(sources)),
@@ -229,10 +222,7 @@ class Translator:
         )
         past: Sequence[History | None] = [None] * len(sources)
         if self._options.save_beam_to:
-            past = [
-                replace(one, extra_words=self._extra_words(source))
-                for one, source in zip(histories(result.traces, len(sources)), sources, strict=True)
-            ]
+            past = self._histories(result.traces, sources)
         return [
             Translation(
                 [self._hypothesis(path, source) for path in paths],
@@ -243,7 +233,7 @@ class Translator:
         ]
 
     def _draws(self, sources: list[Source]) -> Tensor | None:
-        """Uniform numbers for sampling, B K T: the same for a sentence whatever the batch and `-n_best`."""
+        """Uniform numbers for sampling, B K T: a sentence's do not depend on the batch and `-n_best`."""
         if self._settings.sampling is None:
             return None
         samples, seed = range(self._settings.n_best), self._options.seed
@@ -258,41 +248,34 @@ class Translator:
         ]
         return to_device(torch.from_numpy(np.array(numbers)), self._device)
 
-    def _extra_words(self, source: Source) -> tuple[str, ...]:
-        return extra_words(source, self._vocabularies.tgt[0]) if copies(self._model) else ()
-
-    def _constraints(self, sources: list[Source]) -> Constraints | None:
-        options = self._options
-        if not options.placeholder_constraints and not options.lexical_constraints:
-            return None
-        table = self._table if options.lexical_constraints else None
-        required = [
-            required_words(source.words, self._vocabularies.tgt[0], options.placeholder_constraints, table)
-            for source in sources
+    def _histories(self, traces: list[Trace], sources: list[Source]) -> list[History]:
+        """The history of the search for each source, with the words that could be copied from it."""
+        past = History.of_sentences(traces, len(sources))
+        if not self._ensemble.first.copies:
+            return past
+        return [
+            replace(one, extra_words=self._extended(source).extra)
+            for one, source in zip(past, sources, strict=True)
         ]
-        if options.ban_unk:
-            required = [[word for word in words if word != UNK] for words in required]
-        words = torch.full((len(sources), max(map(len, required))), PAD, dtype=torch.int64)
-        for row, ids in zip(words, required, strict=True):
-            row[: len(ids)] = torch.tensor(ids, dtype=torch.int64)
-        return Constraints(to_device(words, self._device), options.limit_lexical_constraints, self._reserved)
+
+    def _extended(self, source: Source) -> ExtendedVocabulary:
+        return ExtendedVocabulary.of(self.target_vocabulary, source.words)
 
     def _hypothesis(self, path: Path, source: Source) -> Hypothesis:
-        extra = self._extra_words(source)
-        words = [word_of(token, self._vocabularies.tgt[0], extra) for token in path.tokens]
-        if self._options.replaces_unknown_words and path.attention is not None:
-            tagged = not self._options.replace_unk
-            words = replace_unknown(words, source.words, path.attention, self._table or {}, tagged)
+        vocabulary = self._extended(source) if self._ensemble.first.copies else self.target_vocabulary
+        words = [vocabulary.word(token) for token in path.tokens]
+        if self._lexicon is not None and self._options.replaces_unknown_words and path.attention is not None:
+            words = self._lexicon.replace_unknown(words, source.words, path.attention)
         untouched = [has_placeholder(word) for word in words]
-        words = restore_placeholders(words, source.placeholders)
+        words = [with_values(word, source.placeholders) for word in words]
         delay = 1 if self._model.spec.policies.features_shifted else 0
         labels = path.features[delay : delay + len(words)]
         features = [
             [vocabulary.word(row[column]) for row in labels]
             for column, vocabulary in enumerate(self._vocabularies.tgt[1:])
         ]
-        if features and has_case_labels(self._vocabularies.tgt[1]):
-            # A value comes back as it was, whatever case the model gives it.
+        if self._has_case:
+            # The value of a placeholder keeps its case, whatever label the model gives it.
             pairs = zip(features[0], untouched, strict=False)
             features[0] = [NO_CASE if kept else label for label, kept in pairs]
         return Hypothesis(words, features, path.score, path.attention, path.copying)
@@ -328,14 +311,18 @@ def _sampling_of(options: TranslatorOptions) -> Sampling:
 
 
 def _check_source_words(options: TranslatorOptions, model: Seq2Seq, ensemble: Ensemble) -> None:
-    """Raise OptionError for what needs source words, or attention, that the model does not have."""
+    """Raise OptionError for options that need source words or attention, where the model has none."""
     if options.replaces_unknown_words and not ensemble.attends:
         raise OptionError("-replace_unk needs a model with attention; this one has none")
-    constrained = options.lexical_constraints or options.placeholder_constraints
-    if (options.replaces_unknown_words or constrained) and model.spec.source.kind != "embeddings":
+    if (options.replaces_unknown_words or options.constrains) and model.spec.source.kind != "embeddings":
         raise OptionError(
             "-replace_unk and constraints need source words, but this model does not read words"
         )
+
+
+def _has_case_labels(vocabulary: Vocabulary) -> bool:
+    """Whether a feature's labels are those of `-case_feature`."""
+    return set(vocabulary.words) - set(SPECIAL_WORDS) <= set(CASE_FEATURES)
 
 
 def _repeatable(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
@@ -350,7 +337,7 @@ def _repeatable(words: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]
 
 
 def _fitting_language_model(loaded: LoadedModel, vocabularies: Vocabularies) -> LanguageModel:
-    """The language model, if it speaks the translation model's target language."""
+    """The language model. Raises OptionError unless its vocabulary is the target vocabulary."""
     if not isinstance(loaded.model, LanguageModel):
         raise OptionError(
             f"-lm_model {loaded.path}: this is a {loaded.spec.model_type} model, not a language model"

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from os import PathLike, fspath
 from typing import Literal, TypeVar, Unpack
 
@@ -20,7 +19,7 @@ from onmt.commandline.values import check_options
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.ensemble import with_search_of
 from onmt.decoding.inference import LanguageModelUser, TaggerUser
-from onmt.decoding.inputs import Reference, Source, make_source, placed
+from onmt.decoding.inputs import Reference, Source, errors_at
 from onmt.decoding.options import EnsembleOptions, TranslateDataOptions, TranslatorOptions
 from onmt.decoding.scoring import Average
 from onmt.decoding.translator import Hypothesis, Translation, Translator
@@ -152,7 +151,7 @@ class TextTranslator:
         )
 
     def _hypothesis(self, found: Hypothesis) -> LineHypothesis:
-        text = self._pipeline.text(join_features(found.words, found.features))
+        text = self._pipeline.text(found.tokens)
         return LineHypothesis(text, found.score, found.words, found.features, found.attention, found.copying)
 
 
@@ -328,10 +327,14 @@ def _each(what: str, lines: Sequence[str], parse: Callable[[str], Parsed]) -> li
     """Parse each line; a DataError names the line by `what` and its number."""
     if isinstance(lines, str):  # its characters would be taken for lines
         raise DataError("expected a list of lines, not one text: put it into a list")
-    return [placed(f"{what} {number}", partial(parse, line)) for number, line in enumerate(lines, start=1)]
+    parsed = []
+    for number, line in enumerate(lines, start=1):
+        with errors_at(f"{what} {number}"):
+            parsed.append(parse(line))
+    return parsed
 
 
 def _token_sources(lines: Sequence[str], vocabularies: Sequence[Vocabulary]) -> list[Source]:
     """Turn lines of tokens into sources. Raises DataError, naming the line, if one does not fit the model."""
     pipeline = TextPipeline()
-    return _each("line", lines, lambda line: make_source(pipeline.source_tokens(line), vocabularies))
+    return _each("line", lines, lambda line: Source.of(pipeline.source_tokens(line), vocabularies))

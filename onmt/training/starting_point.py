@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from onmt.data.vocabulary import Vocabularies
-from onmt.decoding.lexicon import check_copying
 from onmt.errors import CheckpointError, OptionError
 from onmt.logger import Logger
 from onmt.models.base import Model
@@ -215,7 +214,7 @@ def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
     for flag, given in unfit.items():
         if given:
             raise OptionError(f"-{flag} does not go with a model that copies (-copy_attn): leave it out")
-    check_copying(options)  # else only the first validation would find out
+    options.check_copying()  # else only the first validation would find out
 
 
 def _count_parameters(model: nn.Module) -> int:

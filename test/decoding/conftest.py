@@ -35,7 +35,7 @@ class ToyModel:
         self.positions = draw(50, size)
 
     def encode(self, lengths: Sequence[int]) -> Encoding:
-        """A memory of the first positions of one table: what a sentence is depends on its length only."""
+        """Encode sentences of these lengths: the memory is the first positions of one table."""
         counts = torch.tensor(lengths)
         mask = padding_mask(counts, max(lengths))
         memory = self.positions[: max(lengths)] * mask[:, :, None]
@@ -75,7 +75,7 @@ class Path:
 
 
 class PlainSearch:
-    """Lua's search of one sentence, written down with lists: what the tensors must agree with."""
+    """Lua's search of one sentence with lists; the search with tensors must agree with it."""
 
     def __init__(
         self, model: ToyModel, length: int, settings: SearchSettings, start: tuple[int, ...]
@@ -176,7 +176,7 @@ def vocabulary(*words: str) -> Vocabulary:
 
 
 def tiny_model(vocabularies: Vocabularies, shifted: bool = True, **flags: object) -> Seq2Seq:
-    """A translation model of a few units, its weights random and large, so that outputs differ."""
+    """A translation model of a few units with large random weights, so that outputs differ."""
     sizes = DataSizes(
         src=tuple(map(len, vocabularies.src)),
         tgt=tuple(map(len, vocabularies.tgt)),

@@ -1,4 +1,4 @@
-"""Files of arrays: numpy reads them, they appear whole or not at all, and damage is told in one line."""
+"""Files of arrays: numpy reads them, they appear whole or not at all, damage is reported in one line."""
 
 import io
 import zipfile
@@ -99,7 +99,7 @@ CONTENT = content()
 def test_damage_is_told_or_does_no_harm(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """A changed byte may be one that nobody reads; the numbers are the right ones or refused."""
+    """The numbers of a damaged file are right (no reader needs the changed byte) or refused."""
     path = tmp_path_factory.mktemp("damaged") / "a.npz"
     damaged = bytearray(CONTENT)
     place = data.draw(st.integers(0, len(damaged) - 1))

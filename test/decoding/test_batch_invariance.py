@@ -13,7 +13,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import BatchInvariantScorer, _Scores, with_fillers, with_repeated
+from onmt.decoding.scoring import Fillers, _Scores
 from onmt.decoding.translator import Translator
 from onmt.kernels.products import Products, library, multiply_with, use_library
 from onmt.models.lua import DataSizes, spec_from_options, with_copying, with_coverage
@@ -100,11 +100,11 @@ def check_invariance(translator: Translator, words: str = WORDS) -> None:
 
 def test_fillers_are_longer_than_what_they_fill() -> None:
     sources = [Source(("a",)), Source(tuple("abc" * 6), (tuple("xyz" * 6),))]
-    filled = with_fillers(sources, 3)
+    filled = Fillers(3).append_to(sources)
     assert filled[:2] == sources
     assert [len(filler) for filler in filled[2:]] == [32] * 3
     assert len(filled[2].features[0]) == 32
-    vectors = with_fillers([Source(vectors=np.ones((16, 2), dtype=np.float32))], 3)
+    vectors = Fillers(3).append_to([Source(vectors=np.ones((16, 2), dtype=np.float32))])
     assert vectors[1].vectors is not None
     assert vectors[1].vectors.shape == (32, 2)
 
@@ -130,7 +130,7 @@ class Recorder:
 
 def test_the_search_ends_in_copies_of_its_last_sentence() -> None:
     inner = Recorder()
-    scorer = BatchInvariantScorer(inner, beam=2, fillers=3)
+    scorer = Fillers(3).wrap(inner, beam=2)
     tokens = torch.tensor([[1], [2], [3], [4]])
     assert scorer.step(tokens).log_probs.flatten().tolist() == [1, 2, 3, 4]
     assert inner.read.flatten().tolist() == [1, 2, 3, 4, 3, 4, 3, 4, 3, 4]
@@ -139,4 +139,4 @@ def test_the_search_ends_in_copies_of_its_last_sentence() -> None:
     scorer.keep(torch.tensor([1]))
     assert inner.kept == [1, 1, 1, 1]
     assert len(scorer.step(tokens[2:]).log_probs) == 2
-    assert with_repeated(torch.arange(2), 3).tolist() == [0, 1, 1, 1, 1]
+    assert Fillers(3).repeat_last(torch.arange(2)).tolist() == [0, 1, 1, 1, 1]

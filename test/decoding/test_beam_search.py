@@ -9,7 +9,7 @@ import torch
 
 from onmt.constants import BOS, EOS
 from onmt.decoding.beam_search import SearchResult, Sources, beam_search
-from onmt.decoding.hypotheses import histories
+from onmt.decoding.hypotheses import History
 from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedModel, Scorer
 from onmt.decoding.step import SearchSettings
 from onmt.models.base import Step
@@ -88,7 +88,7 @@ def test_greedy_search_gives_an_empty_line_when_the_end_comes_first(toy_model):
 
 
 class Sum:
-    """Two toy models as one: what fusion must amount to."""
+    """Two toy models as one: the expected result of fusion."""
 
     def __init__(self, model, language_model, weight: float) -> None:
         self.model, self.language_model, self.weight = model, language_model, weight
@@ -242,11 +242,11 @@ def test_a_beam_in_which_finished_hypotheses_stay(beam_size, n_best, alpha, seed
 
 @pytest.mark.parametrize("finished", ["retire", "stay"])
 def test_histories_tell_every_step_of_each_sentence(finished, toy_model):
-    """Followed back from where it ends, each path gives the words and the score that were found."""
+    """Followed back from its end, each path gives the words and the score of the result."""
     model = toy_model(1)
     settings = SearchSettings(beam_size=3, max_length=6, finished=finished, length_norm=0.7)
     result = search(model, LENGTHS, settings)
-    past = histories(result.traces, len(LENGTHS))
+    past = History.of_sentences(result.traces, len(LENGTHS))
     for number, (one, paths) in enumerate(zip(past, result.paths, strict=True)):
         steps = sum(number in trace.sentences for trace in result.traces)
         for field in (one.tokens, one.parents, one.totals, one.scores, one.ranks, one.alive):

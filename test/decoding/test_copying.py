@@ -11,9 +11,9 @@ import torch
 
 from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.array_files import read_attention, read_beams
+from onmt.decoding.array_files import AttentionTable, BeamTree
 from onmt.decoding.inputs import Source
-from onmt.decoding.lexicon import extra_words, with_copies, word_of
+from onmt.decoding.lexicon import ExtendedVocabulary, with_copies
 from onmt.decoding.options import TranslateOptions, TranslatorOptions
 from onmt.decoding.output import Results
 from onmt.decoding.pictures import page
@@ -53,14 +53,14 @@ def translate(
 
 
 def all_sentences(line: str) -> list[tuple[tuple[str, ...], float]]:
-    """Every output of at most LENGTH words with its log-probability, word for word from the model's steps.
+    """Every output of at most LENGTH words with its log-probability, from the model's steps.
 
-    Where the limit cuts a sentence, whatever the next token is stands for its end, as in the search.
+    Where the limit cuts a sentence, any next token stands for its end, as in the search.
     """
-    model, target = model_of(), VOCABULARIES.tgt[0]
+    model = model_of()
     translator = Translator(model, VOCABULARIES, TranslatorOptions())
     source = translator.source(line.split())
-    extra = extra_words(source, target)
+    extended = ExtendedVocabulary.of(VOCABULARIES.tgt[0], source.words)
     batch = translator._ensemble.first.batch([source], None)
     start = model.start(model.encode(batch.src, batch.src_lengths, copies=batch.copies))
     found: list[tuple[tuple[str, ...], float]] = []
@@ -71,7 +71,7 @@ def all_sentences(line: str) -> list[tuple[tuple[str, ...], float]]:
             if len(words) == LENGTH or (words and index == EOS):
                 found.append((words, score + value))
             elif index != EOS:
-                follow((*words, word_of(index, target, extra)), index, score + value, step.state)
+                follow((*words, extended.word(index)), index, score + value, step.state)
 
     with torch.no_grad():
         follow((), BOS, 0.0, start)
@@ -107,7 +107,7 @@ def test_every_translation_scores_as_a_reference_does() -> None:
 def test_ids_of_words_that_the_vocabulary_lacks() -> None:
     target = VOCABULARIES.tgt[0]
     sources = [Source(("a", "b", "<unk>", "q", "a")), Source(("b",))]
-    assert extra_words(sources[0], target) == ("a", "q")
+    assert ExtendedVocabulary.of(target, sources[0].words).extra == ("a", "q")
     translator = Translator(model_of(), VOCABULARIES, TranslatorOptions())
     gold = [translator.reference(["q", "b", "r"]), translator.reference([])]
     batch = translator._ensemble.first.batch(sources, gold)
@@ -117,7 +117,7 @@ def test_ids_of_words_that_the_vocabulary_lacks() -> None:
     assert batch.copies.size == 8
     assert batch.copies.source.tolist() == [[6, 4, 1, 7, 6], [4, PAD, PAD, PAD, PAD]]
     assert batch.copies.target.tolist() == [[7, 4, 1, EOS], [EOS, PAD, PAD, PAD]]
-    assert [word_of(index, target, ("a", "q")) for index in (5, 6, 7)] == ["x", "a", "q"]
+    assert [ExtendedVocabulary(target, ("a", "q")).word(index) for index in (5, 6, 7)] == ["x", "a", "q"]
 
 
 @pytest.mark.parametrize("suffix", ["txt", "npz"])
@@ -144,7 +144,7 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
             else:
                 results.empty()
         results.finish()
-    tables = [table for table in read_attention(str(attention)) if table.weights]
+    tables = [table for table in AttentionTable.read(str(attention)) if table.weights]
     hypotheses = [hypothesis for translation in translations for hypothesis in translation.hypotheses]
     for table, hypothesis in zip(tables, hypotheses, strict=True):
         assert hypothesis.copying is not None
@@ -154,10 +154,10 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
         certain = "1 ||| x y ||| -0.5000 ||| a b ||| 2 2 ||| 1.000000 0.000000\n0 1\n1 0\n\n"
         nothing = "2 |||  ||| -0.5000 ||| a ||| 1 0 ||| \n\n"
         (tmp_path / "by_hand").write_text(certain + nothing, encoding="utf-8")
-        first, second = read_attention(str(tmp_path / "by_hand"))
+        first, second = AttentionTable.read(str(tmp_path / "by_hand"))
         assert (first.source, first.copying) == (["a", "b"], [1, 0])
         assert (second.source, second.weights, second.copying) == (["a"], [], [])
-    trees = read_beams(str(beams))
+    trees = BeamTree.read(str(beams))
     shown = {word for words in trees[0].words for word in words}
     assert {"q", "a"} <= shown
     assert "r" not in shown
@@ -167,7 +167,7 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
         damaged = attention.read_text(encoding="utf-8").replace("\n", " 0.5\n", 1)
         attention.write_text(damaged, encoding="utf-8")
         with pytest.raises(DataError, match=r"line 1: .* probabilities of copying for"):
-            read_attention(str(attention))
+            AttentionTable.read(str(attention))
 
 
 def test_what_knows_no_other_words_is_refused(tmp_path: Path) -> None:

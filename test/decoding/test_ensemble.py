@@ -11,7 +11,7 @@ from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.beam_search import Sources, beam_search
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.scoring import Average, EnsembleScorer, ModelScorer, fillers_for
+from onmt.decoding.scoring import Average, EnsembleScorer, Fillers, ModelScorer
 from onmt.decoding.step import SearchSettings
 from onmt.decoding.translator import Translator
 from onmt.errors import OptionError
@@ -30,14 +30,14 @@ AVERAGES: tuple[Average, ...] = ("mean", "log_mean")
 
 
 def combined(log_probs: list[np.ndarray], average: Average) -> np.ndarray:
-    """What the average of M models is, by its definition."""
+    """The average of M models by its definition."""
     if average == "mean":
         return np.log(np.mean([np.exp(one) for one in log_probs], axis=0))
     return np.mean(log_probs, axis=0)
 
 
 class AveragingModel:
-    """Toy models as one model, whose step is averaged by numpy; its state is all of theirs, side by side."""
+    """Toy models as one model whose step is averaged by numpy; its state holds all of theirs."""
 
     def __init__(self, models, average: Average) -> None:
         self.models, self.average = models, average
@@ -181,7 +181,7 @@ def test_attention_is_that_of_models_over_the_same_positions(loaded) -> None:
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_model_that_reads_backwards_beside_one_that_reads_forwards(place, loaded) -> None:
-    """google/seq2seq's dialect beside OpenNMT's: the first says how to search."""
+    """google/seq2seq's dialect beside OpenNMT's: the first model determines how to search."""
     policies = PolicySpec(
         finished="stay",
         length_penalty="words",
@@ -238,11 +238,12 @@ def test_the_batch_changes_nothing(how, count, loaded) -> None:
 
 
 def test_a_language_model_may_be_smaller_than_the_models(loaded) -> None:
-    """Its products decide how many fillers the batch needs."""
+    """The size of its products determines how many fillers the batch needs."""
     model = loaded(0, rnn_size=128, word_vec_size=128, encoder_type="rnn")
     user = ensemble_of([model], "mean", language_model(), invariant=True, beam_size=1)
-    wanted = fillers_for(language_model().model)
-    assert user._ensemble._fillers == wanted > fillers_for(model.model)
+    wanted = Fillers.of([language_model().model])
+    assert user._ensemble._fillers == wanted
+    assert wanted.count > Fillers.of([model.model]).count
     for one, other in zip(translate(user), translate(user, 1), strict=True):
         assert [found.score for found in one.hypotheses] == [found.score for found in other.hypotheses]
 

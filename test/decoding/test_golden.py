@@ -1,4 +1,4 @@
-"""Translations measured on the original, model by model; skipped where the numbers are not at hand."""
+"""Translations measured on the original, model by model; skipped without the numbers."""
 
 import gzip
 import json
@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from onmt.decoding.inference import LanguageModelUser, TaggerUser
-from onmt.decoding.inputs import make_source
+from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.output import hypothesis_tokens, reference_text
 from onmt.decoding.translator import Translation, Translator
 from onmt.models.loading import LoadedModel, load_model
 from onmt.models.networks import LanguageModel, Seq2Seq, Tagger
@@ -59,7 +58,7 @@ def assert_same(translations: list[Translation], expected: list[dict], best_only
     for translation, wanted in zip(translations, expected, strict=True):
         predictions = wanted["preds"][:1] if best_only else wanted["preds"]
         found = translation.hypotheses[: len(predictions)]
-        assert [" ".join(hypothesis_tokens(one)) for one in found] == [one["tokens"] for one in predictions]
+        assert [" ".join(one.tokens) for one in found] == [one["tokens"] for one in predictions]
         scores = [-math.inf if one["score"] == "-inf" else one["score"] for one in predictions]
         # The original adds in single precision: a sum of 251 terms is only good to some 1e-6 of itself.
         assert [one.score for one in found] == pytest.approx(scores, abs=1e-4, rel=2e-6)
@@ -104,7 +103,7 @@ def test_scores_of_the_language_model(batch_size, tmp_path):
     folder = GOLDEN / "lm_lstm"
     loaded = load(folder, tmp_path)
     assert isinstance(loaded.model, LanguageModel)
-    sources = [make_source(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
+    sources = [Source.of(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
     scores = LanguageModelUser(loaded.model, loaded.vocabularies).score(sources, batch_size)
     assert scores == pytest.approx(list(map(float, lines_of(folder / "score_b1.txt"))), abs=1e-5)
 
@@ -117,6 +116,6 @@ def test_tags(name, batch_size, tmp_path):
     folder = GOLDEN / name
     loaded = load(folder, tmp_path)
     assert isinstance(loaded.model, Tagger)
-    sources = [make_source(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
+    sources = [Source.of(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
     tags = TaggerUser(loaded.model, loaded.vocabularies).tag(sources, batch_size)
-    assert [reference_text(one) for one in tags] == lines_of(folder / "tag_b1.txt")
+    assert [one.text for one in tags] == lines_of(folder / "tag_b1.txt")

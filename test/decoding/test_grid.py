@@ -1,4 +1,4 @@
-"""Grid search: outputs hold what they must, and are the best that do."""
+"""Grid search: outputs satisfy their constraints and are the best that do."""
 
 import itertools
 from collections import Counter
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.beam_search import Constraints, Sources, beam_search
 from onmt.decoding.hypotheses import Path
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings
@@ -18,8 +18,8 @@ NOTHING = torch.zeros(0, dtype=torch.int64)
 
 def search(model, lengths, words, settings, limited=False, reserved=NOTHING) -> list[list[Path]]:
     constraints = Constraints(torch.tensor(words).view(len(lengths), -1), limited, reserved)
-    rows = rows_per_sentence(settings, constraints)
-    scorer = ModelScorer(model, model.start(model.encode(lengths)), rows)
+    slots = settings.slots(constraints.levels)
+    scorer = ModelScorer(model, model.start(model.encode(lengths)), slots)
     counts = torch.tensor(lengths)
     sources = Sources(counts, padding_mask(counts, max(lengths)))
     return beam_search(scorer, sources, settings, constraints).paths

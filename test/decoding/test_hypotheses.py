@@ -2,7 +2,7 @@
 
 import torch
 
-from onmt.decoding.hypotheses import Endings, merge
+from onmt.decoding.hypotheses import Endings
 
 
 def stored(*ranks: float) -> Endings:
@@ -13,7 +13,7 @@ def stored(*ranks: float) -> Endings:
 def merged(
     before: Endings, live: list[float], ended: list[bool]
 ) -> tuple[list[tuple[float, int, int]], bool]:
-    best, done = merge(before, torch.tensor([live], dtype=torch.float64), torch.tensor([ended]), step=2)
+    best, done = before.merged(torch.tensor([live], dtype=torch.float64), torch.tensor([ended]), step=2)
     return list(
         zip(best.ranks[0].tolist(), best.steps[0].tolist(), best.slots[0].tolist(), strict=True)
     ), bool(done)

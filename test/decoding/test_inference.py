@@ -1,4 +1,4 @@
-"""Language models and taggers in use: by hand, and whatever the batch."""
+"""Language models and taggers against the same computed by hand, whatever the batch."""
 
 import itertools
 
@@ -9,7 +9,7 @@ import torch
 from onmt.constants import BOS, EOS, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.decoding.inference import LanguageModelUser, TaggerUser, _SamplingSettings
-from onmt.decoding.inputs import make_reference, make_source
+from onmt.decoding.inputs import Reference, Source
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, TaggerOptions
@@ -35,7 +35,7 @@ def with_labels(line: str) -> str:
 
 
 def read(lines, vocabularies):
-    return [make_source(line.split(), vocabularies.src) for line in lines]
+    return [Source.of(line.split(), vocabularies.src) for line in lines]
 
 
 @torch.no_grad()
@@ -134,7 +134,7 @@ def test_tags_and_their_losses_do_not_depend_on_the_batch(loglikelihood):
     assert together == alone
     assert [len(tags.words) for tags in together] == [len(source) for source in sources]
     tokens = [[f"{word}￨P" if loglikelihood == "word" else word for word in tags.words] for tags in together]
-    references = [make_reference(one, vocabularies.tgt) for one in tokens]
+    references = [Reference.of(one, vocabularies.tgt) for one in tokens]
     losses = user.losses(sources, references, 30)
     assert losses == pytest.approx(user.losses(sources, references, 1), abs=1e-4)
     assert losses[1] == 0

@@ -19,7 +19,7 @@ LUA = spec_from_options(Seq2SeqModelOptions(), DataSizes((9,), (9,)))
 
 @dataclass
 class Loaded:
-    """What is asked of a loaded model."""
+    """The part of a loaded model that `with_search_of` reads."""
 
     spec: ModelSpec
     options: dict[str, Any]

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,7 @@ from onmt.decoding.array_files import ArrayFile
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Source
 from onmt.decoding.output import (
-    Coverage,
-    Scores,
+    ResultFile,
     _attention_array,
     _attention_block,
     _beam_json,
@@ -19,13 +19,14 @@ from onmt.decoding.output import (
     _write_beams,
 )
 from onmt.decoding.translator import Hypothesis
+from onmt.errors import DataError
 
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, "é"])
 NAN = math.nan
 
 
 def history(tokens, parents, totals) -> History:
-    """With ended hypotheses, whose rank is twice their total, out of the beam."""
+    """A history in which ended hypotheses have left the beam and a rank is twice the total."""
     totals = np.array(totals)
     scores = np.where(np.array(tokens) == 3, -math.inf, totals)
     return History(np.array(tokens), np.array(parents), totals, scores, 2 * totals)
@@ -97,7 +98,7 @@ def test_beam_arrays(tmp_path):
 
 @pytest.mark.parametrize(("dead", "slots"), [(0, 6), (1, 6), (3, 3), (6, 3)])
 def test_beam_arrays_have_room_for_the_slots_that_were_used(dead, slots, tmp_path):
-    """How many levels a grid of constraints has depends on the other sentences of a batch."""
+    """The number of levels of a grid of constraints depends on the other sentences of a batch."""
     totals = np.full((1, 6), -1.0)
     totals[:, 6 - dead :] = -math.inf
     wide = history([[4] * 6], [[0] * 6], totals)
@@ -108,19 +109,43 @@ def test_no_beams_at_all(tmp_path):
     assert written([], tmp_path, 5)["scores"].shape == (0, 0, 5)
 
 
-def test_summary_lines():
-    scores = Scores()
-    assert scores.line("PRED") == "PRED AVG SCORE: nan, PRED PPL: nan"
-    scores.add(-383.0, 166)
-    assert scores.line("PRED") == "PRED AVG SCORE: -2.31, PRED PPL: 10.05"
-    scores.add(-math.inf, 0)
-    assert scores.line("PRED") == "PRED AVG SCORE: -inf, PRED PPL: inf"
+def test_results_that_cannot_be_written_are_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot write"), ResultFile(str(tmp_path / "no" / "out")):
+        pass
 
 
-def test_coverage_is_rounded_down():
-    coverage = Coverage()
-    assert coverage.percent == "nan%"
-    coverage.add(161, 6)
-    assert coverage.percent == "3.7%"
-    coverage.add(59, 214)
-    assert coverage.percent == "100%"
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_disk_is_reported():
+    def fill() -> None:
+        with ResultFile("/dev/full") as output:
+            output.write("x")
+
+    with pytest.raises(DataError, match="/dev/full: cannot write"):
+        fill()
+
+
+def test_a_run_that_fails_before_its_first_result_leaves_files_alone(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("of another run\n")
+    for path in (old, new):
+        with pytest.raises(DataError), ResultFile(str(path)):
+            raise DataError("line 1")
+    assert old.read_text() == "of another run\n"
+    assert not new.exists()
+
+
+def test_results_replace_what_was_there_and_stay_after_a_failure(tmp_path: Path) -> None:
+    path, empty = tmp_path / "out", tmp_path / "empty"
+    path.write_text("a longer line of another run\n")
+    empty.write_text("something")
+    with pytest.raises(DataError), ResultFile(str(path)) as output:
+        _write_and_fail(output)
+    with ResultFile(str(empty)):
+        pass
+    assert path.read_text() == "first\n"
+    assert empty.read_text() == ""
+
+
+def _write_and_fail(output: ResultFile) -> None:
+    output.write("first\n")
+    raise DataError("line 2")

@@ -1,4 +1,4 @@
-"""Pictures of attention: what is drawn where, and words that would upset a drawing program."""
+"""Pictures of attention: their content, and words that a drawing program could misread."""
 
 import sys
 from pathlib import Path

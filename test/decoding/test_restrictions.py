@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, UNK
-from onmt.decoding.beam_search import Constraints, Sources, beam_search, rows_per_sentence
+from onmt.decoding.beam_search import Constraints, Sources, beam_search
 from onmt.decoding.scoring import ModelScorer
-from onmt.decoding.step import Beam, SearchSettings, _repeated_ngrams, restrict
+from onmt.decoding.step import Beam, Expansion, SearchSettings, _repeated_ngrams
 from onmt.modules.encoding import padding_mask
 
 LENGTHS = [3, 1]
@@ -17,8 +17,9 @@ WORDS = 7  # PAD, <unk>, <s>, </s> and three more; the toy model produces all of
 
 
 def every_sentence(model, length: int) -> dict[tuple[int, ...], float]:
-    """All sequences of ids that a search can go through, with their scores: up to `</s>`, or until the word
-    with which the longest length cuts them.
+    """All sequences of ids that a search can visit, with their scores.
+
+    They end with `</s>` or with the word at which the longest length cuts them.
     """
     found: dict[tuple[int, ...], float] = {}
     level = {(): (0.0, model.start(model.encode([length])))}
@@ -43,7 +44,8 @@ def repeats(words: tuple[int, ...], size: int, repeatable: tuple[int, ...]) -> b
 
 def search(model, how: SearchSettings, constraints: Constraints | None = None):
     counts = torch.tensor(LENGTHS)
-    scorer = ModelScorer(model, model.start(model.encode(LENGTHS)), rows_per_sentence(how, constraints))
+    slots = how.slots(1 if constraints is None else constraints.levels)
+    scorer = ModelScorer(model, model.start(model.encode(LENGTHS)), slots)
     return beam_search(scorer, Sources(counts, padding_mask(counts, max(LENGTHS))), how, constraints).paths
 
 
@@ -110,7 +112,8 @@ def test_what_would_repeat_is_what_comparing_lists_finds(sentences, size, repeat
     log_probs = torch.zeros(len(words), 6)
     beam = Beam(*(torch.zeros(len(words), 1) for _ in range(4)), None, words=words[:, None] if size else None)
     how = SearchSettings(block_ngrams=size, repeatable=tuple(repeatable))
-    restrict(log_probs, beam, how, torch.tensor(sorted(repeatable)) if repeatable else None, step=9)
+    ids = torch.tensor(sorted(repeatable)) if repeatable else None
+    Expansion(beam, how, step=9).restrict(log_probs, ids)
     for row, sentence in enumerate(sentences):
         before = {tuple(sentence[place : place + size]) for place in range(len(sentence) - size + 1)}
         for word in range(6):
@@ -133,5 +136,5 @@ def test_nothing_is_done_that_nobody_asks_for() -> None:
     beam = Beam(*(torch.zeros(1, 2) for _ in range(4)), None)
     log_probs = torch.randn(2, 6)
     before = log_probs.clone()
-    restrict(log_probs, beam, SearchSettings(), None, 1)
+    Expansion(beam, SearchSettings(), 1).restrict(log_probs, None)
     assert torch.equal(log_probs, before)

@@ -1,4 +1,4 @@
-"""Which of a run's results become a picture, and under which words."""
+"""The results that are drawn, and the words beside them."""
 
 from pathlib import Path
 from types import SimpleNamespace

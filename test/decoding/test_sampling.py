@@ -1,4 +1,4 @@
-"""Sampling: what is drawn follows the model's distribution, restricted as the user says."""
+"""Sampling: draws follow the model's distribution, restricted by the user's options."""
 
 import itertools
 import math
@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from onmt.constants import BOS, EOS, UNK
 from onmt.decoding.beam_search import Sources, beam_search
 from onmt.decoding.scoring import ModelScorer
-from onmt.decoding.step import Sampling, SearchSettings, draw
+from onmt.decoding.step import Sampling, SearchSettings
 from onmt.modules.encoding import padding_mask
 
 LOG_PROBS = torch.log_softmax(torch.tensor([2.0, -torch.inf, 0.5, 1.5, -1.0, 0.0, 1.0, -3.0]), dim=0)
 
 
 def expected(log_probs: np.ndarray, how: Sampling) -> np.ndarray:
-    """The distribution from which to draw, written down word by word."""
+    """The distribution to draw from, word by word."""
     weights = np.exp(log_probs / how.temperature)
     weights /= weights.sum()
     order = sorted(range(len(weights)), key=lambda word: -weights[word])
@@ -33,7 +33,7 @@ def expected(log_probs: np.ndarray, how: Sampling) -> np.ndarray:
 
 
 def assert_follows(counts: np.ndarray, probabilities: np.ndarray) -> None:
-    """Pearson's chi-squared statistic lies where all but about one of 30,000 samples have it."""
+    """Pearson's chi-squared statistic must be one that all but about one of 30,000 samples have."""
     assert counts[probabilities == 0].sum() == 0
     counts, wanted = counts[probabilities > 0], counts.sum() * probabilities[probabilities > 0]
     freedom = len(counts) - 1
@@ -63,14 +63,14 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_words_are_as_frequent_as_they_are_probable(name) -> None:
     draws = torch.from_numpy(np.random.default_rng(11).random(20_000))
-    words = draw(LOG_PROBS.expand(len(draws), -1), draws, WAYS[name])
+    words = WAYS[name].draw(LOG_PROBS.expand(len(draws), -1), draws)
     counts = np.bincount(words.numpy(), minlength=len(LOG_PROBS))
     assert_follows(counts, expected(LOG_PROBS.double().numpy(), WAYS[name]))
 
 
 def test_the_check_itself_notices_another_distribution() -> None:
     draws = torch.from_numpy(np.random.default_rng(11).random(20_000))
-    words = draw(LOG_PROBS.expand(len(draws), -1), draws, Sampling(temperature=1.1))
+    words = Sampling(temperature=1.1).draw(LOG_PROBS.expand(len(draws), -1), draws)
     with pytest.raises(AssertionError):
         assert_follows(np.bincount(words, minlength=8), expected(LOG_PROBS.double().numpy(), Sampling()))
 
@@ -85,7 +85,7 @@ def test_the_check_itself_notices_another_distribution() -> None:
 @settings(max_examples=300, deadline=None)
 def test_a_word_that_is_impossible_never_comes(scores, uniform, top_k, top_p, temperature) -> None:
     how = Sampling(top_k=top_k, top_p=top_p, temperature=temperature)
-    [word] = draw(torch.tensor([scores]), torch.tensor([uniform], dtype=torch.float64), how).tolist()
+    [word] = how.draw(torch.tensor([scores]), torch.tensor([uniform], dtype=torch.float64)).tolist()
     assert 0 <= word < len(scores)
     assert max(scores) == -math.inf or scores[word] > -math.inf
     if how.top_k == 1:
@@ -104,7 +104,7 @@ def search(model, lengths, how: SearchSettings, numbers: torch.Tensor):
 
 
 def probabilities(model, length: int, longest: int, how: Sampling) -> dict[tuple[int, ...], float]:
-    """Of all sentences that can be drawn; and the model's own log-probability of each word is their score."""
+    """The probabilities of all sentences that can be drawn."""
     found: dict[tuple[int, ...], float] = {}
     level = {(): (1.0, model.start(model.encode([length])))}
     for step in range(longest + 1):

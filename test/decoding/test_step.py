@@ -1,4 +1,4 @@
-"""The step of the beam against sorting everything."""
+"""One step of the beam against sorting all continuations."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import EOS
-from onmt.decoding.step import Beam, Candidates, Ranking, SearchSettings, choose, continuations, first_beam
+from onmt.decoding.step import Beam, Candidates, Expansion, SearchSettings, _choose
 
 SENTENCES, SLOTS, WORDS = 2, 3, 7
 
@@ -56,8 +56,8 @@ def test_the_best_of_all_continuations_are_found(seed, factor, length_norm, cove
     if coverage_norm:
         expected += coverage_norm * beam.coverage.clamp(max=1).log().sum(dim=2)[:, :, None]
     order = expected.flatten(1).sort(dim=1, descending=True)
-    pool = continuations(beam, log_probs, source_lengths, Ranking(options), options, step)
-    chosen = choose(pool, options, None)
+    pool = Expansion(beam, options, step).continuations(log_probs, source_lengths)
+    chosen = _choose(pool, options, None)
     torch.testing.assert_close(chosen.ranks, order.values[:, :SLOTS])
     assert (chosen.parents * WORDS + chosen.tokens).tolist() == order.indices[:, :SLOTS].tolist()
 
@@ -65,14 +65,14 @@ def test_the_best_of_all_continuations_are_found(seed, factor, length_norm, cove
 def test_pruned_candidates_make_room_only_for_those_looked_at():
     pool = candidates([-1.0, -2.0, -3.0, -4.0, -5.0])
     prune = lambda found: found.tokens == 0  # noqa: E731
-    kept = choose(pool, SearchSettings(beam_size=2), prune)
+    kept = _choose(pool, SearchSettings(beam_size=2), prune)
     assert kept.tokens.tolist() == [[1, 0]]
     assert kept.totals.tolist() == [[-4.0, -torch.inf]]
-    assert choose(pool, SearchSettings(beam_size=2, pre_filter_factor=2), prune).tokens.tolist() == [[1, 2]]
+    assert _choose(pool, SearchSettings(beam_size=2, pre_filter_factor=2), prune).tokens.tolist() == [[1, 2]]
 
 
 def test_a_new_beam_has_one_live_slot_and_counts_padding_as_covered():
-    beam = first_beam(1, 2, torch.tensor([[True, False]]), SearchSettings(), torch.device("cpu"))
+    beam = Beam.first(1, 2, torch.tensor([[True, False]]), SearchSettings(), torch.device("cpu"))
     assert beam.scores.tolist() == [[0.0, -torch.inf]]
     assert beam.coverage[0].tolist() == [[pytest.approx(1e-4), 1.0]] * 2
 
@@ -82,8 +82,8 @@ def test_ended_hypotheses_that_stay_only_repeat_the_end():
     beam = a_beam(3)
     beam = Beam(beam.scores, beam.unknowns, beam.ended | True, beam.lengths + 4, None)
     log_probs = torch.log_softmax(torch.randn(SENTENCES * SLOTS, WORDS), dim=1)
-    pool = continuations(beam, log_probs, torch.tensor([1, 1]), Ranking(options), options, 5)
-    chosen = choose(pool, options, None)
+    expansion = Expansion(beam, options, 5)
+    chosen = expansion.choose(expansion.continuations(log_probs, torch.tensor([1, 1])))
     assert bool((chosen.tokens == EOS).all())
     torch.testing.assert_close(chosen.totals, beam.scores.sort(dim=1, descending=True).values)
     torch.testing.assert_close(chosen.ranks, chosen.totals / 1.5)

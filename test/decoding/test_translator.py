@@ -1,6 +1,7 @@
-"""The translator on small random models: what comes out, whatever the batch."""
+"""The translator on small random models: its results do not depend on the batch."""
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.decoding import lexicon
 from onmt.decoding.options import TranslatorOptions
-from onmt.decoding.translator import Translator
+from onmt.decoding.translator import Translator, _has_case_labels
 from onmt.errors import DataError, OptionError
 from onmt.models.loading import LoadedModel
 from onmt.models.networks import build_model
@@ -72,7 +74,7 @@ def test_an_empty_reference_is_scored(make_model, feature_vocabularies):
 
 @pytest.mark.parametrize("shifted", [True, False])
 def test_features_belong_to_the_words_they_were_predicted_for(shifted, make_model, feature_vocabularies):
-    """The labels are those the model would choose reading the translation as a reference."""
+    """The labels are those that the model predicts when it reads the translation as a reference."""
     user = translator(make_model, feature_vocabularies, {"shifted": shifted})
     model = make_model(feature_vocabularies, shifted=shifted)
     source = user.source(["a￨F", "b￨G", "c￨F"])
@@ -126,6 +128,32 @@ def test_constraints_come_from_table_and_placeholders(make_model, tmp_path):
     assert {"x", "Ann Lee"} <= set(both.hypotheses[0].words)
     assert "｟m｠" not in both.hypotheses[0].words
     assert not {"｟n｠", "｟m｠"} & set(neither.hypotheses[0].words)
+
+
+def test_nothing_is_done_about_words_unless_an_option_asks_for_it(make_model, plain_vocabularies):
+    called = []
+
+    def note(frame, event, _argument) -> None:
+        if event == "call" and frame.f_code.co_filename == lexicon.__file__:
+            called.append(frame.f_code.co_name)
+
+    def calls(**options: object) -> list[str]:
+        called.clear()
+        before = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            translate(translator(make_model, plain_vocabularies, **options))
+        finally:
+            sys.setprofile(before)
+        return called
+
+    assert calls() == []
+    assert "replace_unknown" in calls(replace_unk=True)
+
+
+def test_labels_of_case() -> None:
+    assert _has_case_labels(_vocabulary(["C", "L", "N"]))
+    assert not _has_case_labels(_vocabulary(["C", "NOUN"]))
 
 
 def test_unknown_words_are_replaced(make_model, plain_vocabularies, tmp_path):

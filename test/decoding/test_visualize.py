@@ -10,7 +10,7 @@ import pytest
 from onmt.commands.pictures import visualize
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabulary
-from onmt.decoding.array_files import ArrayFile, AttentionTable, BeamTree, read_attention, read_beams
+from onmt.decoding.array_files import ArrayFile, AttentionTable, BeamTree
 from onmt.decoding.hypotheses import History
 from onmt.decoding.inputs import Source
 from onmt.decoding.output import _attention_block, _beam_json, _write_beams
@@ -73,7 +73,7 @@ def files(tmp_path, monkeypatch):
 
 
 def test_attention_is_read_as_it_was_written(files):
-    first, second, third = read_attention("attn")
+    first, second, third = AttentionTable.read("attn")
     assert first == AttentionTable(1, ["<b>", "|||", "x"], ["a", "|||"], -1.0, [[1, 0], [0, 1], [0, 0]])
     assert (second.number, second.score, second.weights) == (3, -np.inf, [])
     assert third == AttentionTable(4, ["x", "y"], [], -2.5, WEIGHTS.tolist())
@@ -116,7 +116,7 @@ def test_chosen_sentences_only(files, capsys):
 def test_other_files_are_refused(content, message, tmp_path):
     (tmp_path / "attn").write_text(content)
     with pytest.raises(DataError, match=message):
-        read_attention(str(tmp_path / "attn"))
+        AttentionTable.read(str(tmp_path / "attn"))
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_other_json_is_refused(change, tmp_path):
     content = {"predicted_ids": [[["a"]]], "beam_parent_ids": [[[0]]], "scores": [[[-1.0]]]} | change
     (tmp_path / "beam").write_text(json.dumps(content))
     with pytest.raises(DataError, match="not a file of -save_beam_to"):
-        read_beams(str(tmp_path / "beam"))
+        BeamTree.read(str(tmp_path / "beam"))
 
 
 def test_json_without_an_end_is_refused(tmp_path):
     (tmp_path / "beam").write_text("[" * 100000)
     with pytest.raises(DataError, match="not a file of -save_beam_to"):
-        read_beams(str(tmp_path / "beam"))
+        BeamTree.read(str(tmp_path / "beam"))
 
 
 @pytest.fixture
@@ -157,11 +157,11 @@ def array_files(tmp_path, monkeypatch):
 
 
 def test_arrays_are_read_as_they_were_written(array_files):
-    assert read_attention("attn.npz") == [
+    assert AttentionTable.read("attn.npz") == [
         AttentionTable(1, [], [], None, WEIGHTS.tolist()),
         AttentionTable(2, [], [], None, []),
     ]
-    assert read_beams("beam.npz") == [
+    assert BeamTree.read("beam.npz") == [
         BeamTree([], [], []),
         BeamTree(
             [["<b>", "x"], ["x", ""], ["<b>", "<b>"]],
@@ -216,7 +216,7 @@ BEAMS = {
 def test_other_arrays_are_refused(change, tmp_path, capsys):
     path = tmp_path / "beam.npz"
     np.savez(path, **BEAMS)
-    assert len(read_beams(str(path))) == 1
+    assert len(BeamTree.read(str(path))) == 1
     np.savez(path, **(BEAMS | change))
     assert visualize(["-beam", str(path), "-output", str(tmp_path / "page")]) == 1
     assert capsys.readouterr().err == (f"visualize.py: {path}: damaged, or not a file of -save_beam_to\n")
@@ -227,7 +227,7 @@ def test_an_attention_file_has_tables_only(tmp_path):
     for arrays in ({"arr_1": WEIGHTS}, {"arr_0": WEIGHTS, "other": WEIGHTS}, {"arr_0": WEIGHTS[0]}):
         np.savez(path, **arrays)
         with pytest.raises(DataError, match="not a file of -save_attention"):
-            read_attention(str(path))
+            AttentionTable.read(str(path))
 
 
 def test_hypotheses_of_a_sentence_stand_together_each_with_rank_score_and_text_once():
@@ -300,6 +300,6 @@ def test_words_without_weights_are_shown(tmp_path) -> None:
 def test_words_are_cut_at_blanks_only(tmp_path) -> None:
     path = tmp_path / "attention"
     path.write_text("1 ||| x\u00a0y ||| -1.0 ||| a\u2003b c ||| 2 1\n0.5 0.5\n\n", encoding="utf-8")
-    (table,) = read_attention(str(path))
+    (table,) = AttentionTable.read(str(path))
     assert table.target == ["x\u00a0y"]
     assert table.source == ["a\u2003b", "c"]

@@ -67,6 +67,13 @@ def test_every_value_comes_back_where_its_name_stands(parts: list[tuple[str, str
     )
 
 
+def test_values_come_back_between_joiners() -> None:
+    values = {"｟num｠": "4711", "｟url｠": "a b", "｟name｠": "Ann Lee"}
+    words = ["￭｟num｠￭", "｟num｠kg", "x", "｟url｠￭", "｟other｠", "｟name｠"]
+    restored = [with_values(word, values) for word in words]
+    assert restored == ["￭4711￭", "4711kg", "x", "a b￭", "｟other｠", "Ann Lee"]
+
+
 def test_a_placeholder_is_one_wherever_it_stands() -> None:
     assert has_placeholder("｟a｠")
     assert has_placeholder("a｟b｠")
