@@ -179,33 +179,38 @@ class _Meeting:
         return _DistributedReplicas(device)
 
 
-def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """This process's rank and the number of processes, if torchrun started it."""
-    if int(environment.get("WORLD_SIZE", "1")) < 2 or "RANK" not in environment:
-        return None
-    return int(environment["RANK"]), int(environment["WORLD_SIZE"])
+@dataclass(frozen=True)
+class Torchrun:
+    """The rank of a process that torchrun started, and the number of such processes."""
 
+    rank: int
+    size: int
 
-def join_torchrun(
-    work: _Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
-) -> None:
-    """Do the work as the replica that torchrun made this process.
+    @classmethod
+    def found(cls, environment: Mapping[str, str]) -> "Torchrun | None":
+        """Read them from the environment of this process; None unless torchrun started several."""
+        if int(environment.get("WORLD_SIZE", "1")) < 2 or "RANK" not in environment:
+            return None
+        return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
 
-    Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
-    """
-    local = int(os.environ.get("LOCAL_RANK", rank))
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    if devices[0].type == "cuda" and here > len(devices):
-        raise OptionError(
-            f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name one "
-            "GPU per process, or start torchrun with a smaller --nproc-per-node"
-        )
-    device = devices[local % len(devices)]
-    replicas = _Meeting((device,), "env://", use_nccl).join(rank, size)
-    try:
-        work(replicas, device)
-    finally:
-        distributed.destroy_process_group()
+    def run(self, work: _Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
+        """Do the work as this replica.
+
+        Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
+        """
+        local = int(os.environ.get("LOCAL_RANK", self.rank))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+        if devices[0].type == "cuda" and here > len(devices):
+            raise OptionError(
+                f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name "
+                "one GPU per process, or start torchrun with a smaller --nproc-per-node"
+            )
+        device = devices[local % len(devices)]
+        replicas = _Meeting((device,), "env://", use_nccl).join(self.rank, self.size)
+        try:
+            work(replicas, device)
+        finally:
+            distributed.destroy_process_group()
 
 
 def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:

@@ -24,7 +24,7 @@ from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
 from onmt.training.data import EpochBatches, Epochs, StepBatches, StoredBatches, TrainingData, open_data
-from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
+from onmt.training.distributed import Replicas, Torchrun, run_in_processes
 from onmt.training.evaluation import (
     Evaluator,
     Evaluators,
@@ -58,8 +58,8 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
     Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
     """
     logger.outlives_stream()
-    torchrun = torchrun_rank(os.environ)
-    if torchrun is not None and torchrun[0] > 0:
+    torchrun = Torchrun.found(os.environ)
+    if torchrun is not None and torchrun.rank > 0:
         _train(options, given, logger)
         return
     with claimed(options.save_model, "-save_model"):
@@ -71,9 +71,9 @@ def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> N
     devices = tuple(select_devices(options, logger))
     words = {"model_type": options.model_type, "hook_file": options.hook_file}
     work = partial(_train_in_process, words, options_to_dict(options), given)
-    torchrun = torchrun_rank(os.environ)
+    torchrun = Torchrun.found(os.environ)
     if torchrun is not None:
-        join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
+        torchrun.run(work, devices, use_nccl=not options.no_nccl)
     elif len(devices) > 1:
         logger.info(f"Training on {len(devices)} devices...")
         run_in_processes(work, devices, use_nccl=not options.no_nccl)

@@ -16,7 +16,7 @@ from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
 from onmt.training.data import open_data
-from onmt.training.distributed import _ReplicaError, run_in_processes, torchrun_rank
+from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
 from onmt.training.optim import OPTIMIZERS, scale_and_clip
 from onmt.training.recipe import make_recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
@@ -162,10 +162,10 @@ def test_a_failure_of_one_replica_ends_all(
 
 
 def test_torchrun_is_recognised() -> None:
-    assert torchrun_rank({}) is None
-    assert torchrun_rank({"RANK": "0", "WORLD_SIZE": "1"}) is None
-    assert torchrun_rank({"WORLD_SIZE": "2"}) is None
-    assert torchrun_rank({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+    assert Torchrun.found({}) is None
+    assert Torchrun.found({"RANK": "0", "WORLD_SIZE": "1"}) is None
+    assert Torchrun.found({"WORLD_SIZE": "2"}) is None
+    assert Torchrun.found({"RANK": "1", "WORLD_SIZE": "2"}) == Torchrun(1, 2)
 
 
 @pytest.mark.slow
