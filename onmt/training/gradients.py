@@ -173,7 +173,10 @@ class Attempt:
 
 
 class SkippedSteps:
-    """Tells which steps were skipped. All replicas must record and read at the same steps."""
+    """Logs which steps were skipped, and ends a training that cannot recover.
+
+    All replicas must call each method at the same steps.
+    """
 
     def __init__(self, replicas: Replicas, logger: Logger, device: torch.device) -> None:
         self.in_a_row = 0
@@ -232,6 +235,13 @@ class SkippedSteps:
         words, self._words, self._told = self._words, 0, 0
         return words
 
+    def require_finite(self, tensors: Mapping[str, Tensor], last_saved: str) -> None:
+        """Raise NotFiniteError on all replicas if a tensor of one of them is not finite."""
+        name = first_not_finite(tensors)
+        if self._replicas.largest(int(name is not None)):
+            where = f"'{name}'" if name is not None else "the model of another replica"
+            raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
+
     def _tell(self, told: str, reason: str) -> None:
         self._told += 1
         if self._told <= _TOLD:
@@ -247,14 +257,6 @@ class SkippedSteps:
             f"is stored, learning rate {attempt.learning_rate:g}, loss {float(attempt.loss):g}, "
             f"gradient norm {float(attempt.norm):g})"
         )
-
-
-def require_finite(tensors: Mapping[str, Tensor], replicas: Replicas, last_saved: str) -> None:
-    """Raise NotFiniteError, on all replicas, if a tensor of one of them has a number that is not finite."""
-    name = first_not_finite(tensors)
-    if replicas.largest(int(name is not None)):
-        where = f"'{name}'" if name is not None else "the model of another replica"
-        raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
 
 
 def _ranges(numbers: Iterable[int]) -> str:

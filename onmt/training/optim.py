@@ -1,11 +1,11 @@
-"""Optimisers as OpenNMT Lua computes them, clipping, moving averages and the learning rate."""
+"""Clipping, optimisers as OpenNMT Lua computes them, moving averages and the learning rate."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -21,27 +21,33 @@ _DECAYED: Final = ("sgd", "adam")
 _LARGEST_RATE: Final = torch.finfo(torch.float32).max
 
 
-def scale_and_clip(gradients: list[Tensor], divisor: float | Tensor, max_norm: float) -> Tensor:
-    """Divide the gradients by `divisor`, scale them to `max_norm` if longer (0: never), in place.
+@dataclass(frozen=True)
+class Clipping:
+    """Limits of gradients.
 
-    Returns the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
+    max_norm: largest L2 norm of all gradients together. table_max_norm: largest norm of the gradient of each
+    table of word vectors. 0: no limit. tables: the places of the tables' gradients among all gradients.
     """
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
-    factor = torch.ones_like(norm) if max_norm <= 0 else torch.clamp(max_norm / norm, max=1.0)
-    torch._foreach_mul_(gradients, factor / divisor)
-    return norm
 
+    max_norm: float
+    table_max_norm: float = 0.0
+    tables: Sequence[int] = ()
 
-def clip_each(gradients: list[Tensor], max_norm: float) -> None:
-    """Scale every one of the gradients to `max_norm` if it is longer, in place."""
-    if gradients:
-        factors = [torch.clamp(max_norm / norm, max=1.0) for norm in torch._foreach_norm(gradients)]
-        torch._foreach_mul_(gradients, factors)
+    def apply(self, gradients: list[Tensor], divisor: float | Tensor) -> Tensor:
+        """Divide the gradients by `divisor`, then scale down those above a limit, in place.
 
-
-def usable_rate(learning_rate: float) -> bool:
-    """Whether parameters can be changed by the rate: it is a finite float32."""
-    return abs(learning_rate) <= _LARGEST_RATE
+        Return the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
+        """
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
+        factor = torch.ones_like(norm) if self.max_norm <= 0 else torch.clamp(self.max_norm / norm, max=1.0)
+        torch._foreach_mul_(gradients, factor / divisor)
+        if self.table_max_norm > 0 and self.tables:
+            of_tables = [gradients[place] for place in self.tables]
+            norms = torch._foreach_norm(of_tables)
+            torch._foreach_mul_(
+                of_tables, [torch.clamp(self.table_max_norm / each, max=1.0) for each in norms]
+            )
+        return norm
 
 
 def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
@@ -68,16 +74,21 @@ class Optimizer(ABC):
             slot: [torch.zeros_like(parameter) for parameter in self.parameters] for slot in self.slots
         }
 
+    @staticmethod
+    def can_use(learning_rate: float) -> bool:
+        """Return whether the learning rate is a finite float32: parameters cannot be changed by another."""
+        return abs(learning_rate) <= _LARGEST_RATE
+
     @torch.no_grad()
     def step(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None = None) -> None:
-        """Change the parameters by gradients in the same order; the gradients may be overwritten.
+        """Update the parameters by gradients in the same order; the gradients may be overwritten.
 
-        finite: 0-dim, on the parameters' device; where it is false only `steps` changes. A GPU is not waited
-        for, so the update itself must know; on the CPU the flag is read. A learning rate that `usable_rate`
-        refuses changes nothing either.
+        finite: 0-dim, on the parameters' device. Where it is false, or `can_use` refuses the learning rate,
+        only `steps` changes. The update itself tests the flag, since the host does not wait for a GPU; on the
+        CPU the host reads it.
         """
         self.steps += 1
-        if not usable_rate(learning_rate):
+        if not self.can_use(learning_rate):
             return
         if finite is not None and finite.device.type == "cpu":
             if not finite:
@@ -297,26 +308,6 @@ class MovingAverage:
 
 
 HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
-
-
-class Schedule(Protocol):
-    """A learning rate that depends on the number of updates."""
-
-    def after(self, steps: int) -> float:
-        """The rate of the next update when this many have been made."""
-
-
-@dataclass(frozen=True)
-class InverseRootSchedule:
-    """rate * min(t / warmup, sqrt(warmup / t)) for update t, counted from 1 (after Vaswani et al. 2017)."""
-
-    rate: float
-    warmup: int
-
-    def after(self, steps: int) -> float:
-        """See `Schedule.after`."""
-        step = steps + 1
-        return self.rate * min(step / self.warmup, math.sqrt(self.warmup / step))
 
 
 @dataclass

@@ -35,7 +35,7 @@ from onmt.training.evaluation import (
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.progress import MetricsFile, Phases, Progress, TensorBoard
-from onmt.training.recipe import make_optimizer, make_recipe
+from onmt.training.recipe import Recipe
 from onmt.training.sampling import make_sampler
 from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
 from onmt.training.trainer import Trainer
@@ -90,7 +90,7 @@ def _train_replica(
     run = read_run(options, given, logger) if options.train_from else None
     if run is not None:
         options = run.options
-    recipe = make_recipe(options)
+    recipe = Recipe.of(options)
     state = new_state(options) if run is None else run.state
     data = open_data(options, None if run is None else run.known_vocabularies, logger)
     epochs = _epochs(options, state, data, device, replicas, logger)
@@ -141,7 +141,7 @@ def _make_trainer(
     model = start.model.to(device)
     products = products_of(options, device, logger)
     multiply_with(model, products)
-    optimizer = make_optimizer(recipe, model)
+    optimizer = recipe.optimizer(model)
     first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
         # It was written after another epoch, which may have had more or fewer of them.

@@ -40,7 +40,7 @@ from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData, data_sizes
 from onmt.training.optim import LearningRate
 from onmt.training.options import AnyTrainOptions
-from onmt.training.recipe import Recipe, initial_slots
+from onmt.training.recipe import Recipe
 from onmt.training.restart import (
     VocabularyUpdate,
     check_shared,
@@ -183,7 +183,7 @@ def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Lo
             flag = "embedding.share" if spec.dialect == "google" else "-share_embeddings"
             check_shared(vocabularies, flag)
         if state.optimizer is not None:
-            state.optimizer = update.optimizer_state(state.optimizer, initial_slots(recipe))
+            state.optimizer = update.optimizer_state(state.optimizer, recipe.initial_slots)
         if state.trained_weights is not None:
             state.trained_weights = update.tensors(state.trained_weights)
         logger.info(f"Updating the vocabularies ({options.update_vocab})...")

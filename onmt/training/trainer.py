@@ -21,17 +21,10 @@ from onmt.training.checkpoints import Saver, TrainingState
 from onmt.training.data import Epoch, Epochs, largest_batch, naming_batches, or_failure
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
-from onmt.training.gradients import (
-    Attempt,
-    GradientGraphs,
-    LossScale,
-    NotFiniteError,
-    SkippedSteps,
-    require_finite,
-)
-from onmt.training.optim import MovingAverage, Optimizer, scale_and_clip, usable_rate
+from onmt.training.gradients import Attempt, GradientGraphs, LossScale, NotFiniteError, SkippedSteps
+from onmt.training.optim import Optimizer
 from onmt.training.progress import Progress
-from onmt.training.recipe import Recipe, TableClip
+from onmt.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,16 @@ class StepResult:
     grad_norm: Tensor
     words: int
     src_words: int
+
+
+@dataclass
+class _Sums:
+    """Sums over this replica's batches of a step. loss: 0-dim; divisor: of the gradients, see `Loss`."""
+
+    loss: Tensor
+    words: int = 0
+    divisor: int = 0
+    src_words: int = 0
 
 
 _NO_DATA: Final = 1 << 10
@@ -79,7 +82,6 @@ class Trainer:
         self.evaluator = evaluator
         self.options = recipe.options
         self.sampling = recipe.sampling
-        self._max_grad_norm = recipe.max_grad_norm
         self._coverage_weight = recipe.coverage_weight
         self.schedule = recipe.schedule
         self.state = state
@@ -87,13 +89,15 @@ class Trainer:
         self.progress = progress
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
-        self._clip_tables = TableClip(model, optimizer.names)
+        self._clipping = recipe.clipping(model, optimizer)
         self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
         self._untried = self._device.type == "cuda"  # memory that the CPU lacks shows in no single step
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
-        self._average = self._moving_average()
+        self._average = recipe.moving_average(optimizer)
+        if self._average is not None and state.trained_weights is not None:
+            self._average.load(state.trained_weights)
         self._graphs: GradientGraphs | None = None
         if self.options.cuda_graphs:
             self._graphs = GradientGraphs(model, optimizer.parameters, self._device, progress.logger)
@@ -185,40 +189,24 @@ class Trainer:
         self.progress.report(iteration, self.state.rate.value, self._skipped.take_words(), loss)
 
     def step(self, batches: Sequence[Batch], epoch: int, iteration: int) -> StepResult:
-        """One update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
-        parameters, phases = self.optimizer.parameters, self.progress.phases
+        """Make an update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
+        parameters = self.optimizer.parameters
         for parameter in parameters:
             parameter.grad = None
         statistics = [values.clone() for values in self._statistics]
-        loss = torch.zeros((), device=self._device)
-        words = count = src_words = 0
-        noise = self._training_step(epoch, iteration)
-        for batch in batches:
-            measured = self._graphs.compute(batch, noise) if self._graphs is not None else None
-            if measured is None:
-                with phases.during("forward"):
-                    measured = self.model.loss(batch, noise)
-                with phases.during("backward"):
-                    scale = self._loss_scale
-                    (measured.total if scale is None else scale.scaled(measured.total)).backward()
-            self.epochs.measure(iteration, batch, measured.per_sentence)
-            loss = loss + measured.total.detach() if words else measured.total.detach()
-            words += measured.words
-            count += measured.divisor
-            src_words += batch.src_words
-        with phases.during("update"):
+        sums = self._backpropagate(batches, epoch, iteration)
+        with self.progress.phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            divisor = self.replicas.sum_gradients(gradients, count, loss)
+            divisor = self.replicas.sum_gradients(gradients, sums.divisor, sums.loss)
             if self._loss_scale is not None:
                 divisor = self._loss_scale.divisor(divisor)
-            grad_norm = scale_and_clip(gradients, divisor, self._max_grad_norm)
+            grad_norm = self._clipping.apply(gradients, divisor)
             lowered = None if self._loss_scale is None else self._loss_scale.update(grad_norm)
-            self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
             rate = self.state.rate.value
-            finite = torch.isfinite(grad_norm + 0 * loss)
-            if not usable_rate(rate):
+            finite = torch.isfinite(grad_norm + 0 * sums.loss)
+            if not self.optimizer.can_use(rate):
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             if self._average is not None:
@@ -226,12 +214,30 @@ class Trainer:
                 self._average.update(self.state.updates)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
-        indices = batches[0].indices if len(batches) == 1 else indices
+        indices = _indices_of(batches)
         self._skipped.record(
-            Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words, lowered)
+            Attempt(epoch, iteration, indices, rate, sums.loss, grad_norm, finite, sums.words, lowered)
         )
-        return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
+        return StepResult(torch.where(finite, sums.loss, 0), grad_norm, sums.words, sums.src_words)
+
+    def _backpropagate(self, batches: Sequence[Batch], epoch: int, iteration: int) -> _Sums:
+        """Sum the gradients of the (scaled) losses of the batches in `grad` of the parameters."""
+        step = self._training_step(epoch, iteration)
+        sums = _Sums(torch.zeros((), device=self._device))
+        for batch in batches:
+            measured = self._graphs.compute(batch, step) if self._graphs is not None else None
+            if measured is None:
+                with self.progress.phases.during("forward"):
+                    measured = self.model.loss(batch, step)
+                with self.progress.phases.during("backward"):
+                    scale = self._loss_scale
+                    (measured.total if scale is None else scale.scaled(measured.total)).backward()
+            self.epochs.measure(iteration, batch, measured.per_sentence)
+            sums.loss = sums.loss + measured.total.detach() if sums.words else measured.total.detach()
+            sums.words += measured.words
+            sums.divisor += measured.divisor
+            sums.src_words += batch.src_words
+        return sums
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
         generator = torch_generator(
@@ -342,7 +348,7 @@ class Trainer:
         for slot, gathered in self.optimizer.gathered.items():
             names = (f"{name} ({slot})" for name in self.optimizer.names)
             tensors |= dict(zip(names, gathered, strict=True))
-        require_finite(tensors, self.replicas, self._last_saved())
+        self._skipped.require_finite(tensors, self._last_saved())
 
     def _last_saved(self) -> str:
         path = self.saver.last_saved
@@ -358,14 +364,6 @@ class Trainer:
         self.state.loss_scale = None if self._loss_scale is None else self._loss_scale.to_state()
         self.state.sampler = self.epochs.sampler_state()
         self.state.trained_weights = None if self._average is None else self._average.trained()
-
-    def _moving_average(self) -> MovingAverage | None:
-        if not self.options.average_decay:
-            return None
-        average = MovingAverage(self.optimizer.names, self.optimizer.parameters, self.options.average_decay)
-        if self.state.trained_weights is not None:
-            average.load(self.state.trained_weights)
-        return average
 
     def _averaged(self) -> AbstractContextManager[None]:
         """The moving average, if there is one, stands in the model's place inside the context."""
@@ -393,3 +391,9 @@ class Trainer:
             f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
+
+
+def _indices_of(batches: Sequence[Batch]) -> Tensor | None:
+    if not batches:
+        return None
+    return batches[0].indices if len(batches) == 1 else torch.cat([batch.indices for batch in batches])

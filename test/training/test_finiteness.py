@@ -18,8 +18,8 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.models.networks import Seq2Seq
 from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
-from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
-from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
+from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges
+from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.tensorflow_optim import _CenteredRmsProp, _Ftrl, _Momentum
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -184,8 +184,8 @@ def test_a_rate_that_no_parameter_can_bear_changes_nothing(rate: float) -> None:
     optimizer = OPTIMIZERS["sgd"]({"a": torch.ones(2)})
     optimizer.step([torch.ones(2)], rate, torch.tensor(True))
     assert optimizer.parameters[0].tolist() == [1, 1]
-    assert not usable_rate(rate)
-    assert usable_rate(3e38)
+    assert not Optimizer.can_use(rate)
+    assert Optimizer.can_use(3e38)
 
 
 def test_skipped_words_and_many_skipped_steps() -> None:
@@ -238,9 +238,10 @@ class TwoReplicas(Replicas):
 
 
 def test_replicas_agree() -> None:
-    require_finite({"a": torch.ones(2), "b": torch.arange(2)}, Replicas(), "")
+    log = Logger(LoggerOptions(), None)
+    SkippedSteps(Replicas(), log, CPU).require_finite({"a": torch.ones(2), "b": torch.arange(2)}, "")
     with pytest.raises(NotFiniteError, match="not saved: the model of another replica has numbers"):
-        require_finite({"a": torch.ones(2)}, TwoReplicas(), "")
+        SkippedSteps(TwoReplicas(), log, CPU).require_finite({"a": torch.ones(2)}, "")
 
 
 @pytest.mark.parametrize(

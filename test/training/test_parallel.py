@@ -17,8 +17,8 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
 from onmt.training.data import open_data
 from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
-from onmt.training.optim import OPTIMIZERS, scale_and_clip
-from onmt.training.recipe import make_recipe
+from onmt.training.optim import OPTIMIZERS, Clipping
+from onmt.training.recipe import Recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
 from onmt.training.starting_point import new_model, new_state
 
@@ -58,7 +58,7 @@ def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
             loss.total.backward()
             sentences += loss.divisor
         gradients = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
-        scale_and_clip(gradients, sentences, 5.0)
+        Clipping(5.0).apply(gradients, sentences)
         optimizer.step(gradients, 0.01)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
@@ -84,7 +84,7 @@ def test_two_replicas_train_as_one_with_both_batches(
     assert content["training"]["batching"]["replicas"] == 2
     silent = Logger(LoggerOptions(), None)
     start = new_model(
-        make_recipe(parsed.options),
+        Recipe.of(parsed.options),
         open_data(parsed.options, None, silent),
         new_state(parsed.options),
         silent,

@@ -9,7 +9,7 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands.pipeline import translate
-from onmt.training.optim import InverseRootSchedule
+from onmt.training.recipe import _InverseRootSchedule
 
 RunTrain = Callable[..., tuple[int, str, str]]
 ALL = (
@@ -24,7 +24,7 @@ def content_of(folder: Path, name: str, epoch: int) -> dict[str, torch.Tensor]:
 
 
 def test_the_schedule() -> None:
-    schedule = InverseRootSchedule(0.5, 4)
+    schedule = _InverseRootSchedule(0.5, 4)
     rates = [schedule.after(steps) for steps in range(9)]
     assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, *(0.5 * math.sqrt(4 / t) for t in range(5, 10))])
 

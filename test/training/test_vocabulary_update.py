@@ -13,7 +13,7 @@ from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS
 from onmt.training.options import TrainSeq2SeqOptions
-from onmt.training.recipe import initial_slots, make_recipe
+from onmt.training.recipe import Recipe
 from onmt.training.restart import VocabularyUpdate, _move_rows, updated_vocabularies
 
 
@@ -86,7 +86,7 @@ def test_the_optimiser_begins_anew_with_new_words(chosen: dict[str, Any], initia
     """Adagrad would divide by zero where a new word has had no gradient."""
     params = to_text({f"optimizer.{name}": value for name, value in chosen.items()})
     options = TrainSeq2SeqOptions(data="d", save_model="m", model="BasicSeq2Seq", model_params=params)
-    assert initial_slots(make_recipe(options)) == initial
+    assert Recipe.of(options).initial_slots == initial
     gathered = {slot: {"source.words": torch.full((7, 2), 9.0)} for slot in (*initial, "others")}
     update = VocabularyUpdate(OLD, DATA)
     state = update.optimizer_state({"name": "x", "steps": 1, "gathered": gathered}, initial)
