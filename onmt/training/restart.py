@@ -19,7 +19,7 @@ from onmt.google.model import GoogleModel, spec_of
 from onmt.google.options import STEPS_BETWEEN_EVALUATIONS
 from onmt.google.settings import from_text, restarted_parameters
 from onmt.spec.model import EmbeddingSpec, ModelSpec, TableSpec
-from onmt.training.data import TrainingData, data_sizes
+from onmt.training.data import TrainingData
 from onmt.training.options import AnyTrainOptions, SaverOptions, flags_of_lua_models
 
 _Options = TypeVar("_Options", bound=SaverOptions)
@@ -244,7 +244,7 @@ def google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
 
     Raises OptionError where it does not fit the data, or the data's vocabularies are not those it names.
     """
-    spec = spec_of(model, data_sizes(data))
+    spec = spec_of(model, data.sizes)
     if model.shares_embedding:
         check_shared(data.vocabularies, "embedding.share")
     sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))

@@ -13,30 +13,22 @@ import torch
 
 from onmt.commandline.schema import declared_options
 from onmt.commandline.values import options_from_dict, options_to_dict
-from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
+from onmt.data.dataset import describe_dataset
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError, OptionError
 from onmt.files import saved_models
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
-from onmt.models.loading import load_model
 from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
-from onmt.training.data import EpochBatches, Epochs, StepBatches, StoredBatches, TrainingData, open_data
+from onmt.training.data import Epochs, TrainingData
 from onmt.training.distributed import Replicas, Torchrun, run_in_processes
-from onmt.training.evaluation import (
-    Evaluator,
-    Evaluators,
-    LossEvaluator,
-    TranslationEvaluator,
-    TranslationFiles,
-)
+from onmt.training.evaluation import Evaluator
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.progress import MetricsFile, Phases, Progress, TensorBoard
 from onmt.training.recipe import Recipe
-from onmt.training.sampling import make_sampler
 from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
 from onmt.training.trainer import Trainer
 
@@ -92,8 +84,8 @@ def _train_replica(
         options = run.options
     recipe = Recipe.of(options)
     state = new_state(options) if run is None else run.state
-    data = open_data(options, None if run is None else run.known_vocabularies, logger)
-    epochs = _epochs(options, state, data, device, replicas, logger)
+    data = TrainingData.open(options, None if run is None else run.known_vocabularies, logger)
+    epochs = Epochs(options, data, state.sampler, replicas, device, logger)
     first = epochs.start(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
@@ -150,13 +142,14 @@ def _make_trainer(
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
     batching = _batching(options, replicas, iterations)
     _take_up(state, optimizer, batching, Environment.current(device, products), logger)
-    if data.valid is None and (options.early_stopping or options.keep_best):
+    valid = data.valid
+    if valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
         model=model,
         optimizer=optimizer,
         epochs=epochs,
-        evaluator=_evaluator(start, data, device),
+        evaluator=None if valid is None else Evaluator(options, valid, start.vocabularies, device),
         recipe=replace(recipe, options=options),
         state=state,
         saver=_saver(options, start, data, logger),
@@ -192,66 +185,6 @@ def _progress(
         # The report of the last iteration may be still to come.
         metrics.start(state.epoch, state.iteration - (state.unreported is not None))
     return Progress(logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device))
-
-
-def _epochs(
-    options: AnyTrainOptions,
-    state: TrainingState,
-    data: TrainingData,
-    device: torch.device,
-    replicas: Replicas,
-    logger: Logger,
-) -> Epochs:
-    def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
-        plan = _plan(sentences, options)
-        passes = EpochBatches(
-            sentences, plan, options.curriculum, options.accum_count, options.seed, replicas, device
-        )
-        if not options.counts_steps:
-            return passes
-        return StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
-
-    return Epochs(
-        data=data.train,
-        resampled=data.resampled,
-        sampler=make_sampler(options, options.seed, replicas, logger, state.sampler)
-        if options.sample
-        else None,
-        batches=batches,
-        restricted=options.sample_vocab,
-        logger=logger,
-        device=device,
-    )
-
-
-def _plan(dataset: SentenceSet, options: AnyTrainOptions) -> BatchPlan:
-    most = options.max_batch_size or len(dataset)
-    return plan_batches(dataset.src_lengths, most, options.max_tokens, options.uneven_batches)
-
-
-def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -> Evaluator | None:
-    if data.valid is None:
-        return None
-    options = start.recipe.options
-    plan = _plan(data.valid, options)
-    metrics = tuple(dict.fromkeys((options.validation_metric, *options.log_metrics)))
-    losses = [metric for metric in metrics if metric in ("perplexity", "loss")]
-    others = [metric for metric in metrics if metric not in losses]
-    evaluators: list[Evaluator] = []
-    if losses:
-        evaluators.append(LossEvaluator(StoredBatches(data.valid, plan, device), losses))
-    if others:
-        batches = StoredBatches(data.valid, plan, torch.device("cpu"))  # read back into words there
-        language_model = load_model(options.lm_model, device) if options.lm_model else None
-        files = TranslationFiles(options.save_model, options.save_validation_translation_every)
-        vocabularies = start.vocabularies
-        evaluators.append(
-            TranslationEvaluator(
-                others, batches, vocabularies, options, language_model, files, options.metrics_postprocess
-            )
-        )
-    # The metric that decides comes first.
-    return Evaluators(evaluators if options.validation_metric in losses else evaluators[::-1])
 
 
 def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> Batching:

@@ -66,6 +66,21 @@ class _Measured:
 class Sampler:
     """Draws the sentences of an epoch."""
 
+    @staticmethod
+    def of(
+        options: SampledDatasetOptions,
+        seed: int,
+        replicas: Replicas,
+        logger: Logger,
+        state: Mapping[str, Any] | None,
+    ) -> "Sampler":
+        """Return the sampler of `-sample` and `-sample_type`; `state`: what `to_state` gave, if anything."""
+        if options.sample_type == "partition":
+            return _PartitionSampler(options.sample)
+        if options.sample_type == "uniform":
+            return _UniformSampler(options.sample, seed)
+        return _PerplexitySampler(options, seed, replicas, logger, state)
+
     def draw(self, epoch: int, sentences: int) -> _Indices:
         """Indices of the sentences, of this many, that the epoch trains on; sorted, with repetitions."""
         raise NotImplementedError
@@ -198,21 +213,6 @@ class _PerplexitySampler(Sampler):
         self._logger.info(f" * perplexities above {threshold:.2f} are taken for noise")
         weights[known & (weights > threshold)] = 1.0
         return weights
-
-
-def make_sampler(
-    options: SampledDatasetOptions,
-    seed: int,
-    replicas: Replicas,
-    logger: Logger,
-    state: Mapping[str, Any] | None,
-) -> Sampler:
-    """Make the sampler of `-sample` and `-sample_type`; `state`: of a checkpoint, if any."""
-    if options.sample_type == "partition":
-        return _PartitionSampler(options.sample)
-    if options.sample_type == "uniform":
-        return _UniformSampler(options.sample, seed)
-    return _PerplexitySampler(options, seed, replicas, logger, state)
 
 
 def _perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:

@@ -37,7 +37,7 @@ from onmt.modules.generator import Transitions
 from onmt.runtime.random import torch_generator
 from onmt.spec.model import EmbeddingSpec, ModelSpec
 from onmt.training.checkpoints import TrainingState
-from onmt.training.data import TrainingData, data_sizes
+from onmt.training.data import TrainingData
 from onmt.training.optim import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe
@@ -98,7 +98,7 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
     if recipe.google is not None:
         described = google_spec(recipe.google, data)
     else:
-        described = spec_from_options(options, data_sizes(data))
+        described = spec_from_options(options, data.sizes)
     spec, vectors = _with_word_vectors(described, options)
     if isinstance(options, SharedTableOptions):
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)

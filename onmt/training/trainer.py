@@ -18,7 +18,7 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
 from onmt.training.checkpoints import Saver, TrainingState
-from onmt.training.data import Epoch, Epochs, largest_batch, naming_batches, or_failure
+from onmt.training.data import Epoch, Epochs, naming_batches
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
 from onmt.training.gradients import Attempt, GradientGraphs, LossScale, NotFiniteError, SkippedSteps
@@ -141,9 +141,9 @@ class Trainer:
         self._set_gold_probability(epoch)
         if self._untried:
             self._try_largest_batch(started, epoch)
-        batches = started.batches.take(epoch, state.iteration)
+        batches = started.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for of_iteration in self.progress.phases.waiting("data", or_failure(batches)):
+        for of_iteration in self.progress.phases.waiting("data", batches):
             self._stop_if_asked(of_iteration)
             assert not isinstance(of_iteration, DataError)
             done = state.iteration
@@ -173,9 +173,7 @@ class Trainer:
         numbers are those of iteration 0, which no step uses.
         """
         self._untried = False
-        sentences, plan = epoch.sentences, epoch.batches.plan
-        index = largest_batch(plan, sentences.src_lengths, sentences.tgt_lengths)
-        batch = sentences.batch(plan[index]).to(self._device)
+        batch = epoch.largest_batch().to(self._device)
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         with naming_batches([batch], f"epoch {number}, before the first step"):
             self.model.loss(batch, self._training_step(number, 0)).total.backward()

@@ -15,7 +15,7 @@ from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
-from onmt.training.data import open_data
+from onmt.training.data import TrainingData
 from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
 from onmt.training.optim import OPTIMIZERS, Clipping
 from onmt.training.recipe import Recipe
@@ -85,7 +85,7 @@ def test_two_replicas_train_as_one_with_both_batches(
     silent = Logger(LoggerOptions(), None)
     start = new_model(
         Recipe.of(parsed.options),
-        open_data(parsed.options, None, silent),
+        TrainingData.open(parsed.options, None, silent),
         new_state(parsed.options),
         silent,
     )
