@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -177,16 +177,6 @@ def perplexity(loss: float, words: int) -> float:
         return math.inf
 
 
-class Curves(Protocol):
-    """Receives the points of curves."""
-
-    def add(self, name: str, value: float, step: int) -> None:
-        """Record one point of the curve `name`."""
-
-    def close(self) -> None:
-        """Write what is pending."""
-
-
 @dataclass
 class _Counts:
     """Since the last report; the loss (0-dim float64) stays on the device until it is read."""
@@ -205,7 +195,7 @@ class Progress:
         logger: Logger,
         replicas: Replicas,
         optimizer_name: str,
-        curves: Curves | None,
+        curves: TensorBoard | None,
         metrics: MetricsFile | None,
         phases: Phases,
     ) -> None:
