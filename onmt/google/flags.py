@@ -356,7 +356,7 @@ def parallel_texts(
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
     """Flags so that texts are read with the model's words, and cut, not left out, where too long; and so that
     validation translates as the parameters say. On a restart the stored model, with all its parameters, says
-    what is cut and how to search (`restart_google_model`).
+    what is cut and how to search (`Restart.use_google_model`).
     """
     parameters = model.parameters
     has_texts = bool(given.get("train_src") or given.get("train_dir"))

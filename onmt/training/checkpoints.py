@@ -17,6 +17,7 @@ from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.base import stored_tensors
 from onmt.training.optim import HIGHER_IS_BETTER, LearningRate
+from onmt.training.options import AnyTrainOptions
 from onmt.training.trainer_options import Metric
 
 
@@ -145,6 +146,12 @@ class TrainingState:
     kept_models: list[str] = field(default_factory=list)
     batching: Batching | None = None
     environment: Environment | None = None
+
+    @classmethod
+    def new(cls, options: AnyTrainOptions) -> "TrainingState":
+        """Return the state of a training that begins where the options say."""
+        rate = LearningRate(options.learning_rate)
+        return cls(rate, epoch=options.start_epoch, iteration=options.start_iteration)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values and tensors, the `training` part of a checkpoint."""

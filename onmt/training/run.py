@@ -29,7 +29,7 @@ from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.progress import MetricsFile, Phases, Progress, TensorBoard
 from onmt.training.recipe import Recipe
-from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
+from onmt.training.starting_point import StartingPoint, StoredRun
 from onmt.training.trainer import Trainer
 
 _KINDS: Final = {
@@ -79,17 +79,20 @@ def _train_replica(
     """All of a training, or one replica's part in it."""
     _warn_of_idle_options(options, given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
-    run = read_run(options, given, logger) if options.train_from else None
+    run = StoredRun.read(options, given, logger) if options.train_from else None
     if run is not None:
         options = run.options
     recipe = Recipe.of(options)
-    state = new_state(options) if run is None else run.state
+    state = TrainingState.new(options) if run is None else run.state
     data = TrainingData.open(options, None if run is None else run.known_vocabularies, logger)
     epochs = Epochs(options, data, state.sampler, replicas, device, logger)
     first = epochs.start(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
-    start = new_model(recipe, data, state, logger) if run is None else stored_model(run, recipe, data, logger)
+    if run is None:
+        start = StartingPoint.new(recipe, data, state, logger)
+    else:
+        start = run.starting_point(recipe, data, logger)
     trainer = _make_trainer(start, data, epochs, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)

@@ -1,15 +1,18 @@
 """Where a training starts: a new model, or the model and state of `-train_from`."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from onmt.data.vocabulary import Vocabularies
+from onmt.data.vocabulary import Vocabularies, Vocabulary
+from onmt.data.vocabulary_building import read_vocabulary
 from onmt.decoding.lexicon import check_copying
 from onmt.errors import CheckpointError, OptionError
+from onmt.google.model import GoogleModel, spec_of
 from onmt.logger import Logger
 from onmt.models.base import Model
 from onmt.models.loading import (
@@ -41,14 +44,7 @@ from onmt.training.data import TrainingData
 from onmt.training.optim import LearningRate
 from onmt.training.options import AnyTrainOptions
 from onmt.training.recipe import Recipe
-from onmt.training.restart import (
-    VocabularyUpdate,
-    check_shared,
-    google_spec,
-    restart_google_model,
-    restart_options,
-    updated_vocabularies,
-)
+from onmt.training.restart import Restart, VocabularyUpdate
 from onmt.training.trainer_options import CoverageOptions, SharedTableOptions
 
 _TRANSITIONS: Final = "transitions."
@@ -63,13 +59,39 @@ class StartingPoint:
     recipe: Recipe
     state: TrainingState
 
+    @classmethod
+    def new(cls, recipe: Recipe, data: TrainingData, state: TrainingState, logger: Logger) -> "StartingPoint":
+        """Make a model with random parameters, and word vectors where files give them.
+
+        Raises OptionError where options and data do not fit, DataError for word vectors that do not.
+        """
+        options = recipe.options
+        for note in structure_notes(options):
+            logger.warning(note)
+        spec, vectors = _describe(recipe, data)
+        logger.info("Building model...")
+        for line in spec.log_lines():
+            logger.info(line)
+        model = build_model(spec)
+        model.use_vocabularies(data.vocabularies)
+        logger.info("Initializing parameters...")
+        model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
+        if options.image_weights:
+            load_image_weights(model, options.image_weights)
+        for name, values in vectors.items():
+            table = model.get_submodule(name)
+            assert isinstance(table, Embeddings)
+            fill(table, values)
+        logger.info(f" * number of parameters: {_count_parameters(model)}")
+        return cls(model, data.vocabularies, recipe, state)
+
 
 @dataclass(frozen=True)
-class _StoredRun:
-    """A model's file and how training goes on from it.
+class StoredRun:
+    """The content of a model's file, and how training goes on from it.
 
-    options: those of the command line and of the file together; applied: what they change in the model, new
-    values by name; state: with `-continue` that of the file's training.
+    options: those of the command line and of the file together; applied: the new values that they set in the
+    model, by name; state: with `-continue` that of the file's training.
     """
 
     path: str
@@ -81,29 +103,92 @@ class _StoredRun:
     options: AnyTrainOptions
     applied: Mapping[str, str]
 
+    @classmethod
+    def read(cls, options: AnyTrainOptions, given: Set[str], logger: Logger) -> "StoredRun":
+        """Read the file of `-train_from`, and choose the options to go on with.
+
+        Raises CheckpointError; OptionError if it is another kind of model than the options say.
+        """
+        path = find_newest(options.train_from)
+        logger.info(f"Loading checkpoint '{path}'...")
+        content = read_content(path)
+        for note in content.get("notes", ()):
+            logger.warning(note)
+        spec = ModelSpec.from_state(content["spec"])
+        if spec.model_type != options.model_type:
+            raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
+        state = _stored_state(path, content, options.continue_)
+        restart = Restart.of(options, given, content["options"], state.rate.value, state.epoch)
+        restart.use_google_model(path, spec, content["options"], given)
+        if options.output_dir and options.model and options.model != restart.options.model:
+            raise OptionError(
+                f"-output_dir {options.output_dir} holds the training of another model, of class "
+                f"{restart.options.model or 'OpenNMT Lua'}: name another folder"
+            )
+        options = restart.options
+        options.check_steps_of_samples()
+        for warning in restart.warnings:
+            logger.warning(warning)
+        return cls(
+            path=path,
+            data_type=content["data_type"],
+            spec=spec,
+            weights=content["weights"],
+            vocabularies=Vocabularies.from_state(content["vocabularies"]),
+            state=state if options.continue_ else TrainingState.new(options),
+            options=options,
+            applied=restart.applied,
+        )
+
     @property
     def known_vocabularies(self) -> Vocabularies | None:
         """The vocabularies that text must be encoded with; None if they are to be changed."""
         return self.vocabularies if self.options.update_vocab == "none" else None
 
+    def starting_point(self, recipe: Recipe, data: TrainingData, logger: Logger) -> StartingPoint:
+        """Restore the model, and with `-continue` its training. Raises CheckpointError, OptionError."""
+        if self.data_type != data.data_type:
+            raise OptionError(
+                f"'{self.path}' was trained on {self.data_type} data, this is {data.data_type} data"
+            )
+        options, state = self.options, self.state
+        spec, weights, vocabularies = self.spec, self.weights, self.vocabularies
+        if options.update_vocab != "none":
+            update = VocabularyUpdate.of(vocabularies, data.vocabularies, options.update_vocab)
+            spec, weights, vocabularies = update.spec(spec), update.tensors(weights), update.new
+            if spec.decoder is not None and spec.decoder.shares_source_embedding:
+                flag = "embedding.share" if spec.dialect == "google" else "-share_embeddings"
+                _check_shared(vocabularies, flag)
+            if state.optimizer is not None:
+                state.optimizer = update.optimizer_state(state.optimizer, recipe.initial_slots)
+            if state.trained_weights is not None:
+                state.trained_weights = update.tensors(state.trained_weights)
+            logger.info(f"Updating the vocabularies ({options.update_vocab})...")
+        _check_vocabularies(self.path, vocabularies, data.vocabularies, logger)
+        if self.applied:
+            logger.info("Applying new parameters:")
+            for name, value in self.applied.items():
+                logger.info(f" * {name} = {value}")
+        _check_losses(recipe, spec)
+        model = _restructured_model(spec, weights, options, self.path)
+        model.use_vocabularies(vocabularies)
+        if options.continue_:
+            logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
+        return StartingPoint(model, vocabularies, recipe, state)
 
-def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: Logger) -> StartingPoint:
-    """A model with random parameters, and word vectors where files give them.
 
-    Raises OptionError where options and data do not fit, DataError for word vectors that do not.
-    """
+def _describe(recipe: Recipe, data: TrainingData) -> tuple[ModelSpec, dict[str, Tensor]]:
+    """Return the spec of a new model, and the word vectors that files give, by the name of their table."""
     options = recipe.options
-    for note in structure_notes(options):
-        logger.warning(note)
     if recipe.google is not None:
-        described = google_spec(recipe.google, data)
+        described = _google_spec(recipe.google, data)
     else:
         described = spec_from_options(options, data.sizes)
     spec, vectors = _with_word_vectors(described, options)
     if isinstance(options, SharedTableOptions):
         spec = with_shared_tables(spec, options.share_embeddings, options.share_decoder_embeddings)
         if options.share_embeddings:
-            check_shared(data.vocabularies, "-share_embeddings")
+            _check_shared(data.vocabularies, "-share_embeddings")
         shares = spec.decoder is not None and spec.decoder.shares_source_embedding
         if shares and options.pre_word_vecs_enc != options.pre_word_vecs_dec:
             raise OptionError(
@@ -114,90 +199,53 @@ def new_model(recipe: Recipe, data: TrainingData, state: TrainingState, logger: 
         spec = with_coverage(spec) if options.coverage_attn else spec
         spec = with_copying(spec) if options.copy_attn else spec
     _check_losses(recipe, spec)
-    logger.info("Building model...")
-    for line in spec.log_lines():
-        logger.info(line)
-    model = build_model(spec)
-    model.use_vocabularies(data.vocabularies)
-    logger.info("Initializing parameters...")
-    model.initialise(options.param_init, torch_generator(options.seed, "initial parameters"))
-    if options.image_weights:
-        load_image_weights(model, options.image_weights)
-    for name, values in vectors.items():
-        table = model.get_submodule(name)
-        assert isinstance(table, Embeddings)
-        fill(table, values)
-    logger.info(f" * number of parameters: {_count_parameters(model)}")
-    return StartingPoint(model, data.vocabularies, recipe, state)
+    return spec, vectors
 
 
-def read_run(options: AnyTrainOptions, given: Set[str], logger: Logger) -> _StoredRun:
-    """The content of the file of `-train_from`, and the options to go on with.
+def _google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
+    """The description of the model for the sizes of the data.
 
-    Raises CheckpointError; OptionError if it is another kind of model than the options say.
+    Raises OptionError where it does not fit the data, or the data's vocabularies are not those it names.
     """
-    path = find_newest(options.train_from)
-    logger.info(f"Loading checkpoint '{path}'...")
-    content = read_content(path)
-    for note in content.get("notes", ()):
-        logger.warning(note)
-    spec = ModelSpec.from_state(content["spec"])
-    if spec.model_type != options.model_type:
-        raise OptionError(f"'{path}' is a {spec.model_type} model: add -model_type {spec.model_type}")
-    state = _stored_state(path, content, options.continue_)
-    restart = restart_options(options, given, content["options"], state.rate.value, state.epoch)
-    restart_google_model(restart, path, spec, content["options"], given)
-    if options.output_dir and options.model and options.model != restart.options.model:
-        raise OptionError(
-            f"-output_dir {options.output_dir} holds the training of another model, of class "
-            f"{restart.options.model or 'OpenNMT Lua'}: name another folder"
-        )
-    options = restart.options
-    options.check_steps_of_samples()
-    for warning in restart.warnings:
-        logger.warning(warning)
-    return _StoredRun(
-        path=path,
-        data_type=content["data_type"],
-        spec=spec,
-        weights=content["weights"],
-        vocabularies=Vocabularies.from_state(content["vocabularies"]),
-        state=state if options.continue_ else new_state(options),
-        options=options,
-        applied=restart.applied,
+    spec = spec_of(model, data.sizes)
+    if model.shares_embedding:
+        _check_shared(data.vocabularies, "embedding.share")
+    sides = (("vocab_source", data.vocabularies.src), ("vocab_target", data.vocabularies.tgt))
+    for name, vocabularies in sides:
+        if model.parameters.get(name):
+            _check_words(name, model.parameters[name], vocabularies[0])
+    return spec
+
+
+def _check_words(name: str, path: str, vocabulary: Vocabulary) -> None:
+    """Raise OptionError if the file of a parameter does not hold the data's words."""
+    words = read_vocabulary(path).words
+    if words == vocabulary.words:
+        return
+    of_data, of_file = _first_difference(vocabulary.words, words)
+    side = "src" if name == "vocab_source" else "tgt"
+    raise OptionError(
+        f"{name} {path} is not the vocabulary of the data (where the data has '{of_data}', the file has "
+        f"'{of_file}'): prepare the data with -{side}_vocab {path}"
     )
 
 
-def stored_model(run: _StoredRun, recipe: Recipe, data: TrainingData, logger: Logger) -> StartingPoint:
-    """The model of `-train_from`, and with `-continue` its training. Raises CheckpointError, OptionError."""
-    if run.data_type != data.data_type:
-        raise OptionError(f"'{run.path}' was trained on {run.data_type} data, this is {data.data_type} data")
-    options, state = run.options, run.state
-    spec, weights, vocabularies = run.spec, run.weights, run.vocabularies
-    if options.update_vocab != "none":
-        update = VocabularyUpdate(
-            vocabularies, updated_vocabularies(vocabularies, data.vocabularies, options.update_vocab)
-        )
-        spec, weights, vocabularies = update.spec(spec), update.tensors(weights), update.new
-        if spec.decoder is not None and spec.decoder.shares_source_embedding:
-            flag = "embedding.share" if spec.dialect == "google" else "-share_embeddings"
-            check_shared(vocabularies, flag)
-        if state.optimizer is not None:
-            state.optimizer = update.optimizer_state(state.optimizer, recipe.initial_slots)
-        if state.trained_weights is not None:
-            state.trained_weights = update.tensors(state.trained_weights)
-        logger.info(f"Updating the vocabularies ({options.update_vocab})...")
-    _check_vocabularies(run.path, vocabularies, data.vocabularies, logger)
-    if run.applied:
-        logger.info("Applying new parameters:")
-        for name, value in run.applied.items():
-            logger.info(f" * {name} = {value}")
-    _check_losses(recipe, spec)
-    model = _restructured_model(spec, weights, options, run.path)
-    model.use_vocabularies(vocabularies)
-    if options.continue_:
-        logger.info(f"Resuming training from epoch {state.epoch} at iteration {state.iteration}...")
-    return StartingPoint(model, vocabularies, recipe, state)
+def _check_shared(vocabularies: Vocabularies, wanted_by: str) -> None:
+    """Raise OptionError unless one table can hold both sides' vectors of words, and of features if there are
+    any, as `wanted_by` asks. Both sides have equally many features.
+    """
+    for source, target in zip(vocabularies.src, vocabularies.tgt, strict=True):
+        if source.words != target.words:
+            of_source, of_target = _first_difference(source.words, target.words)
+            raise OptionError(
+                f"{wanted_by} needs one vocabulary for both sides, but where the source's has '{of_source}' "
+                f"the target's has '{of_target}': give the same file as -src_vocab and -tgt_vocab"
+            )
+
+
+def _first_difference(left: Sequence[str], right: Sequence[str]) -> tuple[str, str]:
+    """The first words that differ; "nothing" stands where one list has ended."""
+    return next(pair for pair in zip_longest(left, right, fillvalue="nothing") if pair[0] != pair[1])
 
 
 def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
@@ -221,13 +269,6 @@ def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
 def _count_parameters(model: nn.Module) -> int:
     """Numbers that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def new_state(options: AnyTrainOptions) -> TrainingState:
-    """The state of a training that begins where the options say."""
-    return TrainingState(
-        rate=LearningRate(options.learning_rate), epoch=options.start_epoch, iteration=options.start_iteration
-    )
 
 
 def _check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logger: Logger) -> None:

@@ -15,12 +15,13 @@ from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
+from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData
 from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
 from onmt.training.optim import OPTIMIZERS, Clipping
 from onmt.training.recipe import Recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
-from onmt.training.starting_point import new_model, new_state
+from onmt.training.starting_point import StartingPoint
 
 CPU = torch.device("cpu")
 HOOK = """
@@ -83,10 +84,10 @@ def test_two_replicas_train_as_one_with_both_batches(
     content = load_checkpoint(path)
     assert content["training"]["batching"]["replicas"] == 2
     silent = Logger(LoggerOptions(), None)
-    start = new_model(
+    start = StartingPoint.new(
         Recipe.of(parsed.options),
         TrainingData.open(parsed.options, None, silent),
-        new_state(parsed.options),
+        TrainingState.new(parsed.options),
         silent,
     )
     for name, weight in expected_weights(start.model, tiny_data).items():
