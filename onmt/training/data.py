@@ -1,4 +1,4 @@
-"""Training data: opened or encoded, drawn epoch by epoch, cut into batches, split among replicas."""
+"""Training data: opened or encoded, sampled for each epoch, cut into batches, divided among replicas."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,9 +44,10 @@ _LEARNT_FROM: Final = {
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Vocabularies and data sets. features_shifted: how word features of the target are stored.
+    """Vocabularies and data sets.
 
-    train: the data set of an epoch (from 1); resampled: whether it differs between epochs.
+    features_shifted: whether word features of the target are stored one step after their word; train: returns
+    the data set of an epoch (from 1); resampled: whether that differs between epochs.
     """
 
     data_type: str
@@ -104,7 +105,7 @@ def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
                 "-data"
             )
         _compare_vocabulary_files(options, known, logger)
-    folder = Path(options.save_model).parent  # where models find room, encoded sentences will
+    folder = Path(options.save_model).parent  # has room for models, so for encoded sentences too
     raw = RawData(options, load_hook_module(options.hook_file, logger), options.seed, folder, logger, known)
     return TrainingData(
         data_type="monotext" if options.model_type == "lm" else "bitext",
@@ -117,7 +118,7 @@ def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
 
 
 def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, logger: Logger) -> None:
-    """Warn where the user names a vocabulary that the model does not have."""
+    """Warn if a vocabulary file that the user names is not the model's vocabulary."""
     logger.info("The text is encoded with the vocabularies of the model")
     for side in options.sides():
         words = known.src if side.name == "source" else known.tgt
@@ -129,12 +130,12 @@ def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, log
 
 
 class _BatchTooLargeError(OnmtError):
-    """A training step found no memory; the message names its batches and the flags to lower."""
+    """A training step ran out of memory; the message names its batches and the flags to lower."""
 
 
 @contextmanager
 def naming_batches(batches: Sequence[Batch], when: str) -> Iterator[None]:
-    """Turn an allocation failure into BatchTooLargeError; when: the step, as `epoch 1, iteration 2`."""
+    """Turn an allocation failure into _BatchTooLargeError; when: the step, as `epoch 1, iteration 2`."""
     try:
         yield
     except Exception as error:
@@ -155,11 +156,11 @@ def _describe(batch: Batch) -> str:
 
 
 class _EpochBatches:
-    """The batches of a training set, epoch by epoch: as stored for the first `curriculum` epochs, then
-    shuffled.
+    """The batches of a training set in the order of each epoch: as stored for the first `curriculum` epochs,
+    then shuffled.
 
-    With N replicas an iteration takes N x `accumulated` consecutive batches of that order, every N-th of them
-    for one replica.
+    With N replicas an iteration takes N x `accumulated` consecutive batches of that order. Each replica gets
+    every N-th of them.
     """
 
     def __init__(
@@ -182,13 +183,13 @@ class _EpochBatches:
 
     @property
     def iterations(self) -> int:
-        """Per epoch."""
+        """The number of iterations per epoch."""
         return -(-len(self.plan) // (self._replicas.size * self._accumulated))
 
     def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
-        """This replica's batches of each iteration from `first` (from 1) on, on its device.
+        """Yield this replica's batches of each iteration from `first` (from 1) on, on its device.
 
-        The last iteration may have fewer of them, or none.
+        The last iteration may have fewer batches, or none.
         """
         size, rank = self._replicas.size, self._replicas.rank
         order = epoch_order(len(self.plan), epoch, self._curriculum, self._seed)
@@ -207,7 +208,7 @@ def _plan(sentences: SentenceSet, options: OptimOptions) -> BatchPlan:
 
 
 class StoredBatches:
-    """All batches of a data set in stored order, read anew each time."""
+    """All batches of a data set in stored order; each iteration over them reads them again."""
 
     def __init__(self, dataset: Dataset, plan: BatchPlan, device: torch.device) -> None:
         self._dataset = dataset
@@ -226,10 +227,10 @@ class StoredBatches:
 
 
 class _StepBatches:
-    """The batches of passes over the data that follow on one another, `iterations` of them per epoch.
+    """The batches of consecutive passes over the data, in epochs of `iterations` steps.
 
-    total: number of steps after which there are no more batches, from the first epoch on; 0: no end. Like the
-    order of a pass, which batch a step takes depends on the step's number alone.
+    total: number of steps, counted from the first epoch, after which there are no more batches; 0: no limit.
+    The batch of a step depends only on the step's number, as the order of a pass does.
     """
 
     def __init__(self, passes: _EpochBatches, iterations: int, total: int) -> None:
@@ -239,7 +240,7 @@ class _StepBatches:
 
     @property
     def plan(self) -> BatchPlan:
-        """The batches of a pass."""
+        """The plan of a pass."""
         return self._passes.plan
 
     def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
@@ -288,8 +289,10 @@ class Epoch:
 
 
 class Epochs:
-    """Finds the sentences and batches of an epoch; the same for the same epoch, however often a run is
-    stopped.
+    """Chooses the sentences and batches of each epoch. They depend on the epoch's number, and with
+    `-sample_type perplexity` on the losses before it, so a resumed run sees the same ones.
+
+    vary: whether the sentences differ between epochs.
     """
 
     def __init__(
@@ -301,7 +304,7 @@ class Epochs:
         device: torch.device,
         logger: Logger,
     ) -> None:
-        """sampler_state: the `sampler_state` of a checkpoint, None at the beginning."""
+        """sampler_state: what `sampler_state` returned, None for a new training."""
         self._options = options
         self._data = data.train
         self._sampler = (
@@ -314,24 +317,24 @@ class Epochs:
         self.vary = data.resampled or self._sampler is not None
 
     def start(self, number: int) -> Epoch:
-        """The epoch of this number, from 1. With several replicas all of them must call this."""
+        """Return the epoch of this number, from 1. All replicas must call this."""
         if self._current is None or (self.vary and self._current[0] != number):
-            self._current = None  # its room can be used again
+            self._current = None  # frees its memory for the next one
             self._current = (number, self._epoch(number))
         return self._current[1]
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """Tell the sampler what a training step measured, see `Sampler.measure`."""
+        """Pass the losses of a training step to the sampler, see `Sampler.measure`."""
         if self._sampler is not None:
             self._sampler.measure(iteration, batch, losses)
 
     def merge(self) -> None:
-        """Before `sampler_state`; all replicas must call this."""
+        """Exchange losses between replicas, before `sampler_state`; all replicas must call this."""
         if self._sampler is not None:
             self._sampler.merge()
 
     def sampler_state(self) -> dict[str, Any] | None:
-        """The state of the sampler for a checkpoint."""
+        """Return the state of the sampler for a checkpoint."""
         return None if self._sampler is None else self._sampler.to_state()
 
     def _epoch(self, number: int) -> Epoch:
@@ -359,7 +362,8 @@ class Epochs:
         return _StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
 
     def _output_words(self, sentences: SentenceSet) -> Tensor | None:
-        if not self._options.sample_vocab:  # predict only among the words of these sentences
+        """Return the ids of the words that `-sample_vocab` restricts predictions to; None: all words."""
+        if not self._options.sample_vocab:
             return None
         words = np.union1d([PAD], sentences.predicted_words())
         side = _WORDS_IN[sentences.tgt_lengths is not None]

@@ -1,4 +1,4 @@
-"""Measuring a model on the validation data."""
+"""Measure a model on the validation data."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 _SCORERS: Final = {**SCORERS, **ROUGE_SCORERS}
 _BATCH_SIZE: Final = 30  # sentences translated at a time
-_CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two looks at the user's wish to stop
+_CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two checks for a signal
 
 
 class _Part(Protocol):
@@ -75,10 +75,10 @@ class Evaluator:
 
 
 class _LossPart:
-    """Perplexity of the validation set, its logarithm, or both; without dropout and sampling."""
+    """Measures perplexity, mean loss, or both, without dropout and scheduled sampling."""
 
     def __init__(self, batches: Iterable[Batch], names: Sequence[str]) -> None:
-        """names: of `perplexity` and `loss` those that are wanted, in their order."""
+        """names: `perplexity`, `loss`, or both, in the order of the log."""
         self._batches = batches
         self._names = names
 
@@ -97,7 +97,7 @@ class _LossPart:
 
 
 def _joined(words: list[str], how: Postprocess) -> list[str]:
-    """The words that subwords of subword-nmt or of SentencePiece make."""
+    """Join subwords of subword-nmt or of SentencePiece into words."""
     if how == "strip_bpe" and words:
         return " ".join(words).replace("@@ ", "").split(" ")
     if how == "decode_sentencepiece":
@@ -106,9 +106,9 @@ def _joined(words: list[str], how: Postprocess) -> list[str]:
 
 
 class _TranslationPart:
-    """Translates the validation sources and compares words with the references, in percent.
+    """Translates the validation sources and compares the words with the references; scores are in percent.
 
-    Both are rebuilt from ids, so words that the vocabulary does not have read `<unk>`.
+    Sources and references are rebuilt from ids, so words outside the vocabulary are `<unk>`.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class _TranslationPart:
         options: AnyTrainOptions,
         language_model: LoadedModel | None,
     ) -> None:
-        """metrics: those that compare translations, by their names in `-log_metrics`."""
+        """metrics: those that compare translations, by their names in the options."""
         self._scorers = {_NAMES[metric]: _SCORERS[metric] for metric in metrics}
         self._batches = batches
         self._vocabularies = vocabularies
@@ -151,7 +151,7 @@ class _TranslationPart:
 
     def _pairs(self) -> Iterator[tuple[Source, list[str]]]:
         for on_device in self._batches:
-            batch = on_device.to("cpu")  # at once, instead of waiting for a GPU at every sentence
+            batch = on_device.to("cpu")  # one transfer instead of a synchronisation per sentence
             assert batch.tgt_output is not None
             for row in range(batch.size):
                 target = batch.tgt_output[row, :, 0]
@@ -160,7 +160,7 @@ class _TranslationPart:
                 yield self._source(batch, row), words
 
     def _source(self, batch: Batch, row: int) -> Source:
-        """One source of a batch, rebuilt from its ids, vectors or colours."""
+        """Rebuild a source of a batch from its ids, vectors or pixels."""
         if self._vocabularies.src_image_size is not None:
             return Source(picture=Picture("", batch.src[row].numpy()))
         positions = batch.src[row, : int(batch.src_lengths[row])]

@@ -15,7 +15,7 @@ from onmt.kernels.updates import adam_update
 from onmt.training.trainer_options import Metric, OptimOptions
 
 _DECAYED: Final = ("sgd", "adam")
-"""The optimisers whose learning rate the decay rules touch; the others adapt their steps themselves."""
+"""Optimisers whose learning rate the decay rules change; the others adapt their steps themselves."""
 
 
 _LARGEST_RATE: Final = torch.finfo(torch.float32).max
@@ -51,7 +51,7 @@ class Clipping:
 
 
 def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
-    """Make the gradients zero, in place, if there is a flag and it is false."""
+    """Set the gradients to zero, in place, if the flag is given and false."""
     if finite is not None:
         spoilt = finite.logical_not()
         for gradient in gradients:
@@ -59,7 +59,10 @@ def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
 
 
 class Optimizer(ABC):
-    """Updates named parameters; what it gathers has the parameters' names and shapes."""
+    """Updates named parameters.
+
+    gathered: by slot, a tensor for each parameter, of the parameter's shape.
+    """
 
     name: str
     slots: tuple[str, ...] = ()
@@ -108,7 +111,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
-        """Update everything, unless `finite` is given and false. Gradients are not finite then."""
+        """Update parameters and slots unless `finite` is false: then the gradients may not be finite."""
 
     @property
     def decays(self) -> bool:
@@ -121,13 +124,13 @@ class Optimizer(ABC):
         return {}
 
     def restart(self) -> None:
-        """Forget everything gathered (`-decay_method restart`)."""
+        """Clear all slots (`-decay_method restart`)."""
         self.steps = 0
         for tensors in self.gathered.values():
             torch._foreach_zero_(tensors)
 
     def to_state(self) -> dict[str, Any]:
-        """Name, number of steps and gathered tensors by parameter name, for a checkpoint."""
+        """Return name, number of steps and gathered tensors by parameter name, for a checkpoint."""
         return {
             "name": self.name,
             "steps": self.steps,
@@ -138,7 +141,7 @@ class Optimizer(ABC):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `to_state` gave; a parameter that was not trained then starts from nothing.
+        """Restore what `to_state` returned; a parameter that it lacks keeps its initial slots.
 
         Raises CheckpointError if the state is another optimiser's or does not fit.
         """
@@ -215,9 +218,9 @@ class _Adadelta(Optimizer):
 class Adam(Optimizer):
     """m = .9 m + .1 g; v = .999 v + .001 g^2; p -= lr sqrt(1 - .999^t) / (1 - .9^t) m / (sqrt(v) + 1e-8).
 
-    Kingma and Ba 2015, with Lua's (and TensorFlow's) epsilon beside the uncorrected sqrt(v). torch's kernel,
-    one pass over the memory, has it beside the corrected sqrt(v / (1 - .999^t)), so its epsilon is rescaled
-    each step. `betas`: .9 and .999 unless given.
+    Kingma and Ba 2015. As in Lua and TensorFlow, epsilon is added to the uncorrected sqrt(v). torch's kernel,
+    which takes one pass over the memory, adds it to the corrected sqrt(v / (1 - .999^t)), so epsilon is
+    rescaled each step. `betas`: .9 and .999 unless given.
     """
 
     name = "adam"
@@ -269,13 +272,13 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Take in the parameters after this many updates, counted from 1."""
+        """Add the parameters to the average after this many updates, counted from 1."""
         share = max(self._decay, 9 / (updates + 9))
         torch._foreach_lerp_(self._others, self._parameters, share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The average stands in the parameters' place inside the context."""
+        """Inside the context the parameters hold the average."""
         self._exchange()
         try:
             yield
@@ -283,12 +286,12 @@ class MovingAverage:
             self._exchange()
 
     def trained(self) -> dict[str, Tensor]:
-        """Inside `applied`: by name and on the CPU, the parameters that training goes on with."""
+        """Inside `applied`, return the parameters that training goes on with, by name and on the CPU."""
         return {name: tensor.cpu() for name, tensor in zip(self._names, self._others, strict=True)}
 
     @torch.no_grad()
     def load(self, trained: Mapping[str, Tensor]) -> None:
-        """Go on from a checkpoint: the parameters hold the stored average, `trained` what they had.
+        """Restore a checkpoint: the parameters hold the stored average; `trained` are those that it replaced.
 
         Raises CheckpointError if `trained` does not fit the parameters.
         """
@@ -312,28 +315,28 @@ HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
 
 @dataclass
 class LearningRate:
-    """The learning rate of the next step, with what the decay rules remember.
+    """The learning rate of the next step, and the state of the decay rules.
 
-    Lua forgets the last score and the latch when training is continued from a file; here they are part of
-    it, so a continued training decays where an uninterrupted one does.
+    Lua forgets the last score and the latch `decaying` when training is continued from a file. Here a
+    checkpoint stores them, so a continued training decays where an uninterrupted one does.
     """
 
     value: float
     last_score: float | None = None
     decaying: bool = False
     metric: Metric = "perplexity"
-    """Of the last score; scores of another metric cannot be compared with it."""
+    """The metric of the last score, which cannot be compared with scores of another metric."""
 
     def after_epoch(self, options: OptimOptions, metric: Metric, epoch: int, score: float | None) -> bool:
-        """Apply the decay rules after `epoch` (from 1) with its score; says whether the rate decayed.
+        """Apply the decay rules after `epoch` (from 1) with its score; return whether the rate decayed.
 
-        `score` is None without validation data: no rule by score then applies.
+        `score`: None without validation data; no rule by score applies then.
         """
         if metric != self.metric:
             self.last_score, self.metric = None, metric
         by_epoch = epoch >= options.start_decay_at
         by_score = self._disappointing(score, metric, options.start_decay_score_delta)
-        if score is None or not math.isnan(score):  # nothing can be compared with it
+        if score is None or not math.isnan(score):  # no score can be compared with NaN
             self.last_score = score
         if options.decay == "score_only":
             decay = by_score
@@ -356,7 +359,7 @@ class LearningRate:
         return score > self.last_score - delta
 
     def to_state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return asdict(self)
 
     @classmethod

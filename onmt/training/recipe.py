@@ -24,10 +24,11 @@ from onmt.training.trainer_options import CoverageOptions
 
 @dataclass(frozen=True)
 class ScheduledSampling:
-    """`initial`: chance of the gold word in epoch 1, falling by `rate` as `decay` says.
+    """How often the decoder is fed the gold word in place of its own prediction.
 
-    With i = epoch - 1: `linear` max(0, initial - i rate); `invsigmoid` initial k / (k + exp(i / k) - 1), k
-    = rate. `scope`: whether the coin falls for each word or once per sentence.
+    `initial`: probability in epoch 1. With i = epoch - 1, `decay` lowers it to max(0, initial - i rate)
+    (`linear`) or initial k / (k + exp(i / k) - 1), k = rate (`invsigmoid`). `scope`: whether a coin is tossed
+    for each word or once per sentence.
     """
 
     initial: float = 1.0
@@ -36,7 +37,7 @@ class ScheduledSampling:
     rate: float = 0.0
 
     def gold_probability(self, epoch: int) -> float:
-        """In this epoch (from 1). A rate of 0 keeps the initial value."""
+        """Return the probability in this epoch (from 1). A rate of 0 keeps the initial value."""
         done = epoch - 1
         if self.rate == 0:
             return self.initial

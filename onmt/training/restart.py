@@ -27,12 +27,12 @@ _RESTORED_UNLESS_GIVEN: Final = frozenset(
         "scheduled_sampling_decay_rate",
     }
 )
-"""Neither structural nor training state, but part of what the checkpoint's model has been trained with."""
+"""Neither structural nor training state, but the checkpoint's model was trained with them."""
 
 
 @dataclass
 class Restart:
-    """The options to go on with, warnings for the log, and by name the new values in the model."""
+    """The options of a restarted run, warnings for the log, and by name the new values in the model."""
 
     options: AnyTrainOptions
     warnings: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Restart:
                 values[flag] = value
         if continues and not wanted.keys() & {"train_steps", "end_epoch"}:
             values["train_steps"] = restored.get("train_steps", 0)
-        # With -continue `implied_flags` leaves this to the checkpoint; here it may have been cancelled since.
+        # `implied_flags` sets this flag only without -continue, which may have been cancelled since.
         if not continues and wanted.get("train_steps") and "eval_every_n_steps" not in wanted:
             values["eval_every_n_steps"] = STEPS_BETWEEN_EVALUATIONS
         restart.options = replace_options(options, values)
@@ -133,7 +133,7 @@ class Restart:
 
 
 def _typed_values(options: type[AnyTrainOptions], saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored values, ours or of a Lua model, as the options' types; those that cannot be are left out."""
+    """Convert stored values, ours or of a Lua model, to the options' types; leave out unfit ones."""
     declared = {option.flag: option for option in declared_options(options)}
     typed = {flag: _typed(declared[flag], value) for flag, value in saved.items() if flag in declared}
     return {flag: value for flag, value in typed.items() if value is not None}
@@ -144,7 +144,7 @@ def _is_fixed(option: Option) -> bool:
 
 
 def _typed(option: Option, value: Any) -> Any:
-    """A stored value as the option's type, None if it cannot be one; Lua may have stored 0 for false."""
+    """Convert a stored value to the option's type, None if it does not fit; 0 is false, as in Lua's files."""
     if not option.is_list:
         return _typed_element(option.kind, value)
     if not isinstance(value, list | tuple):
@@ -172,7 +172,7 @@ def _typed_element(kind: Kind, value: Any) -> Any:
 
 
 def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]:
-    """The class and the parameters of a stored model. Raises CheckpointError unless they describe one."""
+    """Return class and parameters of a stored model. Raises CheckpointError unless they describe a model."""
     name, text = stored.get("model", ""), stored.get("model_params", "")
     try:
         checked_model(name, from_text(text))
@@ -184,7 +184,7 @@ def _stored_description(stored: Mapping[str, Any], path: str) -> tuple[str, str]
 
 
 def _kept_flags(stored: Mapping[str, Any], options: AnyTrainOptions) -> dict[str, Any]:
-    """The search and text limits of the first run; a run on prepared data cut no texts."""
+    """Return the first run's flags of search and text lengths; a run on prepared data cut no texts."""
     kept = {flag: stored[flag] for flag in SEARCH_FLAGS if flag in stored}
     if options.data:
         return kept
@@ -203,7 +203,7 @@ _NUMBERED = {
 
 @dataclass(frozen=True)
 class VocabularyUpdate:
-    """From the vocabularies that a model has to those that it shall have."""
+    """Moves a model from its `old` vocabularies to `new` ones."""
 
     old: Vocabularies
     new: Vocabularies
@@ -224,7 +224,7 @@ class VocabularyUpdate:
         return cls(model, replace(data, src=src, tgt=tuple(map(_merged, model.tgt, data.tgt))))
 
     def spec(self, spec: ModelSpec) -> ModelSpec:
-        """The description of the model with the new sizes."""
+        """Return the spec with the new sizes."""
         if spec.transitions:
             raise OptionError("-update_vocab cannot be used with -loglikelihood sentence")
         decoder = spec.decoder
@@ -237,12 +237,13 @@ class VocabularyUpdate:
         return replace(spec, source=source, decoder=decoder, outputs=outputs)
 
     def tensors(self, tensors: Mapping[str, Tensor], of_new_words: float = 0.0) -> dict[str, Tensor]:
-        """Weights, or what an optimiser gathered for them, by parameter name: rows moved to the new ids."""
+        """Move the rows of weights, or of an optimiser's slot, by parameter name, to the new ids."""
         return {name: self._moved(name, tensor, of_new_words) for name, tensor in tensors.items()}
 
     def optimizer_state(self, state: Mapping[str, Any], initial: Mapping[str, float]) -> dict[str, Any]:
-        """The state of an optimiser (see `Optimizer.to_state`) for the new parameters; initial: see
-        `Optimizer.initial_values`.
+        """Return the state of an optimiser (see `Optimizer.to_state`) for the new parameters.
+
+        initial: see `Optimizer.initial_values`.
         """
         gathered = {
             slot: self.tensors(tensors, initial.get(slot, 0.0)) for slot, tensors in state["gathered"].items()
@@ -261,7 +262,7 @@ class VocabularyUpdate:
 
 
 def _move_rows(tensor: Tensor, old: Vocabulary, new: Vocabulary, of_new_words: float) -> Tensor:
-    """V ... rows of the old ids as rows of the new ones; those of new words hold `of_new_words`."""
+    """Move rows, V ..., from old ids to new ones; the rows of new words hold `of_new_words`."""
     common = [(index, old.id(word)) for index, word in enumerate(new.words) if word in old]
     to, origin = torch.tensor(common).unbind(1)
     moved = tensor.new_full((len(new), *tensor.shape[1:]), of_new_words)
@@ -274,7 +275,7 @@ def _merged(model: Vocabulary, data: Vocabulary) -> Vocabulary:
 
 
 def _place(name: str) -> tuple[str, int] | None:
-    """The vocabulary that a parameter has rows for: its side, and its number on that side."""
+    """Return side and index of the vocabulary whose words a parameter has rows for, None if there is none."""
     if name in _TABLES:
         return _TABLES[name]
     for prefix, (side, first) in _NUMBERED.items():

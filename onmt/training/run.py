@@ -1,4 +1,4 @@
-"""A whole training, from its options to the last model file."""
+"""A whole training, from its options to its last model file."""
 
 import os
 import sys
@@ -45,9 +45,9 @@ _IDLE: Final[Mapping[tuple[str, ...], str]] = {
 
 
 def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
-    """Train as the options say; `given` are the flags that the user set.
+    """Train as the options say; `given`: the flags that the user set.
 
-    Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
+    Raises OnmtError for errors that a user can cause; Interrupted, after saving a checkpoint, for Ctrl-C.
     """
     logger.outlives_stream()
     torchrun = Torchrun.found(os.environ)
@@ -76,7 +76,7 @@ def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> N
 def _train_replica(
     options: AnyTrainOptions, given: Set[str], replicas: Replicas, device: torch.device, logger: Logger
 ) -> None:
-    """All of a training, or one replica's part in it."""
+    """Run a whole training, or one replica's part of it."""
     _warn_of_idle_options(options, given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
     run = StoredRun.read(options, given, logger) if options.train_from else None
@@ -106,15 +106,15 @@ def _train_in_process(
     replicas: Replicas,
     device: torch.device,
 ) -> None:
-    """One replica's part, from what any options become on their way to a process: a hook's class of options
-    cannot be sent."""
+    """Run one replica's part. Options arrive as plain values, since a class that a hook extends cannot be
+    pickled."""
     _train_one_of_several(options_from_dict(choose_options(words), values), given, replicas, device)
 
 
 def _train_one_of_several(
     options: AnyTrainOptions, given: frozenset[str], replicas: Replicas, device: torch.device
 ) -> None:
-    """One replica's part; only the first one logs."""
+    """Run one replica's part; only the first one logs."""
     silent = replace(LoggerOptions(), disable_logs=True)
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
         logger.outlives_stream()
@@ -130,7 +130,7 @@ def _make_trainer(
     replicas: Replicas,
     logger: Logger,
 ) -> Trainer:
-    """The trainer with all its parts, on `device`."""
+    """Make the trainer and its parts, on `device`."""
     recipe, state = start.recipe, start.state
     options = recipe.options
     model = start.model.to(device)
@@ -139,7 +139,7 @@ def _make_trainer(
     optimizer = recipe.optimizer(model)
     first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
-        # It was written after another epoch, which may have had more or fewer of them.
+        # The state was saved after another epoch, which may have had another number of iterations.
         state.batching = replace(state.batching, iterations=first.batches.iterations)
     iterations = first.batches.iterations
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
@@ -180,12 +180,12 @@ def _progress(
     replicas: Replicas,
     logger: Logger,
 ) -> Progress:
-    """The first replica records curves and metrics."""
+    """Make the progress; only the first replica records curves and metrics."""
     curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
     metrics = None
     if options.save_metrics and replicas.is_first:
         metrics = MetricsFile(options.save_model, logger)
-        # The report of the last iteration may be still to come.
+        # The last iteration may not be reported yet.
         metrics.start(state.epoch, state.iteration - (state.unreported is not None))
     return Progress(logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device))
 
@@ -204,7 +204,10 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> 
 def _take_up(
     state: TrainingState, optimizer: Optimizer, batching: Batching, environment: Environment, logger: Logger
 ) -> None:
-    """Give the optimiser its state back, and tell what keeps this run from repeating the stored one."""
+    """Restore the optimiser, and warn of every difference that keeps this run from repeating the stored one.
+
+    Raises CheckpointError if the stored position lies behind the end of an epoch of this data.
+    """
     if state.optimizer is not None:
         optimizer.load_state(state.optimizer)
     if state.batching is not None and state.batching != batching:
@@ -249,7 +252,9 @@ def _warn_of_earlier_models(options: AnyTrainOptions, logger: Logger) -> None:
 
 
 def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
-    """Flags that have nothing to act on, any more or beside prepared data."""
+    """Warn of flags without effect: those about texts beside `-data`, and those of the original that do
+    nothing.
+    """
     text_options = MonotextOptions if isinstance(options, MonotextOptions) else BitextOptions
     of_text = {option.flag for option in declared_options(text_options)}
     if options.data and given & of_text:

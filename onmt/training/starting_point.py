@@ -203,9 +203,9 @@ def _describe(recipe: Recipe, data: TrainingData) -> tuple[ModelSpec, dict[str, 
 
 
 def _google_spec(model: GoogleModel, data: TrainingData) -> ModelSpec:
-    """The description of the model for the sizes of the data.
+    """Return the spec of the model for the sizes of the data.
 
-    Raises OptionError where it does not fit the data, or the data's vocabularies are not those it names.
+    Raises OptionError if the model does not fit the data, or names other vocabularies than the data's.
     """
     spec = spec_of(model, data.sizes)
     if model.shares_embedding:
@@ -231,8 +231,9 @@ def _check_words(name: str, path: str, vocabulary: Vocabulary) -> None:
 
 
 def _check_shared(vocabularies: Vocabularies, wanted_by: str) -> None:
-    """Raise OptionError unless one table can hold both sides' vectors of words, and of features if there are
-    any, as `wanted_by` asks. Both sides have equally many features.
+    """Raise OptionError unless both sides have the same words and features, as one table for both requires.
+
+    wanted_by: the option that asks for it. Both sides have the same number of features.
     """
     for source, target in zip(vocabularies.src, vocabularies.tgt, strict=True):
         if source.words != target.words:
@@ -244,12 +245,12 @@ def _check_shared(vocabularies: Vocabularies, wanted_by: str) -> None:
 
 
 def _first_difference(left: Sequence[str], right: Sequence[str]) -> tuple[str, str]:
-    """The first words that differ; "nothing" stands where one list has ended."""
+    """Return the first words that differ; "nothing" if one list has ended."""
     return next(pair for pair in zip_longest(left, right, fillvalue="nothing") if pair[0] != pair[1])
 
 
 def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
-    """Raise OptionError for a loss, or a way of training, that the model does not have."""
+    """Raise OptionError for a loss or a training option that the model does not support."""
     options, sampling = recipe.options, recipe.sampling
     if recipe.coverage_weight and not (spec.decoder and spec.decoder.attention.coverage):
         raise OptionError("-lambda_coverage needs a model that was begun with -coverage_attn")
@@ -263,16 +264,16 @@ def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
     for flag, given in unfit.items():
         if given:
             raise OptionError(f"-{flag} does not go with a model that copies (-copy_attn): leave it out")
-    check_copying(options)  # else only the first validation would find out
+    check_copying(options)  # otherwise the first validation would fail
 
 
 def _count_parameters(model: nn.Module) -> int:
-    """Numbers that training changes."""
+    """Return the number of trained values."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logger: Logger) -> None:
-    """Raise CheckpointError if the data has ids that the model cannot have; warn if they mean other words."""
+    """Raise CheckpointError if the data has ids beyond the model's; warn if ids mean other words."""
     if model.src_vector_size != data.src_vector_size:
         raise CheckpointError(
             f"the data has source vectors of {data.src_vector_size} numbers, '{path}' of "
@@ -314,8 +315,8 @@ def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> Traini
 def _restructured_model(
     spec: ModelSpec, weights: Mapping[str, Tensor], options: AnyTrainOptions, path: str
 ) -> Model:
-    """The stored model with what may change on a restart; new transitions between tags are drawn."""
-    if options.model:  # its parameters, which a restart does not change, say the rest
+    """Restore the stored model with the changes that the options make; draw new transitions between tags."""
+    if options.model:  # google/seq2seq's: only frozen vectors may change
         return restore_model(with_frozen_vectors(spec, options), weights, path)
     wanted = restructured(spec, options)
     kept = {
@@ -331,7 +332,7 @@ def _restructured_model(
 
 
 def _new_transitions(tags: int, options: AnyTrainOptions) -> dict[str, Tensor]:
-    """Weights of transitions between this many tags, initialised as those of a new model."""
+    """Return weights of transitions between this many tags, initialised like those of a new model."""
     transitions = Transitions(tags)
     generator = torch_generator(options.seed, "initial transitions")
     with torch.no_grad():
@@ -342,7 +343,7 @@ def _new_transitions(tags: int, options: AnyTrainOptions) -> dict[str, Tensor]:
 
 
 def _with_word_vectors(spec: ModelSpec, options: AnyTrainOptions) -> tuple[ModelSpec, dict[str, Tensor]]:
-    """The spec that knows which columns come from files, and the vectors by the name of their table."""
+    """Return the spec with the columns that come from files, and the vectors by the name of their table."""
     vectors = {}
     source, decoder = spec.source, spec.decoder
     if options.pre_word_vecs_enc:

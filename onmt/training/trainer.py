@@ -31,9 +31,9 @@ from onmt.training.recipe import Recipe
 class StepResult:
     """The measurements of a step, as tensors that have not been read from the device.
 
-    loss: this replica's summed loss, 0 if the step was skipped because something was not finite; grad_norm:
-    L2 norm of all gradients after the division by the sentences and before the clipping; words: what a
-    perplexity divides the loss by; src_words: source words read.
+    loss: this replica's summed loss, 0 if the step was skipped because a number was not finite; grad_norm: L2
+    norm of all gradients together, divided but not clipped; words: the divisor of the loss in a perplexity;
+    src_words: source words read.
     """
 
     loss: Tensor
@@ -44,7 +44,7 @@ class StepResult:
 
 @dataclass
 class _Sums:
-    """Sums over this replica's batches of a step. loss: 0-dim; divisor: of the gradients, see `Loss`."""
+    """Sums over this replica's batches of a step. loss: 0-dim; divisor: that of the gradients, see `Loss`."""
 
     loss: Tensor
     words: int = 0
@@ -53,15 +53,15 @@ class _Sums:
 
 
 _NO_DATA: Final = 1 << 10
-"""Above all numbers of signals."""
+"""Stands for a failed read among signal numbers, all of which are lower."""
 
 
-class _ValidationStopped(Exception):  # noqa: N818 - no error: a signal asks the training to stop
+class _ValidationStopped(Exception):  # noqa: N818 - not an error: a signal asks the training to stop
     pass
 
 
 class Trainer:
-    """Trains a model from the position of its state, which it keeps up to date, to the last epoch."""
+    """Trains a model from the position in `state`, which it keeps up to date, to the last epoch."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Trainer:
         progress: Progress,
         replicas: Replicas,
     ) -> None:
-        """`evaluator` None: there is no validation data."""
+        """`evaluator`: None without validation data."""
         self.model = model
         self.optimizer = optimizer
         self.epochs = epochs
@@ -92,7 +92,7 @@ class Trainer:
         self._clipping = recipe.clipping(model, optimizer)
         self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
-        self._untried = self._device.type == "cuda"  # memory that the CPU lacks shows in no single step
+        self._untried = self._device.type == "cuda"  # a lack of CPU memory shows in no single step
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
         self._average = recipe.moving_average(optimizer)
@@ -105,7 +105,7 @@ class Trainer:
         self._started = time.monotonic() - 60 * state.minutes
 
     def train(self) -> None:
-        """Train. Raises Interrupted, with a checkpoint written, after a signal that asks to end."""
+        """Train. Raises Interrupted, after saving a checkpoint, if a signal asks to stop."""
         last = self.options.end_epoch or None
         with handling_signals() as self._signals, self._signals.holding():
             while last is None or self.state.epoch <= last:
@@ -115,9 +115,9 @@ class Trainer:
                 too_slow = self._decay(epoch, score)
                 is_best = self.state.validation.record(self.options.validation_metric, score)
                 stops = too_slow or self._no_longer_improves()
-                if self.state.iteration > iterations:  # else -train_steps cut the epoch short
+                if self.state.iteration > iterations:  # otherwise -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
-                # The best model first: a run resumed from the epoch's model would not save it any more.
+                # The best model first: a run resumed from the epoch's model would not save it again.
                 if is_best and self.options.keep_best:
                     self._save_best()
                 if epoch == last or stops or self._keeps(epoch):
@@ -130,7 +130,7 @@ class Trainer:
                 self._stop_if_asked()
 
     def _train_epoch(self, epoch: int) -> int:
-        """The iterations that are left of an epoch; returns how many a whole one has."""
+        """Do the iterations that are left of an epoch; return the number of iterations of a whole epoch."""
         options, state = self.options, self.state
         with self.progress.phases.during("data"):
             started = self.epochs.start(epoch)
@@ -169,8 +169,8 @@ class Trainer:
     def _try_largest_batch(self, epoch: Epoch, number: int) -> None:
         """Run the epoch's largest batch forward and backward, so that a lack of memory shows at the start.
 
-        Changes nothing that training depends on: gradients are dropped, buffers restored, and the random
-        numbers are those of iteration 0, which no step uses.
+        Training is not affected: gradients are dropped, buffers restored, and the random numbers are those of
+        iteration 0, which no step uses.
         """
         self._untried = False
         batch = epoch.largest_batch().to(self._device)
@@ -273,7 +273,7 @@ class Trainer:
                     score = next(iter(scores.values()))
             except DataError as error:
                 failure = error
-        # The other replicas wait here for the score, or to hear that there is none.
+        # The other replicas wait here for the score, None if the first one has none.
         score = self.replicas.same_for_all(score)
         if score is None:
             self._stop_if_asked(failure)
@@ -283,7 +283,7 @@ class Trainer:
         return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:
-        """Apply the decay rules; says whether the learning rate became too small to go on."""
+        """Apply the decay rules; return whether the learning rate became too small to go on."""
         if self.schedule is not None or not self.optimizer.decays:
             return False
         decayed = self.state.rate.after_epoch(self.options, self.options.validation_metric, epoch, score)
@@ -292,7 +292,7 @@ class Trainer:
         return self.state.rate.value < self.options.min_learning_rate
 
     def _no_longer_improves(self) -> bool:
-        """Whether `-early_stopping` ends the training, which is logged."""
+        """Return whether `-early_stopping` ends the training; if so, log it."""
         patience, history = self.options.early_stopping, self.state.validation
         if not patience or history.since_best < patience:
             return False
@@ -332,7 +332,7 @@ class Trainer:
         self._save(self.saver.save_checkpoint)
 
     def _save(self, save: Callable[[TrainingState], object]) -> None:
-        """Call `save` with the present state, in the first replica, while the moving average is in place."""
+        """Call `save` with the current state in the first replica, with the moving average in the model."""
         self.epochs.merge()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
@@ -340,7 +340,7 @@ class Trainer:
                 save(self.state)
 
     def _prepare_to_save(self) -> None:
-        """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
+        """Bring unreported counts up to date; raise NotFiniteError if a checkpoint would not be finite."""
         self._note_unreported()
         tensors = stored_tensors(self.model)
         for slot, gathered in self.optimizer.gathered.items():
@@ -364,7 +364,7 @@ class Trainer:
         self.state.trained_weights = None if self._average is None else self._average.trained()
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """The moving average, if there is one, stands in the model's place inside the context."""
+        """Inside the context the model holds the moving average of its parameters, if there is one."""
         return nullcontext() if self._average is None else self._average.applied()
 
     def _stop_validation_if_asked(self) -> None:
@@ -372,7 +372,7 @@ class Trainer:
             raise _ValidationStopped
 
     def _stop_if_asked(self, read: Sequence[Batch] | DataError | None = None) -> None:
-        """Save and stop if one of the replicas had a signal, or failed to read its batch."""
+        """Save and stop if one of the replicas received a signal, or failed to read its batch."""
         failure = read if isinstance(read, DataError) else None
         number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
         if number == 0:
@@ -380,7 +380,7 @@ class Trainer:
         self.progress.end_epoch()
         failures = self.replicas.gather(None if failure is None else str(failure))
         self._save_checkpoint()
-        self.replicas.largest(0)  # no replica leaves, and none is ended, before the first one has saved
+        self.replicas.largest(0)  # no replica ends, or is killed, before the first one has saved
         goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
         for told in failures:
             if told is not None:
