@@ -33,7 +33,7 @@ SKIPPED = re.compile(
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *calls: int, value: float = math.nan) -> None:
-    """Make the loss of the training steps of these numbers (from 1) wrong, and with it all gradients."""
+    """Spoil the loss of these training steps (from 1), and with it all gradients."""
     loss, done = Seq2Seq.loss, 0
 
     def spoilt(self: Seq2Seq, batch: Batch, step: Any) -> Loss:
@@ -154,7 +154,7 @@ OPTIONS: dict[str, Callable[[dict[str, Tensor]], Optimizer]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_update_that_knows_the_flag_obeys_it(name: str) -> None:
-    """As on a GPU, where the flag is not read: a false one stops the update."""
+    """On a GPU the host does not read the flag: a false one must stop the update itself."""
     draw = torch.Generator().manual_seed(1)
     start = {key: torch.rand(3, 4, generator=draw) for key in ("table", "other")}
     gradients = [[torch.rand(3, 4, generator=draw) for _ in start] for _ in range(3)]
@@ -229,7 +229,7 @@ def test_a_loss_is_read_with_the_flags() -> None:
 
 
 class TwoReplicas(Replicas):
-    """The other one has a flaw."""
+    """Two replicas, the other of which has numbers that are not finite."""
 
     size = 2
 

@@ -1,4 +1,4 @@
-"""The published settings under examples/google learn, by the optimiser they name."""
+"""The published settings under examples/google learn with the optimiser that they name."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ UPDATES = 12
 
 
 def copies(count: int, length: int, words: int) -> Batch:
-    """Sentences and the same sentences as their translations."""
+    """Write sentences, and the same sentences as their translations."""
     text = torch.randint(4, words, (count, length), generator=torch.Generator().manual_seed(1))
     start, end = torch.full((count, 1), BOS), torch.full((count, 1), EOS)
     return Batch(

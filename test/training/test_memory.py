@@ -1,4 +1,4 @@
-"""Batches that are too large for the memory."""
+"""Batches that are too large for the memory are found early and named."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ def test_the_largest_batch_has_the_most_padded_positions() -> None:
 
 
 def largest(plan: BatchPlan, src: Any, tgt: Any) -> Any:
-    """The sentences of the largest batch of an epoch with these lengths."""
+    """Return the indices of the sentences in the largest batch of an epoch with these lengths."""
     sentences = SimpleNamespace(src_lengths=src, tgt_lengths=tgt, batch=lambda indices: indices.tolist())
     return Epoch(sentences, SimpleNamespace(plan=plan), None).largest_batch()  # type: ignore[arg-type]
 

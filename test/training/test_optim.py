@@ -44,7 +44,7 @@ def adam(gradients: list[np.ndarray], rate: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("update", [sgd, adagrad, adadelta, adam])
-@pytest.mark.parametrize("scale", [1.0, 1e-7])  # near Adam's epsilon its place decides the step
+@pytest.mark.parametrize("scale", [1.0, 1e-7])  # 1e-7: Adam's epsilon decides the step
 def test_the_formulas(update: Update, scale: float) -> None:
     draw = np.random.default_rng(3)
     gradients = [draw.normal(size=(4, 3)) * scale for _ in range(7)]

@@ -1,4 +1,4 @@
-"""Two processes on the CPU, exchanging gradients through gloo."""
+"""Two processes on the CPU exchange gradients through gloo."""
 
 import json
 from functools import partial
@@ -44,7 +44,7 @@ def mpreprocess(options, lines):
 
 
 def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
-    """One epoch in this process, two consecutive batches to an update."""
+    """Train an epoch in this process, each update from two consecutive batches."""
     train = open_prepared(data).train
     plan = plan_batches(train.src_lengths, 10, 1800, False)
     order = epoch_order(len(plan), 1, 0, 3435)
@@ -125,7 +125,7 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
 
 
 def perplexities(path: Path) -> dict[str, float]:
-    """Of each report, by its place."""
+    """Return the perplexity of each report, by its position."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     reports = [record for record in records if record["kind"] == "report"]
     assert reports

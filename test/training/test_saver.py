@@ -1,4 +1,4 @@
-"""Which models of epochs stay."""
+"""Which epoch models are kept."""
 
 import math
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from onmt.training.distributed import Replicas
 
 
 class Numbers:
-    """A data set of which a batch is its own indices."""
+    """A data set whose batches are the indices asked for."""
 
     class Indices:
         def __init__(self, indices: np.ndarray) -> None:

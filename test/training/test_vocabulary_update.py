@@ -83,7 +83,7 @@ def test_a_translation_model_and_its_optimiser_move_together() -> None:
     ],
 )
 def test_the_optimiser_begins_anew_with_new_words(chosen: dict[str, Any], initial: dict[str, float]) -> None:
-    """Adagrad would divide by zero where a new word has had no gradient."""
+    """New words get initial slots: with zeros Adagrad would divide by zero for a word without a gradient."""
     params = to_text({f"optimizer.{name}": value for name, value in chosen.items()})
     options = TrainSeq2SeqOptions(data="d", save_model="m", model="BasicSeq2Seq", model_params=params)
     assert Recipe.of(options).initial_slots == initial
