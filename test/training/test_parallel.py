@@ -104,15 +104,15 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     argv += ["-report_every", "2"]
     argv += "-sample 60 -sample_vocab -sample_type perplexity -sample_perplexity_init 1000".split()
 
-    def train(name: str, *more: str) -> None:
+    def run(name: str, *more: str) -> None:
         parsed = parse(train.script, [*argv, "-save_model", str(tmp_path / name), *more])
         words = {"model_type": "seq2seq", "hook_file": str(hook)}
         work = partial(_train_in_process, words, options_to_dict(parsed.options), parsed.given)
         run_in_processes(work, (CPU, CPU), use_nccl=False)
 
-    train("whole", "-end_epoch", "3")
-    train("half", "-end_epoch", "2")
-    train("half", "-end_epoch", "3", "-train_from", str(tmp_path / "half_checkpoint.pt"), "-continue")
+    run("whole", "-end_epoch", "3")
+    run("half", "-end_epoch", "2")
+    run("half", "-end_epoch", "3", "-train_from", str(tmp_path / "half_checkpoint.pt"), "-continue")
     whole, half = (load_checkpoint(next(tmp_path.glob(f"{name}_epoch3_*"))) for name in ("whole", "half"))
     assert set(whole["vocabularies"]["src"][0]["words"][4:]) == set("ABCDEFGH")
     for name, weight in whole["weights"].items():
