@@ -21,7 +21,7 @@ from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.spec.model import ModelSpec
-from onmt.training.optim import Sgd, scale_and_clip
+from onmt.training.optim import Clipping, Sgd
 
 MAX_GRAD_NORM = 5.0
 LEARNING_RATE = 1e-3  # small, so that the model hardly changes from round to round
@@ -86,7 +86,7 @@ class Workload:
         loss = self.model.loss(batch, TrainingStep(self._noise))
         loss.total.backward()
         gradients = [parameter.grad for parameter in self._optimizer.parameters if parameter.grad is not None]
-        scale_and_clip(gradients, batch.size, MAX_GRAD_NORM)
+        Clipping(MAX_GRAD_NORM).apply(gradients, batch.size)
         self._optimizer.step(gradients, LEARNING_RATE)
         seconds = now(self._device) - started
         lengths = [(options.source_length, options.target_length)] * batch.size

@@ -352,7 +352,7 @@ def parallel_texts(
 def _flags_of_model(model: GoogleModel, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags of the model's vocabularies, of lengths (long texts are cut, not dropped) and of the
     search in validation. On a restart, lengths and search follow from the stored model instead
-    (`restart_google_model`).
+    (`Restart.use_google_model`).
     """
     parameters = model.parameters
     has_texts = bool(given.get("train_src") or given.get("train_dir"))

@@ -17,15 +17,16 @@ from onmt.kernels.products import Products
 from onmt.logger import Logger
 from onmt.models.base import stored_tensors
 from onmt.training.optim import HIGHER_IS_BETTER, LearningRate
+from onmt.training.options import AnyTrainOptions
 from onmt.training.trainer_options import Metric
 
 
 @dataclass
 class _ValidationHistory:
-    """The scores of a training by one metric.
+    """The validation scores of a training by one metric.
 
-    best: None before the first finite score; since_best: validations since then; scores: by file name, those
-    of the models of epochs that this training may remove.
+    best: None before the first finite score; since_best: validations since the best; scores: by file name,
+    those of the epoch models that this training may remove.
     """
 
     metric: Metric = "perplexity"
@@ -34,7 +35,7 @@ class _ValidationHistory:
     scores: dict[str, float] = field(default_factory=dict)
 
     def record(self, metric: Metric, score: float | None) -> bool:
-        """Take in a score, None if nothing was validated; says whether it is the best so far."""
+        """Record a score, None without a validation; return whether it is the best so far."""
         if metric != self.metric:  # scores of two metrics cannot be compared
             self.metric, self.best, self.since_best, self.scores = metric, None, 0, {}
         if score is None:
@@ -46,7 +47,7 @@ class _ValidationHistory:
         return False
 
     def best_models(self, count: int) -> list[str]:
-        """The names of the best models of epochs, the best first; of equal ones the earlier."""
+        """Return the file names of the best epoch models, best first; the earlier one of equal scores."""
         finite = [name for name, score in self.scores.items() if math.isfinite(score)]
         sign = -1 if self.metric in HIGHER_IS_BETTER else 1
         return sorted(finite, key=lambda name: sign * self.scores[name])[:count]
@@ -55,7 +56,7 @@ class _ValidationHistory:
         return score > other if self.metric in HIGHER_IS_BETTER else score < other
 
     def to_state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return asdict(self)
 
     @classmethod
@@ -78,7 +79,7 @@ class Environment:
 
     @classmethod
     def current(cls, device: torch.device, products: Products) -> "Environment":
-        """Of this process, computing on `device` with these products."""
+        """Return the environment of this process, which computes on `device` with these products."""
         compute = f"cpu {torch.backends.cpu.get_cpu_capability()}"
         if device.type == "cuda":
             compute = f"cuda {torch.cuda.get_device_name(device)}"
@@ -90,7 +91,7 @@ class Environment:
         )
 
     def differences(self, other: "Environment") -> list[str]:
-        """What changed from `other` to this one, each as `threads: 2 -> 4`."""
+        """List the changes from `other` to this one, each as `threads: 2 -> 4`."""
         return _changes(asdict(other), asdict(self))
 
 
@@ -106,7 +107,7 @@ class Batching:
     accum_count: int = 1
 
     def differences(self, other: "Batching") -> list[str]:
-        """What changed from `other` to this one, each as `max_batch_size: 20 -> 160`."""
+        """List the changes from `other` to this one, each as `max_batch_size: 20 -> 160`."""
         return _changes(asdict(other), asdict(self))
 
 
@@ -116,18 +117,18 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 @dataclass
 class TrainingState:
-    """The position of a run (the next iteration to do, both counted from 1) and all that changes along the
-    way.
+    """The position of a run and all other values that change during training.
 
-    `optimizer` is what `Optimizer.to_state` gave; None before the first step or in a file that has none.
-    `loss_scale` is what `LossScale.to_state` gave; None without -fp16.
-    `sampler` is what `Epochs.sampler_state` gave; None unless sentences are drawn by their perplexity.
-    `trained_weights` are the parameters where the model holds their moving average; None without one.
-    `updates` are those that the average has taken in; `-decay_method restart` does not reset them.
-    `validation` are the scores so far.
-    `unreported` is what `Progress.unreported` gave; None right after a report.
-    `kept_models` are the names of the models of epochs that may be removed when newer ones are there.
-    `batching` and `environment` describe the run that wrote the state; None in a model made by OpenNMT Lua.
+    `epoch` and `iteration`: the next iteration to do, both counted from 1.
+    `optimizer`: what `Optimizer.to_state` returned; None before the first step or in a file without it.
+    `loss_scale`: what `LossScale.to_state` returned; None without -fp16.
+    `sampler`: what `Epochs.sampler_state` returned; None unless sentences are sampled by perplexity.
+    `trained_weights`: the parameters, if the model holds their moving average; None without an average.
+    `updates`: number of updates in the average; `-decay_method restart` does not reset it.
+    `validation`: the scores so far.
+    `unreported`: what `Progress.unreported` returned; None right after a report.
+    `kept_models`: file names of the epoch models that may be removed after newer ones are saved.
+    `batching`, `environment`: those of the run that wrote the state; None in a model of OpenNMT Lua.
     """
 
     rate: LearningRate
@@ -146,8 +147,14 @@ class TrainingState:
     batching: Batching | None = None
     environment: Environment | None = None
 
+    @classmethod
+    def new(cls, options: AnyTrainOptions) -> "TrainingState":
+        """Return the state of a training that begins where the options say."""
+        rate = LearningRate(options.learning_rate)
+        return cls(rate, epoch=options.start_epoch, iteration=options.start_iteration)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values and tensors, the `training` part of a checkpoint."""
+        """Return plain values and tensors, the `training` part of a checkpoint."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
         content["rate"] = self.rate.to_state()
         content["validation"] = self.validation.to_state()
@@ -163,7 +170,7 @@ class TrainingState:
             values["rate"] = LearningRate.from_state(values["rate"])
             values["validation"] = _ValidationHistory.from_state(values.get("validation") or {})
             if values.get("trained_weights") is not None and "updates" not in values:
-                values["updates"] = int(values["optimizer"]["steps"])  # written before they were counted
+                values["updates"] = int(values["optimizer"]["steps"])  # an older file has no count
             for name, kind in (("batching", Batching), ("environment", Environment)):
                 values[name] = None if values.get(name) is None else kind(**values[name])
             _check_names(values.get("kept_models", []))
@@ -173,7 +180,7 @@ class TrainingState:
 
 
 def _check_names(names: object) -> None:
-    """Raise TypeError unless these are names of files, without folders."""
+    """Raise TypeError unless `names` is a list of file names without folders."""
     if not isinstance(names, list) or not all(
         isinstance(name, str) and name and Path(name).name == name for name in names
     ):
@@ -182,7 +189,7 @@ def _check_names(names: object) -> None:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """A model file without its weights; plain values, see `onmt.checkpoint`."""
+    """The content of a model file except weights and state; plain values, see `onmt.checkpoint`."""
 
     data_type: str
     spec: Mapping[str, Any]
@@ -190,7 +197,7 @@ class ModelDescription:
     vocabularies: Mapping[str, Any]
 
     def to_content(self, model: nn.Module, state: TrainingState | None) -> dict[str, Any]:
-        """The content of a checkpoint; without `state` that of a released model."""
+        """Return the content of a checkpoint; without `state`, that of a released model."""
         content: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
@@ -206,8 +213,8 @@ class ModelDescription:
 
 
 def _on_host(tensor: Tensor) -> Tensor:
-    """The tensor on the CPU, in memory of its own size: torch.save would write all of the memory that a GPU's
-    weights share, for each file that holds some of them.
+    """Copy the tensor from a GPU to CPU memory of its own size: torch.save writes a tensor's whole storage,
+    which weights on a GPU share.
     """
     return tensor.detach().cpu()
 
@@ -215,9 +222,8 @@ def _on_host(tensor: Tensor) -> Tensor:
 class Saver:
     """Writes `<save_model>_checkpoint.pt`, `<save_model>_best.pt` and `<save_model>_epoch<E>_<score>.pt`.
 
-    Of the models of epochs only the last `keep` and the `keep_best` best stay (both 0: all), and the last one
-    whose score is a finite number. Files that this training did not write, as the state knows them, are never
-    touched.
+    Of the epoch models the last `keep`, the `keep_best` best (both 0: all) and the last one with a finite
+    score are kept; the others are removed, but only those that this training wrote, by the state's list.
     """
 
     def __init__(
@@ -239,19 +245,19 @@ class Saver:
 
     @property
     def checkpoint_path(self) -> Path:
-        """The file that is written again and again within epochs."""
+        """The file that is replaced every `-save_every` iterations and when training is interrupted."""
         return Path(f"{self._stem}_checkpoint.pt")
 
     def save_checkpoint(self, state: TrainingState) -> Path:
-        """Replace the checkpoint; returns its path."""
+        """Replace the checkpoint; return its path."""
         return self._save(self.checkpoint_path, state)
 
     def save_best(self, state: TrainingState) -> Path:
-        """Replace the best model; returns its path."""
+        """Replace the best model; return its path."""
         return self._save(Path(f"{self._stem}_best.pt"), state)
 
     def save_epoch(self, epoch: int, score: float | None, state: TrainingState) -> Path:
-        """Keep the model after `epoch`; without validation data its score reads 0.00."""
+        """Save the model after `epoch`; without validation data the score in its name is 0.00."""
         path = Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt")
         if score is not None:
             state.validation.scores[path.name] = score
@@ -262,7 +268,7 @@ class Saver:
         return path
 
     def _superseded_by(self, path: Path, state: TrainingState) -> list[Path]:
-        """The models that need not stay once `path` is written; `state` then knows the others."""
+        """Return the epoch models to remove once `path` is written; drop them from the lists in `state`."""
         if self._keep == 0:
             return []
         names = [name for name in state.kept_models if name != path.name] + [path.name]
@@ -275,7 +281,7 @@ class Saver:
         for name in outdated:
             state.validation.scores.pop(name, None)
         state.kept_models = [name for name in names if name not in outdated]
-        # A training that goes on under another name leaves what it wrote under the first one.
+        # A training continued with another -save_model leaves the files of the first name.
         own = f"{Path(self._stem).name}_epoch"
         return [path.with_name(name) for name in outdated if name.startswith(own)]
 
@@ -293,5 +299,5 @@ class Saver:
 
 
 def _has_finite_score(name: str) -> bool:
-    """Whether the score in the name of a model of an epoch is a number."""
+    """Return whether the score in the file name of an epoch model is finite."""
     return not name.endswith(("_nan.pt", "_inf.pt", "_-inf.pt"))

@@ -1,6 +1,6 @@
-"""Training data: opened or encoded, drawn epoch by epoch, cut into batches, split among replicas."""
+"""Training data: opened or encoded, sampled for each epoch, cut into batches, divided among replicas."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from onmt.data.dataset import (
     Selection,
     SentenceSet,
     epoch_order,
+    plan_batches,
     prefetch,
     to_device,
 )
@@ -33,6 +33,7 @@ from onmt.models.lua import DataSizes
 from onmt.training.distributed import Replicas
 from onmt.training.options import AnyTrainOptions
 from onmt.training.sampling import Sampler
+from onmt.training.trainer_options import OptimOptions
 
 _LEARNT_FROM: Final = {
     "seq2seq": ("bitext", "feattext", "img"),
@@ -43,9 +44,10 @@ _LEARNT_FROM: Final = {
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Vocabularies and data sets. features_shifted: how word features of the target are stored.
+    """Vocabularies and data sets.
 
-    train: the data set of an epoch (from 1); resampled: whether it differs between epochs.
+    features_shifted: whether word features of the target are stored one step after their word; train: returns
+    the data set of an epoch (from 1); resampled: whether that differs between epochs.
     """
 
     data_type: str
@@ -55,24 +57,24 @@ class TrainingData:
     resampled: bool
     valid: Dataset | None
 
+    @classmethod
+    def open(cls, options: AnyTrainOptions, known: Vocabularies | None, logger: Logger) -> "TrainingData":
+        """Open the data that the options name. `known`: the vocabularies of a model that is trained further.
 
-def open_data(options: AnyTrainOptions, known: Vocabularies | None, logger: Logger) -> TrainingData:
-    """The data that the options name. `known`: the vocabularies of a model that is trained further.
+        Raises DataError, or OptionError for data that this kind of model does not learn from.
+        """
+        return _open_prepared(options, logger) if options.data else _open_raw(options, known, logger)
 
-    Raises DataError, or OptionError for data that this kind of model does not learn from.
-    """
-    return _open_prepared(options, logger) if options.data else _open_raw(options, known, logger)
-
-
-def data_sizes(data: TrainingData) -> DataSizes:
-    """Sizes of the data that a model depends on."""
-    return DataSizes(
-        src=tuple(len(vocabulary) for vocabulary in data.vocabularies.src),
-        tgt=tuple(len(vocabulary) for vocabulary in data.vocabularies.tgt),
-        src_vector_size=data.vocabularies.src_vector_size,
-        src_image_size=data.vocabularies.src_image_size,
-        features_shifted=data.features_shifted,
-    )
+    @property
+    def sizes(self) -> DataSizes:
+        """Sizes of the data that a model depends on."""
+        return DataSizes(
+            src=tuple(len(vocabulary) for vocabulary in self.vocabularies.src),
+            tgt=tuple(len(vocabulary) for vocabulary in self.vocabularies.tgt),
+            src_vector_size=self.vocabularies.src_vector_size,
+            src_image_size=self.vocabularies.src_image_size,
+            features_shifted=self.features_shifted,
+        )
 
 
 def _open_prepared(options: AnyTrainOptions, logger: Logger) -> TrainingData:
@@ -103,7 +105,7 @@ def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
                 "-data"
             )
         _compare_vocabulary_files(options, known, logger)
-    folder = Path(options.save_model).parent  # where models find room, encoded sentences will
+    folder = Path(options.save_model).parent  # has room for models, so for encoded sentences too
     raw = RawData(options, load_hook_module(options.hook_file, logger), options.seed, folder, logger, known)
     return TrainingData(
         data_type="monotext" if options.model_type == "lm" else "bitext",
@@ -116,7 +118,7 @@ def _open_raw(options: AnyTrainOptions, known: Vocabularies | None, logger: Logg
 
 
 def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, logger: Logger) -> None:
-    """Warn where the user names a vocabulary that the model does not have."""
+    """Warn if a vocabulary file that the user names is not the model's vocabulary."""
     logger.info("The text is encoded with the vocabularies of the model")
     for side in options.sides():
         words = known.src if side.name == "source" else known.tgt
@@ -128,26 +130,12 @@ def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, log
 
 
 class _BatchTooLargeError(OnmtError):
-    """A training step found no memory; the message names its batches and the flags to lower."""
-
-
-def largest_batch(
-    plan: BatchPlan, src_lengths: npt.NDArray[np.integer], tgt_lengths: npt.NDArray[np.integer] | None
-) -> int:
-    """The index of the batch with the most positions, padding and both sides counted; the first of several.
-
-    src_lengths, tgt_lengths: of all sentences in stored order.
-    """
-    starts = plan.bounds[:-1]
-    longest = np.maximum.reduceat(src_lengths, starts).astype(np.int64)
-    if tgt_lengths is not None:
-        longest = longest + np.maximum.reduceat(tgt_lengths, starts)
-    return int(np.argmax(longest * np.diff(plan.bounds)))
+    """A training step ran out of memory; the message names its batches and the flags to lower."""
 
 
 @contextmanager
 def naming_batches(batches: Sequence[Batch], when: str) -> Iterator[None]:
-    """Turn an allocation failure into BatchTooLargeError; when: the step, as `epoch 1, iteration 2`."""
+    """Turn an allocation failure into _BatchTooLargeError; when: the step, as `epoch 1, iteration 2`."""
     try:
         yield
     except Exception as error:
@@ -167,12 +155,12 @@ def _describe(batch: Batch) -> str:
     return f"a batch of {batch.size} sentences of source length {batch.src.shape[1]}{target}"
 
 
-class EpochBatches:
-    """The batches of a training set, epoch by epoch: as stored for the first `curriculum` epochs, then
-    shuffled.
+class _EpochBatches:
+    """The batches of a training set in the order of each epoch: as stored for the first `curriculum` epochs,
+    then shuffled.
 
-    With N replicas an iteration takes N x `accumulated` consecutive batches of that order, every N-th of them
-    for one replica.
+    With N replicas an iteration takes N x `accumulated` consecutive batches of that order. Each replica gets
+    every N-th of them.
     """
 
     def __init__(
@@ -195,13 +183,13 @@ class EpochBatches:
 
     @property
     def iterations(self) -> int:
-        """Per epoch."""
+        """The number of iterations per epoch."""
         return -(-len(self.plan) // (self._replicas.size * self._accumulated))
 
     def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
-        """This replica's batches of each iteration from `first` (from 1) on, on its device.
+        """Yield this replica's batches of each iteration from `first` (from 1) on, on its device.
 
-        The last iteration may have fewer of them, or none.
+        The last iteration may have fewer batches, or none.
         """
         size, rank = self._replicas.size, self._replicas.rank
         order = epoch_order(len(self.plan), epoch, self._curriculum, self._seed)
@@ -214,13 +202,23 @@ class EpochBatches:
         return self._dataset.batch(self.plan[index]).to(self._device)
 
 
+def _plan(sentences: SentenceSet, options: OptimOptions) -> BatchPlan:
+    most = options.max_batch_size or len(sentences)
+    return plan_batches(sentences.src_lengths, most, options.max_tokens, options.uneven_batches)
+
+
 class StoredBatches:
-    """All batches of a data set in stored order, read anew each time."""
+    """All batches of a data set in stored order; each iteration over them reads them again."""
 
     def __init__(self, dataset: Dataset, plan: BatchPlan, device: torch.device) -> None:
         self._dataset = dataset
         self._plan = plan
         self._device = device
+
+    @classmethod
+    def of(cls, dataset: Dataset, options: OptimOptions, device: torch.device) -> "StoredBatches":
+        """Return the batches that the options make of the data set."""
+        return cls(dataset, _plan(dataset, options), device)
 
     def __iter__(self) -> Iterator[Batch]:
         return prefetch(
@@ -228,25 +226,25 @@ class StoredBatches:
         )
 
 
-class StepBatches:
-    """The batches of passes over the data that follow on one another, `iterations` of them per epoch.
+class _StepBatches:
+    """The batches of consecutive passes over the data, in epochs of `iterations` steps.
 
-    total: number of steps after which there are no more batches, from the first epoch on; 0: no end. Like the
-    order of a pass, which batch a step takes depends on the step's number alone.
+    total: number of steps, counted from the first epoch, after which there are no more batches; 0: no limit.
+    The batch of a step depends only on the step's number, as the order of a pass does.
     """
 
-    def __init__(self, passes: EpochBatches, iterations: int, total: int) -> None:
+    def __init__(self, passes: _EpochBatches, iterations: int, total: int) -> None:
         self._passes = passes
         self._total = total
         self.iterations = iterations
 
     @property
     def plan(self) -> BatchPlan:
-        """The batches of a pass."""
+        """The plan of a pass."""
         return self._passes.plan
 
     def take(self, epoch: int, first: int) -> Iterator[tuple[Batch, ...]]:
-        """See `EpochBatches.take`."""
+        """See `_EpochBatches.take`."""
         step, end = (epoch - 1) * self.iterations + first - 1, epoch * self.iterations
         if self._total > 0:
             end = min(end, self._total)
@@ -264,59 +262,79 @@ _WORDS_IN: Final = {False: "source", True: "target"}  # by whether there is a ta
 
 @dataclass(frozen=True)
 class Epoch:
-    """The batches of an epoch; output_words: see `TrainingStep`."""
+    """The sentences of an epoch and their batches; output_words: see `TrainingStep`."""
 
     sentences: SentenceSet
-    batches: EpochBatches | StepBatches
+    batches: _EpochBatches | _StepBatches
     output_words: Tensor | None
+
+    def take(self, epoch: int, first: int) -> Iterator[Sequence[Batch] | DataError]:
+        """Yield this replica's batches of each iteration from `first` (from 1) on, on its device.
+
+        A DataError is yielded as the last item, so that the replicas can agree to stop.
+        """
+        try:
+            yield from self.batches.take(epoch, first)
+        except DataError as error:
+            yield error
+
+    def largest_batch(self) -> Batch:
+        """Return the batch with the most positions, padding and both sides counted; the first of several."""
+        plan = self.batches.plan
+        starts = plan.bounds[:-1]
+        longest = np.maximum.reduceat(self.sentences.src_lengths, starts).astype(np.int64)
+        if self.sentences.tgt_lengths is not None:
+            longest = longest + np.maximum.reduceat(self.sentences.tgt_lengths, starts)
+        return self.sentences.batch(plan[int(np.argmax(longest * np.diff(plan.bounds)))])
 
 
 class Epochs:
-    """Finds what an epoch trains on; the same for the same epoch, however often a run is stopped.
+    """Chooses the sentences and batches of each epoch. They depend on the epoch's number, and with
+    `-sample_type perplexity` on the losses before it, so a resumed run sees the same ones.
 
-    data: the data set of an epoch (from 1); resampled: whether it differs between epochs. sampler: which of
-    its sentences the epoch takes, None for all. batches: makes batches of sentences. restricted: predict
-    only among the words of the sentences taken.
+    vary: whether the sentences differ between epochs.
     """
 
     def __init__(
         self,
-        data: Callable[[int], Dataset],
-        resampled: bool,
-        sampler: Sampler | None,
-        batches: Callable[[SentenceSet], EpochBatches | StepBatches],
-        restricted: bool,
-        logger: Logger,
+        options: AnyTrainOptions,
+        data: TrainingData,
+        sampler_state: Mapping[str, Any] | None,
+        replicas: Replicas,
         device: torch.device,
+        logger: Logger,
     ) -> None:
-        self._data = data
-        self._sampler = sampler
-        self._batches = batches
-        self._restricted = restricted
-        self._logger = logger
+        """sampler_state: what `sampler_state` returned, None for a new training."""
+        self._options = options
+        self._data = data.train
+        self._sampler = (
+            Sampler.of(options, options.seed, replicas, logger, sampler_state) if options.sample else None
+        )
+        self._replicas = replicas
         self._device = device
+        self._logger = logger
         self._current: tuple[int, Epoch] | None = None
-        self.vary = resampled or sampler is not None
+        self.vary = data.resampled or self._sampler is not None
 
     def start(self, number: int) -> Epoch:
-        """The epoch of this number, from 1. With several replicas all of them must call this."""
+        """Return the epoch of this number, from 1. All replicas must call this."""
         if self._current is None or (self.vary and self._current[0] != number):
-            self._current = None  # its room can be used again
+            self._current = None  # frees its memory for the next one
             self._current = (number, self._epoch(number))
         return self._current[1]
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """Tell the sampler what a training step measured, see `Sampler.measure`."""
+        """Pass the losses of a training step to the sampler, see `Sampler.measure`."""
         if self._sampler is not None:
             self._sampler.measure(iteration, batch, losses)
 
     def merge(self) -> None:
-        """Before `sampler_state`; all replicas must call this."""
+        """Exchange losses between replicas, before `sampler_state`; all replicas must call this."""
         if self._sampler is not None:
             self._sampler.merge()
 
     def sampler_state(self) -> dict[str, Any] | None:
-        """The state of the sampler for a checkpoint."""
+        """Return the state of the sampler for a checkpoint."""
         return None if self._sampler is None else self._sampler.to_state()
 
     def _epoch(self, number: int) -> Epoch:
@@ -328,18 +346,26 @@ class Epochs:
             sentences = Selection(data, drawn)
         return Epoch(sentences, self._batches(sentences), self._output_words(sentences))
 
+    def _batches(self, sentences: SentenceSet) -> _EpochBatches | _StepBatches:
+        options = self._options
+        passes = _EpochBatches(
+            sentences,
+            _plan(sentences, options),
+            options.curriculum,
+            options.accum_count,
+            options.seed,
+            self._replicas,
+            self._device,
+        )
+        if not options.counts_steps:
+            return passes
+        return _StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
+
     def _output_words(self, sentences: SentenceSet) -> Tensor | None:
-        if not self._restricted:
+        """Return the ids of the words that `-sample_vocab` restricts predictions to; None: all words."""
+        if not self._options.sample_vocab:
             return None
         words = np.union1d([PAD], sentences.predicted_words())
         side = _WORDS_IN[sentences.tgt_lengths is not None]
         self._logger.info(f" * importance sampling: keeping {len(words)} {side} words")
         return to_device(torch.from_numpy(words), self._device)
-
-
-def or_failure(batches: Iterator[Sequence[Batch]]) -> Iterator[Sequence[Batch] | DataError]:
-    """The batches; data that cannot be read comes as the last item, so that replicas can agree to stop."""
-    try:
-        yield from batches
-    except DataError as error:
-        yield error

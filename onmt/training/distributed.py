@@ -1,4 +1,4 @@
-"""Data-parallel training: processes, their communication, and how they end together."""
+"""Data-parallel training: start processes, communicate between them, stop them together."""
 
 import os
 import shutil
@@ -35,8 +35,8 @@ from onmt.signals import (
 )
 
 
-class Interrupted(OnmtError):  # noqa: N818 - nothing went wrong: the user asked to stop
-    """Training was stopped by a signal, after saving; ends the process with the exit code shells expect."""
+class Interrupted(OnmtError):  # noqa: N818 - not an error: the user asked to stop
+    """A signal stopped the training after it saved; the exit code is the one that shells expect."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -47,37 +47,37 @@ _Value = TypeVar("_Value")
 
 
 class Replicas:
-    """One process alone."""
+    """Communication between the replicas of a training. This class is that of a single process."""
 
     rank = 0
     size = 1
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that logs and saves."""
+        """Whether this process logs and saves."""
         return self.rank == 0
 
     def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
-        """Sum the gradients of all replicas in place; returns the number of sentences they come from.
+        """Sum the gradients of all replicas in place; return the total of `sentences`, their divisor.
 
-        loss: 0-dim, of this replica; where that of another one is not finite, the returned number is NaN.
+        loss: this replica's, 0-dim. With several replicas the total is NaN if a loss is not finite.
         """
         return float(sentences)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all replicas."""
+        """Return the sum over all replicas."""
         return values
 
     def largest(self, value: int) -> int:
-        """The largest value of all replicas."""
+        """Return the largest value of all replicas."""
         return value
 
     def same_for_all(self, value: _Value) -> _Value:
-        """The first replica's value."""
+        """Return the first replica's value."""
         return value
 
     def gather(self, value: _Value) -> list[_Value]:
-        """The values of all replicas."""
+        """Return the values of all replicas."""
         return [value]
 
 
@@ -88,11 +88,11 @@ class _DistributedReplicas(Replicas):
         self.rank = distributed.get_rank()
         self.size = distributed.get_world_size()
         self._device = device
-        # Numbers that the host needs travel apart from the gradients, so that no GPU has to be waited for.
+        # All-reduce host-side numbers separately from gradients, so the host doesn't wait for the GPU.
         self._control = distributed.new_group(backend="gloo")
 
     def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
-        """See `Replicas.sum_gradients`; one message for all of them."""
+        """See `Replicas.sum_gradients`; a single all-reduce carries count and gradients."""
         count = torch.full((1,), float(sentences), dtype=gradients[0].dtype, device=self._device)
         count += 0 * loss.to(count.dtype)
         message = torch.cat([count, *(gradient.reshape(-1) for gradient in gradients)])
@@ -128,16 +128,16 @@ class _DistributedReplicas(Replicas):
 
 
 _PATIENCE: Final = timedelta(days=1)  # the first replica validates and saves while the others wait
-_POLL: Final = 0.2  # seconds between two looks at the user's wish to stop
-_LAST_WORDS: Final = 60.0  # seconds that a replica has to save once the process that started it is gone
+_POLL: Final = 0.2  # seconds between two checks for a signal
+_LAST_WORDS: Final = 60.0  # seconds that a replica has to save after its parent process has died
 
 _Work = Callable[[_DistributedReplicas, torch.device], None]
-"""The work of each process, given its replica and device; it is pickled on its way there."""
+"""The work of each process, given its replica and device; it must be picklable."""
 
 
 @dataclass(frozen=True)
 class _Report:
-    """The end of a replica. others_follow: all replicas have agreed to end, so that none must be killed."""
+    """How a replica ended. others_follow: all replicas have agreed to stop, so none needs to be killed."""
 
     message: str
     exit_code: int
@@ -145,7 +145,7 @@ class _Report:
 
 
 class _ReplicaError(OnmtError):
-    """A failure of another process."""
+    """The failure of a replica, raised in the parent process."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -154,7 +154,7 @@ class _ReplicaError(OnmtError):
 
 @dataclass(frozen=True)
 class _Meeting:
-    """How the processes find each other, and the process whose end they follow (0: none)."""
+    """How the processes find each other. parent: the process id whose end they follow (0: none)."""
 
     devices: tuple[torch.device, ...]
     place: str
@@ -162,7 +162,7 @@ class _Meeting:
     parent: int = 0
 
     def join(self, rank: int, size: int) -> _DistributedReplicas:
-        """Become one of them; returns when all have."""
+        """Join the process group as this rank; return when all processes have joined."""
         device = self.devices[rank % len(self.devices)]
         if device.type == "cuda":
             torch.cuda.set_device(device)
@@ -179,39 +179,44 @@ class _Meeting:
         return _DistributedReplicas(device)
 
 
-def torchrun_rank(environment: Mapping[str, str]) -> tuple[int, int] | None:
-    """This process's rank and the number of processes, if torchrun started it."""
-    if int(environment.get("WORLD_SIZE", "1")) < 2 or "RANK" not in environment:
-        return None
-    return int(environment["RANK"]), int(environment["WORLD_SIZE"])
+@dataclass(frozen=True)
+class Torchrun:
+    """The rank of this process, which torchrun started, and the number of processes."""
 
+    rank: int
+    size: int
 
-def join_torchrun(
-    work: _Work, devices: tuple[torch.device, ...], rank: int, size: int, use_nccl: bool
-) -> None:
-    """Do the work as the replica that torchrun made this process.
+    @classmethod
+    def found(cls, environment: Mapping[str, str]) -> "Torchrun | None":
+        """Read them from the environment of this process; None unless torchrun started several."""
+        if int(environment.get("WORLD_SIZE", "1")) < 2 or "RANK" not in environment:
+            return None
+        return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
 
-    Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
-    """
-    local = int(os.environ.get("LOCAL_RANK", rank))
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    if devices[0].type == "cuda" and here > len(devices):
-        raise OptionError(
-            f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name one "
-            "GPU per process, or start torchrun with a smaller --nproc-per-node"
-        )
-    device = devices[local % len(devices)]
-    replicas = _Meeting((device,), "env://", use_nccl).join(rank, size)
-    try:
-        work(replicas, device)
-    finally:
-        distributed.destroy_process_group()
+    def run(self, work: _Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
+        """Do the work as this replica.
+
+        Raises OptionError where torchrun started more processes on this machine than there are GPUs for them.
+        """
+        local = int(os.environ.get("LOCAL_RANK", self.rank))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+        if devices[0].type == "cuda" and here > len(devices):
+            raise OptionError(
+                f"torchrun started {here} processes on this machine, but -gpuid names {len(devices)}: name "
+                "one GPU per process, or start torchrun with a smaller --nproc-per-node"
+            )
+        device = devices[local % len(devices)]
+        replicas = _Meeting((device,), "env://", use_nccl).join(self.rank, self.size)
+        try:
+            work(replicas, device)
+        finally:
+            distributed.destroy_process_group()
 
 
 def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: bool) -> None:
     """Do the work in one process per device, and wait for all of them.
 
-    Signals are passed on. Raises ReplicaError for what a replica raised, and ends the others.
+    Signals are passed on. Raises _ReplicaError if a replica fails, after killing the others.
     """
     with (
         tempfile.TemporaryDirectory(prefix="onmt-") as folder,
@@ -225,7 +230,7 @@ def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: b
             _watch(running, handler)
         except BaseException:
             for process in running.values():
-                process.kill()  # they may be waiting for the one that failed
+                process.kill()  # others may wait for the one that failed
             raise
         finally:
             for process in running.values():
@@ -233,7 +238,7 @@ def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: b
 
 
 def _start(work: _Work, meeting: _Meeting, running: dict[Connection, BaseProcess]) -> None:
-    """Start a process per device; signals wait for them until `_replica` can handle them."""
+    """Start a process per device; signals stay blocked in each until `_work` can handle them."""
     context = processes.get_context("spawn")
     with blocked_signals():
         resource_tracker.ensure_running()  # starting it unblocks signals
@@ -247,7 +252,7 @@ def _start(work: _Work, meeting: _Meeting, running: dict[Connection, BaseProcess
 
 
 def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> None:
-    """Wait for the end of all processes, or for the first failure."""
+    """Wait until all processes have ended, or until one fails."""
     told = False
     waiting = set(running)
     stopped: _Report | None = None
@@ -275,10 +280,10 @@ def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> No
 
 
 def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> None:
-    """A process's life; it reports None, or what a user caused."""
-    # In a group of its own it does not hear the terminal's Ctrl-C, which the parent passes on instead.
+    """Run a replica's process, and send the parent a report; None if the work was completed."""
+    # In its own process group it does not receive the terminal's Ctrl-C, which the parent passes on instead.
     os.setpgrp()
-    # The bars' default lock is a semaphore between processes, which would outlive a killed one.
+    # tqdm's default lock is a semaphore between processes, which would outlive a killed process.
     tqdm.set_lock(threading.RLock())
     with handling_signals() as handler:
         report = _work(work, meeting, rank, handler)
@@ -293,11 +298,11 @@ def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> N
 
 
 def _work(work: _Work, meeting: _Meeting, rank: int, handler: SignalHandler) -> _Report | None:
-    """Do the work; returns what ended it before its time, None if nothing did."""
+    """Do the work; return the reason for an early end, None if there was none."""
     try:
         with handler.holding(False):
             unblock_signals()
-            # Without the parent the others do not stop this process; it saves and stops by itself.
+            # If the parent dies, nobody else stops this process: it saves and stops by itself.
             end_with_parent(meeting.parent, partial(os.kill, os.getpid(), signal.SIGTERM), _LAST_WORDS)
             replicas = meeting.join(rank, len(meeting.devices))
             work(replicas, meeting.devices[rank])

@@ -1,7 +1,7 @@
-"""Measuring a model on the validation data."""
+"""Measure a model on the validation data."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -9,16 +9,17 @@ from typing import Final, Protocol
 import torch
 
 from onmt.constants import PAD
-from onmt.data.dataset import Batch
+from onmt.data.dataset import Batch, Dataset
 from onmt.data.vocabulary import Vocabularies
 from onmt.decoding.inputs import Picture, Source
-from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translator
 from onmt.files import replacing
 from onmt.models.base import Model
-from onmt.models.loading import LoadedModel
+from onmt.models.loading import LoadedModel, load_model
 from onmt.models.networks import Seq2Seq
 from onmt.scorers import ROUGE_SCORERS, SCORERS, sentence_score
+from onmt.training.data import StoredBatches
+from onmt.training.options import AnyTrainOptions
 from onmt.training.progress import perplexity
 from onmt.training.trainer_options import Postprocess
 
@@ -32,35 +33,52 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 _SCORERS: Final = {**SCORERS, **ROUGE_SCORERS}
 _BATCH_SIZE: Final = 30  # sentences translated at a time
-_CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two looks at the user's wish to stop
+_CHUNK: Final = 10 * _BATCH_SIZE  # sentences between two checks for a signal
 
 
-class Evaluator(Protocol):
-    """Metrics on a fixed set of sentences."""
-
-    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
-        """Scores by the names in the log; `between_batches` is called often, and may raise to stop."""
-
-
-class Evaluators:
-    """Several evaluators, one after the other; the first metric of the first one decides."""
-
-    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
-        self._evaluators = evaluators
+class _Part(Protocol):
+    """Measures some of the metrics."""
 
     def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
         """See `Evaluator.scores`."""
+
+
+class Evaluator:
+    """Measures a model on the validation data, by `-validation_metric` and `-log_metrics`."""
+
+    def __init__(
+        self, options: AnyTrainOptions, valid: Dataset, vocabularies: Vocabularies, device: torch.device
+    ) -> None:
+        metrics = tuple(dict.fromkeys((options.validation_metric, *options.log_metrics)))
+        losses = [metric for metric in metrics if metric in ("perplexity", "loss")]
+        others = [metric for metric in metrics if metric not in losses]
+        parts: list[_Part] = []
+        if losses:
+            parts.append(_LossPart(StoredBatches.of(valid, options, device), losses))
+        if others:
+            # Batches on the CPU, where ids are turned back into words.
+            batches = StoredBatches.of(valid, options, torch.device("cpu"))
+            language_model = load_model(options.lm_model, device) if options.lm_model else None
+            parts.append(_TranslationPart(others, batches, vocabularies, options, language_model))
+        # The metric that decides comes first.
+        self._parts = parts if options.validation_metric in losses else parts[::-1]
+
+    def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
+        """Return scores by their names in the log; the first one is that of `-validation_metric`.
+
+        `between_batches` is called often, and may raise to stop.
+        """
         found: dict[str, float] = {}
-        for evaluator in self._evaluators:
-            found |= evaluator.scores(model, epoch, between_batches)
+        for part in self._parts:
+            found |= part.scores(model, epoch, between_batches)
         return found
 
 
-class LossEvaluator:
-    """Perplexity of the validation set, its logarithm, or both; without dropout and sampling."""
+class _LossPart:
+    """Measures perplexity, mean loss, or both, without dropout and scheduled sampling."""
 
     def __init__(self, batches: Iterable[Batch], names: Sequence[str]) -> None:
-        """names: of `perplexity` and `loss` those that are wanted, in their order."""
+        """names: `perplexity`, `loss`, or both, in the order of the log."""
         self._batches = batches
         self._names = names
 
@@ -79,7 +97,7 @@ class LossEvaluator:
 
 
 def _joined(words: list[str], how: Postprocess) -> list[str]:
-    """The words that subwords of subword-nmt or of SentencePiece make."""
+    """Join subwords of subword-nmt or of SentencePiece into words."""
     if how == "strip_bpe" and words:
         return " ".join(words).replace("@@ ", "").split(" ")
     if how == "decode_sentencepiece":
@@ -87,24 +105,10 @@ def _joined(words: list[str], how: Postprocess) -> list[str]:
     return words
 
 
-@dataclass(frozen=True)
-class TranslationFiles:
-    """Validation translations are written every `every` epochs, to files whose names start with `stem`."""
+class _TranslationPart:
+    """Translates the validation sources and compares the words with the references; scores are in percent.
 
-    stem: str
-    every: int
-
-    def path(self, epoch: int) -> Path | None:
-        """The file of this epoch, if it has one."""
-        if self.every == 0 or epoch % self.every != 0:
-            return None
-        return Path(f"{self.stem}_epoch{epoch}_validation_translation.txt")
-
-
-class TranslationEvaluator:
-    """Translates the validation sources and compares words with the references, in percent.
-
-    Both are rebuilt from ids, so words that the vocabulary does not have read `<unk>`.
+    Sources and references are rebuilt from ids, so words outside the vocabulary are `<unk>`.
     """
 
     def __init__(
@@ -112,19 +116,15 @@ class TranslationEvaluator:
         metrics: Sequence[str],
         batches: Iterable[Batch],
         vocabularies: Vocabularies,
-        options: TranslatorOptions,
+        options: AnyTrainOptions,
         language_model: LoadedModel | None,
-        files: TranslationFiles,
-        postprocess: Postprocess = "none",
     ) -> None:
-        """metrics: those that compare translations, by their names in `-log_metrics`."""
-        self._postprocess = postprocess
+        """metrics: those that compare translations, by their names in the options."""
         self._scorers = {_NAMES[metric]: _SCORERS[metric] for metric in metrics}
         self._batches = batches
         self._vocabularies = vocabularies
         self._options = options
         self._language_model = language_model
-        self._files = files
 
     def scores(self, model: Model, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
         """See `Evaluator.scores`."""
@@ -141,16 +141,17 @@ class TranslationEvaluator:
                 references.append(reference)
             between_batches()
         hypotheses, references = (
-            [_joined(words, self._postprocess) for words in texts] for texts in (hypotheses, references)
+            [_joined(words, self._options.metrics_postprocess) for words in texts]
+            for texts in (hypotheses, references)
         )
-        path = self._files.path(epoch)
-        if path is not None:
-            self._write(path, hypotheses, references)
+        every = self._options.save_validation_translation_every
+        if every and epoch % every == 0:
+            self._write(epoch, hypotheses, references)
         return {name: 100 * scorer(hypotheses, [references]).value for name, scorer in self._scorers.items()}
 
     def _pairs(self) -> Iterator[tuple[Source, list[str]]]:
         for on_device in self._batches:
-            batch = on_device.to("cpu")  # at once, instead of waiting for a GPU at every sentence
+            batch = on_device.to("cpu")  # one transfer instead of a synchronisation per sentence
             assert batch.tgt_output is not None
             for row in range(batch.size):
                 target = batch.tgt_output[row, :, 0]
@@ -159,7 +160,7 @@ class TranslationEvaluator:
                 yield self._source(batch, row), words
 
     def _source(self, batch: Batch, row: int) -> Source:
-        """One source of a batch, rebuilt from its ids, vectors or colours."""
+        """Rebuild a source of a batch from its ids, vectors or pixels."""
         if self._vocabularies.src_image_size is not None:
             return Source(picture=Picture("", batch.src[row].numpy()))
         positions = batch.src[row, : int(batch.src_lengths[row])]
@@ -171,7 +172,8 @@ class TranslationEvaluator:
         ]
         return Source(columns[0], tuple(columns[1:]))
 
-    def _write(self, path: Path, hypotheses: list[list[str]], references: list[list[str]]) -> None:
+    def _write(self, epoch: int, hypotheses: list[list[str]], references: list[list[str]]) -> None:
+        path = Path(f"{self._options.save_model}_epoch{epoch}_validation_translation.txt")
         scorer = next(iter(self._scorers.values()))
         with replacing(path) as file:
             for hypothesis, reference in zip(hypotheses, references, strict=True):

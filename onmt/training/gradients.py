@@ -18,14 +18,14 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.training.distributed import Replicas
 
 _MOST_GRAPHS: Final = 64
-"""A graph keeps the memory of its activations."""
+"""Limits memory: each graph keeps that of its activations."""
 
 _Shape = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class _Captured:
-    """A graph, the tensors that it reads a batch from, and those that it writes."""
+    """A graph, the batch tensors that it reads, and the tensors that it writes."""
 
     graph: "torch.cuda.CUDAGraph"
     batch: Batch
@@ -37,9 +37,9 @@ class _Captured:
 class GradientGraphs:
     """Computes loss and gradients of batches; captures a graph when a shape of batch comes a second time.
 
-    The first time serves as the warm-up that capturing needs. At most `_MOST_GRAPHS` graphs are kept; the one
-    not used for longest goes. Random numbers come from one generator, seeded before each replay as the plain
-    path seeds a new one.
+    The first time is the warm-up that capturing needs. At most `_MOST_GRAPHS` graphs are kept; the least
+    recently used one is dropped. One generator gives the random numbers; before each replay it gets the seed
+    that the path without graphs gives to a new generator.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class GradientGraphs:
         self._failed = False
 
     def compute(self, batch: Batch, step: TrainingStep) -> Loss | None:
-        """Leave the gradients of the batch's (scaled) loss in `grad` of the parameters, which must be empty.
+        """Write the gradients of the batch's (scaled) loss to `grad` of the parameters, which must be empty.
 
-        None: nothing was done, because no graph can stand for this batch, or not yet.
+        Return None, with nothing done, if there is no graph for this batch, or not yet.
         """
         if self._failed or not _can_be_captured(batch, step):
             return None
@@ -79,11 +79,11 @@ class GradientGraphs:
         for parameter, gradient in zip(self._parameters, captured.gradients, strict=True):
             parameter.grad = gradient
         words, divisor = self._model.counts(batch)
-        # Copies: the next replay overwrites what this one wrote.
+        # Copies, since the next replay overwrites the graph's tensors.
         return Loss(captured.total.clone(), words, divisor, captured.per_sentence.clone())
 
     def _capture(self, batch: Batch, step: TrainingStep) -> _Captured | None:
-        """A graph for batches of this shape; None, with a warning, if none can be captured."""
+        """Capture a graph for batches of this shape; return None, with a warning, if that fails."""
         held = replace(
             batch,
             src=batch.src.clone(),
@@ -97,12 +97,12 @@ class GradientGraphs:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
         try:
-            # Threads that read the next batches may go on allocating memory.
+            # thread_local: the threads that read the next batches may allocate memory meanwhile.
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 loss = self._model.loss(held, static_step)
                 total = loss.total * self._scale if scaled else loss.total
                 found = torch.autograd.grad(total, list(self._parameters), allow_unused=True)
-                # Both biases of a cell get the same tensor, and clipping changes gradients in place.
+                # Copies: both biases of a cell get the same tensor, and clipping changes gradients in place.
                 gradients = [None if gradient is None else gradient.clone() for gradient in found]
         except RuntimeError as error:
             self._failed = True
@@ -125,8 +125,8 @@ class GradientGraphs:
 
 
 def _can_be_captured(batch: Batch, step: TrainingStep) -> bool:
-    """Whether the kernels of a step depend on nothing but the batch's shape: no packed sequences, no coins
-    between gold and predicted words, no vocabulary of the epoch's own.
+    """Return whether the kernels of a step depend only on the batch's shape: no packed sequences, no
+    scheduled sampling, no vocabulary restricted to the epoch's words.
     """
     return batch.lengths_if_uneven is None and step.gold_probability == 1 and step.output_words is None
 
@@ -143,22 +143,22 @@ _ADVICE: Final = (
     "start again with a smaller -learning_rate or -max_grad_norm (with -model, optimizer.learning_rate or "
     "optimizer.clip_gradients)"
 )
-_UNREAD: Final = {"cpu": 1}  # steps between two looks where looking is free
+_UNREAD: Final = {"cpu": 1}  # steps between two reads of the flags where a read is free
 _UNREAD_ELSEWHERE: Final = 1000
-_TOLD: Final = 20  # skipped steps that are told one by one between two reports
+_TOLD: Final = 20  # skipped steps that are logged one by one between two reports
 
 
 class NotFiniteError(OnmtError):
-    """A training whose numbers are not finite any more; what was saved before is as it was."""
+    """The numbers of a training are no longer finite. Files saved before are unchanged."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A step that was taken unless something was not finite.
+    """A step that is skipped if its loss or gradient is not finite.
 
     norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; indices (B; None without a
-    batch), loss (0-dim), words: of this replica's batch; lowered: whether an overflow lowered the loss scale,
-    0-dim, None without one.
+    batch), loss (0-dim), words: of this replica's batches; lowered: whether an overflow lowered the loss
+    scale, 0-dim, None without one.
     """
 
     epoch: int
@@ -173,11 +173,14 @@ class Attempt:
 
 
 class SkippedSteps:
-    """Tells which steps were skipped. All replicas must record and read at the same steps."""
+    """Logs which steps were skipped, and ends a training that cannot recover.
+
+    All replicas must call each method at the same steps.
+    """
 
     def __init__(self, replicas: Replicas, logger: Logger, device: torch.device) -> None:
         self.in_a_row = 0
-        """Up to the last step that was read."""
+        """Number of skipped steps up to the last one that was read."""
         self._words = 0
         self._told = 0
         self._replicas = replicas
@@ -186,15 +189,15 @@ class SkippedSteps:
         self._attempts: list[Attempt] = []
 
     def record(self, attempt: Attempt) -> None:
-        """Take note of a step; waits for the device only where that costs nothing, or after very many."""
+        """Record a step. Reads the flags, which synchronises with a GPU, only after many steps."""
         self._attempts.append(attempt)
         if len(self._attempts) >= self._unread:
             self.read()
 
     def read(self, loss: Tensor | None = None) -> float | None:
-        """Log the steps skipped since the last call. Raises NotFiniteError after MOST_IN_A_ROW.
+        """Log the steps skipped since the last call. Raises NotFiniteError after `_MOST_IN_A_ROW`.
 
-        loss: a float64 scalar to read at the same time, so that the host waits once; its value is returned.
+        loss: a float64 scalar to read in the same transfer, so that the host waits once. Return its value.
         """
         attempts, self._attempts = self._attempts, []
         finite = [attempt.finite for attempt in attempts]
@@ -209,14 +212,14 @@ class SkippedSteps:
         return None if loss is None else float(numbers[-1])
 
     def _judge(self, attempts: Iterable[tuple[Attempt, bool, bool]]) -> None:
-        """Attempts, whether each was taken, and whether it lowered the loss scale."""
+        """Log skipped attempts; each comes with flags: was it taken, and did it lower the loss scale."""
         for attempt, finite, lowered in attempts:
             if finite:
                 self.in_a_row = 0
                 continue
             self._words += attempt.words
             told = self._describe(attempt)
-            if lowered:  # says nothing about the model: the next step has a smaller scale
+            if lowered:  # no fault of the model: the next step has a smaller scale
                 self._tell(told, "the loss scale of -fp16 was too large and is halved")
                 continue
             self.in_a_row += 1
@@ -228,9 +231,16 @@ class SkippedSteps:
             self._tell(told, "its loss or gradient is not finite")
 
     def take_words(self) -> int:
-        """The number of this replica's words that were skipped since the last call."""
+        """Return the number of this replica's words that were skipped since the last call."""
         words, self._words, self._told = self._words, 0, 0
         return words
+
+    def require_finite(self, tensors: Mapping[str, Tensor], last_saved: str) -> None:
+        """Raise NotFiniteError on all replicas if a tensor of one of them is not finite."""
+        name = first_not_finite(tensors)
+        if self._replicas.largest(int(name is not None)):
+            where = f"'{name}'" if name is not None else "the model of another replica"
+            raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
 
     def _tell(self, told: str, reason: str) -> None:
         self._told += 1
@@ -249,16 +259,8 @@ class SkippedSteps:
         )
 
 
-def require_finite(tensors: Mapping[str, Tensor], replicas: Replicas, last_saved: str) -> None:
-    """Raise NotFiniteError, on all replicas, if a tensor of one of them has a number that is not finite."""
-    name = first_not_finite(tensors)
-    if replicas.largest(int(name is not None)):
-        where = f"'{name}'" if name is not None else "the model of another replica"
-        raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
-
-
 def _ranges(numbers: Iterable[int]) -> str:
-    """Ascending numbers as `3-7, 9`; the first few ranges only."""
+    """Format ascending numbers as `3-7, 9`; the first few ranges only."""
     parts = [f"{first}-{last}" if last > first else str(first) for first, last in _runs(numbers)]
     return ", ".join(parts if len(parts) <= 8 else [*parts[:7], "..."])
 
@@ -285,28 +287,28 @@ _PATIENCE: Final = 2000  # steps without overflow before the scale is doubled
 class LossScale:
     """A factor of the loss that grows until gradients overflow (Micikevicius et al. 2018).
 
-    Scale and counter stay on the device: nothing waits for it. An overflow halves the scale; the optimiser
-    skips the step, as every step whose gradients are not finite.
+    Scale and counter stay on the device, so the host never waits for them. An overflow halves the scale; the
+    optimiser skips that step, like every step whose gradients are not finite.
     """
 
     def __init__(self, device: torch.device, state: Mapping[str, Any] | None) -> None:
-        """state: what `to_state` gave, None at the start of a training."""
+        """state: what `to_state` returned, None for a new training."""
         scale, steps = (_INITIAL, 0) if state is None else (state["scale"], state["steps"])
         self.scale = torch.full((), float(scale), device=device)
         self._steps = torch.full((), int(steps), device=device)
 
     def scaled(self, loss: Tensor) -> Tensor:
-        """The loss to compute gradients of."""
+        """Return the loss multiplied by the scale, whose gradients are to be computed."""
         return loss * self.scale
 
     def divisor(self, divisor: float | Tensor) -> Tensor:
-        """The divisor of the scaled loss's gradients, where `divisor` is that of the loss."""
+        """Return the divisor of the scaled loss's gradients, where `divisor` is that of the loss."""
         return self.scale * divisor
 
     def update(self, norm: Tensor) -> Tensor:
         """Choose the next step's scale by the norm of this step's gradients (0-dim).
 
-        Returns whether an overflow lowered the scale, 0-dim; false where the scale was the smallest already.
+        Return whether an overflow lowered the scale, 0-dim; false if the scale was the smallest already.
         """
         overflow = ~torch.isfinite(norm)
         lowered = overflow & (self.scale > _SMALLEST)
@@ -317,5 +319,5 @@ class LossScale:
         return lowered
 
     def to_state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint; waits for the device."""
+        """Return plain values for a checkpoint; synchronises with the device."""
         return {"scale": float(self.scale), "steps": int(self._steps)}

@@ -1,11 +1,11 @@
-"""Optimisers as OpenNMT Lua computes them, clipping, moving averages and the learning rate."""
+"""Clipping, optimisers as OpenNMT Lua computes them, moving averages and the learning rate."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -15,37 +15,43 @@ from onmt.kernels.updates import adam_update
 from onmt.training.trainer_options import Metric, OptimOptions
 
 _DECAYED: Final = ("sgd", "adam")
-"""The optimisers whose learning rate the decay rules touch; the others adapt their steps themselves."""
+"""Optimisers whose learning rate the decay rules change; the others adapt their steps themselves."""
 
 
 _LARGEST_RATE: Final = torch.finfo(torch.float32).max
 
 
-def scale_and_clip(gradients: list[Tensor], divisor: float | Tensor, max_norm: float) -> Tensor:
-    """Divide the gradients by `divisor`, scale them to `max_norm` if longer (0: never), in place.
+@dataclass(frozen=True)
+class Clipping:
+    """Limits of gradients.
 
-    Returns the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
+    max_norm: largest L2 norm of all gradients together. table_max_norm: largest norm of the gradient of each
+    table of word vectors. 0: no limit. tables: the places of the tables' gradients among all gradients.
     """
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
-    factor = torch.ones_like(norm) if max_norm <= 0 else torch.clamp(max_norm / norm, max=1.0)
-    torch._foreach_mul_(gradients, factor / divisor)
-    return norm
 
+    max_norm: float
+    table_max_norm: float = 0.0
+    tables: Sequence[int] = ()
 
-def clip_each(gradients: list[Tensor], max_norm: float) -> None:
-    """Scale every one of the gradients to `max_norm` if it is longer, in place."""
-    if gradients:
-        factors = [torch.clamp(max_norm / norm, max=1.0) for norm in torch._foreach_norm(gradients)]
-        torch._foreach_mul_(gradients, factors)
+    def apply(self, gradients: list[Tensor], divisor: float | Tensor) -> Tensor:
+        """Divide the gradients by `divisor`, then scale down those above a limit, in place.
 
-
-def usable_rate(learning_rate: float) -> bool:
-    """Whether parameters can be changed by the rate: it is a finite float32."""
-    return abs(learning_rate) <= _LARGEST_RATE
+        Return the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
+        """
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
+        factor = torch.ones_like(norm) if self.max_norm <= 0 else torch.clamp(self.max_norm / norm, max=1.0)
+        torch._foreach_mul_(gradients, factor / divisor)
+        if self.table_max_norm > 0 and self.tables:
+            of_tables = [gradients[place] for place in self.tables]
+            norms = torch._foreach_norm(of_tables)
+            torch._foreach_mul_(
+                of_tables, [torch.clamp(self.table_max_norm / each, max=1.0) for each in norms]
+            )
+        return norm
 
 
 def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
-    """Make the gradients zero, in place, if there is a flag and it is false."""
+    """Set the gradients to zero, in place, if the flag is given and false."""
     if finite is not None:
         spoilt = finite.logical_not()
         for gradient in gradients:
@@ -53,7 +59,10 @@ def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
 
 
 class Optimizer(ABC):
-    """Updates named parameters; what it gathers has the parameters' names and shapes."""
+    """Updates named parameters.
+
+    gathered: by slot, a tensor for each parameter, of the parameter's shape.
+    """
 
     name: str
     slots: tuple[str, ...] = ()
@@ -68,16 +77,21 @@ class Optimizer(ABC):
             slot: [torch.zeros_like(parameter) for parameter in self.parameters] for slot in self.slots
         }
 
+    @staticmethod
+    def can_use(learning_rate: float) -> bool:
+        """Return whether the learning rate is a finite float32: parameters cannot be changed by another."""
+        return abs(learning_rate) <= _LARGEST_RATE
+
     @torch.no_grad()
     def step(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None = None) -> None:
-        """Change the parameters by gradients in the same order; the gradients may be overwritten.
+        """Update the parameters by gradients in the same order; the gradients may be overwritten.
 
-        finite: 0-dim, on the parameters' device; where it is false only `steps` changes. A GPU is not waited
-        for, so the update itself must know; on the CPU the flag is read. A learning rate that `usable_rate`
-        refuses changes nothing either.
+        finite: 0-dim, on the parameters' device. Where it is false, or `can_use` refuses the learning rate,
+        only `steps` changes. The update itself tests the flag, since the host does not wait for a GPU; on the
+        CPU the host reads it.
         """
         self.steps += 1
-        if not usable_rate(learning_rate):
+        if not self.can_use(learning_rate):
             return
         if finite is not None and finite.device.type == "cpu":
             if not finite:
@@ -97,7 +111,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
-        """Update everything, unless `finite` is given and false. Gradients are not finite then."""
+        """Update parameters and slots unless `finite` is false: then the gradients may not be finite."""
 
     @property
     def decays(self) -> bool:
@@ -110,13 +124,13 @@ class Optimizer(ABC):
         return {}
 
     def restart(self) -> None:
-        """Forget everything gathered (`-decay_method restart`)."""
+        """Clear all slots (`-decay_method restart`)."""
         self.steps = 0
         for tensors in self.gathered.values():
             torch._foreach_zero_(tensors)
 
     def to_state(self) -> dict[str, Any]:
-        """Name, number of steps and gathered tensors by parameter name, for a checkpoint."""
+        """Return name, number of steps and gathered tensors by parameter name, for a checkpoint."""
         return {
             "name": self.name,
             "steps": self.steps,
@@ -127,7 +141,7 @@ class Optimizer(ABC):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `to_state` gave; a parameter that was not trained then starts from nothing.
+        """Restore what `to_state` returned; a parameter that it lacks keeps its initial slots.
 
         Raises CheckpointError if the state is another optimiser's or does not fit.
         """
@@ -204,9 +218,9 @@ class _Adadelta(Optimizer):
 class Adam(Optimizer):
     """m = .9 m + .1 g; v = .999 v + .001 g^2; p -= lr sqrt(1 - .999^t) / (1 - .9^t) m / (sqrt(v) + 1e-8).
 
-    Kingma and Ba 2015, with Lua's (and TensorFlow's) epsilon beside the uncorrected sqrt(v). torch's kernel,
-    one pass over the memory, has it beside the corrected sqrt(v / (1 - .999^t)), so its epsilon is rescaled
-    each step. `betas`: .9 and .999 unless given.
+    Kingma and Ba 2015. As in Lua and TensorFlow, epsilon is added to the uncorrected sqrt(v). torch's kernel,
+    which takes one pass over the memory, adds it to the corrected sqrt(v / (1 - .999^t)), so epsilon is
+    rescaled each step. `betas`: .9 and .999 unless given.
     """
 
     name = "adam"
@@ -258,13 +272,13 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Take in the parameters after this many updates, counted from 1."""
+        """Add the parameters to the average after this many updates, counted from 1."""
         share = max(self._decay, 9 / (updates + 9))
         torch._foreach_lerp_(self._others, self._parameters, share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The average stands in the parameters' place inside the context."""
+        """Inside the context the parameters hold the average."""
         self._exchange()
         try:
             yield
@@ -272,12 +286,12 @@ class MovingAverage:
             self._exchange()
 
     def trained(self) -> dict[str, Tensor]:
-        """Inside `applied`: by name and on the CPU, the parameters that training goes on with."""
+        """Inside `applied`, return the parameters that training goes on with, by name and on the CPU."""
         return {name: tensor.cpu() for name, tensor in zip(self._names, self._others, strict=True)}
 
     @torch.no_grad()
     def load(self, trained: Mapping[str, Tensor]) -> None:
-        """Go on from a checkpoint: the parameters hold the stored average, `trained` what they had.
+        """Restore a checkpoint: the parameters hold the stored average; `trained` are those that it replaced.
 
         Raises CheckpointError if `trained` does not fit the parameters.
         """
@@ -299,50 +313,30 @@ class MovingAverage:
 HIGHER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"bleu"})
 
 
-class Schedule(Protocol):
-    """A learning rate that depends on the number of updates."""
-
-    def after(self, steps: int) -> float:
-        """The rate of the next update when this many have been made."""
-
-
-@dataclass(frozen=True)
-class InverseRootSchedule:
-    """rate * min(t / warmup, sqrt(warmup / t)) for update t, counted from 1 (after Vaswani et al. 2017)."""
-
-    rate: float
-    warmup: int
-
-    def after(self, steps: int) -> float:
-        """See `Schedule.after`."""
-        step = steps + 1
-        return self.rate * min(step / self.warmup, math.sqrt(self.warmup / step))
-
-
 @dataclass
 class LearningRate:
-    """The learning rate of the next step, with what the decay rules remember.
+    """The learning rate of the next step, and the state of the decay rules.
 
-    Lua forgets the last score and the latch when training is continued from a file; here they are part of
-    it, so a continued training decays where an uninterrupted one does.
+    Lua forgets the last score and the latch `decaying` when training is continued from a file. Here a
+    checkpoint stores them, so a continued training decays where an uninterrupted one does.
     """
 
     value: float
     last_score: float | None = None
     decaying: bool = False
     metric: Metric = "perplexity"
-    """Of the last score; scores of another metric cannot be compared with it."""
+    """The metric of the last score, which cannot be compared with scores of another metric."""
 
     def after_epoch(self, options: OptimOptions, metric: Metric, epoch: int, score: float | None) -> bool:
-        """Apply the decay rules after `epoch` (from 1) with its score; says whether the rate decayed.
+        """Apply the decay rules after `epoch` (from 1) with its score; return whether the rate decayed.
 
-        `score` is None without validation data: no rule by score then applies.
+        `score`: None without validation data; no rule by score applies then.
         """
         if metric != self.metric:
             self.last_score, self.metric = None, metric
         by_epoch = epoch >= options.start_decay_at
         by_score = self._disappointing(score, metric, options.start_decay_score_delta)
-        if score is None or not math.isnan(score):  # nothing can be compared with it
+        if score is None or not math.isnan(score):  # no score can be compared with NaN
             self.last_score = score
         if options.decay == "score_only":
             decay = by_score
@@ -365,7 +359,7 @@ class LearningRate:
         return score > self.last_score - delta
 
     def to_state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """Return plain values for a checkpoint."""
         return asdict(self)
 
     @classmethod

@@ -87,7 +87,7 @@ class _TrainingDataOptions(
     """Data"""
 
     def check(self) -> None:
-        """Prepared data or raw files, and samples of the one that there is."""
+        """Require either prepared data or text files, and sampling options that fit them."""
         files = self.files()
         if self.data and files:
             raise OptionError(f"-data and -{files[0]} exclude each other: prepared data or text files")
@@ -141,7 +141,7 @@ class SaverOptions:
     )
 
     def check(self) -> None:
-        """Fail early if no model can be written: the first one may come hours later."""
+        """Fail early if no model can be written: the first checkpoint may come hours later."""
         folder = os.path.dirname(self.save_model) or "."
         if not os.path.isdir(folder):
             raise OptionError(f"-save_model {self.save_model}: there is no folder '{folder}'")
@@ -232,7 +232,7 @@ class _TrainOptions(
     """Train"""
 
     def check(self) -> None:
-        """Options that are needed, or only mean something together."""
+        """Check options that depend on each other."""
         if self.continue_ and not self.train_from:
             raise OptionError("-continue needs -train_from: the checkpoint to go on from")
         if self.update_vocab != "none" and not self.train_from:
@@ -241,7 +241,7 @@ class _TrainOptions(
             raise OptionError("-cuda_graphs needs a GPU: choose one with -gpuid")
         if self.cuda_graphs and self.accum_count > 1:
             raise OptionError("-cuda_graphs does not go with -accum_count: a graph overwrites its gradients")
-        if not self.continue_:  # else the checkpoint may say more
+        if not self.continue_:  # otherwise the checkpoint may set some of them
             self.check_steps_of_samples()
 
     def check_steps_of_samples(self) -> None:
@@ -264,7 +264,7 @@ class _WithoutTranslation(_TrainOptions):
     """Train"""
 
     def check(self) -> None:
-        """There is nothing to translate."""
+        """Refuse metrics that compare translations."""
         for metric in (self.validation_metric, *self.log_metrics):
             if metric not in ("perplexity", "loss"):
                 flag = "-validation_metric" if metric == self.validation_metric else "-log_metrics"
@@ -281,7 +281,7 @@ class _TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
     """Train"""
 
     def check(self) -> None:
-        """Combinations that a tagger has no use for."""
+        """Refuse options that a tagger does not support."""
         if self.sample_vocab:
             raise OptionError("-sample_vocab works with -model_type seq2seq and lm only")
         if self.label_smoothing and self.loglikelihood == "sentence":
@@ -301,7 +301,7 @@ _BY_MODEL_TYPE: Final[Mapping[str, type[AnyTrainOptions]]] = {
 
 
 def choose_options(words: Mapping[str, str]) -> type[AnyTrainOptions]:
-    """The options for a `-model_type`, and what a `-hook_file` adds to them. Raises OptionError."""
+    """Return the options for a `-model_type`, with those that a `-hook_file` adds. Raises OptionError."""
     return hooked_options(_BY_MODEL_TYPE.get(words.get("model_type", ""), TrainSeq2SeqOptions), words)
 
 
@@ -310,19 +310,19 @@ _OF_BOTH_DIALECTS: Final = ("pre_word_vecs_", "fix_word_vecs_", "scheduled_sampl
 
 
 def describing_flags() -> tuple[str, ...]:
-    """The flags that describe a model, its loss or its schedule."""
+    """Return the flags that describe a model, its loss or its schedule."""
     model = [option.flag for option in declared_options(Seq2SeqModelOptions)]
     training = [option.flag for option in declared_options(OptimOptions) if option.info.train_state]
     return tuple(flag for flag in (*model, *training) if flag != "model_type")
 
 
 def flags_of_lua_models() -> tuple[str, ...]:
-    """Those of `describing_flags` that mean nothing beside `-model`."""
+    """Return those of `describing_flags` that have no meaning with `-model`."""
     return tuple(flag for flag in describing_flags() if not flag.startswith(_OF_BOTH_DIALECTS))
 
 
 def implied_flags(given: Mapping[str, Any]) -> Implied:
-    """The flags that follow from a google/seq2seq model's settings, see `flags_from_settings`."""
+    """Return the flags that follow from a google/seq2seq model's settings, see `flags_from_settings`."""
     if not any_given(given, GoogleModelOptions, GoogleTrainingOptions, StepOptions):
         return Implied({})
     return flags_from_settings(given, flags_of_lua_models())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from onmt.training.distributed import Replicas
 
 
 class MetricsFile:
-    """Appends to the file of a training; like a log, it never ends a training when it cannot be written."""
+    """Appends to `<save_model>_metrics.jsonl`; a failure to write never ends a training."""
 
     def __init__(self, save_model: str, logger: Logger) -> None:
         self._path = Path(f"{save_model}_metrics.jsonl")
@@ -29,21 +29,21 @@ class MetricsFile:
         self._failed = False
 
     def start(self, epoch: int, iteration: int) -> None:
-        """Begin at this position: keep only the records of earlier ones, so that a continued training's file
-        equals that of an uninterrupted one but for times.
+        """Keep only the records before this position, so that the file of a continued training equals that of
+        an uninterrupted one except for times.
         """
         try:
             lines = self._path.read_bytes().split(b"\n") if self._path.exists() else []
             kept = [line + b"\n" for line in lines if _position(line) < (epoch, iteration)]
             with replacing(self._path) as file:
                 file.write(b"".join(kept))
-        except OSError as error:  # what cannot be read must not be replaced by an empty file
+        except OSError as error:  # an unreadable file must not be replaced by an empty one
             self._fail(error.strerror or str(error))
         except DataError as error:
             self._fail(str(error))
 
     def add(self, kind: str, epoch: int, iteration: int, values: Mapping[str, Any]) -> None:
-        """Append a record; numbers that are not finite become null, which JSON lacks otherwise."""
+        """Append a record; numbers that are not finite become null, since JSON cannot express them."""
         if self._failed:
             return
         record = {
@@ -69,10 +69,10 @@ def _plain(value: Any) -> Any:
 
 
 def _position(line: bytes) -> tuple[float, float]:
-    """Epoch and iteration of a record; infinite for a line that a killed program did not finish.
+    """Return epoch and iteration of a record; infinite for a line that a killed program did not finish.
 
-    A validation comes after the last iteration of its epoch: a training that goes on from between the two
-    validates again.
+    A validation comes after the last iteration of its epoch: a training resumed between the two validates
+    again.
     """
     try:
         record = json.loads(line)
@@ -85,13 +85,13 @@ def _position(line: bytes) -> tuple[float, float]:
 _Item = TypeVar("_Item")
 
 _TRAINING: Final = ("data", "forward", "backward", "update")
-"""Phases of which training consists; the others are beside it."""
+"""Phases that make up a training step; validation and saving are reported separately."""
 
 _CPU: Final = torch.device("cpu")
 
 
 class Phases:
-    """Adds up the seconds spent in named phases; does nothing unless enabled, for it waits for the device."""
+    """Adds up the seconds spent in named phases; off by default, since it synchronises with the device."""
 
     def __init__(self, enabled: bool, device: torch.device = _CPU) -> None:
         self._enabled = enabled
@@ -99,11 +99,11 @@ class Phases:
         self._seconds: dict[str, float] = {}
 
     def during(self, name: str) -> AbstractContextManager[None]:
-        """The time of this block belongs to phase `name`."""
+        """Count the time of this block as phase `name`."""
         return self._measured(name) if self._enabled else nullcontext()
 
     def waiting(self, name: str, items: Iterable[_Item]) -> Iterator[_Item]:
-        """The items; the time they take to come belongs to phase `name`."""
+        """Yield the items; count the time until each is there as phase `name`."""
         iterator = iter(items)
         while True:
             with self.during(name):
@@ -114,8 +114,8 @@ class Phases:
             yield item
 
     def summary(self) -> str | None:
-        """One line on the seconds since the last summary, in OpenNMT Lua's form, longest phase first; None if
-        nothing was measured.
+        """Return a line on the seconds since the last summary, in OpenNMT Lua's format, longest phase first;
+        None if nothing was measured.
         """
         longest_first = sorted(self._seconds.items(), key=lambda phase: -phase[1])
         self._seconds = {}
@@ -165,31 +165,21 @@ class TensorBoard:
         self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is pending."""
+        """Write pending points."""
         self._writer.close()
 
 
 def perplexity(loss: float, words: int) -> float:
-    """exp of the mean loss; infinite where that overflows, or without a word."""
+    """Return exp of the mean loss; infinite if that overflows, or without words."""
     try:
         return math.exp(loss / words)
     except (OverflowError, ZeroDivisionError):
         return math.inf
 
 
-class Curves(Protocol):
-    """Receives the points of curves."""
-
-    def add(self, name: str, value: float, step: int) -> None:
-        """Record one point of the curve `name`."""
-
-    def close(self) -> None:
-        """Write what is pending."""
-
-
 @dataclass
 class _Counts:
-    """Since the last report; the loss (0-dim float64) stays on the device until it is read."""
+    """Sums since the last report; the loss (0-dim float64) stays on the device until it is read."""
 
     loss: Tensor | None = None
     words: int = 0
@@ -198,18 +188,18 @@ class _Counts:
 
 
 class Progress:
-    """The running account of a training; only the first replica shows a bar."""
+    """Reports a training: log, progress bar, curves and metrics. Only the first replica shows a bar."""
 
     def __init__(
         self,
         logger: Logger,
         replicas: Replicas,
         optimizer_name: str,
-        curves: Curves | None,
+        curves: TensorBoard | None,
         metrics: MetricsFile | None,
         phases: Phases,
     ) -> None:
-        """`curves` and `metrics` are None where nothing is recorded, as in all replicas but the first."""
+        """`curves`, `metrics`: None if they are not recorded, as in all replicas but the first."""
         self.logger = logger
         self._metrics = metrics
         self.phases = phases
@@ -223,11 +213,11 @@ class Progress:
     def start_epoch(
         self, epoch: int, iterations: int, first: int, unreported: Sequence[float] | None = None
     ) -> None:
-        """Begin an epoch of `iterations` at iteration `first`; the next report covers `unreported`, too."""
+        """Begin an epoch of `iterations` at iteration `first`; the next report includes `unreported`."""
         self.logger.info("")
         self._epoch, self._iterations, self._done = epoch, iterations, first - 1
         hidden = None if self._replicas.is_first else True  # None: shown on a terminal only
-        with suppress(OSError):  # a terminal may be closed while a training goes on
+        with suppress(OSError):  # the terminal may have been closed during training
             self._bar = tqdm(
                 total=iterations,
                 initial=first - 1,
@@ -237,12 +227,12 @@ class Progress:
                 disable=hidden,
             )
         self._counts = _Counts()
-        if unreported is not None:  # nothing for the other replicas, which still take part in the report
+        if unreported is not None:  # other replicas add zeros in the next report
             loss, words, src_words = unreported if self._replicas.is_first else (0.0, 0, 0)
             self._counts = _Counts(torch.tensor(loss, dtype=torch.double), int(words), int(src_words))
 
     def add(self, loss: Tensor, words: int, src_words: int) -> None:
-        """One step: its summed loss (0-dim), the words that the loss is about, the source words read."""
+        """Record a step: its summed loss (0-dim), the words that divide the loss, the source words read."""
         counts = self._counts
         counts.loss = loss.double() if counts.loss is None else counts.loss + loss
         counts.words += words
@@ -260,10 +250,10 @@ class Progress:
     def report(
         self, iteration: int, learning_rate: float, skipped_words: int = 0, loss: float | None = None
     ) -> None:
-        """Log the line of the steps since the last report, if there were any.
+        """Log a line on the steps since the last report, if there were any.
 
-        skipped_words: of those added, the words of steps that count for nothing. loss: the value of
-        `Progress.loss` where the caller has read it already; otherwise this waits for the device once.
+        skipped_words: the number of added words that belong to skipped steps. loss: the value of
+        `Progress.loss`, if the caller has read it already; otherwise this synchronises with the device once.
         """
         counts = self._counts
         if counts.loss is None:
@@ -293,7 +283,7 @@ class Progress:
         self._counts = _Counts()
 
     def validated(self, name: str, score: float) -> None:
-        """Log a validation score; the curve's step is the last iteration of the epoch."""
+        """Log a validation score; in the curve its step is the last iteration of the epoch."""
         self.logger.info(f"Validation {name}: {score:.2f}")
         self._draw({f"validation_{name}": score}, self._epoch * self._iterations)
         if self._metrics is not None:
@@ -306,9 +296,9 @@ class Progress:
             self._metrics.add("validation", self._epoch, self._done, record)
 
     def unreported(self, skipped_words: int) -> list[float] | None:
-        """For a checkpoint: loss, words and source words of all replicas since the last report.
+        """Return loss, words and source words of all replicas since the last report, for a checkpoint.
 
-        None without a step. All replicas must call this, and none may report `skipped_words` again.
+        None without a step. All replicas must call this. Do not pass `skipped_words` to `report` again.
         """
         counts = self._counts
         counts.words -= skipped_words
@@ -317,35 +307,35 @@ class Progress:
         return self._sums(float(counts.loss))
 
     def _sums(self, loss: float) -> list[float]:
-        """Of all replicas: the loss, and the words and source words counted.
+        """Return loss, words and source words summed over all replicas.
 
-        Summed on the CPU, where the replicas exchange them: an upload would block.
+        The sum is computed on the CPU, where the replicas exchange the numbers: an upload would block.
         """
         own = torch.tensor([loss, self._counts.words, self._counts.src_words], dtype=torch.double)
         return self._replicas.sum(own).tolist()
 
     def profiled(self) -> None:
-        """Log where the time went, if that was measured."""
+        """Log the time per phase, if it was measured."""
         summary = self.phases.summary()
         if summary is not None:
             self.logger.info(summary)
 
     def end_epoch(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             with suppress(OSError):
                 self._bar.close()
             self._bar = None
 
     def close(self) -> None:
-        """Take the bar away, write pending curves."""
+        """Remove the bar, write pending curves."""
         self.end_epoch()
         if self._curves is not None:
             with suppress(OSError):
                 self._curves.close()
 
     def _draw(self, points: Mapping[str, float], step: int) -> None:
-        """Add to the curves; like a log, they must not end a training when they cannot be written."""
+        """Add points to the curves. Like a log, they must not end a training if they cannot be written."""
         if self._curves is None:
             return
         try:

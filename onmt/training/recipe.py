@@ -1,9 +1,11 @@
-"""Choose optimiser, rate schedule, clipping, and scheduled sampling (Bengio et al. 2015) by the options."""
+"""How a model is trained, as the options say: optimiser, rate schedule, clipping, moving average, and
+scheduled sampling (Bengio et al. 2015).
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -14,20 +16,19 @@ from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
-from onmt.training.optim import OPTIMIZERS, InverseRootSchedule, Optimizer, Schedule, clip_each
+from onmt.training.optim import OPTIMIZERS, Clipping, MovingAverage, Optimizer
 from onmt.training.options import AnyTrainOptions
-from onmt.training.tensorflow_optim import (
-    tensorflow_optimizer,
-)
+from onmt.training.tensorflow_optim import tensorflow_optimizer
 from onmt.training.trainer_options import CoverageOptions
 
 
 @dataclass(frozen=True)
 class ScheduledSampling:
-    """`initial`: chance of the gold word in epoch 1, falling by `rate` as `decay` says.
+    """How often the decoder is fed the gold word in place of its own prediction.
 
-    With i = epoch - 1: `linear` max(0, initial - i rate); `invsigmoid` initial k / (k + exp(i / k) - 1), k
-    = rate. `scope`: whether the coin falls for each word or once per sentence.
+    `initial`: probability in epoch 1. With i = epoch - 1, `decay` lowers it to max(0, initial - i rate)
+    (`linear`) or initial k / (k + exp(i / k) - 1), k = rate (`invsigmoid`). `scope`: whether a coin is tossed
+    for each word or once per sentence.
     """
 
     initial: float = 1.0
@@ -36,7 +37,7 @@ class ScheduledSampling:
     rate: float = 0.0
 
     def gold_probability(self, epoch: int) -> float:
-        """In this epoch (from 1). A rate of 0 keeps the initial value."""
+        """Return the probability in this epoch (from 1). A rate of 0 keeps the initial value."""
         done = epoch - 1
         if self.rate == 0:
             return self.initial
@@ -49,14 +50,34 @@ class ScheduledSampling:
         return min(1.0, self.initial * self.rate / (self.rate + growth - 1))
 
 
+class Schedule(Protocol):
+    """A learning rate that depends on the number of updates."""
+
+    def after(self, steps: int) -> float:
+        """Return the rate of the next update when this many have been made."""
+
+
+@dataclass(frozen=True)
+class _InverseRootSchedule:
+    """rate * min(t / warmup, sqrt(warmup / t)) for update t, counted from 1 (after Vaswani et al. 2017)."""
+
+    rate: float
+    warmup: int
+
+    def after(self, steps: int) -> float:
+        """See `Schedule.after`."""
+        step = steps + 1
+        return self.rate * min(step / self.warmup, math.sqrt(self.warmup / step))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to train a model, whichever dialect described it.
 
-    google: the google/seq2seq model that `-model` names, its parameters checked; None for a model of Lua's
-    flags. sampling: how often the decoder is fed gold words. schedule: the learning rate by step, None where
-    it decays by epoch. max_grad_norm: limit of the L2 norm of all gradients (0: none). coverage_weight: of
-    the coverage loss.
+    google: the google/seq2seq model that `-model` names, its parameters checked; None for a model described
+    by Lua's flags. sampling: how often the decoder is fed gold words. schedule: the learning rate by step,
+    None where it decays by epoch. max_grad_norm: limit of the L2 norm of all gradients together (0: none).
+    coverage_weight: weight of the coverage loss.
     """
 
     options: AnyTrainOptions
@@ -66,69 +87,68 @@ class Recipe:
     max_grad_norm: float
     coverage_weight: float = 0.0
 
+    @classmethod
+    def of(cls, options: AnyTrainOptions) -> "Recipe":
+        """Return the recipe that checked options describe."""
+        sampling = ScheduledSampling()
+        if isinstance(options, Seq2SeqModelOptions):
+            sampling = ScheduledSampling(
+                initial=options.scheduled_sampling,
+                scope=options.scheduled_sampling_scope,
+                decay=options.scheduled_sampling_decay_type,
+                rate=options.scheduled_sampling_decay_rate,
+            )
+        coverage = options.lambda_coverage if isinstance(options, CoverageOptions) else 0.0
+        google = stored_google_model(options.model, options.model_params)
+        if google is None:
+            by_flags = _warmup(options, options.learning_rate)
+            return cls(options, None, sampling, by_flags, options.max_grad_norm, coverage)
+        of_model = schedule_of(google.parameters)
+        if options.warmup_steps and of_model.decay:
+            raise OptionError(
+                "-warmup_steps and optimizer.lr_decay_type both set the learning rate: choose one"
+            )
+        clip = optimizer_settings(google.parameters).clip_gradients
+        schedule = _warmup(options, of_model.rate) or of_model
+        return cls(options, google, sampling, schedule, clip, coverage)
 
-def make_recipe(options: AnyTrainOptions) -> Recipe:
-    """The recipe that checked options describe."""
-    sampling = ScheduledSampling()
-    if isinstance(options, Seq2SeqModelOptions):
-        sampling = ScheduledSampling(
-            initial=options.scheduled_sampling,
-            scope=options.scheduled_sampling_scope,
-            decay=options.scheduled_sampling_decay_type,
-            rate=options.scheduled_sampling_decay_rate,
+    def optimizer(self, model: Model) -> Optimizer:
+        """Return the optimiser of all parameters that are trained."""
+        parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
+        optimizer = self._optimizer(parameters, _table_names(model))
+        optimizer.weight_decay = self.options.weight_decay
+        return optimizer
+
+    @property
+    def initial_slots(self) -> Mapping[str, float]:
+        """Initial values of the optimiser's slots, see `Optimizer.initial_values`."""
+        return self._optimizer({}, frozenset()).initial_values
+
+    def clipping(self, model: Model, optimizer: Optimizer) -> Clipping:
+        """Return the limits of the gradients of the optimiser's parameters."""
+        tables = _table_names(model)
+        return Clipping(
+            self.max_grad_norm,
+            model.spec.policies.embedding_gradient_clip,
+            tuple(place for place, name in enumerate(optimizer.names) if name in tables),
         )
-    coverage = options.lambda_coverage if isinstance(options, CoverageOptions) else 0.0
-    google = stored_google_model(options.model, options.model_params)
-    if google is None:
-        by_flags = _warmup(options, options.learning_rate)
-        return Recipe(options, None, sampling, by_flags, options.max_grad_norm, coverage)
-    of_model = schedule_of(google.parameters)
-    if options.warmup_steps and of_model.decay:
-        raise OptionError("-warmup_steps and optimizer.lr_decay_type both set the learning rate: choose one")
-    clip = optimizer_settings(google.parameters).clip_gradients
-    schedule = _warmup(options, of_model.rate) or of_model
-    return Recipe(options, google, sampling, schedule, clip, coverage)
+
+    def moving_average(self, optimizer: Optimizer) -> MovingAverage | None:
+        """Return the average of the optimiser's parameters that `-average_decay` asks for."""
+        decay = self.options.average_decay
+        return MovingAverage(optimizer.names, optimizer.parameters, decay) if decay else None
+
+    def _optimizer(self, parameters: Mapping[str, Tensor], tables: frozenset[str]) -> Optimizer:
+        if self.google is None:
+            return OPTIMIZERS[self.options.optim](parameters)
+        return tensorflow_optimizer(optimizer_settings(self.google.parameters), parameters, tables)
 
 
-def _warmup(options: AnyTrainOptions, rate: float) -> InverseRootSchedule | None:
-    return InverseRootSchedule(rate, options.warmup_steps) if options.warmup_steps else None
-
-
-def make_optimizer(recipe: Recipe, model: Model) -> Optimizer:
-    """The optimiser of all parameters that are trained."""
-    parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
-    optimizer = _optimizer(recipe, parameters, _table_names(model))
-    optimizer.weight_decay = recipe.options.weight_decay
-    return optimizer
-
-
-def initial_slots(recipe: Recipe) -> Mapping[str, float]:
-    """Initial values of the optimiser's slots, see `Optimizer.initial_values`."""
-    return _optimizer(recipe, {}, frozenset()).initial_values
-
-
-def _optimizer(recipe: Recipe, parameters: Mapping[str, Tensor], tables: frozenset[str]) -> Optimizer:
-    if recipe.google is None:
-        return OPTIMIZERS[recipe.options.optim](parameters)
-    return tensorflow_optimizer(optimizer_settings(recipe.google.parameters), parameters, tables)
+def _warmup(options: AnyTrainOptions, rate: float) -> _InverseRootSchedule | None:
+    return _InverseRootSchedule(rate, options.warmup_steps) if options.warmup_steps else None
 
 
 def _table_names(model: nn.Module) -> frozenset[str]:
-    """The names of the parameters that hold word vectors."""
+    """Return the names of the parameters that hold word vectors."""
     modules = model.named_modules()
     return frozenset(f"{name}.words" for name, module in modules if isinstance(module, Embeddings))
-
-
-class TableClip:
-    """Scales the gradient of each table of word vectors down to the model's own limit (0: never)."""
-
-    def __init__(self, model: Model, names: Sequence[str]) -> None:
-        """names: of all gradients, in their order."""
-        tables = _table_names(model)
-        self._limit = model.spec.policies.embedding_gradient_clip
-        self._places = [place for place, name in enumerate(names) if name in tables]
-
-    def __call__(self, gradients: Sequence[Tensor]) -> None:
-        """Change the gradients in place."""
-        if self._limit > 0:
-            clip_each([gradients[place] for place in self._places], self._limit)

@@ -1,4 +1,4 @@
-"""A whole training, from its options to the last model file."""
+"""A whole training, from its options to its last model file."""
 
 import os
 import sys
@@ -13,31 +13,23 @@ import torch
 
 from onmt.commandline.schema import declared_options
 from onmt.commandline.values import options_from_dict, options_to_dict
-from onmt.data.dataset import BatchPlan, SentenceSet, describe_dataset, plan_batches
+from onmt.data.dataset import describe_dataset
 from onmt.data.options import BitextOptions, MonotextOptions
 from onmt.errors import CheckpointError, OptionError
 from onmt.files import saved_models
 from onmt.kernels.products import multiply_with
 from onmt.logger import Logger, LoggerOptions
-from onmt.models.loading import load_model
 from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
-from onmt.training.data import EpochBatches, Epochs, StepBatches, StoredBatches, TrainingData, open_data
-from onmt.training.distributed import Replicas, join_torchrun, run_in_processes, torchrun_rank
-from onmt.training.evaluation import (
-    Evaluator,
-    Evaluators,
-    LossEvaluator,
-    TranslationEvaluator,
-    TranslationFiles,
-)
+from onmt.training.data import Epochs, TrainingData
+from onmt.training.distributed import Replicas, Torchrun, run_in_processes
+from onmt.training.evaluation import Evaluator
 from onmt.training.optim import Optimizer
 from onmt.training.options import AnyTrainOptions, choose_options
 from onmt.training.progress import MetricsFile, Phases, Progress, TensorBoard
-from onmt.training.recipe import make_optimizer, make_recipe
-from onmt.training.sampling import make_sampler
-from onmt.training.starting_point import StartingPoint, new_model, new_state, read_run, stored_model
+from onmt.training.recipe import Recipe
+from onmt.training.starting_point import StartingPoint, StoredRun
 from onmt.training.trainer import Trainer
 
 _KINDS: Final = {
@@ -53,13 +45,13 @@ _IDLE: Final[Mapping[tuple[str, ...], str]] = {
 
 
 def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
-    """Train as the options say; `given` are the flags that the user set.
+    """Train as the options say; `given`: the flags that the user set.
 
-    Raises OnmtError for whatever a user can cause; Interrupted, with a checkpoint written, after Ctrl-C.
+    Raises OnmtError for errors that a user can cause; Interrupted, after saving a checkpoint, for Ctrl-C.
     """
     logger.outlives_stream()
-    torchrun = torchrun_rank(os.environ)
-    if torchrun is not None and torchrun[0] > 0:
+    torchrun = Torchrun.found(os.environ)
+    if torchrun is not None and torchrun.rank > 0:
         _train(options, given, logger)
         return
     with claimed(options.save_model, "-save_model"):
@@ -71,9 +63,9 @@ def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> N
     devices = tuple(select_devices(options, logger))
     words = {"model_type": options.model_type, "hook_file": options.hook_file}
     work = partial(_train_in_process, words, options_to_dict(options), given)
-    torchrun = torchrun_rank(os.environ)
+    torchrun = Torchrun.found(os.environ)
     if torchrun is not None:
-        join_torchrun(work, devices, *torchrun, use_nccl=not options.no_nccl)
+        torchrun.run(work, devices, use_nccl=not options.no_nccl)
     elif len(devices) > 1:
         logger.info(f"Training on {len(devices)} devices...")
         run_in_processes(work, devices, use_nccl=not options.no_nccl)
@@ -84,20 +76,23 @@ def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> N
 def _train_replica(
     options: AnyTrainOptions, given: Set[str], replicas: Replicas, device: torch.device, logger: Logger
 ) -> None:
-    """All of a training, or one replica's part in it."""
+    """Run a whole training, or one replica's part of it."""
     _warn_of_idle_options(options, given, logger)
     logger.info(f"Training {_KINDS[options.model_type]} model...")
-    run = read_run(options, given, logger) if options.train_from else None
+    run = StoredRun.read(options, given, logger) if options.train_from else None
     if run is not None:
         options = run.options
-    recipe = make_recipe(options)
-    state = new_state(options) if run is None else run.state
-    data = open_data(options, None if run is None else run.known_vocabularies, logger)
-    epochs = _epochs(options, state, data, device, replicas, logger)
+    recipe = Recipe.of(options)
+    state = TrainingState.new(options) if run is None else run.state
+    data = TrainingData.open(options, None if run is None else run.known_vocabularies, logger)
+    epochs = Epochs(options, data, state.sampler, replicas, device, logger)
     first = epochs.start(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
-    start = new_model(recipe, data, state, logger) if run is None else stored_model(run, recipe, data, logger)
+    if run is None:
+        start = StartingPoint.new(recipe, data, state, logger)
+    else:
+        start = run.starting_point(recipe, data, logger)
     trainer = _make_trainer(start, data, epochs, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)
@@ -111,15 +106,15 @@ def _train_in_process(
     replicas: Replicas,
     device: torch.device,
 ) -> None:
-    """One replica's part, from what any options become on their way to a process: a hook's class of options
-    cannot be sent."""
+    """Run one replica's part. Options arrive as plain values, since a class that a hook extends cannot be
+    pickled."""
     _train_one_of_several(options_from_dict(choose_options(words), values), given, replicas, device)
 
 
 def _train_one_of_several(
     options: AnyTrainOptions, given: frozenset[str], replicas: Replicas, device: torch.device
 ) -> None:
-    """One replica's part; only the first one logs."""
+    """Run one replica's part; only the first one logs."""
     silent = replace(LoggerOptions(), disable_logs=True)
     with Logger(options if replicas.is_first else silent, sys.stdout) as logger:
         logger.outlives_stream()
@@ -135,28 +130,29 @@ def _make_trainer(
     replicas: Replicas,
     logger: Logger,
 ) -> Trainer:
-    """The trainer with all its parts, on `device`."""
+    """Make the trainer and its parts, on `device`."""
     recipe, state = start.recipe, start.state
     options = recipe.options
     model = start.model.to(device)
     products = products_of(options, device, logger)
     multiply_with(model, products)
-    optimizer = make_optimizer(recipe, model)
+    optimizer = recipe.optimizer(model)
     first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
-        # It was written after another epoch, which may have had more or fewer of them.
+        # The state was saved after another epoch, which may have had another number of iterations.
         state.batching = replace(state.batching, iterations=first.batches.iterations)
     iterations = first.batches.iterations
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
     batching = _batching(options, replicas, iterations)
     _take_up(state, optimizer, batching, Environment.current(device, products), logger)
-    if data.valid is None and (options.early_stopping or options.keep_best):
+    valid = data.valid
+    if valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
     return Trainer(
         model=model,
         optimizer=optimizer,
         epochs=epochs,
-        evaluator=_evaluator(start, data, device),
+        evaluator=None if valid is None else Evaluator(options, valid, start.vocabularies, device),
         recipe=replace(recipe, options=options),
         state=state,
         saver=_saver(options, start, data, logger),
@@ -184,74 +180,14 @@ def _progress(
     replicas: Replicas,
     logger: Logger,
 ) -> Progress:
-    """The first replica records curves and metrics."""
+    """Make the progress; only the first replica records curves and metrics."""
     curves = TensorBoard(options.exp, options.save_model) if options.exp and replicas.is_first else None
     metrics = None
     if options.save_metrics and replicas.is_first:
         metrics = MetricsFile(options.save_model, logger)
-        # The report of the last iteration may be still to come.
+        # The last iteration may not be reported yet.
         metrics.start(state.epoch, state.iteration - (state.unreported is not None))
     return Progress(logger, replicas, optimizer.name, curves, metrics, Phases(options.profiler, device))
-
-
-def _epochs(
-    options: AnyTrainOptions,
-    state: TrainingState,
-    data: TrainingData,
-    device: torch.device,
-    replicas: Replicas,
-    logger: Logger,
-) -> Epochs:
-    def batches(sentences: SentenceSet) -> EpochBatches | StepBatches:
-        plan = _plan(sentences, options)
-        passes = EpochBatches(
-            sentences, plan, options.curriculum, options.accum_count, options.seed, replicas, device
-        )
-        if not options.counts_steps:
-            return passes
-        return StepBatches(passes, options.eval_every_n_steps or passes.iterations, options.train_steps)
-
-    return Epochs(
-        data=data.train,
-        resampled=data.resampled,
-        sampler=make_sampler(options, options.seed, replicas, logger, state.sampler)
-        if options.sample
-        else None,
-        batches=batches,
-        restricted=options.sample_vocab,
-        logger=logger,
-        device=device,
-    )
-
-
-def _plan(dataset: SentenceSet, options: AnyTrainOptions) -> BatchPlan:
-    most = options.max_batch_size or len(dataset)
-    return plan_batches(dataset.src_lengths, most, options.max_tokens, options.uneven_batches)
-
-
-def _evaluator(start: StartingPoint, data: TrainingData, device: torch.device) -> Evaluator | None:
-    if data.valid is None:
-        return None
-    options = start.recipe.options
-    plan = _plan(data.valid, options)
-    metrics = tuple(dict.fromkeys((options.validation_metric, *options.log_metrics)))
-    losses = [metric for metric in metrics if metric in ("perplexity", "loss")]
-    others = [metric for metric in metrics if metric not in losses]
-    evaluators: list[Evaluator] = []
-    if losses:
-        evaluators.append(LossEvaluator(StoredBatches(data.valid, plan, device), losses))
-    if others:
-        batches = StoredBatches(data.valid, plan, torch.device("cpu"))  # read back into words there
-        language_model = load_model(options.lm_model, device) if options.lm_model else None
-        files = TranslationFiles(options.save_model, options.save_validation_translation_every)
-        vocabularies = start.vocabularies
-        evaluators.append(
-            TranslationEvaluator(
-                others, batches, vocabularies, options, language_model, files, options.metrics_postprocess
-            )
-        )
-    # The metric that decides comes first.
-    return Evaluators(evaluators if options.validation_metric in losses else evaluators[::-1])
 
 
 def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> Batching:
@@ -268,7 +204,10 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> 
 def _take_up(
     state: TrainingState, optimizer: Optimizer, batching: Batching, environment: Environment, logger: Logger
 ) -> None:
-    """Give the optimiser its state back, and tell what keeps this run from repeating the stored one."""
+    """Restore the optimiser, and warn of every difference that keeps this run from repeating the stored one.
+
+    Raises CheckpointError if the stored position lies behind the end of an epoch of this data.
+    """
     if state.optimizer is not None:
         optimizer.load_state(state.optimizer)
     if state.batching is not None and state.batching != batching:
@@ -313,7 +252,9 @@ def _warn_of_earlier_models(options: AnyTrainOptions, logger: Logger) -> None:
 
 
 def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
-    """Flags that have nothing to act on, any more or beside prepared data."""
+    """Warn of flags without effect: those about texts beside `-data`, and those of the original that do
+    nothing.
+    """
     text_options = MonotextOptions if isinstance(options, MonotextOptions) else BitextOptions
     of_text = {option.flag for option in declared_options(text_options)}
     if options.data and given & of_text:

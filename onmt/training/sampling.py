@@ -1,7 +1,7 @@
 """Sampling of the sentences that an epoch trains on (OpenNMT Lua's onmt/data/SampledDataset.lua).
 
-Draws depend on the seed, the epoch and, by perplexity, on what was measured before the epoch; a checkpoint
-keeps the latter.
+Draws depend on the seed, the epoch and, when sampling by perplexity, on the perplexities before the epoch,
+which a checkpoint stores.
 """
 
 import math
@@ -30,10 +30,10 @@ _Perplexities = npt.NDArray[np.float32]
 
 @dataclass
 class _Measured:
-    """Measurements of the sentences of a data set.
+    """The state of sampling by perplexity.
 
     perplexities: N, of each sentence when it was last trained on; NaN before. started: whether sentences are
-    drawn by them already. epoch, drawn: the epoch of the last draw, and the sentences it drew.
+    drawn by perplexity already. epoch, drawn: the epoch of the last draw, and the sentences drawn.
     """
 
     perplexities: _Perplexities
@@ -42,7 +42,7 @@ class _Measured:
     drawn: _Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def to_state(self) -> dict[str, Any]:
-        """Plain values and tensors, for a checkpoint."""
+        """Return plain values and tensors, for a checkpoint."""
         return {
             "perplexities": torch.from_numpy(self.perplexities),
             "started": self.started,
@@ -66,8 +66,26 @@ class _Measured:
 class Sampler:
     """Draws the sentences of an epoch."""
 
+    @staticmethod
+    def of(
+        options: SampledDatasetOptions,
+        seed: int,
+        replicas: Replicas,
+        logger: Logger,
+        state: Mapping[str, Any] | None,
+    ) -> "Sampler":
+        """Return the sampler of `-sample` and `-sample_type`; `state`: what `to_state` returned."""
+        if options.sample_type == "partition":
+            return _PartitionSampler(options.sample)
+        if options.sample_type == "uniform":
+            return _UniformSampler(options.sample, seed)
+        return _PerplexitySampler(options, seed, replicas, logger, state)
+
     def draw(self, epoch: int, sentences: int) -> _Indices:
-        """Indices of the sentences, of this many, that the epoch trains on; sorted, with repetitions."""
+        """Return indices of the sentences, out of this many, that the epoch trains on.
+
+        They are sorted, and may repeat.
+        """
         raise NotImplementedError
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
@@ -78,12 +96,12 @@ class Sampler:
         """Exchange the recorded losses between replicas; all of them must call this."""
 
     def to_state(self) -> dict[str, Any] | None:
-        """The state for a checkpoint; call `merge` before."""
+        """Return the state for a checkpoint, after `merge`."""
         return None
 
 
 class _UniformSampler(Sampler):
-    """Any sentence, with replacement."""
+    """Draws any sentence, with replacement."""
 
     def __init__(self, size: int, seed: int) -> None:
         self._size = size
@@ -112,10 +130,10 @@ class _PartitionSampler(Sampler):
 
 
 class _PerplexitySampler(Sampler):
-    """With replacement, by the perplexity that each sentence had when it was last trained on.
+    """Draws with replacement, weighted by the perplexity of each sentence when it was last trained on.
 
-    Sentences are drawn uniformly until the mean perplexity (those never trained on have `initial`) is below
-    `initial`. Those above the threshold weigh 1.
+    A sentence not trained on yet counts as `-sample_perplexity_init`. Sentences are drawn uniformly until the
+    mean is below that. Sentences above the threshold of `-sample_perplexity_max` weigh 1.
     """
 
     def __init__(
@@ -126,7 +144,7 @@ class _PerplexitySampler(Sampler):
         logger: Logger,
         state: Mapping[str, Any] | None,
     ) -> None:
-        """`state`: what `to_state` gave, None at the beginning."""
+        """`state`: what `to_state` returned, None for a new training."""
         self._options = options
         self._seed = seed
         self._replicas = replicas
@@ -136,9 +154,9 @@ class _PerplexitySampler(Sampler):
         self._pending: list[tuple[int, Tensor, Tensor, Tensor]] = []
 
     def draw(self, epoch: int, sentences: int) -> _Indices:
-        """See `Sampler.draw`; an epoch that is taken up again draws what it drew before.
+        """See `Sampler.draw`. A resumed epoch gets the sentences that it drew before.
 
-        Raises CheckpointError when the state is about another number of sentences.
+        Raises CheckpointError if the state is that of another number of sentences.
         """
         measured = self._of(sentences)
         self.merge()
@@ -152,7 +170,7 @@ class _PerplexitySampler(Sampler):
         return measured.drawn
 
     def measure(self, iteration: int, batch: Batch, losses: Tensor) -> None:
-        """See `Sampler.measure`. Word features count in the loss, but not among the words."""
+        """See `Sampler.measure`. Losses are divided by words; word features count in the loss only."""
         words = batch.src_lengths
         if batch.tgt_output is not None:
             words = (batch.tgt_output[..., 0] != PAD).sum(1)
@@ -200,26 +218,11 @@ class _PerplexitySampler(Sampler):
         return weights
 
 
-def make_sampler(
-    options: SampledDatasetOptions,
-    seed: int,
-    replicas: Replicas,
-    logger: Logger,
-    state: Mapping[str, Any] | None,
-) -> Sampler:
-    """Make the sampler of `-sample` and `-sample_type`; `state`: of a checkpoint, if any."""
-    if options.sample_type == "partition":
-        return _PartitionSampler(options.sample)
-    if options.sample_type == "uniform":
-        return _UniformSampler(options.sample, seed)
-    return _PerplexitySampler(options, seed, replicas, logger, state)
-
-
 def _perplexity_threshold(perplexities: npt.NDArray[np.float64], limit: float) -> float:
-    """The perplexity above which a sentence is taken for noise: `limit`, if that is positive.
+    """Return the perplexity above which a sentence is taken for noise: `limit`, if that is positive.
 
-    Otherwise the most frequent perplexity, rounded to hundredths, plus -limit standard deviations, where the
-    deviation is from that value and of the perplexities above it.
+    Otherwise it is the most frequent perplexity (rounded to hundredths) plus -limit standard deviations. The
+    deviation is that of the perplexities above the most frequent one, measured from it.
     """
     if limit > 0:
         return limit

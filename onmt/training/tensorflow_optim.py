@@ -1,7 +1,7 @@
 """TensorFlow 1.0's optimisers that OpenNMT Lua does not have, with TensorFlow's formulas and defaults.
 
-Written from the documentation of tf.train.*Optimizer and the papers. A table of word vectors gets a sparse
-gradient there: rows of words that did not occur stay as they are, and so does what is gathered for them.
+Written from the documentation of tf.train.*Optimizer and the papers. In TensorFlow a table of word vectors
+gets a sparse gradient: the rows of words that did not occur, and their rows in the slots, do not change.
 """
 
 from abc import abstractmethod
@@ -17,9 +17,9 @@ _Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 class _TableOptimizer(Optimizer):
-    """Updates parameters by `_next`; in a table, rows whose gradient is zero stay.
+    """Updates parameters by `_next`; rows of tables with a zero gradient do not change.
 
-    `initial`: what the first slot holds at the start; the others hold zeros. Set it before `__init__`.
+    `initial`: initial value of the first slot; the others start at 0. Set it before `__init__`.
     """
 
     initial: float = 0.0
@@ -61,8 +61,8 @@ class _TableOptimizer(Optimizer):
                 torch._foreach_copy_(old, new)
 
     def _parts(self) -> list[slice]:
-        """Groups of parameters that are updated together: on a GPU all, as launches cost; elsewhere one,
-        since the new values of all would take as much memory again.
+        """Return groups of parameters to update together: on a GPU all of them, to save kernel launches;
+        elsewhere one at a time, to save memory for the new values.
         """
         if self.parameters and self.parameters[0].device.type != "cpu":
             return [slice(None)]
@@ -72,7 +72,7 @@ class _TableOptimizer(Optimizer):
     def _next(
         self, gradients: _Tensors, learning_rate: float, parameters: _Tensors, *gathered: _Tensors
     ) -> list[_Tensors]:
-        """Some parameters and their slots after a step, as new tensors."""
+        """Return parameters and their slots after a step, as new tensors."""
 
 
 class _Momentum(_TableOptimizer):
@@ -233,7 +233,10 @@ def _minus(values: _Tensors, others: _Tensors) -> _Tensors:
 def tensorflow_optimizer(
     settings: OptimizerSettings, parameters: Mapping[str, Tensor], tables: frozenset[str]
 ) -> Optimizer:
-    """The optimiser that google/seq2seq's parameters name; `tables`: parameters that hold word vectors."""
+    """Return the optimiser that google/seq2seq's parameters name.
+
+    `tables`: names of the parameters that hold word vectors.
+    """
     params = settings.params
     if settings.name == "Adam":
         return Adam(parameters, (params["beta1"], params["beta2"]), params["epsilon"])

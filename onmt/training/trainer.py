@@ -18,29 +18,22 @@ from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.signals import SignalHandler, handling_signals
 from onmt.training.checkpoints import Saver, TrainingState
-from onmt.training.data import Epoch, Epochs, largest_batch, naming_batches, or_failure
+from onmt.training.data import Epoch, Epochs, naming_batches
 from onmt.training.distributed import Interrupted, Replicas
 from onmt.training.evaluation import Evaluator
-from onmt.training.gradients import (
-    Attempt,
-    GradientGraphs,
-    LossScale,
-    NotFiniteError,
-    SkippedSteps,
-    require_finite,
-)
-from onmt.training.optim import MovingAverage, Optimizer, scale_and_clip, usable_rate
+from onmt.training.gradients import Attempt, GradientGraphs, LossScale, NotFiniteError, SkippedSteps
+from onmt.training.optim import Optimizer
 from onmt.training.progress import Progress
-from onmt.training.recipe import Recipe, TableClip
+from onmt.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class StepResult:
     """The measurements of a step, as tensors that have not been read from the device.
 
-    loss: this replica's summed loss, 0 if the step was skipped because something was not finite; grad_norm:
-    L2 norm of all gradients after the division by the sentences and before the clipping; words: what a
-    perplexity divides the loss by; src_words: source words read.
+    loss: this replica's summed loss, 0 if the step was skipped because a number was not finite; grad_norm: L2
+    norm of all gradients together, divided but not clipped; words: the divisor of the loss in a perplexity;
+    src_words: source words read.
     """
 
     loss: Tensor
@@ -49,16 +42,26 @@ class StepResult:
     src_words: int
 
 
+@dataclass
+class _Sums:
+    """Sums over this replica's batches of a step. loss: 0-dim; divisor: that of the gradients, see `Loss`."""
+
+    loss: Tensor
+    words: int = 0
+    divisor: int = 0
+    src_words: int = 0
+
+
 _NO_DATA: Final = 1 << 10
-"""Above all numbers of signals."""
+"""Stands for a failed read among signal numbers, all of which are lower."""
 
 
-class _ValidationStopped(Exception):  # noqa: N818 - no error: a signal asks the training to stop
+class _ValidationStopped(Exception):  # noqa: N818 - not an error: a signal asks the training to stop
     pass
 
 
 class Trainer:
-    """Trains a model from the position of its state, which it keeps up to date, to the last epoch."""
+    """Trains a model from the position in `state`, which it keeps up to date, to the last epoch."""
 
     def __init__(
         self,
@@ -72,14 +75,13 @@ class Trainer:
         progress: Progress,
         replicas: Replicas,
     ) -> None:
-        """`evaluator` None: there is no validation data."""
+        """`evaluator`: None without validation data."""
         self.model = model
         self.optimizer = optimizer
         self.epochs = epochs
         self.evaluator = evaluator
         self.options = recipe.options
         self.sampling = recipe.sampling
-        self._max_grad_norm = recipe.max_grad_norm
         self._coverage_weight = recipe.coverage_weight
         self.schedule = recipe.schedule
         self.state = state
@@ -87,13 +89,15 @@ class Trainer:
         self.progress = progress
         self.replicas = replicas
         self._device = optimizer.parameters[0].device
-        self._clip_tables = TableClip(model, optimizer.names)
+        self._clipping = recipe.clipping(model, optimizer)
         self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
-        self._untried = self._device.type == "cuda"  # memory that the CPU lacks shows in no single step
+        self._untried = self._device.type == "cuda"  # a lack of CPU memory shows in no single step
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
         self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
-        self._average = self._moving_average()
+        self._average = recipe.moving_average(optimizer)
+        if self._average is not None and state.trained_weights is not None:
+            self._average.load(state.trained_weights)
         self._graphs: GradientGraphs | None = None
         if self.options.cuda_graphs:
             self._graphs = GradientGraphs(model, optimizer.parameters, self._device, progress.logger)
@@ -101,7 +105,7 @@ class Trainer:
         self._started = time.monotonic() - 60 * state.minutes
 
     def train(self) -> None:
-        """Train. Raises Interrupted, with a checkpoint written, after a signal that asks to end."""
+        """Train. Raises Interrupted, after saving a checkpoint, if a signal asks to stop."""
         last = self.options.end_epoch or None
         with handling_signals() as self._signals, self._signals.holding():
             while last is None or self.state.epoch <= last:
@@ -111,9 +115,9 @@ class Trainer:
                 too_slow = self._decay(epoch, score)
                 is_best = self.state.validation.record(self.options.validation_metric, score)
                 stops = too_slow or self._no_longer_improves()
-                if self.state.iteration > iterations:  # else -train_steps cut the epoch short
+                if self.state.iteration > iterations:  # otherwise -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
-                # The best model first: a run resumed from the epoch's model would not save it any more.
+                # The best model first: a run resumed from the epoch's model would not save it again.
                 if is_best and self.options.keep_best:
                     self._save_best()
                 if epoch == last or stops or self._keeps(epoch):
@@ -126,7 +130,7 @@ class Trainer:
                 self._stop_if_asked()
 
     def _train_epoch(self, epoch: int) -> int:
-        """The iterations that are left of an epoch; returns how many a whole one has."""
+        """Do the iterations that are left of an epoch; return the number of iterations of a whole epoch."""
         options, state = self.options, self.state
         with self.progress.phases.during("data"):
             started = self.epochs.start(epoch)
@@ -137,9 +141,9 @@ class Trainer:
         self._set_gold_probability(epoch)
         if self._untried:
             self._try_largest_batch(started, epoch)
-        batches = started.batches.take(epoch, state.iteration)
+        batches = started.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for of_iteration in self.progress.phases.waiting("data", or_failure(batches)):
+        for of_iteration in self.progress.phases.waiting("data", batches):
             self._stop_if_asked(of_iteration)
             assert not isinstance(of_iteration, DataError)
             done = state.iteration
@@ -165,13 +169,11 @@ class Trainer:
     def _try_largest_batch(self, epoch: Epoch, number: int) -> None:
         """Run the epoch's largest batch forward and backward, so that a lack of memory shows at the start.
 
-        Changes nothing that training depends on: gradients are dropped, buffers restored, and the random
-        numbers are those of iteration 0, which no step uses.
+        Training is not affected: gradients are dropped, buffers restored, and the random numbers are those of
+        iteration 0, which no step uses.
         """
         self._untried = False
-        sentences, plan = epoch.sentences, epoch.batches.plan
-        index = largest_batch(plan, sentences.src_lengths, sentences.tgt_lengths)
-        batch = sentences.batch(plan[index]).to(self._device)
+        batch = epoch.largest_batch().to(self._device)
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         with naming_batches([batch], f"epoch {number}, before the first step"):
             self.model.loss(batch, self._training_step(number, 0)).total.backward()
@@ -185,40 +187,24 @@ class Trainer:
         self.progress.report(iteration, self.state.rate.value, self._skipped.take_words(), loss)
 
     def step(self, batches: Sequence[Batch], epoch: int, iteration: int) -> StepResult:
-        """One update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
-        parameters, phases = self.optimizer.parameters, self.progress.phases
+        """Make an update from `-accum_count` batches per replica, fewer where its share of the epoch ends."""
+        parameters = self.optimizer.parameters
         for parameter in parameters:
             parameter.grad = None
         statistics = [values.clone() for values in self._statistics]
-        loss = torch.zeros((), device=self._device)
-        words = count = src_words = 0
-        noise = self._training_step(epoch, iteration)
-        for batch in batches:
-            measured = self._graphs.compute(batch, noise) if self._graphs is not None else None
-            if measured is None:
-                with phases.during("forward"):
-                    measured = self.model.loss(batch, noise)
-                with phases.during("backward"):
-                    scale = self._loss_scale
-                    (measured.total if scale is None else scale.scaled(measured.total)).backward()
-            self.epochs.measure(iteration, batch, measured.per_sentence)
-            loss = loss + measured.total.detach() if words else measured.total.detach()
-            words += measured.words
-            count += measured.divisor
-            src_words += batch.src_words
-        with phases.during("update"):
+        sums = self._backpropagate(batches, epoch, iteration)
+        with self.progress.phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-            divisor = self.replicas.sum_gradients(gradients, count, loss)
+            divisor = self.replicas.sum_gradients(gradients, sums.divisor, sums.loss)
             if self._loss_scale is not None:
                 divisor = self._loss_scale.divisor(divisor)
-            grad_norm = scale_and_clip(gradients, divisor, self._max_grad_norm)
+            grad_norm = self._clipping.apply(gradients, divisor)
             lowered = None if self._loss_scale is None else self._loss_scale.update(grad_norm)
-            self._clip_tables(gradients)
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
             rate = self.state.rate.value
-            finite = torch.isfinite(grad_norm + 0 * loss)
-            if not usable_rate(rate):
+            finite = torch.isfinite(grad_norm + 0 * sums.loss)
+            if not self.optimizer.can_use(rate):
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             if self._average is not None:
@@ -226,12 +212,30 @@ class Trainer:
                 self._average.update(self.state.updates)
             for values, before in zip(self._statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        indices = torch.cat([batch.indices for batch in batches]) if len(batches) > 1 else None
-        indices = batches[0].indices if len(batches) == 1 else indices
+        indices = _indices_of(batches)
         self._skipped.record(
-            Attempt(epoch, iteration, indices, rate, loss, grad_norm, finite, words, lowered)
+            Attempt(epoch, iteration, indices, rate, sums.loss, grad_norm, finite, sums.words, lowered)
         )
-        return StepResult(torch.where(finite, loss, 0), grad_norm, words, src_words)
+        return StepResult(torch.where(finite, sums.loss, 0), grad_norm, sums.words, sums.src_words)
+
+    def _backpropagate(self, batches: Sequence[Batch], epoch: int, iteration: int) -> _Sums:
+        """Sum the gradients of the (scaled) losses of the batches in `grad` of the parameters."""
+        step = self._training_step(epoch, iteration)
+        sums = _Sums(torch.zeros((), device=self._device))
+        for batch in batches:
+            measured = self._graphs.compute(batch, step) if self._graphs is not None else None
+            if measured is None:
+                with self.progress.phases.during("forward"):
+                    measured = self.model.loss(batch, step)
+                with self.progress.phases.during("backward"):
+                    scale = self._loss_scale
+                    (measured.total if scale is None else scale.scaled(measured.total)).backward()
+            self.epochs.measure(iteration, batch, measured.per_sentence)
+            sums.loss = sums.loss + measured.total.detach() if sums.words else measured.total.detach()
+            sums.words += measured.words
+            sums.divisor += measured.divisor
+            sums.src_words += batch.src_words
+        return sums
 
     def _training_step(self, epoch: int, iteration: int) -> TrainingStep:
         generator = torch_generator(
@@ -269,7 +273,7 @@ class Trainer:
                     score = next(iter(scores.values()))
             except DataError as error:
                 failure = error
-        # The other replicas wait here for the score, or to hear that there is none.
+        # The other replicas wait here for the score, None if the first one has none.
         score = self.replicas.same_for_all(score)
         if score is None:
             self._stop_if_asked(failure)
@@ -279,7 +283,7 @@ class Trainer:
         return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:
-        """Apply the decay rules; says whether the learning rate became too small to go on."""
+        """Apply the decay rules; return whether the learning rate became too small to go on."""
         if self.schedule is not None or not self.optimizer.decays:
             return False
         decayed = self.state.rate.after_epoch(self.options, self.options.validation_metric, epoch, score)
@@ -288,7 +292,7 @@ class Trainer:
         return self.state.rate.value < self.options.min_learning_rate
 
     def _no_longer_improves(self) -> bool:
-        """Whether `-early_stopping` ends the training, which is logged."""
+        """Return whether `-early_stopping` ends the training; if so, log it."""
         patience, history = self.options.early_stopping, self.state.validation
         if not patience or history.since_best < patience:
             return False
@@ -328,7 +332,7 @@ class Trainer:
         self._save(self.saver.save_checkpoint)
 
     def _save(self, save: Callable[[TrainingState], object]) -> None:
-        """Call `save` with the present state, in the first replica, while the moving average is in place."""
+        """Call `save` with the current state in the first replica, with the moving average in the model."""
         self.epochs.merge()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
@@ -336,13 +340,13 @@ class Trainer:
                 save(self.state)
 
     def _prepare_to_save(self) -> None:
-        """Raise NotFiniteError if a checkpoint would hold what cannot be trained on."""
+        """Bring unreported counts up to date; raise NotFiniteError if a checkpoint would not be finite."""
         self._note_unreported()
         tensors = stored_tensors(self.model)
         for slot, gathered in self.optimizer.gathered.items():
             names = (f"{name} ({slot})" for name in self.optimizer.names)
             tensors |= dict(zip(names, gathered, strict=True))
-        require_finite(tensors, self.replicas, self._last_saved())
+        self._skipped.require_finite(tensors, self._last_saved())
 
     def _last_saved(self) -> str:
         path = self.saver.last_saved
@@ -359,16 +363,8 @@ class Trainer:
         self.state.sampler = self.epochs.sampler_state()
         self.state.trained_weights = None if self._average is None else self._average.trained()
 
-    def _moving_average(self) -> MovingAverage | None:
-        if not self.options.average_decay:
-            return None
-        average = MovingAverage(self.optimizer.names, self.optimizer.parameters, self.options.average_decay)
-        if self.state.trained_weights is not None:
-            average.load(self.state.trained_weights)
-        return average
-
     def _averaged(self) -> AbstractContextManager[None]:
-        """The moving average, if there is one, stands in the model's place inside the context."""
+        """Inside the context the model holds the moving average of its parameters, if there is one."""
         return nullcontext() if self._average is None else self._average.applied()
 
     def _stop_validation_if_asked(self) -> None:
@@ -376,7 +372,7 @@ class Trainer:
             raise _ValidationStopped
 
     def _stop_if_asked(self, read: Sequence[Batch] | DataError | None = None) -> None:
-        """Save and stop if one of the replicas had a signal, or failed to read its batch."""
+        """Save and stop if one of the replicas received a signal, or failed to read its batch."""
         failure = read if isinstance(read, DataError) else None
         number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
         if number == 0:
@@ -384,7 +380,7 @@ class Trainer:
         self.progress.end_epoch()
         failures = self.replicas.gather(None if failure is None else str(failure))
         self._save_checkpoint()
-        self.replicas.largest(0)  # no replica leaves, and none is ended, before the first one has saved
+        self.replicas.largest(0)  # no replica ends, or is killed, before the first one has saved
         goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
         for told in failures:
             if told is not None:
@@ -393,3 +389,9 @@ class Trainer:
             f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
+
+
+def _indices_of(batches: Sequence[Batch]) -> Tensor | None:
+    if not batches:
+        return None
+    return batches[0].indices if len(batches) == 1 else torch.cat([batch.indices for batch in batches])

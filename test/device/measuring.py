@@ -25,8 +25,8 @@ from onmt.models.networks import build_model
 from onmt.modules.noise import Noise
 from onmt.training.distributed import Replicas
 from onmt.training.gradients import LossScale
-from onmt.training.optim import OPTIMIZERS, Optimizer
-from onmt.training.recipe import TableClip, _table_names, tensorflow_optimizer
+from onmt.training.optim import OPTIMIZERS, Clipping, Optimizer
+from onmt.training.recipe import _table_names, tensorflow_optimizer
 from onmt.training.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -97,7 +97,6 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         optimizer=optimiser,
         epochs=SimpleNamespace(measure=lambda *_: None),
         options=SimpleNamespace(seed=7, label_smoothing=0.0),
-        _max_grad_norm=5.0,
         _coverage_weight=configuration.coverage_weight,
         sampling=SimpleNamespace(scope="token"),
         schedule=None,
@@ -107,7 +106,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         progress=SimpleNamespace(phases=CountingPhases(ledger)),
         replicas=Replicas(),
         _device=device,
-        _clip_tables=TableClip(model, optimiser.names),
+        _clipping=_clipping(model, optimiser),
         _output_words=torch.arange(WORDS, device=device) if configuration.restricted else None,
         _skipped=SimpleNamespace(record=lambda _: None),
         _statistics=[buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()],
@@ -116,6 +115,11 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         _loss_scale=LossScale(device, None) if configuration.products is torch.float16 else None,
     )
     return trainer
+
+
+def _clipping(model: Model, optimiser: Optimizer) -> Clipping:
+    places = [place for place, name in enumerate(optimiser.names) if name in _table_names(model)]
+    return Clipping(5.0, model.spec.policies.embedding_gradient_clip, places)
 
 
 def _optimiser(name: str, model: Model) -> Optimizer:

@@ -15,7 +15,7 @@ from onmt.kernels.products import rounds_to_tf32, set_tf32
 from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import products_of, select_device, select_devices
 from onmt.runtime.options import DeviceOptions
-from onmt.training.distributed import join_torchrun
+from onmt.training.distributed import Torchrun
 from onmt.training.progress import Phases
 
 LOGGER = Logger(LoggerOptions(), StringIO())
@@ -81,7 +81,7 @@ def test_torchrun_needs_a_gpu_per_process(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(OptionError, match=r"torchrun started 2 processes.*-gpuid names 1"):
-        join_torchrun(lambda *_: None, (GPU,), 1, 2, use_nccl=True)
+        Torchrun(1, 2).run(lambda *_: None, (GPU,), use_nccl=True)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from onmt.models.lua import DataSizes
 from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import Adam, scale_and_clip
+from onmt.training.optim import Adam, Clipping
 
 PAIR_COUNT = 20
 UPDATES = 800
@@ -94,7 +94,7 @@ def learn(model: str, params: dict[str, Any]) -> tuple[Seq2Seq, Vocabularies]:
     for update in range(1, UPDATES + 1):
         loss = built.loss(batch, TrainingStep(Noise(torch_generator(1, "step"))))
         gradients = list(torch.autograd.grad(loss.total, optimizer.parameters, materialize_grads=True))
-        scale_and_clip(gradients, loss.divisor, 5.0)
+        Clipping(5.0).apply(gradients, loss.divisor)
         optimizer.step(gradients, 0.01)
         if update % UPDATES_BETWEEN_LOOKS == 0:
             translations = translator.translate(sources, batch_size=PAIR_COUNT)

@@ -16,7 +16,7 @@ from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import Adam, scale_and_clip
+from onmt.training.optim import Adam, Clipping
 
 Encoder = Literal["rnn", "brnn", "dbrnn", "pdbrnn", "gnmt", "cnn"]
 Cell = Literal["LSTM", "GRU"]
@@ -106,7 +106,7 @@ def updates_to_exactness(chosen: Seq2SeqModelOptions, wanted: Pairs) -> int:
         model.loss(batch, step).total.backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         assert len(gradients) == len(optimizer.parameters)
-        scale_and_clip(gradients, batch.size, LARGEST_GRADIENT)
+        Clipping(LARGEST_GRADIENT).apply(gradients, batch.size)
         optimizer.step(gradients, LEARNING_RATE)
         if update % UPDATES_BETWEEN_LOOKS == 0:
             translations = translator.translate(sources, batch_size=PAIR_COUNT)

@@ -16,7 +16,7 @@ TINY_MODEL = (
 
 
 def write_corpus(folder: Path) -> list[str]:
-    """Sentences of one to six letters and their reversals; returns the files as options of preprocess.py."""
+    """Sentences of one to six letters and their reversals; return the files as options of preprocess.py."""
     draw = random.Random(11)
     argv = []
     for split, size in (("train", 120), ("valid", 30)):
@@ -52,7 +52,7 @@ def tiny_model() -> list[str]:
 def run_train(
     tiny_data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run train.py on the tiny data with a tiny model saved as `<tmp_path>/m`; returns exit code, log,
+    """Run train.py on the tiny data with a tiny model saved as `<tmp_path>/m`; return exit code, log,
     stderr."""
 
     def run(*argv: str) -> tuple[int, str, str]:

@@ -1,5 +1,4 @@
-"""Writes golden_excerpts/: a few of the original's trainings as plain numbers, for checkouts without the
-golden folder.
+"""Write golden_excerpts/: a few of the original's trainings, for checkouts without the golden folder.
 
 Run from the repository's root: `PYTHONPATH=. python test/training/make_golden_excerpts.py`.
 """

@@ -1,4 +1,4 @@
-"""onmt/training/optim.py against the formula in plain Python, and through train.py."""
+"""MovingAverage of onmt/training/optim.py against the formula in plain Python, and through train.py."""
 
 from collections.abc import Callable
 from pathlib import Path

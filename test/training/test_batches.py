@@ -4,7 +4,7 @@ import torch
 
 from onmt.data.dataset import Dataset, plan_batches
 from onmt.data.loading import open_prepared
-from onmt.training.data import EpochBatches, StoredBatches
+from onmt.training.data import StoredBatches, _EpochBatches
 from onmt.training.distributed import Replicas
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ def taken(
     replicas = Replicas()
     replicas.rank, replicas.size = rank, size
     plan = plan_batches(dataset.src_lengths, 7, 1800, False)
-    batches = EpochBatches(dataset, plan, curriculum, 1, 3435, replicas, CPU)
+    batches = _EpochBatches(dataset, plan, curriculum, 1, 3435, replicas, CPU)
     return [batch[0].indices.tolist() if batch else None for batch in batches.take(epoch, first)]
 
 
@@ -71,7 +71,7 @@ def test_accumulated_batches_are_consecutive_ones(dataset: Dataset, size: int, a
     for rank in range(size):
         replicas = Replicas()
         replicas.rank, replicas.size = rank, size
-        batches = EpochBatches(dataset, plan, 0, accumulated, 3435, replicas, CPU)
+        batches = _EpochBatches(dataset, plan, 0, accumulated, 3435, replicas, CPU)
         shares.append([[batch.indices.tolist() for batch in taken] for taken in batches.take(3, 1)])
         assert len(shares[-1]) == batches.iterations == -(-len(alone) // (size * accumulated))
     for iteration, start in enumerate(range(0, len(alone), size * accumulated)):

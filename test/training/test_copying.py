@@ -20,12 +20,12 @@ MODEL = (
 
 
 def names_and_words(count: int, seed: int) -> list[str]:
-    """Half of the lines have a name that occurs once."""
+    """Return sentences; every other one has a name that occurs only once."""
     return lines(count, seed, rare="name", every=2)
 
 
 def in_capitals(line: str) -> str:
-    """What is to be learnt: words become capitals, names stay."""
+    """Return the target: words in capitals, names unchanged."""
     return " ".join(word if word.startswith("name") else word.upper() for word in line.split())
 
 
@@ -40,7 +40,7 @@ def files(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model, stopped after three epochs and continued."""
+    """A model whose training was stopped after three epochs and continued."""
     folder = tmp_path_factory.mktemp("copying")
     common = [*files(folder), "-save_model", str(folder / "m"), "-log_level", "WARNING"]
     assert train([*common, *MODEL, "-coverage_attn", "-end_epoch", "3"]) == 0
@@ -98,7 +98,7 @@ def test_the_other_commands_read_it(model: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_new_vocabularies_are_taken_up(model: Path, tmp_path: Path) -> None:
-    """After -update_vocab, words that were copied by the old ids are copied by the new ones."""
+    """After -update_vocab, copied words follow the new ids."""
     more = [f"{word} mauve" for word in WORDS] * 8
     argv = ["-train_src", write(tmp_path / "src", more), "-train_tgt", write(tmp_path / "tgt", more)]
     argv += ["-train_from", str(model), "-update_vocab", "merge", "-save_model", str(tmp_path / "new")]
@@ -167,7 +167,7 @@ def test_a_restart_is_refused_too(model: Path, tmp_path: Path, capsys: pytest.Ca
 def test_a_language_model_beside_it_is_refused(
     model: Path, run_train: RunTrain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its vocabulary is the target's, and words beyond it have no probability in it."""
+    """A language model has no probability for words outside the target vocabulary."""
     target = tmp_path / "target"
     words = load_checkpoint(model)["vocabularies"]["tgt"][0]["words"]
     target.write_text("".join(f"{word}\n" for word in words[4:]), encoding="utf-8")

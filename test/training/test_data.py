@@ -13,7 +13,7 @@ from onmt.commands.pipeline import preprocess
 from onmt.data.vocabulary import ImageSize, Vocabularies
 from onmt.errors import OptionError
 from onmt.logger import Logger, LoggerOptions
-from onmt.training.data import open_data
+from onmt.training.data import TrainingData
 from onmt.training.options import TrainSeq2SeqOptions
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -215,4 +215,4 @@ def test_a_model_of_other_sources_goes_on_with_prepared_data_only(known: Vocabul
     options = TrainSeq2SeqOptions(train_src="a", train_tgt="b", save_model="m", train_from="m.pt")
     told = f"the model of -train_from reads {kind}, not texts: .* -data"
     with Logger(LoggerOptions(), sys.stdout) as logger, pytest.raises(OptionError, match=told):
-        open_data(options, known, logger)
+        TrainingData.open(options, known, logger)

@@ -22,14 +22,14 @@ def path(
 
 
 def test_the_original_latches_by_default() -> None:
-    """Validation perplexities and learning rates of the golden run sgd_decay_default_latch."""
+    """Numbers: validation perplexities and learning rates of the golden run sgd_decay_default_latch."""
     scores = [20.607725, 19.334193, 19.407823, 18.739256, 18.662159]
     options = replace(BASE, start_decay_score_delta=0.3)
     assert path(options, list(scores), start=0.3) == pytest.approx([0.3, 0.3, 0.15, 0.075, 0.0375])
 
 
 def test_score_only_does_not_latch() -> None:
-    """Golden run sgd_decay_score_only."""
+    """Numbers: the golden run sgd_decay_score_only."""
     scores = [20.607725, 19.334193, 19.407823, 18.739256, 18.387975]
     options = replace(BASE, decay="score_only")
     assert path(options, list(scores), start=0.3) == pytest.approx([0.3, 0.3, 0.15, 0.15, 0.15])

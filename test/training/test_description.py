@@ -70,8 +70,7 @@ def test_the_original_s_lines(path: Path, tiny_data: str) -> None:
     log = path.read_text()
     features = re.search(r"additional features: (?:source = )?(\d)(?:; target = (\d))?", log)
     assert features is not None
-    # The log does not tell how many labels a feature has, so the widths that come from there are not
-    # compared.
+    # The log lacks the number of labels of a feature, so widths that depend on it are not compared.
     src = (30, *[7] * int(features[1]))
     tgt = (29, *[7] * int(features[2])) if features[2] else ()
     lines = spec_from_options(options, DataSizes(src=src, tgt=tgt)).log_lines()

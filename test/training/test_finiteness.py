@@ -18,8 +18,8 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.models.networks import Seq2Seq
 from onmt.modules.generator import Loss
 from onmt.training.distributed import Replicas
-from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges, require_finite
-from onmt.training.optim import OPTIMIZERS, Optimizer, usable_rate
+from onmt.training.gradients import Attempt, LossScale, NotFiniteError, SkippedSteps, _ranges
+from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.tensorflow_optim import _CenteredRmsProp, _Ftrl, _Momentum
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -33,7 +33,7 @@ SKIPPED = re.compile(
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *calls: int, value: float = math.nan) -> None:
-    """Make the loss of the training steps of these numbers (from 1) wrong, and with it all gradients."""
+    """Spoil the loss of these training steps (from 1), and with it all gradients."""
     loss, done = Seq2Seq.loss, 0
 
     def spoilt(self: Seq2Seq, batch: Batch, step: Any) -> Loss:
@@ -154,7 +154,7 @@ OPTIONS: dict[str, Callable[[dict[str, Tensor]], Optimizer]] = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_update_that_knows_the_flag_obeys_it(name: str) -> None:
-    """As on a GPU, where the flag is not read: a false one stops the update."""
+    """On a GPU the host does not read the flag: a false one must stop the update itself."""
     draw = torch.Generator().manual_seed(1)
     start = {key: torch.rand(3, 4, generator=draw) for key in ("table", "other")}
     gradients = [[torch.rand(3, 4, generator=draw) for _ in start] for _ in range(3)]
@@ -184,8 +184,8 @@ def test_a_rate_that_no_parameter_can_bear_changes_nothing(rate: float) -> None:
     optimizer = OPTIMIZERS["sgd"]({"a": torch.ones(2)})
     optimizer.step([torch.ones(2)], rate, torch.tensor(True))
     assert optimizer.parameters[0].tolist() == [1, 1]
-    assert not usable_rate(rate)
-    assert usable_rate(3e38)
+    assert not Optimizer.can_use(rate)
+    assert Optimizer.can_use(3e38)
 
 
 def test_skipped_words_and_many_skipped_steps() -> None:
@@ -229,7 +229,7 @@ def test_a_loss_is_read_with_the_flags() -> None:
 
 
 class TwoReplicas(Replicas):
-    """The other one has a flaw."""
+    """Two replicas, the other of which has numbers that are not finite."""
 
     size = 2
 
@@ -238,9 +238,10 @@ class TwoReplicas(Replicas):
 
 
 def test_replicas_agree() -> None:
-    require_finite({"a": torch.ones(2), "b": torch.arange(2)}, Replicas(), "")
+    log = Logger(LoggerOptions(), None)
+    SkippedSteps(Replicas(), log, CPU).require_finite({"a": torch.ones(2), "b": torch.arange(2)}, "")
     with pytest.raises(NotFiniteError, match="not saved: the model of another replica has numbers"):
-        require_finite({"a": torch.ones(2)}, TwoReplicas(), "")
+        SkippedSteps(TwoReplicas(), log, CPU).require_finite({"a": torch.ones(2)}, "")
 
 
 @pytest.mark.parametrize(

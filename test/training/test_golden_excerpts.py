@@ -1,5 +1,5 @@
-"""Three whole trainings of the original program, from numbers kept here; test_golden_training.py has many
-more."""
+"""Repeat three whole trainings of the original program, from numbers kept here; test_golden_training.py
+repeats many more."""
 
 import json
 import re

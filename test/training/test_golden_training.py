@@ -1,4 +1,4 @@
-"""Whole trainings of the original program, repeated through our own command lines, number by number.
+"""Repeat whole trainings of the original program through our command lines, and compare every number.
 
 The runs lie in ../shared/golden/training (see the README there); without that folder the tests are skipped,
 and test_golden_excerpts.py still repeats a few of them.
@@ -61,7 +61,7 @@ pytestmark = pytest.mark.skipif(not RUNS, reason="the golden runs are not here")
 
 @dataclass
 class Run:
-    """What a repeated run measured."""
+    """The measurements of a repeated run."""
 
     losses: list[float]
     grad_norms: list[float]
@@ -93,7 +93,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[StepResult, float]]:
 
 
 def prepared(package: str, workspace: Path) -> Path:
-    """The prepared data of a package, sentences in the original's order; returns its `-save_data`."""
+    """Prepare the data of a package, sentences in the original's order; return its `-save_data`."""
     save_data = workspace / package
     if (workspace / f"{package}-train.json").exists():
         return save_data
@@ -118,7 +118,7 @@ def prepared(package: str, workspace: Path) -> Path:
 
 
 def unpacked(path: str, workspace: Path) -> Path:
-    """A stored `.t7` file of the golden folder, by its path there."""
+    """Unpack a `.t7` file of the golden folder, given by its path there."""
     target = workspace / path.replace("/", "-")
     if not target.exists():
         target.write_bytes(gzip.decompress((GOLDEN / f"{path}.gz").read_bytes()))
@@ -126,7 +126,7 @@ def unpacked(path: str, workspace: Path) -> Path:
 
 
 def command(name: str) -> dict[str, str]:
-    """The training command of a run: value by flag, "" for a flag that stands alone."""
+    """Return the training command of a run: value by flag, "" for a flag without a value."""
     words = shlex.split((GOLDEN / name / "cmd.txt").read_text().splitlines()[0])[2:]
     flags: dict[str, str] = {}
     for word in words:
@@ -140,7 +140,7 @@ def command(name: str) -> dict[str, str]:
 def repeat(
     name: str, workspace: Path, steps: list[tuple[StepResult, float]], capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """Run the training command of `name` on our side."""
+    """Run the training command of `name` with our train.py."""
     flags = command(name)
     package = Path(flags["-data"]).name.removesuffix("-train.t7")
     flags["-data"] = str(prepared(package, workspace))
@@ -160,14 +160,14 @@ def repeat(
 
 
 def stored(name: str, kind: str) -> Any:
-    """A weights file of a run; some only name the run whose file is the same."""
+    """Read a weights file of a run; some only name the run that has the same file."""
     link = GOLDEN / name / f"{kind}.same_as"
     path = GOLDEN / (link.read_text().strip() if link.exists() else f"{name}/{kind}.json.gz")
     return json.loads(gzip.decompress(path.read_bytes()))
 
 
 def flat_vectors(models: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Each sub-model's parameters as the one vector that the original trains."""
+    """Return each sub-model's parameters as a single vector, as the original trains them."""
     vectors = {}
     for part, modules in models.items():
         pieces: list[float] = []
@@ -187,7 +187,7 @@ def flat_vectors(models: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def weights_by_name(models: Mapping[str, Any], init: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Stored weights under our names, arranged as ours."""
+    """Return stored weights with our names and layout."""
     vectors = flat_vectors(models)
     for name, parameter in read_lua_model(init).parameters.items():
         yield name, torch.from_numpy(parameter.slice_of(vectors[parameter.part]))
@@ -229,7 +229,7 @@ def test_the_original_is_repeated(
 def test_a_continued_run_decays_as_the_uninterrupted_one(
     workspace: Path, steps: list[tuple[StepResult, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The original forgets the last score and the latch when it continues; we do not."""
+    """Unlike the original, a continued run keeps the last score and the latch."""
     run = repeat("continue_sgd_decay", workspace, steps, capsys)
     expected = [step for step in trajectory("sgd_decay_default_latch")["iterations"] if step["epoch"] > 3]
     np.testing.assert_allclose(run.losses, [step["loss"] for step in expected], rtol=1e-5)
@@ -265,7 +265,7 @@ def test_a_language_model_is_not_charged_for_padding(
 def test_a_tagger_learns_transitions_as_the_original_does(
     workspace: Path, steps: list[tuple[StepResult, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Up to the first validation, which changes the original's transitions; from the transitions it drew."""
+    """From the original's initial transitions up to its first validation, which changes them."""
     models = stored("seqtagger_crf", "weights_0")
     init = unpacked("init/seqtagger.t7", workspace)
     content = convert_model(init)

@@ -1,4 +1,4 @@
-"""The published settings under examples/google learn, by the optimiser they name."""
+"""The published settings under examples/google learn with the optimiser that they name."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from onmt.models.lua import DataSizes
 from onmt.models.networks import build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import scale_and_clip
+from onmt.training.optim import Clipping
 from onmt.training.recipe import _table_names, tensorflow_optimizer
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "google"
@@ -22,7 +22,7 @@ UPDATES = 12
 
 
 def copies(count: int, length: int, words: int) -> Batch:
-    """Sentences and the same sentences as their translations."""
+    """Write sentences, and the same sentences as their translations."""
     text = torch.randint(4, words, (count, length), generator=torch.Generator().manual_seed(1))
     start, end = torch.full((count, 1), BOS), torch.full((count, 1), EOS)
     return Batch(
@@ -54,7 +54,7 @@ def test_a_published_model_learns(name: str) -> None:
         step = TrainingStep(Noise(torch_generator(1, "step", update)))
         loss = model.loss(batch, step)
         gradients = list(torch.autograd.grad(loss.total, list(parameters.values())))
-        scale_and_clip(gradients, loss.divisor, settings.clip_gradients)
+        Clipping(settings.clip_gradients).apply(gradients, loss.divisor)
         optimizer.step(gradients, schedule_of(google.parameters).after(update))
         with torch.no_grad():
             losses.append(float(model.loss(batch, None).total))

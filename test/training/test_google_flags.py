@@ -13,7 +13,7 @@ from onmt.training.options import flags_of_lua_models, implied_flags
 
 
 def implied(config: str = "", folder: Path | None = None, **given: Any) -> dict[str, Any]:
-    """What the flags imply, with a configuration file if there is one."""
+    """Return the flags that these imply, with a configuration file if one is given."""
     if folder is not None:
         (folder / "c.yml").write_text(config, encoding="utf-8")
         given["config_paths"] = (str(folder / "c.yml"),)
@@ -91,7 +91,7 @@ def test_pipelines_name_the_texts(tmp_path: Path) -> None:
     names = {"train_src": "a.src", "train_tgt": "a.tgt", "valid_src": "b.src", "valid_tgt": "b.tgt"}
     assert found | names == found
     assert (found["src_vocab"], found["tgt_vocab"]) == ("v.src", "v.tgt")
-    assert min(found["src_seq_length"], found["tgt_seq_length"]) > 10**6  # they are cut, not left out
+    assert min(found["src_seq_length"], found["tgt_seq_length"]) > 10**6  # long texts are cut, not left out
     prepared = implied(TEXTS, tmp_path, model="BasicSeq2Seq", model_params=params, data="demo")
     assert not prepared.keys() & {*names, "src_vocab", "src_seq_length"}
 

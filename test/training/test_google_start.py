@@ -1,4 +1,4 @@
-"""Restarts of google/seq2seq's models, which know by themselves what -model said at first."""
+"""Restarts of google/seq2seq's models: the file has the -model and -model_params of the first run."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def long_texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> RunTrain:
-    """Run train.py; returns exit code, log, stderr. Models go to `<tmp_path>/<name>`."""
+    """Run train.py; return exit code, log, stderr. Models go to `<tmp_path>/<name>`."""
 
     def run_named(name: str, *argv: str) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -34,7 +34,7 @@ def params(**optimizer: Any) -> str:
 def run_google(
     tiny_data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run train.py on the tiny data; returns exit code, log, stderr."""
+    """Run train.py on the tiny data; return exit code, log, stderr."""
 
     def run(*argv: str, model: str = "AttentionSeq2Seq") -> tuple[int, str, str]:
         given = [*argv]
@@ -56,7 +56,7 @@ def run_google(
 
 
 def final(folder: Path, stem: str = "m") -> dict[str, Any]:
-    """The content of the last model."""
+    """Return the content of the last model."""
     paths = sorted(folder.glob(f"{stem}_epoch*.pt"), key=lambda path: int(path.name.split("_epoch")[1][0]))
     content: dict[str, Any] = load_checkpoint(paths[-1])
     return content
@@ -166,7 +166,7 @@ def test_the_rate_follows_the_steps(run_google: RunTrain) -> None:
 def test_gradients_are_means_over_words_and_clipped_twice(
     run_google: RunTrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One step of plain gradient descent, computed again from the model's own loss."""
+    """A step of gradient descent equals one computed here from the model's loss."""
     step = Trainer.step
     compared = []
 

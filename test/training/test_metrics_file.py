@@ -1,4 +1,4 @@
-"""onmt/training/progress.py, through train.py and tools/plot_training.py."""
+"""The metrics file of onmt/training/progress.py, through train.py and tools/plot_training.py."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def test_a_continued_training_leaves_the_file_of_an_uninterrupted_one(
     part = ["-save_model", str(tmp_path / "part")]
     assert run_train(*flags, "-end_epoch", "2", *part)[0] == 0
     with (tmp_path / "part_metrics.jsonl").open("a") as file:
-        file.write('{"kind": "rep')  # what a kill leaves
+        file.write('{"kind": "rep')  # a killed run leaves an unfinished line
     again = ["-train_from", str(tmp_path / "part_checkpoint.pt"), "-continue", "-max_batch_size", "10"]
     assert run_train(*again, *flags, *part, "-end_epoch", "3")[0] == 0
     whole, found = (records(tmp_path / f"{name}_metrics.jsonl") for name in ("whole", "part"))
@@ -79,7 +79,7 @@ def test_a_training_cut_by_steps_goes_on_with_its_report(run_train: RunTrain, tm
 
 
 def test_a_validation_is_not_recorded_twice(tmp_path: Path) -> None:
-    """The checkpoint of an epoch's last iteration was written before the validation."""
+    """A run resumed between an epoch's last iteration and its validation validates again."""
     metrics = MetricsFile(str(tmp_path / "m"), Logger(LoggerOptions(), None))
     metrics.start(1, 1)
     metrics.add("report", 1, 9, {})

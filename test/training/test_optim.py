@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError
-from onmt.training.optim import OPTIMIZERS, scale_and_clip
+from onmt.training.optim import OPTIMIZERS, Clipping
 
 Update = Callable[[list[np.ndarray], float], np.ndarray]
 
@@ -44,7 +44,7 @@ def adam(gradients: list[np.ndarray], rate: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("update", [sgd, adagrad, adadelta, adam])
-@pytest.mark.parametrize("scale", [1.0, 1e-7])  # near Adam's epsilon its place decides the step
+@pytest.mark.parametrize("scale", [1.0, 1e-7])  # 1e-7: Adam's epsilon decides the step
 def test_the_formulas(update: Update, scale: float) -> None:
     draw = np.random.default_rng(3)
     gradients = [draw.normal(size=(4, 3)) * scale for _ in range(7)]
@@ -112,7 +112,7 @@ def test_a_foreign_state_is_refused() -> None:
 def test_clipping_is_global_and_exact(max_norm: float) -> None:
     parts = [np.array([[3.0, 4.0]]), np.array([12.0, 0.0])]
     gradients = [torch.from_numpy(part.copy()) for part in parts]
-    norm = scale_and_clip(gradients, 2.0, max_norm)
+    norm = Clipping(max_norm).apply(gradients, 2.0)
     assert norm.item() == pytest.approx(13 / 2, rel=1e-15)
     factor = min(1.0, max_norm / 6.5) if max_norm > 0 else 1.0
     for gradient, part in zip(gradients, parts, strict=True):
@@ -121,7 +121,7 @@ def test_clipping_is_global_and_exact(max_norm: float) -> None:
 
 def test_zero_gradients_survive_clipping() -> None:
     gradients = [torch.zeros(3)]
-    assert scale_and_clip(gradients, 1.0, 5.0).item() == 0
+    assert Clipping(5.0).apply(gradients, 1.0).item() == 0
     assert torch.equal(gradients[0], torch.zeros(3))
 
 

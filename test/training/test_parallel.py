@@ -1,4 +1,4 @@
-"""Two processes on the CPU, exchanging gradients through gloo."""
+"""Two processes on the CPU exchange gradients through gloo."""
 
 import json
 from functools import partial
@@ -15,12 +15,13 @@ from onmt.data.dataset import epoch_order, plan_batches
 from onmt.data.loading import open_prepared
 from onmt.logger import Logger, LoggerOptions
 from onmt.models.base import Model
-from onmt.training.data import open_data
-from onmt.training.distributed import _ReplicaError, run_in_processes, torchrun_rank
-from onmt.training.optim import OPTIMIZERS, scale_and_clip
-from onmt.training.recipe import make_recipe
+from onmt.training.checkpoints import TrainingState
+from onmt.training.data import TrainingData
+from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
+from onmt.training.optim import OPTIMIZERS, Clipping
+from onmt.training.recipe import Recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
-from onmt.training.starting_point import new_model, new_state
+from onmt.training.starting_point import StartingPoint
 
 CPU = torch.device("cpu")
 HOOK = """
@@ -43,7 +44,7 @@ def mpreprocess(options, lines):
 
 
 def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
-    """One epoch in this process, two consecutive batches to an update."""
+    """Train an epoch in this process, each update from two consecutive batches."""
     train = open_prepared(data).train
     plan = plan_batches(train.src_lengths, 10, 1800, False)
     order = epoch_order(len(plan), 1, 0, 3435)
@@ -58,7 +59,7 @@ def expected_weights(model: Model, data: str) -> dict[str, torch.Tensor]:
             loss.total.backward()
             sentences += loss.divisor
         gradients = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
-        scale_and_clip(gradients, sentences, 5.0)
+        Clipping(5.0).apply(gradients, sentences)
         optimizer.step(gradients, 0.01)
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
@@ -83,10 +84,10 @@ def test_two_replicas_train_as_one_with_both_batches(
     content = load_checkpoint(path)
     assert content["training"]["batching"]["replicas"] == 2
     silent = Logger(LoggerOptions(), None)
-    start = new_model(
-        make_recipe(parsed.options),
-        open_data(parsed.options, None, silent),
-        new_state(parsed.options),
+    start = StartingPoint.new(
+        Recipe.of(parsed.options),
+        TrainingData.open(parsed.options, None, silent),
+        TrainingState.new(parsed.options),
         silent,
     )
     for name, weight in expected_weights(start.model, tiny_data).items():
@@ -103,15 +104,15 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
     argv += ["-report_every", "2"]
     argv += "-sample 60 -sample_vocab -sample_type perplexity -sample_perplexity_init 1000".split()
 
-    def train(name: str, *more: str) -> None:
+    def run(name: str, *more: str) -> None:
         parsed = parse(train.script, [*argv, "-save_model", str(tmp_path / name), *more])
         words = {"model_type": "seq2seq", "hook_file": str(hook)}
         work = partial(_train_in_process, words, options_to_dict(parsed.options), parsed.given)
         run_in_processes(work, (CPU, CPU), use_nccl=False)
 
-    train("whole", "-end_epoch", "3")
-    train("half", "-end_epoch", "2")
-    train("half", "-end_epoch", "3", "-train_from", str(tmp_path / "half_checkpoint.pt"), "-continue")
+    run("whole", "-end_epoch", "3")
+    run("half", "-end_epoch", "2")
+    run("half", "-end_epoch", "3", "-train_from", str(tmp_path / "half_checkpoint.pt"), "-continue")
     whole, half = (load_checkpoint(next(tmp_path.glob(f"{name}_epoch3_*"))) for name in ("whole", "half"))
     assert set(whole["vocabularies"]["src"][0]["words"][4:]) == set("ABCDEFGH")
     for name, weight in whole["weights"].items():
@@ -124,7 +125,7 @@ def test_two_replicas_with_a_hook_sample_by_perplexity_and_go_on(
 
 
 def perplexities(path: Path) -> dict[str, float]:
-    """Of each report, by its place."""
+    """Return the perplexity of each report, by its position."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     reports = [record for record in records if record["kind"] == "report"]
     assert reports
@@ -162,10 +163,10 @@ def test_a_failure_of_one_replica_ends_all(
 
 
 def test_torchrun_is_recognised() -> None:
-    assert torchrun_rank({}) is None
-    assert torchrun_rank({"RANK": "0", "WORLD_SIZE": "1"}) is None
-    assert torchrun_rank({"WORLD_SIZE": "2"}) is None
-    assert torchrun_rank({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+    assert Torchrun.found({}) is None
+    assert Torchrun.found({"RANK": "0", "WORLD_SIZE": "1"}) is None
+    assert Torchrun.found({"WORLD_SIZE": "2"}) is None
+    assert Torchrun.found({"RANK": "1", "WORLD_SIZE": "2"}) == Torchrun(1, 2)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from onmt.training.progress import Phases, Progress, perplexity
 
 
 class Recorder:
-    """Curves kept in memory."""
+    """Curves that are kept in memory."""
 
     def __init__(self) -> None:
         self.points: list[tuple[str, float, int]] = []

@@ -9,7 +9,7 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands.pipeline import translate
-from onmt.training.optim import InverseRootSchedule
+from onmt.training.recipe import _InverseRootSchedule
 
 RunTrain = Callable[..., tuple[int, str, str]]
 ALL = (
@@ -24,7 +24,7 @@ def content_of(folder: Path, name: str, epoch: int) -> dict[str, torch.Tensor]:
 
 
 def test_the_schedule() -> None:
-    schedule = InverseRootSchedule(0.5, 4)
+    schedule = _InverseRootSchedule(0.5, 4)
     rates = [schedule.after(steps) for steps in range(9)]
     assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, *(0.5 * math.sqrt(4 / t) for t in range(5, 10))])
 
@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_refused(flags: list[str], complaint: str, run_trai
 
 
 def test_label_smoothing_leaves_the_reported_loss_comparable(run_train: RunTrain) -> None:
-    """The first report of a run without updates that matter is the same with and without smoothing."""
+    """With negligible updates, the first report is the same with and without smoothing."""
     still = ["-learning_rate", "1e-30", "-end_epoch", "1", "-dropout", "0"]
     logs = [run_train(*still, *more)[1] for more in ([], ["-label_smoothing", "0.3"])]
     perplexities = [log.rpartition("Validation perplexity: ")[2].split("\n")[0] for log in logs]
@@ -122,7 +122,7 @@ def test_google_models_take_them_too(run_train: RunTrain, tmp_path: Path) -> Non
 
 
 def test_features_share_their_tables_too(run_train: RunTrain, tmp_path: Path) -> None:
-    """So their labels must be the same: equal numbers of them are not enough."""
+    """Labels of both sides must be equal; equal numbers of labels are not enough."""
     for name, text in (("src", "a￨F b￨G\n"), ("tgt", "b￨F a￨G\n"), ("other", "b￨P a￨Q\n")):
         (tmp_path / name).write_text(text, encoding="utf-8")
     words = tmp_path / "words"

@@ -5,19 +5,17 @@ import pytest
 
 from onmt.commandline.values import options_to_dict
 from onmt.training.options import TrainSeq2SeqOptions
-from onmt.training.restart import _Restart, restart_options
+from onmt.training.restart import Restart
 
 BASE = TrainSeq2SeqOptions(data="d", save_model="m", train_from="x.pt")
 SAVED = options_to_dict(replace(BASE, rnn_size=64, dropout=0.1, optim="adam", learning_rate=0.002, seed=7))
 
 
-def restart(
-    saved: dict[str, Any], rate: float = 0.001, epoch: int = 4, **given: Any
-) -> _Restart[TrainSeq2SeqOptions]:
+def restart(saved: dict[str, Any], rate: float = 0.001, epoch: int = 4, **given: Any) -> Restart:
     """Restart with these options on the command line."""
     continues = given.pop("continue_", False)
     flags = frozenset(given)
-    return restart_options(replace(BASE, **given, continue_=continues), flags, saved, rate, epoch)
+    return Restart.of(replace(BASE, **given, continue_=continues), flags, saved, rate, epoch)
 
 
 def test_structure_comes_from_the_checkpoint() -> None:

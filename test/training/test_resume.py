@@ -1,4 +1,4 @@
-"""Runs that are stopped and continued, as real processes: they must end as if they had never stopped."""
+"""Runs that are stopped and continued, as real processes, end as if they had never stopped."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="module")
 def start(tiny_data: str, tiny_model: list[str]) -> Start:
-    """Starts train.py in a folder of its own."""
+    """Start train.py in a folder of its own."""
 
     def run(folder: Path, *argv: str, save_every: int = 5) -> "subprocess.Popen[str]":
         command = [
@@ -52,7 +52,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
 
 
 def signal_at(process: "subprocess.Popen[str]", text: str, times: int, number: signal.Signals) -> None:
-    """Send the signal when the log shows `text` for the so manieth time."""
+    """Send the signal when the log has shown `text` this many times."""
     assert process.stdout is not None
     for line in process.stdout:
         times -= text in line
@@ -70,7 +70,7 @@ def final_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """Final weights of a run that nothing stopped."""
+    """The final weights of a run that was not stopped."""
     folder = tmp_path_factory.mktemp("whole")
     finish(start(folder))
     return final_weights(folder)

@@ -36,7 +36,7 @@ def perplexity_sampler(
 
 
 def batch_of(indices: list[int], lengths: list[int]) -> Batch:
-    """Targets of so many words, the end symbol included; nothing else of it is looked at."""
+    """Return a batch whose targets have these numbers of words, with the end symbol; the rest is unused."""
     targets = torch.tensor([[5] * length + [0] * (max(lengths) - length) for length in lengths])
     rows = torch.tensor(indices)
     return Batch(
@@ -52,13 +52,13 @@ def batch_of(indices: list[int], lengths: list[int]) -> Batch:
 
 
 def tell(sampler: _PerplexitySampler, iteration: int, perplexities: dict[int, float]) -> None:
-    """Let sentences of two words each have these perplexities."""
+    """Pass losses to the sampler that give sentences of two words each these perplexities."""
     losses = torch.tensor([2 * math.log(value) for value in perplexities.values()])
     sampler.measure(iteration, batch_of([*perplexities], [2] * len(perplexities)), losses)
 
 
 def stored(sampler: _PerplexitySampler) -> dict[str, Any]:
-    """The state, as a checkpoint brings it back."""
+    """Return the state after a round trip through a checkpoint."""
     sampler.merge()
     file = io.BytesIO()
     torch.save(sampler.to_state(), file)
@@ -134,7 +134,7 @@ def test_the_threshold_is_the_mode_and_some_deviations(spread: float) -> None:
 
 def test_the_last_measurement_counts_whatever_the_replica() -> None:
     class TwoReplicas(Replicas):
-        """Another replica notes the iterations between ours."""
+        """Two replicas; the other one records the iterations between ours."""
 
         def gather(self, value: Any) -> list[Any]:
             others = [(2, np.array([0, 1]), np.log([20.0, 30.0])), (4, np.array([2]), np.log([50.0]))]

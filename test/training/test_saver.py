@@ -1,4 +1,4 @@
-"""Which models of epochs stay."""
+"""Which epoch models are kept."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from onmt.checkpoint import load_checkpoint
 from onmt.models.base import Model
-from onmt.training.evaluation import LossEvaluator
+from onmt.training.evaluation import Evaluator
 
 RunTrain = Callable[..., tuple[int, str, str]]
 
@@ -77,16 +77,16 @@ def test_the_last_model_with_a_finite_score_stays(
     run_train: RunTrain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A score may be NaN while the model is sound: validation data can be spoilt, too."""
-    scores = LossEvaluator.scores
+    scores = Evaluator.scores
 
     def spoilt(
-        self: LossEvaluator, model: Model, epoch: int, between_batches: Callable[[], None]
+        self: Evaluator, model: Model, epoch: int, between_batches: Callable[[], None]
     ) -> dict[str, float]:
         if 2 <= epoch <= 4:
             return {"perplexity": math.nan}
         return scores(self, model, epoch, between_batches)
 
-    monkeypatch.setattr(LossEvaluator, "scores", spoilt)
+    monkeypatch.setattr(Evaluator, "scores", spoilt)
     keep = ("-keep_checkpoint_max", "1")
     assert run_train("-end_epoch", "4", *keep)[0] == 0
     assert epochs(tmp_path) == ["epoch1", "epoch4"]

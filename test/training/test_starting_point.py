@@ -1,4 +1,4 @@
-"""New models and changed ones, as training begins."""
+"""The model at the start of a training: new, or restored with changes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def weights_after_one_epoch(folder: Path, stem: str = "m") -> dict[str, torch.Te
 
 @pytest.fixture
 def vectors(tmp_path: Path) -> torch.Tensor:
-    """Word vectors of four numbers for the tiny data's twelve words."""
+    """Word vectors of size 4 for the twelve words of the tiny data."""
     values = torch.rand(12, 4, generator=torch.Generator().manual_seed(2))
     torch.save(values, tmp_path / "vectors.pt")
     return values

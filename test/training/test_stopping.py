@@ -54,7 +54,7 @@ def test_the_best_models_and_the_last_stay(last: int, run_train: RunTrain, tmp_p
     assert code == 0
     scores = scores_of(log)
     best = sorted(range(1, last + 1), key=lambda epoch: scores[epoch - 1])
-    assert (best[0] == last) == (last == 7)  # the best model may be the last one, or not
+    assert (best[0] == last) == (last == 7)  # once the best model is the last one, once not
     assert epochs(tmp_path) == sorted({*best[:2], last})
     (path,) = tmp_path.glob(f"m_epoch{best[0]}_*.pt")
     left, right = load_checkpoint(path), load_checkpoint(tmp_path / "m_best.pt")

@@ -11,7 +11,7 @@ import torch
 from onmt.errors import CheckpointError, OptionError
 from onmt.google.optimisation import OptimizerSettings, optimizer_settings
 from onmt.google.parameters import MODELS
-from onmt.training.optim import Optimizer, clip_each
+from onmt.training.optim import Clipping, Optimizer
 from onmt.training.recipe import tensorflow_optimizer
 
 Array = np.ndarray
@@ -232,7 +232,7 @@ def test_limits_are_not_negative(limit: str) -> None:
 
 def test_each_gradient_has_a_limit_of_its_own() -> None:
     gradients = [torch.tensor([3.0, 4.0]), torch.tensor([0.3, 0.4]), torch.zeros(2)]
-    clip_each(gradients, 1.0)
+    Clipping(0, table_max_norm=1.0, tables=range(3)).apply(gradients, 1.0)
     torch.testing.assert_close(gradients[0], torch.tensor([0.6, 0.8]))
     assert torch.equal(gradients[1], torch.tensor([0.3, 0.4]))
     assert torch.equal(gradients[2], torch.zeros(2))

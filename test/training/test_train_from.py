@@ -19,7 +19,7 @@ RunTrain = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def trained(run_train: RunTrain, tmp_path: Path) -> str:
-    """The model of a first epoch."""
+    """The model after a first epoch."""
     assert run_train("-end_epoch", "1", "-dropout", "0.2")[0] == 0
     (path,) = tmp_path.glob("m_epoch1_*")
     return str(path)
@@ -169,7 +169,7 @@ def test_vocabularies_can_be_updated(
 
 
 class TestNewest:
-    """A folder or a `-save_model` stands for the newest model that is whole."""
+    """-train_from takes a folder or a `-save_model` as the newest undamaged model there."""
 
     @pytest.fixture
     def folder(self, run_train: RunTrain, tmp_path: Path) -> Path:
@@ -222,7 +222,7 @@ class TestNewest:
 def test_data_that_is_cut_ends_a_training_after_saving(
     run_train: RunTrain, tiny_data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A resumed training goes on as if nothing had happened, once the data is there again."""
+    """Once the data is whole again, a resumed training ends like an uninterrupted one."""
     for path in Path(tiny_data).parent.glob("tiny*"):
         shutil.copy(path, tmp_path)
     (shard,) = tmp_path.glob("tiny-train-*.bin")

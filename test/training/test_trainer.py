@@ -11,7 +11,7 @@ import torch
 
 from onmt.checkpoint import load_checkpoint
 from onmt.commands.pipeline import preprocess
-from onmt.training.evaluation import LossEvaluator
+from onmt.training.evaluation import Evaluator
 from onmt.training.trainer import StepResult, Trainer
 
 RunTrain = Callable[..., tuple[int, str, str]]
@@ -241,17 +241,17 @@ def test_a_run_interrupted_while_validating_goes_on_with_validation(
 ) -> None:
     arguments = ["-end_epoch", "2", "-dropout", "0.3"]
     assert run_train(*arguments, "-save_model", str(tmp_path / "whole"))[0] == 0
-    score = LossEvaluator.scores
+    score = Evaluator.scores
 
-    def interrupted_score(self: LossEvaluator, *rest: Any) -> dict[str, float]:
+    def interrupted_score(self: Evaluator, *rest: Any) -> dict[str, float]:
         signal.raise_signal(signal.SIGINT)
         return score(self, *rest)
 
-    monkeypatch.setattr(LossEvaluator, "scores", interrupted_score)
+    monkeypatch.setattr(Evaluator, "scores", interrupted_score)
     code, _, _ = run_train(*arguments)
     assert code == 130
     assert not list(tmp_path.glob("m_epoch*"))
-    monkeypatch.setattr(LossEvaluator, "scores", score)
+    monkeypatch.setattr(Evaluator, "scores", score)
     checkpoint = str(tmp_path / "m_checkpoint.pt")
     code, log, _ = run_train(*arguments, "-train_from", checkpoint, "-continue", "-max_batch_size", "10")
     assert code == 0

@@ -13,8 +13,8 @@ from onmt.models.networks import build_model
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions
 from onmt.training.optim import OPTIMIZERS
 from onmt.training.options import TrainSeq2SeqOptions
-from onmt.training.recipe import initial_slots, make_recipe
-from onmt.training.restart import VocabularyUpdate, _move_rows, updated_vocabularies
+from onmt.training.recipe import Recipe
+from onmt.training.restart import VocabularyUpdate, _move_rows
 
 
 def vocabulary(words: str) -> Vocabulary:
@@ -35,11 +35,11 @@ def test_rows_follow_their_words() -> None:
 
 
 def test_replacing_takes_the_data_s_words() -> None:
-    assert updated_vocabularies(OLD, DATA, "replace") == DATA
+    assert VocabularyUpdate.of(OLD, DATA, "replace").new == DATA
 
 
 def test_merging_appends_what_the_data_lacks() -> None:
-    merged = updated_vocabularies(OLD, DATA, "merge")
+    merged = VocabularyUpdate.of(OLD, DATA, "merge").new
     assert merged.src[0].words[4:] == ("c", "d", "a", "b")
     assert merged.src[1].words[4:] == ("Y", "Z", "X")
     assert merged.tgt[0].words[4:] == ("r", "s", "p", "q")
@@ -47,7 +47,7 @@ def test_merging_appends_what_the_data_lacks() -> None:
 
 def test_other_features_are_refused() -> None:
     with pytest.raises(OptionError, match="number of word features"):
-        updated_vocabularies(OLD, replace(DATA, src=DATA.src[:1]), "replace")
+        VocabularyUpdate.of(OLD, replace(DATA, src=DATA.src[:1]), "replace")
 
 
 def test_a_translation_model_and_its_optimiser_move_together() -> None:
@@ -58,7 +58,7 @@ def test_a_translation_model_and_its_optimiser_move_together() -> None:
     weights = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = OPTIMIZERS["adam"](weights)
     optimizer.step([torch.ones_like(weight) for weight in weights.values()], 0.1)
-    update = VocabularyUpdate(OLD, updated_vocabularies(OLD, DATA, "merge"))
+    update = VocabularyUpdate.of(OLD, DATA, "merge")
 
     new_model = build_model(update.spec(spec))
     moved = update.tensors(weights)
@@ -83,10 +83,10 @@ def test_a_translation_model_and_its_optimiser_move_together() -> None:
     ],
 )
 def test_the_optimiser_begins_anew_with_new_words(chosen: dict[str, Any], initial: dict[str, float]) -> None:
-    """Adagrad would divide by zero where a new word has had no gradient."""
+    """New words get initial slots: with zeros Adagrad would divide by zero for a word without a gradient."""
     params = to_text({f"optimizer.{name}": value for name, value in chosen.items()})
     options = TrainSeq2SeqOptions(data="d", save_model="m", model="BasicSeq2Seq", model_params=params)
-    assert initial_slots(make_recipe(options)) == initial
+    assert Recipe.of(options).initial_slots == initial
     gathered = {slot: {"source.words": torch.full((7, 2), 9.0)} for slot in (*initial, "others")}
     update = VocabularyUpdate(OLD, DATA)
     state = update.optimizer_state({"name": "x", "steps": 1, "gathered": gathered}, initial)

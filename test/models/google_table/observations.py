@@ -31,7 +31,7 @@ from onmt.training.distributed import Replicas
 from onmt.training.optim import LearningRate
 from onmt.training.options import TrainSeq2SeqOptions, implied_flags
 from onmt.training.progress import Phases
-from onmt.training.recipe import make_optimizer, make_recipe
+from onmt.training.recipe import Recipe
 from onmt.training.trainer import Trainer
 
 WORDS = 20
@@ -87,7 +87,7 @@ class Built:
     def trained(self, steps: int) -> Mapping[str, torch.Tensor]:
         """Return each parameter's change in this many training steps, with all gradients 2, from zero."""
         options = TrainSeq2SeqOptions(model=self.name, model_params=to_text(self.params))
-        network, recipe = self.network, make_recipe(options)
+        network, recipe = self.network, Recipe.of(options)
         parameters = dict(network.named_parameters())
         with torch.no_grad():
             for parameter in parameters.values():
@@ -97,7 +97,7 @@ class Built:
         )
         trainer = Trainer(
             network,
-            make_optimizer(recipe, network),
+            recipe.optimizer(network),
             SimpleNamespace(measure=lambda *_: None),  # type: ignore[arg-type]
             None,
             recipe,
@@ -121,7 +121,7 @@ def largest_in(table: torch.Tensor) -> float:
 
 
 def rate(built: Built, steps: int) -> float:
-    schedule = make_recipe(TrainSeq2SeqOptions(model=built.name, model_params=to_text(built.params))).schedule
+    schedule = Recipe.of(TrainSeq2SeqOptions(model=built.name, model_params=to_text(built.params))).schedule
     assert schedule is not None
     return schedule.after(steps)
 
