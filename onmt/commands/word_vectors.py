@@ -22,8 +22,7 @@ from onmt.commandline.script import Parsed, Script
 from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import DataError, OptionError
 from onmt.logger import Logger, LoggerOptions
-from onmt.text.characters import named
-from onmt.text.lines import read_text_lines, split_features, split_words
+from onmt.text.lines import named, read_text_lines, split_features, split_words
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,7 @@ from onmt.constants import BOS, EOS, FEATURE_MARKER, PLACEHOLDER_OPEN
 from onmt.data.corpus import LineBlock
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
-from onmt.text.characters import named
-from onmt.text.lines import split_features, split_words
+from onmt.text.lines import named, split_features, split_words
 from onmt.text.tokenizer import Tokenizer
 
 _BLANK: Final = ord(" ")

@@ -18,8 +18,7 @@ from onmt.data.indexed import read_archive
 from onmt.data.sentences import SentenceEncoder, Sentences
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
-from onmt.text.characters import named, unprotect, values_of
-from onmt.text.lines import decode_line, join_features, split_features
+from onmt.text.lines import decode_line, join_features, named, split_features, unprotect, values_of
 
 _BATCHES: Final = 20
 """Batches read at a time from a file."""

@@ -27,7 +27,7 @@ from onmt.decoding.beam_search import Constraints
 from onmt.decoding.inputs import Reference, Source, read_lines
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import DataError
-from onmt.text.characters import PLACEHOLDER, has_placeholder, named
+from onmt.text.lines import PLACEHOLDER, has_placeholder, named
 
 _SEPARATOR: Final = "|||"
 

@@ -23,8 +23,7 @@ from onmt.errors import OptionError
 from onmt.models.loading import LoadedModel
 from onmt.models.networks import LanguageModel, Seq2Seq
 from onmt.runtime.random import numpy_generator
-from onmt.text.characters import has_placeholder, with_values
-from onmt.text.lines import join_features
+from onmt.text.lines import has_placeholder, join_features, with_values
 from onmt.text.words import CASE_FEATURES
 from onmt.text.words import NONE as NO_CASE
 

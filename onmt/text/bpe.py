@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from onmt.errors import DataError
-from onmt.text.characters import has_placeholder, to_lower
-from onmt.text.lines import read_text_lines
+from onmt.text.characters import to_lower
+from onmt.text.lines import has_placeholder, read_text_lines
 from onmt.text.options import BpeMode, TokenizerOptions
 
 # The original ignores merges of this rank and later.

@@ -1,4 +1,4 @@
-"""Classes of characters (letters, numbers, marks, separators), scripts and placeholders.
+"""Classes of characters (letters, numbers, marks, separators) and scripts.
 
 The tables are those of the original's tokenizer (tools/utils/unidata.lua): categories of Unicode 9.0, up to
 U+10000. They are frozen because Python's `unicodedata` changes with its releases, and the same text must give
@@ -7,14 +7,11 @@ the same tokens everywhere.
 Notation: hexadecimal code points and inclusive ranges; `100-136/2` is every second code point of a range.
 """
 
-import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Final
-
-from onmt.constants import PLACEHOLDER_CLOSE, PLACEHOLDER_ESCAPE, PLACEHOLDER_OPEN, PLACEHOLDER_VALUE
 
 _SEPARATOR: Final = """
     20 A0 1680 2000-200A 2028-2029 202F 205F 3000
@@ -307,68 +304,3 @@ def script_of(character: str) -> str | None:
         return None
     first, last, script = _SCRIPT_STARTS[place]
     return script if first <= ord(character) <= last else None
-
-
-_SEPARATORS_INSIDE: Final = re.compile(f"[{re.escape(separators())}]")
-_ESCAPE: Final = re.compile(PLACEHOLDER_ESCAPE + "([0-9a-fA-F]{4})")
-
-_INSIDE: Final = f"[^{PLACEHOLDER_CLOSE}]*"
-PLACEHOLDER: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}")
-"""A placeholder, with or without a value."""
-_UNFINISHED: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}?")
-_WITH_VALUE: Final = re.compile(
-    f"({PLACEHOLDER_OPEN}[^{PLACEHOLDER_CLOSE}{PLACEHOLDER_VALUE}]*){PLACEHOLDER_VALUE}({_INSIDE}){PLACEHOLDER_CLOSE}"
-)
-
-
-def protect(placeholder: str) -> str:
-    """Escape the separators inside a placeholder as `％hhhh`."""
-    return _SEPARATORS_INSIDE.sub(lambda match: f"{PLACEHOLDER_ESCAPE}{ord(match[0]):04x}", placeholder)
-
-
-def unprotect(placeholder: str) -> str:
-    """Replace each escape `％hhhh` by its character; escapes of surrogates and of line feeds stay."""
-    return _ESCAPE.sub(_decode, placeholder)
-
-
-def _decode(match: re.Match[str]) -> str:
-    code_point = int(match[1], 16)
-    is_surrogate = 0xD800 <= code_point <= 0xDFFF
-    return match[0] if is_surrogate or code_point == ord("\n") else chr(code_point)
-
-
-def has_placeholder(token: str) -> bool:
-    """Return whether a token contains a placeholder; joiners and, in some modes, letters may surround it.
-
-    Such a token is never segmented, changed in case or used for learning BPE (OpenNMT-lua
-    tools/utils/case.lua, BPE.lua).
-    """
-    return PLACEHOLDER_OPEN in token
-
-
-def named(token: str) -> str:
-    """Return the form of a token in vocabularies: its placeholders without their values.
-
-    `￭｟num：12｠kg` becomes `￭｟num｠kg`; a token without placeholders stays as it is.
-    """
-    if PLACEHOLDER_OPEN not in token:
-        return token
-    return _WITH_VALUE.sub(lambda match: match[1] + PLACEHOLDER_CLOSE, token)
-
-
-def values_of(token: str) -> Iterator[tuple[str, str]]:
-    """Yield `｟name｠` and the value, still escaped, of each placeholder of a token that has a value."""
-    for match in _WITH_VALUE.finditer(token):
-        yield match[1] + PLACEHOLDER_CLOSE, match[2]
-
-
-def with_values(token: str, values: Mapping[str, str]) -> str:
-    """Replace each placeholder of a token by its entry in `values`, if there is one; the rest stays."""
-    if PLACEHOLDER_OPEN not in token:
-        return token
-    return PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), token)
-
-
-def unprotect_placeholders(text: str) -> str:
-    """Unprotect all placeholders in a text, including those without a closing bracket."""
-    return _UNFINISHED.sub(lambda match: unprotect(match[0]), text)

@@ -1,19 +1,28 @@
-"""Lines of text and words with features (`word￨a￨b`).
+"""Lines of text, and tokens with features (`word￨a￨b`) and placeholders (`｟name：value｠`).
 
-Text is UTF-8 whatever the locale; only line feeds end lines.
+Text is UTF-8 whatever the locale; only line feeds end lines. A placeholder, alone or within a token, passes
+through everything unchanged; this module alone decides what is one. A separator inside is written `％hhhh`,
+the hexadecimal code of the character, so that the token stays whole.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from onmt.constants import FEATURE_MARKER
+from onmt.constants import (
+    FEATURE_MARKER,
+    PLACEHOLDER_CLOSE,
+    PLACEHOLDER_ESCAPE,
+    PLACEHOLDER_OPEN,
+    PLACEHOLDER_VALUE,
+)
 from onmt.errors import DataError
 from onmt.runtime.processes import map_in_order
+from onmt.text.characters import separators
 
 _WHITE_SPACE: Final = re.compile("[ \\t\\n\\r\\f\\v]+")
 
@@ -143,3 +152,68 @@ def _process(function: LineFunction, name: str, batch: _Batch) -> bytes:
     except DataError as error:
         raise DataError(f"{name}, line {batch.first + len(done)}: {error}") from error
     return "".join(f"{line}\n" for line in done).encode("utf-8", "replace")
+
+
+_SEPARATORS_INSIDE: Final = re.compile(f"[{re.escape(separators())}]")
+_ESCAPE: Final = re.compile(PLACEHOLDER_ESCAPE + "([0-9a-fA-F]{4})")
+
+_INSIDE: Final = f"[^{PLACEHOLDER_CLOSE}]*"
+PLACEHOLDER: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}")
+"""A placeholder, with or without a value."""
+_UNFINISHED: Final = re.compile(f"{PLACEHOLDER_OPEN}{_INSIDE}{PLACEHOLDER_CLOSE}?")
+_WITH_VALUE: Final = re.compile(
+    f"({PLACEHOLDER_OPEN}[^{PLACEHOLDER_CLOSE}{PLACEHOLDER_VALUE}]*){PLACEHOLDER_VALUE}({_INSIDE}){PLACEHOLDER_CLOSE}"
+)
+
+
+def protect(placeholder: str) -> str:
+    """Escape the separators inside a placeholder as `％hhhh`."""
+    return _SEPARATORS_INSIDE.sub(lambda match: f"{PLACEHOLDER_ESCAPE}{ord(match[0]):04x}", placeholder)
+
+
+def unprotect(placeholder: str) -> str:
+    """Replace each escape `％hhhh` by its character; escapes of surrogates and of line feeds stay."""
+    return _ESCAPE.sub(_decode, placeholder)
+
+
+def _decode(match: re.Match[str]) -> str:
+    code_point = int(match[1], 16)
+    is_surrogate = 0xD800 <= code_point <= 0xDFFF
+    return match[0] if is_surrogate or code_point == ord("\n") else chr(code_point)
+
+
+def has_placeholder(token: str) -> bool:
+    """Return whether a token contains a placeholder; joiners and, in some modes, letters may surround it.
+
+    Such a token is never segmented, changed in case or used for learning BPE (OpenNMT-lua
+    tools/utils/case.lua, BPE.lua).
+    """
+    return PLACEHOLDER_OPEN in token
+
+
+def named(token: str) -> str:
+    """Return the form of a token in vocabularies: its placeholders without their values.
+
+    `￭｟num：12｠kg` becomes `￭｟num｠kg`; a token without placeholders stays as it is.
+    """
+    if PLACEHOLDER_OPEN not in token:
+        return token
+    return _WITH_VALUE.sub(lambda match: match[1] + PLACEHOLDER_CLOSE, token)
+
+
+def values_of(token: str) -> Iterator[tuple[str, str]]:
+    """Yield `｟name｠` and the value, still escaped, of each placeholder of a token that has a value."""
+    for match in _WITH_VALUE.finditer(token):
+        yield match[1] + PLACEHOLDER_CLOSE, match[2]
+
+
+def with_values(token: str, values: Mapping[str, str]) -> str:
+    """Replace each placeholder of a token by its entry in `values`, if there is one; the rest stays."""
+    if PLACEHOLDER_OPEN not in token:
+        return token
+    return PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), token)
+
+
+def unprotect_placeholders(text: str) -> str:
+    """Unprotect all placeholders in a text, including those without a closing bracket."""
+    return _UNFINISHED.sub(lambda match: unprotect(match[0]), text)

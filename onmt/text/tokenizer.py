@@ -9,8 +9,8 @@ from onmt.constants import FEATURE_MARKER, JOINER
 from onmt.errors import DataError
 from onmt.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.bpe import Bpe, read_bpe_model
-from onmt.text.characters import has_placeholder, separators, unprotect_placeholders
-from onmt.text.lines import split_features, split_words
+from onmt.text.characters import separators
+from onmt.text.lines import has_placeholder, split_features, split_words, unprotect_placeholders
 from onmt.text.options import SegmentationOptions, TokenizerOptions
 from onmt.text.words import Moses, WordSegmenter, case_of, lower, restore_case, segment_case
 

@@ -14,18 +14,15 @@ from onmt.constants import (
     PLACEHOLDER_VALUE,
 )
 from onmt.text.characters import (
-    PLACEHOLDER,
     CharacterClass,
     character_class,
-    has_placeholder,
     is_letter,
     is_letter_or_number,
-    protect,
     script_of,
     to_lower,
     to_upper,
-    unprotect_placeholders,
 )
+from onmt.text.lines import PLACEHOLDER, has_placeholder, protect, unprotect_placeholders
 from onmt.text.options import SegmentationOptions
 
 _MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})

@@ -18,7 +18,7 @@ from onmt.data.vocabulary_building import (
     with_sentence_marks,
 )
 from onmt.errors import DataError
-from onmt.text.characters import named
+from onmt.text.lines import named
 
 
 def block(*lines: str, first: int = 1) -> LineBlock:

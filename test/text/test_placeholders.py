@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onmt.text.characters import (
+from onmt.text.characters import separators
+from onmt.text.lines import (
     PLACEHOLDER,
     has_placeholder,
     named,
     protect,
-    separators,
     unprotect,
     unprotect_placeholders,
     values_of,
