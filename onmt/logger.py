@@ -26,15 +26,15 @@ class LoggerOptions:
 
     log_file: str = option(
         "",
-        "Append the log to this file instead of printing it. A name ending in .json gets an array of "
-        "[level, time, message] entries, whatever the -log_level.",
+        "Append the log to this file instead of printing it. If the name ends in .json, the file holds an "
+        "array of [level, time, message] entries of all levels, whatever -log_level is.",
         writes=("{}",),
     )
-    disable_logs: bool = option(False, "Write no log at all.")
+    disable_logs: bool = option(False, "Write no log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "NONE"] = option(
-        "INFO", "Leave out of the log what matters less than this level."
+        "INFO", "Lowest level of the messages to log."
     )
-    log_tag: str = option("", "A word put before every line, to tell the logs of several runs apart.")
+    log_tag: str = option("", "Tag at the beginning of every line, to tell the logs of several runs apart.")
 
 
 class Logger:
