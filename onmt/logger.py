@@ -202,7 +202,7 @@ def _is_new_or_empty_array(path: str) -> bool:
         content = _without_torn_end(content)
         entries = _parsed(content)
         if not isinstance(entries, list):
-            raise OptionError(f"-log_file {path}: the file is there, but it is not a log of this toolkit")
+            raise OptionError(f"-log_file {path}: the file exists, but it is not a log of this toolkit")
         file.write_bytes(content)
     return not entries
 

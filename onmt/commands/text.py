@@ -260,7 +260,8 @@ class BpeOptions:
         for flag, marker in (("EOT", self.bpe_eot_marker), ("BOT", self.bpe_bot_marker)):
             if any(character in marker for character in " ;\r\n"):
                 raise OptionError(
-                    f"-bpe_{flag}_marker: blanks and semicolons separate things in the model file"
+                    f"-bpe_{flag}_marker: must not contain blanks, line breaks or semicolons, which separate "
+                    "fields in the model file"
                 )
 
 

@@ -108,9 +108,14 @@ class DataOptions:
     def check(self) -> None:
         """Sampling needs lines and a number."""
         if self.gsample_dist and not self.gsample:
-            raise OptionError("-gsample_dist says how to share what -gsample sets: give -gsample too")
+            raise OptionError(
+                "-gsample_dist needs -gsample, the number of sentences that its rules distribute over the "
+                "files"
+            )
         if self.gsample and self.idx_files:
-            raise OptionError("-gsample draws lines, but with -idx_files lines are not what belongs together")
+            raise OptionError(
+                "-gsample cannot be used with -idx_files: it draws lines, but sentences are matched by key"
+            )
 
     def sides(self) -> tuple[Side, ...]:
         """The sides of the corpus, source first; each kind of data says which it has."""

@@ -204,7 +204,7 @@ def fitting_members(first: Member, others: Sequence[LoadedModel], allowed: Tenso
         if problem is None and (copies(first.model) or copies(member.model)):
             problem = "a model with -copy_attn writes words that other models do not know"
         if problem is not None:
-            raise OptionError(f"-model {loaded.path}: {problem}, so that they cannot translate together")
+            raise OptionError(f"-model {loaded.path}: {problem}, so it cannot be part of the ensemble")
         members.append(member)
     return members
 

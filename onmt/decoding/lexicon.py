@@ -134,8 +134,8 @@ def check_copying(options: TranslatorOptions) -> None:
     for flag, given in (("lm_model", options.lm_model), ("target_subdict", options.target_subdict)):
         if given:
             raise OptionError(
-                f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other source "
-                "words, too: leave it out"
+                f"-{flag} is limited to the target vocabulary, but this model (-copy_attn) also copies other "
+                "source words: leave it out"
             )
 
 

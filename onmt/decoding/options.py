@@ -205,7 +205,8 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             )
         if self.ban_unk and (self.replaces_unknown_words or self.max_num_unks != math.inf):
             raise OptionError(
-                "-ban_unk leaves no `<unk>` to -replace_unk, -replace_unk_tagged and -max_num_unks: give one"
+                "-ban_unk leaves no `<unk>` for -replace_unk, -replace_unk_tagged and -max_num_unks: leave "
+                "them out"
             )
 
     def _check_sampling(self) -> None:
@@ -223,7 +224,9 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             ("placeholder_constraints", self.placeholder_constraints),
         ):
             if given:
-                raise OptionError(f"-{flag} is for beam search: sampling draws from the model alone")
+                raise OptionError(
+                    f"-{flag} needs beam search: leave it out, or -random_sampling_topk and -top_p"
+                )
 
     @property
     def replaces_unknown_words(self) -> bool:
@@ -339,9 +342,7 @@ class TranslateOptions(
                 "only one of -src, -tgt, -phrase_table and -target_subdict can be standard input"
             )
         if self.ensemble != "mean" and len(self.model) == 1:
-            raise OptionError(
-                f"-ensemble {self.ensemble} says how to average several models: -model names one"
-            )
+            raise OptionError(f"-ensemble {self.ensemble} needs several models, but -model names only one")
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
         if self.dump_input_encoding and len(self.model) > 1:
@@ -349,7 +350,7 @@ class TranslateOptions(
         if self.dump_input_encoding and self.plot_attention:
             raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
         if self.plot_attention == "-":
-            raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
+            raise OptionError("-plot_attention writes pictures: name a folder instead of standard output")
 
 
 def implied_translation_flags(given: Mapping[str, Any]) -> Implied:

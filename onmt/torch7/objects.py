@@ -148,21 +148,21 @@ class StructureError(Exception):
 def as_table(value: Value, what: str) -> Table:
     """`value` if it is a table."""
     if not isinstance(value, Table):
-        raise StructureError(f"{what} is missing or no table")
+        raise StructureError(f"{what} is missing or not a table")
     return value
 
 
 def as_whole(value: Value, what: str) -> int:
     """`value` if it is a whole number of a reasonable size."""
     if not isinstance(value, float) or not value.is_integer() or abs(value) >= 2**31:
-        raise StructureError(f"{what} is missing or no whole number")
+        raise StructureError(f"{what} is missing or not a whole number")
     return int(value)
 
 
 def as_instance(value: Value, what: str, *classes: str) -> TorchObject:
     """`value` if it is an instance of one of the classes (none given: of any)."""
     if not isinstance(value, TorchObject):
-        raise StructureError(f"{what} is missing or no module")
+        raise StructureError(f"{what} is missing or not a module")
     if classes and value.class_name not in classes:
         raise StructureError(f"{what} is a {value.class_name}, not a {' or '.join(classes)}")
     return value
@@ -287,7 +287,7 @@ class LuaOptions:
             return cls({})
         values = _plain(options, {}, DEPTH)
         if not isinstance(values, dict):
-            raise StructureError("its options are no table")
+            raise StructureError("its options are not a table")
         return cls({key: value for key, value in values.items() if key not in NOTES})
 
     @property

@@ -103,7 +103,9 @@ class _TrainingDataOptions(
         if self.sample and self.gsample:
             raise OptionError("-sample and -gsample exclude each other")
         if self.sample_vocab and not (self.sample or self.gsample):
-            raise OptionError("-sample_vocab needs -sample or -gsample: it is about a sample's words")
+            raise OptionError(
+                "-sample_vocab needs -sample or -gsample: it restricts the output to the sample's words"
+            )
 
 
 _NAME_MAX: Final = 255
@@ -153,8 +155,8 @@ class SaverOptions:
         name = os.path.basename(self.save_model).encode("utf-8", "surrogateescape")
         if len(name) + _LONGEST_ENDING > longest:
             raise OptionError(
-                f"-save_model: the name is {len(name)} bytes long; as models' names go on after it, it may "
-                f"have {longest - _LONGEST_ENDING}"
+                f"-save_model: the name is {len(name)} bytes long; with the endings of model names, at most "
+                f"{longest - _LONGEST_ENDING} are possible"
             )
 
 
@@ -241,7 +243,9 @@ class _TrainOptions(
         if self.cuda_graphs and not self.wants_gpu:
             raise OptionError("-cuda_graphs needs a GPU: choose one with -gpuid")
         if self.cuda_graphs and self.accum_count > 1:
-            raise OptionError("-cuda_graphs does not go with -accum_count: a graph overwrites its gradients")
+            raise OptionError(
+                "-cuda_graphs cannot be used with -accum_count: a graph overwrites its gradients"
+            )
         if not self.continue_:  # else the checkpoint may say more
             self.check_steps_of_samples()
 
@@ -287,7 +291,7 @@ class _TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
             raise OptionError("-sample_vocab works with -model_type seq2seq and lm only")
         if self.label_smoothing and self.loglikelihood == "sentence":
             raise OptionError(
-                "-label_smoothing goes with -loglikelihood word, not with whole sequences of tags"
+                "-label_smoothing needs -loglikelihood word: it does not apply to whole sequences of tags"
             )
 
 
