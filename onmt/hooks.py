@@ -40,8 +40,8 @@ class HookOptions:
 
     hook_file: str = option(
         "",
-        "Python module whose functions replace steps of the text processing: a file, with or without .py, "
-        "or a module's name.",
+        "Python module with functions that replace steps of text processing: a file, with or without .py, "
+        "or the name of a module.",
         reads=("{}", "{}.py"),
     )
 

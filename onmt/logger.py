@@ -26,15 +26,15 @@ class LoggerOptions:
 
     log_file: str = option(
         "",
-        "Append the log to this file instead of printing it. A name ending in .json gets an array of "
-        "[level, time, message] entries, whatever the -log_level.",
+        "Append the log to this file instead of printing it. If the name ends in .json, the file holds an "
+        "array of [level, time, message] entries of all levels, whatever -log_level is.",
         writes=("{}",),
     )
-    disable_logs: bool = option(False, "Write no log at all.")
+    disable_logs: bool = option(False, "Write no log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "NONE"] = option(
-        "INFO", "Leave out of the log what matters less than this level."
+        "INFO", "Lowest level of the messages to log."
     )
-    log_tag: str = option("", "A word put before every line, to tell the logs of several runs apart.")
+    log_tag: str = option("", "Tag at the beginning of every line, to tell the logs of several runs apart.")
 
 
 class Logger:
@@ -202,7 +202,7 @@ def _is_new_or_empty_array(path: str) -> bool:
         content = _without_torn_end(content)
         entries = _parsed(content)
         if not isinstance(entries, list):
-            raise OptionError(f"-log_file {path}: the file is there, but it is not a log of this toolkit")
+            raise OptionError(f"-log_file {path}: the file exists, but it is not a log of this toolkit")
         file.write_bytes(content)
     return not entries
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves a model to programs and people over HTTP: `python tools/rest_translation_server.py -h`."""
+"""Serves a translation model over HTTP: `python tools/rest_translation_server.py -h`."""
 
 import sys
 from os.path import dirname, realpath

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves a model over ZeroMQ: `python tools/translation_server.py -h`."""
+"""Serves a translation model over ZeroMQ: `python tools/translation_server.py -h`."""
 
 import sys
 from os.path import dirname, realpath

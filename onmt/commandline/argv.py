@@ -83,7 +83,7 @@ def known_option(flag: str, options: Mapping[str, Option]) -> Option:
     if option is not None and not option.info.positional:
         return option
     if option is not None:
-        raise OptionError(f"unknown option -{flag}: '{flag}' is given by its place, without a flag")
+        raise OptionError(f"unknown option -{flag}: '{flag}' is a positional argument, without a flag")
     visible = [option.flag for option in options.values() if option.info.deprecated is None]
     raise UnknownOptionError(flag, did_you_mean(flag, visible))
 

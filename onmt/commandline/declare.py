@@ -226,17 +226,17 @@ HELP_FLAGS: Final = frozenset({"h", "help", "md", "version"})
 class BuiltInOptions:
     """Command line"""
 
-    h: bool = option(False, "Print this help and stop; -help does the same.")
+    h: bool = option(False, "Print this help and exit; -help does the same.")
     md: bool = option(False, "Print the help in Markdown.")
-    version: bool = option(False, "Print the version of the toolkit and stop.")
+    version: bool = option(False, "Print the version of the toolkit and exit.")
     config: str = option(
         "",
-        "Read options from this file, one `key = value` per line, without the hyphen. What the command line "
-        "sets as well is taken from the command line.",
+        "Read options from this file, one `key = value` per line, without the hyphen. Options on the "
+        "command line take precedence.",
         reads=("{}",),
     )
     save_config: str = option(
         "",
-        "Write all options with the values of this run into this file, for -config to read.",
+        "Write the values of all options of this run to this file, in the format of -config.",
         writes=("{}",),
     )

@@ -20,7 +20,9 @@ COMMANDS: Final = "onmt.commands"  # imported by name, since this package must n
 class DocumentOptions:
     """Reference pages"""
 
-    folder: str = option("", "Folder to write a page for each script to.", positional=True, required=True)
+    folder: str = option(
+        "", "Folder for the reference pages, one per script.", positional=True, required=True
+    )
 
 
 def _document(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
@@ -36,7 +38,7 @@ def _document(parsed: Parsed[DocumentOptions], logger: Logger) -> None:
 document = Command(
     Script(
         name="document",
-        summary="Writes a reference page for each script, from the declarations of its options.",
+        summary="Writes a reference page for each script from the declarations of its options.",
         choose=lambda _: DocumentOptions,
     ),
     _document,

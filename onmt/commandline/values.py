@@ -79,7 +79,7 @@ def _text(option: Option, word: str) -> str:
     try:
         word.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        message = f"invalid argument for option {option.shown}: the text is no valid Unicode"
+        message = f"invalid argument for option {option.shown}: the text is not valid Unicode"
         raise OptionError(message) from None
     return word
 

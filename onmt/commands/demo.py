@@ -52,15 +52,13 @@ class PipelineOptions:
 
     data: str = option(
         CORPUS,
-        "Folder of the corpus. If the default one does not exist, the same corpus is written to `corpus` in "
-        "the folder of -output.",
+        "Folder of the corpus. If the default folder does not exist, the same corpus is generated in the "
+        "subfolder `corpus` of -output.",
         valid=not_empty,
     )
-    output: str = option(
-        "demo", "Folder for everything that is made; its files are replaced.", valid=not_empty
-    )
-    end_epoch: int = option(7, "How long to train.", valid=at_least(1))
-    lines: int = option(10, "Test lines to show.", valid=at_least(1))
+    output: str = option("demo", "Folder for all results; existing files are replaced.", valid=not_empty)
+    end_epoch: int = option(7, "Number of epochs to train.", valid=at_least(1))
+    lines: int = option(10, "Number of test lines to show.", valid=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +101,7 @@ def _demo(parsed: Parsed[DemoOptions], logger: Logger) -> None:
 demo = Command(
     Script(
         name="tools/demo.py",
-        summary="Teaches a small model to read dates, and shows what it makes of dates that it has "
-        "never seen.",
+        summary="Trains a small model to read dates, and shows its translations of unseen dates.",
         choose=lambda _: DemoOptions,
     ),
     _demo,
@@ -234,11 +231,11 @@ def _run(command: str, arguments: Sequence[str]) -> None:
 class DatesOptions:
     """Corpus of dates"""
 
-    output: str = option("data/dates", "Folder to write to; it is made if it is not there.", valid=not_empty)
-    train: int = option(10_000, "Pairs to train on.", valid=at_least(1))
-    valid: int = option(1_000, "Pairs to validate with.", valid=at_least(1))
-    test: int = option(1_000, "Pairs to test with.", valid=at_least(1))
-    seed: int = option(1, "The same seed writes the same files.")
+    output: str = option("data/dates", "Folder to write to; created if it does not exist.", valid=not_empty)
+    train: int = option(10_000, "Number of training pairs.", valid=at_least(1))
+    valid: int = option(1_000, "Number of validation pairs.", valid=at_least(1))
+    test: int = option(1_000, "Number of test pairs.", valid=at_least(1))
+    seed: int = option(1, "Random seed; the same seed gives the same files.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,8 +257,8 @@ def _generate_dates(parsed: Parsed[GenerateDatesOptions], logger: Logger) -> Non
 generate_dates = Command(
     Script(
         name="tools/generate_dates.py",
-        summary="Writes a corpus of dates and times in English and in ISO form, as blank-separated "
-        "characters.",
+        summary="Generates a corpus of dates and times, in English and in ISO format, as characters "
+        "separated by blanks.",
         choose=lambda _: GenerateDatesOptions,
     ),
     _generate_dates,
@@ -278,12 +275,12 @@ def _write_pairs(folder: Path, split: str, pairs: Sequence[Pair]) -> None:
 class ShapesOptions:
     """Images of shapes"""
 
-    output: str = option("", "Folder to write to; it is made if it is not there.", required=True)
-    train: int = option(6_000, "Images to train on.", valid=at_least(1))
-    valid: int = option(500, "Images to validate with.", valid=at_least(1))
-    test: int = option(500, "Images to test with.", valid=at_least(1))
+    output: str = option("", "Folder to write to; created if it does not exist.", required=True)
+    train: int = option(6_000, "Number of training images.", valid=at_least(1))
+    valid: int = option(500, "Number of validation images.", valid=at_least(1))
+    test: int = option(500, "Number of test images.", valid=at_least(1))
     size: int = option(75, "Height and width of the images, in pixels.", valid=at_least(SMALLEST))
-    seed: int = option(1, "The same seed writes the same images.")
+    seed: int = option(1, "Random seed; the same seed gives the same images.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +301,7 @@ def _generate_shapes(parsed: Parsed[GenerateShapesOptions], logger: Logger) -> N
 generate_shapes = Command(
     Script(
         name="tools/generate_shapes.py",
-        summary="Writes images of coloured shapes with captions such as `two red circles left of a blue "
+        summary="Generates images of coloured shapes with captions such as `two red circles left of a blue "
         "square`.",
         choose=lambda _: GenerateShapesOptions,
     ),

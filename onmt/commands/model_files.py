@@ -24,12 +24,12 @@ class LuaModelOptions:
 
     model: str = option(
         "",
-        "The model to convert, a `.t7` file as OpenNMT Lua saves or releases it.",
+        "Model to convert: a `.t7` file as OpenNMT Lua saves or releases it.",
         required=True,
         valid=existing_file,
     )
     output: str = option(
-        "", "Where to write the converted model; `-model` with the ending `.pt` if not given.", writes=("{}",)
+        "", "File for the converted model; by default `-model` with the ending `.pt`.", writes=("{}",)
     )
     force: bool = option(False, "Replace `-output` if it exists.")
 
@@ -69,8 +69,8 @@ def _import_lua_model(parsed: Parsed[ImportLuaModelOptions], logger: Logger) -> 
 import_lua_model = Command(
     Script(
         name="tools/import_lua_model.py",
-        summary="Converts a model of OpenNMT Lua: translation model, language model or tagger, released "
-        "or not.",
+        summary="Converts a model of OpenNMT Lua, released or not: a translation model, language model or "
+        "tagger.",
         choose=lambda _: ImportLuaModelOptions,
     ),
     _import_lua_model,
@@ -83,7 +83,7 @@ class InspectedModelOptions:
 
     model: str = option(
         "",
-        "The model to look at, a `.pt` file or a `.t7` of OpenNMT Lua.",
+        "Model to inspect: a `.pt` file, or a `.t7` file of OpenNMT Lua.",
         required=True,
         valid=existing_model,
     )
@@ -111,8 +111,8 @@ def _inspect_model(parsed: Parsed[InspectModelOptions], logger: Logger) -> None:
 inspect_model = Command(
     Script(
         name="tools/inspect_model.py",
-        summary="Prints what a model is: origin, description, vocabularies, sizes, state of training, "
-        "options.",
+        summary="Prints what a model file contains: origin, description, vocabularies, sizes, training "
+        "state, options.",
         choose=lambda _: InspectModelOptions,
         data_on_stdout=lambda _: True,
     ),
@@ -196,12 +196,15 @@ class ReleaseOptions:
     """Release"""
 
     model: str = option(
-        "", "Model to release (`.pt`, or `.t7` of OpenNMT Lua).", valid=existing_model, required=True
+        "",
+        "Model to release: a `.pt` file, or a `.t7` file of OpenNMT Lua.",
+        valid=existing_model,
+        required=True,
     )
     output_model: str = option(
-        "", "File to write; by default that of `-model` with `_release.pt` at its end.", writes=("{}",)
+        "", "File to write; by default `-model` with the ending `_release.pt`.", writes=("{}",)
     )
-    force: bool = option(False, "Replace the file if it is there already.")
+    force: bool = option(False, "Replace `-output_model` if it exists.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +233,7 @@ def _release_model(parsed: Parsed[ReleaseModelOptions], logger: Logger) -> None:
 release_model = Command(
     Script(
         name="tools/release_model.py",
-        summary="Writes a model without the training state, which is only needed to go on training.",
+        summary="Writes a model without its training state, which is only needed to continue training.",
         choose=lambda _: ReleaseModelOptions,
     ),
     _release_model,
@@ -250,10 +253,10 @@ class AverageOptions:
     """Average"""
 
     models: tuple[str, ...] = option(
-        (), "Models to average, checkpoints of one training as a rule.", valid=existing_model
+        (), "Models to average, usually checkpoints of one training.", valid=existing_model
     )
     output_model: str = option("final_averaged.pt", "File to write.", valid=not_empty, writes=("{}",))
-    force: bool = option(False, "Replace the file if it is there already.")
+    force: bool = option(False, "Replace `-output_model` if it exists.")
 
     def check(self) -> None:
         """Require models to average."""
@@ -300,7 +303,7 @@ def _average_models(parsed: Parsed[AverageModelsOptions], logger: Logger) -> Non
 average_models = Command(
     Script(
         name="tools/average_models.py",
-        summary="Averages the parameters of several models; the result is the first model with these, "
+        summary="Averages the parameters of several models, and writes the first model with the averages, "
         "released.",
         choose=lambda _: AverageModelsOptions,
     ),

@@ -29,30 +29,30 @@ class PageOptions:
     """Page"""
 
     attention: str = option(
-        "", "File that translate.py wrote as -save_attention, text or .npz.", valid=existing_file_or_empty
+        "", "File that translate.py wrote for -save_attention, text or .npz.", valid=existing_file_or_empty
     )
     beam: str = option(
-        "", "File that translate.py wrote as -save_beam_to, JSON or .npz.", valid=existing_file_or_empty
+        "", "File that translate.py wrote for -save_beam_to, JSON or .npz.", valid=existing_file_or_empty
     )
     sentences: tuple[int, ...] = option(
         (),
-        "Numbers of the sentences to show, from 1; all by default. In an -attention file of arrays, "
-        "numbers of the lines of the output.",
+        "Numbers of the sentences to show, counted from 1; all by default. If -attention is an .npz file: "
+        "numbers of the lines of translate.py's output.",
         valid=at_least(1),
     )
     images: str = option(
         "",
-        "For a model that reads images: the folder from which their names start, that of the list given to "
-        "translate.py. Shows attention over the images.",
+        "For a model that reads images: folder of the list that translate.py read, at which relative paths "
+        "start. Shows attention over the images.",
         valid=existing_folder_or_empty,
     )
     grid: tuple[int, ...] = option(
         (),
-        "With -images: rows and columns of the grid that attention is over, two numbers. Unless given, as "
-        "many rows as columns.",
+        "With -images: rows and columns of the grid that attention covers, two numbers. By default the grid "
+        "is square.",
         valid=at_least(1),
     )
-    output: str = option("translations.html", "Page to write.", valid=not_empty, writes=("{}",))
+    output: str = option("translations.html", "HTML page to write.", valid=not_empty, writes=("{}",))
 
     def check(self) -> None:
         """Require a file to show, and options of images that fit together."""
@@ -99,7 +99,7 @@ def _visualize(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
 visualize = Command(
     Script(
         name="tools/visualize.py",
-        summary="Shows attention as shaded tables and the search as trees, on a page for the browser.",
+        summary="Writes an HTML page that shows attention as shaded tables and beam search as trees.",
         choose=lambda _: VisualizeOptions,
     ),
     _visualize,
@@ -115,11 +115,14 @@ class PlotOptions:
     )
     names: tuple[str, ...] = option(
         (),
-        "Names of the curves, one per file of `-logs`, in their order. Without them: the names of the files, "
-        "with their folders where two are alike.",
+        "Names of the curves, one per file of `-logs`, in the same order. By default the names of the "
+        "files, with their folders where two are equal.",
     )
     output: str = option(
-        "training.png", "Picture to write; its ending says its format.", valid=not_empty, writes=("{}",)
+        "training.png",
+        "Picture to write; the ending of its name determines the format.",
+        valid=not_empty,
+        writes=("{}",),
     )
 
     def check(self) -> None:
@@ -166,7 +169,7 @@ def _plot_training(parsed: Parsed[PlotTrainingOptions], logger: Logger) -> None:
 plot_training = Command(
     Script(
         name="tools/plot_training.py",
-        summary="Draws perplexity, learning rate and validation scores of trainings from their logs.",
+        summary="Plots perplexity, learning rate and validation scores from the logs of trainings.",
         choose=lambda _: PlotTrainingOptions,
     ),
     _plot_training,

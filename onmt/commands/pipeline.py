@@ -40,7 +40,7 @@ def _preprocess(parsed: Parsed[PreprocessOptions], logger: Logger) -> None:
 preprocess = Command(
     Script[PreprocessOptions](
         name="preprocess.py",
-        summary="Turn text into a data set for train.py: vocabularies, and sentences as numbers.",
+        summary="Prepares data for train.py: builds vocabularies and encodes sentences as numbers.",
         choose=_preprocess_options,
         selectors=("data_type",),
     ),
@@ -114,7 +114,7 @@ def _tag(parsed: Parsed[TagOptions], logger: Logger) -> None:
 tag = Command(
     Script(
         name="tools/tag.py",
-        summary="Tags the positions of sentences with a trained sequence tagger.",
+        summary="Tags each position of a sentence with a trained sequence tagger.",
         choose=lambda _: TagOptions,
         data_on_stdout=lambda options: options.output == "-",
     ),

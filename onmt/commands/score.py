@@ -46,8 +46,8 @@ class ScorerOptions:
 
     rfilestem: str = option(
         "",
-        "File with a reference for each line, or the beginning of the names of several: `REF`, and `REF0`, "
-        "`REF1` and so on where there are such files.",
+        "Reference file, one reference per line, or the beginning of the names of several: `REF`, and "
+        "`REF0`, `REF1` and so on, as far as they exist.",
         required=True,
         positional=True,
         valid=not_empty,
@@ -55,23 +55,24 @@ class ScorerOptions:
     )
     scorer: TranslationMetric = option(  # noqa: RUF009 - ruff does not see through the alias
         "bleu",
-        "`bleu`: as multi-bleu.perl counts it, unsmoothed. `ter`: translation edit rate. `dlratio`: "
-        "restricted Damerau-Levenshtein distance in bytes over the bytes of the first reference.",
+        "`bleu`: BLEU as multi-bleu.perl computes it, without smoothing. `ter`: translation edit rate. "
+        "`dlratio`: restricted Damerau-Levenshtein distance in bytes, divided by the length of the first "
+        "reference in bytes.",
     )
     sample: int = option(
         1,
-        "Above 1: print the mean score of this many random halves of the text, and 1.96 standard deviations "
-        "as its margin.",
+        "Above 1: number of random halves of the text; their mean score is printed, with 1.96 standard "
+        "deviations as its margin.",
         valid=at_least(0),
     )
     decimals: int = option(
-        2, "Decimals of the score and of its margin, which are percentages.", valid=between(0, 15)
+        2, "Number of decimals of the score and its margin, which are percentages.", valid=between(0, 15)
     )
-    order: int = option(BLEU_ORDER, "The longest n-grams that BLEU counts, in words.", valid=at_least(1))
+    order: int = option(BLEU_ORDER, "Longest n-grams that BLEU counts, in words.", valid=at_least(1))
     tokenizer: Literal["space", "max"] = option(
         "space",
-        "How lines are cut before scoring. `space`: at white space, for tokenized text. `max`: aggressively, "
-        "East Asian text into characters, for detokenized text.",
+        "How lines are tokenized before scoring. `space`: at white space, for tokenized text. `max`: as "
+        "with -mode aggressive, and East Asian text into characters, for detokenized text.",
     )
 
 
@@ -102,7 +103,7 @@ def _score(parsed: Parsed[ScoreOptions], logger: Logger) -> None:
 score = Command(
     Script(
         name="tools/score.py",
-        summary="Scores the translations on standard input, one a line, against references.",
+        summary="Scores the translations on standard input, one per line, against references.",
         choose=lambda _: ScoreOptions,
         data_on_stdout=lambda _: True,
     ),

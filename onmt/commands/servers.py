@@ -23,7 +23,7 @@ def _rest_translation_server(parsed: Parsed[RestTranslationServerOptions], logge
 rest_translation_server = Command(
     Script(
         name="tools/rest_translation_server.py",
-        summary="Serves a model to programs and people over HTTP.",
+        summary="Serves a translation model over HTTP, with a JSON interface and a web page.",
         choose=lambda words: hooked_options(RestTranslationServerOptions, words),
     ),
     _rest_translation_server,
@@ -41,7 +41,8 @@ def _rest_multi_models(parsed: Parsed[RestMultiModelsOptions], logger: Logger) -
 rest_multi_models = Command(
     Script(
         name="tools/rest_multi_models.py",
-        summary="Serves several models over HTTP, each loaded when it is needed.",
+        summary="Serves several models over HTTP, each loaded when it is needed and unloaded when it is "
+        "idle.",
         choose=lambda words: hooked_options(RestMultiModelsOptions, words),
     ),
     _rest_multi_models,
@@ -59,7 +60,7 @@ def _translation_server(parsed: Parsed[TranslationServerOptions], logger: Logger
 translation_server = Command(
     Script(
         name="tools/translation_server.py",
-        summary="Serves a model over ZeroMQ.",
+        summary="Serves a translation model over ZeroMQ.",
         choose=lambda _: TranslationServerOptions,
     ),
     _translation_server,

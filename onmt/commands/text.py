@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class ParallelOptions:
     """Parallel"""
 
-    nparallel: int = option(1, "Processes that share the work.", valid=between(1, 1024))
-    batchsize: int = option(1000, "Lines that a process works on at a time.", valid=at_least(1))
+    nparallel: int = option(1, "Number of parallel processes.", valid=between(1, 1024))
+    batchsize: int = option(1000, "Number of lines that a process handles at a time.", valid=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def _tokenize(parsed: Parsed[TokenizeOptions], logger: Logger) -> None:
 tokenize = Command(
     Script(
         name="tools/tokenize.py",
-        summary="Cuts the lines of standard input into tokens, separated by blanks, on standard output.",
+        summary="Tokenizes the lines of standard input; writes tokens separated by blanks to standard "
+        "output.",
         choose=lambda words: hooked_options(TokenizeOptions, words),
         data_on_stdout=lambda _: True,
     ),
@@ -88,12 +89,12 @@ def tokenizing(options: TokenizeOptions, logger: Logger) -> LineFunction:
 class DetokenizerOptions:
     """Detokenizer"""
 
-    case_feature: bool = option(False, "The first feature of the words is their case: give it back to them.")
-    joiner: str = option(JOINER, "The mark that joins tokens without a blank.", valid=not_empty)
+    case_feature: bool = option(False, "The first feature of each word is its case: restore it.")
+    joiner: str = option(JOINER, "Joiner that marks tokens to be joined without a blank.", valid=not_empty)
     moses_language: str = option(
         "",
-        "Two-letter code of a language: put words and punctuation together by its Moses rules. "
-        "For text cut with -mode moses.",
+        "Two-letter code of the language by whose Moses rules words and punctuation are joined, for text "
+        "tokenized with -mode moses; empty: no such rules.",
     )
 
 
@@ -110,7 +111,7 @@ def _detokenize(parsed: Parsed[DetokenizeOptions], logger: Logger) -> None:
 detokenize = Command(
     Script(
         name="tools/detokenize.py",
-        summary="Puts the tokens of each line of standard input together again, on standard output.",
+        summary="Detokenizes the lines of standard input; writes plain text to standard output.",
         choose=lambda words: hooked_options(DetokenizeOptions, words),
         data_on_stdout=lambda _: True,
     ),
@@ -134,28 +135,30 @@ def detokenizing(options: DetokenizeOptions, logger: Logger) -> LineFunction:
 class VocabularyOptions:
     """Vocabulary"""
 
-    data: str = option("", "The text, tokenized.", required=True, valid=existing_file)
+    data: str = option("", "Tokenized text.", required=True, valid=existing_file)
     save_vocab: str = option(
         "",
-        "Beginning of the names of the files to write: `PREFIX.dict`, `PREFIX_feature_1.dict` and so on.",
+        "Prefix of the files to write: `PREFIX.dict`, `PREFIX_feature_1.dict` and so on.",
         required=True,
         valid=not_empty,
         writes=("{}.dict", "{}_feature_*.dict"),
     )
     vocab_size: tuple[int, ...] = option(
         (50000,),
-        "How many of the most frequent words to keep, then of the labels of each feature; 0: all. "
-        "The four special words come on top.",
+        "Number of words to keep, the most frequent ones; further numbers are for the labels of each word "
+        "feature. The four special words are not counted. 0 keeps all.",
         valid=at_least(0),
     )
     words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep words, and labels of each feature, that occur at least this many times, instead of a number "
-        "of them; 0: -vocab_size decides.",
+        "Keep words that occur at least this many times, however many they are; further numbers are for the "
+        "labels of each word feature. 0 leaves it to -vocab_size.",
         valid=at_least(0),
     )
-    keep_frequency: bool = option(False, "Write the number of occurrences of each word too.")
-    idx_files: bool = option(False, "Each line begins with a key and a blank, which are no words.")
+    keep_frequency: bool = option(False, "Also write the frequency of each word.")
+    idx_files: bool = option(
+        False, "Each line starts with a key and a blank; the key is not counted as a word."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +181,8 @@ def _build_vocab(parsed: Parsed[BuildVocabOptions], logger: Logger) -> None:
 build_vocab = Command(
     Script(
         name="tools/build_vocab.py",
-        summary="Builds the vocabularies of a text and its word features, for preprocess.py and train.py.",
+        summary="Builds the vocabularies of a text's words and word features, for preprocess.py and "
+        "train.py.",
         choose=lambda _: BuildVocabOptions,
     ),
     _build_vocab,
@@ -237,26 +241,27 @@ _MERGES_PER_REPORT = 1000
 class BpeLearningOptions:
     """BPE"""
 
-    size: int = option(30000, "How many merges of neighbouring symbols to learn.", valid=at_least(1))
+    size: int = option(30000, "Number of merge operations to learn.", valid=at_least(1))
     bpe_mode: Literal["suffix", "prefix", "both", "none"] = option(
         "suffix",
-        "Which ends of words are marked, so that subwords there differ from those inside: the end "
+        "Word boundaries to mark, so that subwords there differ from those inside a word: the end "
         "(`suffix`), the beginning (`prefix`), `both` or `none`.",
     )
     bpe_eot_marker: str = option(
-        END_OF_TOKEN, "Marks the end of a word.", valid=not_empty, flag="bpe_EOT_marker"
+        END_OF_TOKEN, "Marker of the end of a word.", valid=not_empty, flag="bpe_EOT_marker"
     )
     bpe_bot_marker: str = option(
-        BEGIN_OF_TOKEN, "Marks the beginning of a word.", valid=not_empty, flag="bpe_BOT_marker"
+        BEGIN_OF_TOKEN, "Marker of the beginning of a word.", valid=not_empty, flag="bpe_BOT_marker"
     )
-    save_bpe: str = option("", "The model file to write.", required=True, valid=not_empty, writes=("{}",))
+    save_bpe: str = option("", "BPE model file to write.", required=True, valid=not_empty, writes=("{}",))
 
     def check(self) -> None:
         """Refuse markers that the model file cannot hold."""
         for flag, marker in (("EOT", self.bpe_eot_marker), ("BOT", self.bpe_bot_marker)):
             if any(character in marker for character in " ;\r\n"):
                 raise OptionError(
-                    f"-bpe_{flag}_marker: blanks and semicolons separate things in the model file"
+                    f"-bpe_{flag}_marker: must not contain blanks, line breaks or semicolons, which separate "
+                    "fields in the model file"
                 )
 
 
@@ -290,7 +295,7 @@ def _learn_bpe(parsed: Parsed[LearnBpeOptions], logger: Logger) -> None:
 learn_bpe = Command(
     Script(
         name="tools/learn_bpe.py",
-        summary="Learns from the text on standard input into which subwords -bpe_model cuts words.",
+        summary="Learns a BPE model for -bpe_model from the text on standard input.",
         choose=lambda words: hooked_options(LearnBpeOptions, words),
     ),
     _learn_bpe,

@@ -44,17 +44,19 @@ _SEED: Final = 3435
 class EmbeddingDataOptions:
     """Data"""
 
-    dict_file: str = option("", "The vocabulary, from preprocess.py.", required=True, valid=existing_file)
-    embed_file: str = option("", "The file of pretrained word vectors.", valid=existing_file_or_empty)
+    dict_file: str = option(
+        "", "Vocabulary file that preprocess.py wrote.", required=True, valid=existing_file
+    )
+    embed_file: str = option("", "File of pretrained word vectors.", valid=existing_file_or_empty)
     save_data: str = option(
         "",
-        "Beginning of the name of the file to write: `NAME-embeddings-DIMENSION.pt`.",
+        "Prefix of the file to write: `PREFIX-embeddings-DIMENSION.pt`.",
         required=True,
         valid=not_empty,
         writes=("{}-embeddings-*.pt",),
     )
     save_unknown_dict: str = option(
-        "", "File for the words that have no vector, with their indices; empty: none.", writes=("{}",)
+        "", "File for the words without a pretrained vector, with their indices; empty: none.", writes=("{}",)
     )
 
 
@@ -62,17 +64,25 @@ class EmbeddingDataOptions:
 class EmbeddingOptions:
     """Embedding"""
 
-    lang: str = option("", "Was a language whose vectors to download; that service is gone. Use -embed_file.")
-    embed_type: Literal["word2vec-bin", "word2vec-txt", "glove"] = option(
-        "word2vec-bin", "The format of -embed_file."
+    lang: str = option(
+        "",
+        "No longer available: the service that offered vectors of a language for download is gone. Use "
+        "-embed_file.",
     )
-    normalize: bool = option(True, "Scale every vector to length 1.")
+    embed_type: Literal["word2vec-bin", "word2vec-txt", "glove"] = option(
+        "word2vec-bin", "Format of -embed_file."
+    )
+    normalize: bool = option(
+        True,
+        "Scale every pretrained vector to length 1; the random vectors of the other words are not scaled.",
+    )
     approximate: bool = option(
         False,
-        "Give a word without a vector of its own that of the word without joiners, in lower case, or in "
-        "other case.",
+        "If a word has no vector, take that of the word without joiners, in lower case, or in other case.",
     )
-    report_every: int = option(100000, "Vectors between two log lines.", valid=at_least(1))
+    report_every: int = option(
+        100000, "Number of vectors between two log lines about the progress.", valid=at_least(1)
+    )
 
     def check(self) -> None:
         """Refuse `-lang`, whose download service no longer exists."""
@@ -120,7 +130,7 @@ def _embeddings(parsed: Parsed[EmbeddingsOptions], logger: Logger) -> None:
 embeddings = Command(
     Script(
         name="tools/embeddings.py",
-        summary="Picks the vectors of a vocabulary's words out of a file of pretrained vectors, for "
+        summary="Selects the vectors of a vocabulary's words from a file of pretrained vectors, for "
         "train.py.",
         choose=lambda _: EmbeddingsOptions,
     ),
@@ -189,20 +199,20 @@ def _save_unmatched(path: str, vocabulary: "Vocabulary", matcher: "VectorMatcher
 class ApplyDataOptions:
     """Data"""
 
-    txt_src: str = option("", "The text, tokenized.", required=True, valid=existing_file)
+    txt_src: str = option("", "Tokenized text.", required=True, valid=existing_file)
     txt_tgt: str = option(
-        "", "The target text that goes with it, line by line; empty: none.", valid=existing_file_or_empty
+        "", "Target text, parallel to -txt_src line by line; empty: none.", valid=existing_file_or_empty
     )
-    dict: str = option("", "The vocabulary of the vectors.", required=True, valid=existing_file)
+    dict: str = option("", "Vocabulary file of -embed_data.", required=True, valid=existing_file)
     embed_data: str = option(
         "",
-        "The vectors: a `.pt` tensor of tools/embeddings.py, or a `.t7` tensor of OpenNMT Lua.",
+        "Word vectors: a `.pt` tensor of tools/embeddings.py, or a `.t7` tensor of OpenNMT Lua.",
         required=True,
         valid=existing_model,
     )
     save_prefix: str = option(
         "",
-        "Beginning of the names of the files to write: `PREFIX.src`, `PREFIX.tgt`.",
+        "Prefix of the files to write: `PREFIX.src`, `PREFIX.tgt`.",
         required=True,
         valid=not_empty,
         writes=("{}.src", "{}.tgt"),
@@ -244,8 +254,8 @@ def _apply_embeddings(parsed: Parsed[ApplyEmbeddingsOptions], logger: Logger) ->
 apply_embeddings = Command(
     Script(
         name="tools/apply_embeddings.py",
-        summary="Writes a text as sequences of word vectors, and the target beside it, with keys: for "
-        "feattext.",
+        summary="Converts text into sequences of word vectors with keys, and adds keys to the target text, "
+        "for -data_type feattext.",
         choose=lambda _: ApplyEmbeddingsOptions,
     ),
     _apply_embeddings,
@@ -298,7 +308,7 @@ class ExtractEmbeddingsOptions:
 
     model: str = option(
         "",
-        "The model, a `.pt` file or a `.t7` of OpenNMT Lua.",
+        "Model to read: a `.pt` file, or a `.t7` file of OpenNMT Lua.",
         required=True,
         valid=existing_model,
     )
@@ -308,7 +318,11 @@ class ExtractEmbeddingsOptions:
         valid=existing_folder_or_empty,
         writes=("{}/*_embeddings.txt",),
     )
-    gpuid: int = option(0, "Has no effect: vectors are read without a GPU, from models of GPUs too.")
+    gpuid: int = option(
+        0,
+        "Accepted for compatibility; does nothing: vectors are read on the CPU, from models trained on a "
+        "GPU too.",
+    )
 
 
 def _extract_embeddings(parsed: Parsed[ExtractEmbeddingsOptions], logger: Logger) -> None:
@@ -342,7 +356,7 @@ def _extract_embeddings(parsed: Parsed[ExtractEmbeddingsOptions], logger: Logger
 extract_embeddings = Command(
     Script(
         name="tools/extract_embeddings.py",
-        summary="Writes the word vectors that a model has learnt, a word and its numbers per line.",
+        summary="Writes the word vectors of a trained model as text, one word and its vector per line.",
         choose=lambda _: ExtractEmbeddingsOptions,
     ),
     _extract_embeddings,

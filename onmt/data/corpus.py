@@ -189,5 +189,5 @@ def _unequal(paths: Sequence[str], read: list[int], files: Sequence[BinaryIO]) -
 def unequal_files(path: str, lines: int, other: str, other_lines: int) -> DataError:
     """Build the error for two parallel files with different numbers of lines."""
     return DataError(
-        f"{path} has {lines} lines but {other} has {other_lines}: line by line they must belong together"
+        f"{path} has {lines} lines but {other} has {other_lines}: both must have the same number of lines"
     )

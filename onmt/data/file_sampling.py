@@ -212,7 +212,7 @@ def _find_files(folder: str, suffixes: Sequence[str], pairs_of_lines: bool) -> l
             continue
         for path in paths:
             if not os.path.isfile(path):
-                raise DataError(f"{paths[0]}: its other side, '{path}', is missing")
+                raise DataError(f"{paths[0]}: the file of the other side, '{path}', is missing")
         files.append(_corpus_file(stem, paths, pairs_of_lines))
     if not files:
         raise DataError(f"-train_dir {folder}: there is no file whose name ends with '{suffixes[0]}'")
@@ -247,7 +247,7 @@ def _read_rules(path: str) -> list[_Rule]:
             raise DataError(f"{where}: expected 'pattern weight', found {len(fields)} fields")
         rules.append(_Rule(_patterns(fields[0], where), _weight(fields[1], where)))
     if not rules:
-        raise DataError(f"{path}: there are no rules in it")
+        raise DataError(f"{path}: there are no rules in this file")
     return rules
 
 
@@ -310,7 +310,7 @@ def training_files(options: DataOptions, sides: Sequence[Side], logger: Logger) 
             taken = "all" if sample.drawn is None else str(sample.drawn)
             logger.info(f" * '{file.paths[0]}': {taken} of {file.lines} lines")
     if not samples:
-        raise DataError(f"{options.gsample_dist}: its rules leave no training file")
+        raise DataError(f"{options.gsample_dist}: its rules select no training file")
     return samples
 
 

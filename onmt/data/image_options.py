@@ -14,22 +14,25 @@ class _ImageOptions(TargetTextOptions, DataOptions):
 
     train: str = option(
         "",
-        "Training file: a list of images with captions, each line the path of an image file, a tab, and the "
-        "caption. A path that is not absolute starts from the folder of the list.",
+        "Training file: a list of images with captions. Each line holds the path of an image, a tab and the "
+        "caption. Relative paths start at the folder of the list.",
         valid=existing_file_or_empty,
     )
-    valid: str = option("", "Validation file, a list like that of -train.", valid=existing_file_or_empty)
-    suffix: str = option(".tsv", "Ending of the names of the lists in -train_dir.", valid=not_empty)
+    valid: str = option("", "Validation file, in the format of -train.", valid=existing_file_or_empty)
+    suffix: str = option(".tsv", "Suffix of the lists in -train_dir.", valid=not_empty)
     image_height: int = option(
         299,
-        "Height, in pixels, to which every image is resized; a model of images has the same as its "
-        "`resize_height`.",
+        "Height to which every image is resized, in pixels; must equal the model's `resize_height`.",
         valid=at_least(1),
     )
     image_width: int = option(
-        299, "Width, in pixels, to which every image is resized (`resize_width`).", valid=at_least(1)
+        299,
+        "Width to which every image is resized, in pixels; must equal the model's `resize_width`.",
+        valid=at_least(1),
     )
-    tgt_seq_length: int = option(50, "Longest caption to keep, in tokens.", valid=at_least(1))
+    tgt_seq_length: int = option(
+        50, "Maximum length of a caption, in tokens; images with longer ones are left out.", valid=at_least(1)
+    )
 
     def sides(self) -> tuple[Side, ...]:
         """Return images and their captions, both from the same list."""

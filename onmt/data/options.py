@@ -58,61 +58,64 @@ class DataOptions:
 
     train_dir: str = option(
         "",
-        "Folder of training files, instead of single ones: every file whose name ends with the suffix of the "
-        "source, together with the one of the same name that ends with the suffix of the target.",
+        "Folder of training files, to use instead of single files: every file whose name ends with the "
+        "source suffix, paired with the file of the same name that ends with the target suffix.",
         valid=existing_folder_or_empty,
     )
     gsample: float = option(
         0.0,
-        "Number of training sentences to draw from the files, with replacement; below 1, the part of their "
-        "sentences. 0 takes every sentence once.",
+        "Number of training sentences to draw from the files, with replacement; below 1, a fraction of "
+        "their sentences. 0 takes every sentence once.",
         valid=at_least(0),
     )
     gsample_dist: str = option(
         "",
-        "File of rules that say how much each training file contributes to -gsample. On every line: Lua "
-        "patterns for the name without suffix, separated by commas, or `*`; a blank; a relative weight, or "
-        "`*` for every sentence once. A file obeys the first rule that matches; without one it is unused.",
+        "File of rules for the share of each training file in -gsample. Each line holds Lua patterns for "
+        "the file name without suffix, separated by commas, or `*`; a blank; and a relative weight, or `*` "
+        "for every sentence once. The first rule that matches a file applies; a file that matches none is "
+        "not used.",
         valid=existing_file_or_empty,
     )
     features_vocabs_prefix: str = option(
         "",
-        "Take the vocabularies of the word features from files that start so, instead of building them: "
+        "Prefix of existing vocabularies of the word features, to use instead of building them: "
         "`PREFIX.source_feature_1.dict`, `PREFIX.target_feature_1.dict` and so on.",
         reads=("{}*.dict",),
     )
     time_shift_feature: bool = option(
         True,
-        "Store the features of a target word one position later than the word, so that a model predicts them "
-        "knowing the word.",
+        "Shift the features of target words by one position, so that a model predicts the features of a "
+        "word after the word itself.",
     )
-    keep_frequency: bool = option(
-        False, "Write the number of occurrences of each word into the vocabulary files."
-    )
+    keep_frequency: bool = option(False, "Also write the frequency of each word to the vocabulary files.")
     sort: bool = option(
-        True, "Sort the sentences by source length, so that training can batch those of equal length."
+        True, "Sort the sentences by source length, so that a batch can hold sentences of equal length."
     )
-    shuffle: bool = option(True, "Put the sentences into a random order (before sorting).")
+    shuffle: bool = option(True, "Shuffle the sentences (before sorting).")
     idx_files: bool = option(
         False,
-        "Each line starts with a key and a blank; source and target belong together by their keys, "
-        "wherever they stand in their files.",
+        "Each line starts with a key and a blank; source and target are matched by key, in any order.",
     )
     report_progress_every: int = option(
-        100000, "Sentences between two log lines about the progress.", valid=at_least(1)
+        100000, "Number of sentences between two log lines about the progress.", valid=at_least(1)
     )
     preprocess_pthreads: int = option(
         4,
-        "Worker processes that read long files; the result does not depend on it.",
+        "Number of worker processes for large files; the result does not depend on it.",
         valid=between(1, 1024),
     )
 
     def check(self) -> None:
         """Raise OptionError for -gsample_dist without -gsample, and for -gsample with -idx_files."""
         if self.gsample_dist and not self.gsample:
-            raise OptionError("-gsample_dist says how to share what -gsample sets: give -gsample too")
+            raise OptionError(
+                "-gsample_dist needs -gsample, the number of sentences that its rules distribute over the "
+                "files"
+            )
         if self.gsample and self.idx_files:
-            raise OptionError("-gsample draws lines, but with -idx_files lines are not what belongs together")
+            raise OptionError(
+                "-gsample cannot be used with -idx_files: it draws lines, but sentences are matched by key"
+            )
 
     def sides(self) -> tuple[Side, ...]:
         """Return the sides of the corpus, source first; implemented by each kind of data."""
@@ -147,22 +150,22 @@ class DataOptions:
 class _PairOptions:
     """Data"""
 
-    train_src: str = option("", "Training file of the source.", valid=existing_file_or_empty)
-    train_tgt: str = option("", "Training file of the target.", valid=existing_file_or_empty)
-    valid_src: str = option("", "Validation file of the source.", valid=existing_file_or_empty)
-    valid_tgt: str = option("", "Validation file of the target.", valid=existing_file_or_empty)
-    src_suffix: str = option(
-        ".src", "Ending of the names of the source files in -train_dir.", valid=not_empty
-    )
-    tgt_suffix: str = option(
-        ".tgt", "Ending of the names of the target files in -train_dir.", valid=not_empty
-    )
+    train_src: str = option("", "Source training file.", valid=existing_file_or_empty)
+    train_tgt: str = option("", "Target training file.", valid=existing_file_or_empty)
+    valid_src: str = option("", "Source validation file.", valid=existing_file_or_empty)
+    valid_tgt: str = option("", "Target validation file.", valid=existing_file_or_empty)
+    src_suffix: str = option(".src", "Suffix of the source files in -train_dir.", valid=not_empty)
+    tgt_suffix: str = option(".tgt", "Suffix of the target files in -train_dir.", valid=not_empty)
     src_seq_length: int = option(
-        50, "Longest source to keep, in tokens or, for vectors, in frames.", valid=at_least(1)
+        50,
+        "Maximum source length, in tokens or, for vectors, in frames; longer sentences are left out.",
+        valid=at_least(1),
     )
-    tgt_seq_length: int = option(50, "Longest target to keep, in tokens.", valid=at_least(1))
+    tgt_seq_length: int = option(
+        50, "Maximum target length, in tokens; longer sentences are left out.", valid=at_least(1)
+    )
     check_plength: bool = option(
-        False, "Keep only pairs with as many tokens in the source as in the target, as a tagger needs them."
+        False, "Keep only pairs with equally many source and target tokens, as a tagger needs them."
     )
 
     @property
@@ -176,7 +179,7 @@ class _SourceTextOptions:
     """Data"""
 
     src_vocab: str = option(
-        "", "Vocabulary file of the source to use instead of building one.", valid=existing_file_or_empty
+        "", "Source vocabulary file, to use instead of building a vocabulary.", valid=existing_file_or_empty
     )
     src_vocab_size: tuple[int, ...] = option(
         (50000,),
@@ -186,8 +189,8 @@ class _SourceTextOptions:
     )
     src_words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep source words that occur at least this many times; further numbers are for the word features. "
-        "0 leaves it to -src_vocab_size.",
+        "Keep source words that occur at least this many times, however many they are; further numbers are "
+        "for the word features. 0 leaves it to -src_vocab_size.",
         valid=at_least(0),
     )
     tok_src: TokenizerOptions = on_the_fly("tok_src_")  # noqa: RUF009 - a field
@@ -198,7 +201,7 @@ class TargetTextOptions:
     """Data"""
 
     tgt_vocab: str = option(
-        "", "Vocabulary file of the target to use instead of building one.", valid=existing_file_or_empty
+        "", "Target vocabulary file, to use instead of building a vocabulary.", valid=existing_file_or_empty
     )
     tgt_vocab_size: tuple[int, ...] = option(
         (50000,),
@@ -208,8 +211,8 @@ class TargetTextOptions:
     )
     tgt_words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep target words that occur at least this many times; further numbers are for the word features. "
-        "0 leaves it to -tgt_vocab_size.",
+        "Keep target words that occur at least this many times, however many they are; further numbers are "
+        "for the word features. 0 leaves it to -tgt_vocab_size.",
         valid=at_least(0),
     )
     tok_tgt: TokenizerOptions = on_the_fly("tok_tgt_")  # noqa: RUF009 - a field
@@ -281,8 +284,10 @@ class MonotextOptions(DataOptions):
 
     train: str = option("", "Training file.", valid=existing_file_or_empty)
     valid: str = option("", "Validation file.", valid=existing_file_or_empty)
-    suffix: str = option(".tok", "Ending of the names of the files in -train_dir.", valid=not_empty)
-    vocab: str = option("", "Vocabulary file to use instead of building one.", valid=existing_file_or_empty)
+    suffix: str = option(".tok", "Suffix of the files in -train_dir.", valid=not_empty)
+    vocab: str = option(
+        "", "Vocabulary file, to use instead of building a vocabulary.", valid=existing_file_or_empty
+    )
     vocab_size: tuple[int, ...] = option(
         (50000,),
         "Number of words to keep, the most frequent ones, special words not counted; further numbers are for "
@@ -291,11 +296,13 @@ class MonotextOptions(DataOptions):
     )
     words_min_frequency: tuple[int, ...] = option(
         (0,),
-        "Keep words that occur at least this many times; further numbers are for the word features. "
-        "0 leaves it to -vocab_size.",
+        "Keep words that occur at least this many times, however many they are; further numbers are for the "
+        "word features. 0 leaves it to -vocab_size.",
         valid=at_least(0),
     )
-    seq_length: int = option(50, "Longest sentence to keep, in tokens.", valid=at_least(1))
+    seq_length: int = option(
+        50, "Maximum length of a sentence, in tokens; longer ones are left out.", valid=at_least(1)
+    )
     tok: TokenizerOptions = on_the_fly("tok_")  # noqa: RUF009 - a field
 
     def sides(self) -> tuple[Side, ...]:
@@ -321,21 +328,21 @@ class PreprocessOptions(DataOptions, HookOptions, LoggerOptions):
 
     data_type: Literal["bitext", "monotext", "feattext", "img"] = option(
         "bitext",
-        "Kind of data: pairs of sentences (bitext), sentences alone (monotext), sequences of vectors with "
-        "sentences (feattext), or images with captions (img).",
+        "Kind of data. `bitext`: pairs of sentences. `monotext`: single sentences. `feattext`: sequences of "
+        "vectors with sentences. `img`: images with captions.",
     )
     dry_run: bool = option(
-        False, "Only look for the training files and say what would be taken from each.", dry=True
+        False, "Only list the training files and how much would be taken from each; write nothing.", dry=True
     )
     save_data: str = option(
         "",
-        "Start of the names of all files to write.",
+        "Prefix of all files to write.",
         required=True,
         writes=("{}-train.json", "{}-*.bin", "{}.dict", "{}.*.dict", "{}_feature_*.dict"),
         replaces=("src_vocab", "tgt_vocab", "vocab", "features_vocabs_prefix"),
     )
-    seed: int = option(3425, "Seed of all random choices.", valid=at_least(0))
-    shard_size: int = option(0, "Sentences per binary file; 0: all in one file.", valid=at_least(0))
+    seed: int = option(3425, "Random seed.", valid=at_least(0))
+    shard_size: int = option(0, "Number of sentences per binary file; 0: all in one file.", valid=at_least(0))
 
     def check(self) -> None:
         """See `check_files`."""

@@ -89,7 +89,7 @@ def _changed(block: LineBlock, lines: Sequence[str]) -> LineBlock:
         data = "".join(line + "\n" for line in lines).encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{block.where(0)} and following: a hook returned what is not Unicode text"
+            f"{block.where(0)} and following: a hook returned text that is not valid Unicode"
         ) from error
     if data.count(b"\n") != len(lines):
         raise DataError(f"{block.where(0)} and following: a hook returned a line break inside a line")

@@ -126,7 +126,7 @@ class Vocabulary:
         """Restore a vocabulary from the result of `to_state`. Raises DataError if that is damaged."""
         words, frequencies = state.get("words"), state.get("frequencies")
         if not _is_list_of(words, str) or not (frequencies is None or _is_list_of(frequencies, int)):
-            raise DataError("a stored vocabulary is damaged: its words or frequencies are no list")
+            raise DataError("a stored vocabulary is damaged: its words or frequencies are not a list")
         return cls(words, frequencies)
 
 
@@ -182,7 +182,7 @@ class Vocabularies:
             raise DataError("the stored vocabularies are damaged: a side is missing")
         image = state.get("src_image_size")
         if image is not None and not (_is_list_of(image, int) and len(image) == 2):
-            raise DataError("the stored vocabularies are damaged: the size of the images is none")
+            raise DataError("the stored vocabularies are damaged: the size of the images is invalid")
         return cls(
             src=tuple(Vocabulary.from_state(one) for one in src),
             tgt=tuple(Vocabulary.from_state(one) for one in tgt),

@@ -176,7 +176,7 @@ class _ArrayReader:
         with self._archive.open(f"{name}.npy") as file:
             array = npy.read_array(file, allow_pickle=False)
             if file.read(1):
-                raise ValueError(f"{name}: there is something behind the array")
+                raise ValueError(f"{name}: the array is followed by other data")
         if array.dtype.kind not in kinds or array.ndim != dimensions:
             raise ValueError(f"{name}: {array.dtype}, {array.ndim} axes")
         return array

@@ -53,7 +53,7 @@ class Member:
         if problem is None and (self.copies or member.copies):
             problem = "a model with -copy_attn writes words that other models do not know"
         if problem is not None:
-            raise OptionError(f"-model {loaded.path}: {problem}, so that they cannot translate together")
+            raise OptionError(f"-model {loaded.path}: {problem}, so it cannot be part of the ensemble")
         return member
 
     @property

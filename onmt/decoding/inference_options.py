@@ -23,19 +23,22 @@ class _TagDataOptions:
     """Data"""
 
     src: str = option(
-        "", "File to tag, a sentence per line; `-` reads standard input.", valid=existing_file, required=True
+        "",
+        "File to tag, one sentence per line; `-` reads standard input.",
+        valid=existing_file,
+        required=True,
     )
     tgt: str = option("", "File of reference tags to score.", valid=existing_file_or_empty)
     output: str = option(
         "pred.txt",
-        "File for the tags, a line per sentence; `-` writes standard output.",
+        "File for the tags, one line per sentence; `-` writes standard output.",
         valid=not_empty,
         writes=("{}",),
     )
     idx_files: bool = option(
         False,
-        "Each line starts with a key and a blank, and source and reference belong together by their keys. "
-        "Always so where the source is vectors.",
+        "Each line starts with a key and a blank; source and reference are matched by key. Always on if the "
+        "source is vectors.",
     )
 
 
@@ -44,7 +47,7 @@ class _TaggerOptions:
     """Tagger"""
 
     model: str = option("", "Tagger to use.", valid=existing_model, required=True)
-    batch_size: int = option(30, "Sentences to tag at a time.", valid=at_least(1))
+    batch_size: int = option(30, "Number of sentences in a batch.", valid=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,20 +66,20 @@ class _LmDataOptions:
 
     mode: Literal["score", "sample"] = option(
         "",
-        "`score`: write for each line the negative log-likelihood of its words divided by their number + 1. "
-        "`sample`: continue each line by words drawn from the model.",
+        "`score`: write the negative log-likelihood of each line's words, divided by the number of words + "
+        "1. `sample`: continue each line with words sampled from the model.",
         positional=True,
         required=True,
     )
     src: str = option(
         "",
-        "File to score or to continue, a sentence per line; `-` reads standard input.",
+        "File to score or to continue, one sentence per line; `-` reads standard input.",
         valid=existing_file,
         required=True,
     )
     output: str = option(
         "output.txt",
-        "File for the results, a line per sentence; `-` writes standard output.",
+        "File for the results, one line per sentence; `-` writes standard output.",
         valid=not_empty,
         writes=("{}",),
     )
@@ -87,16 +90,18 @@ class _LmModelOptions:
     """LM"""
 
     model: str = option("", "Language model to use.", valid=existing_model, required=True)
-    batch_size: int = option(30, "Sentences to process at a time.", valid=at_least(1))
+    batch_size: int = option(30, "Number of sentences in a batch.", valid=at_least(1))
     max_length: int = option(
-        100, "Longest line that `sample` makes, in words, the given ones included.", valid=at_least(1)
+        100,
+        "Maximum length of a line that `sample` writes, in words, the given ones included.",
+        valid=at_least(1),
     )
     temperature: float = option(
         1.0,
-        "Divides the log-probabilities that `sample` draws from: the lower, the likelier the words.",
+        "Temperature of `sample`, which divides the log-probabilities: lower values favour likely words.",
         valid=between(0.0001, 1),
     )
-    seed: int = option(3435, "Seed of what `sample` draws.", valid=at_least(0))
+    seed: int = option(3435, "Random seed of `sample`.", valid=at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,8 +138,8 @@ def _read_pairs(file: BinaryIO, src: str, tgt: str) -> Iterator[Input]:
 
 def _unequal(src: str, sources: int, tgt: str, references: int) -> DataError:
     return DataError(
-        f"{_shown(tgt)} has {references} lines but {_shown(src)} has {sources}: "
-        "line by line they must correspond"
+        f"{_shown(tgt)} has {references} lines but {_shown(src)} has {sources}: both must have the same "
+        "number of lines"
     )
 
 

@@ -31,17 +31,17 @@ class _RestrictionOptions:
     """Restriction"""
 
     min_length: int = option(
-        0, "Shortest translation, in words: the end may not come earlier.", valid=at_least(0)
+        0, "Minimum length of a translation, in words: `</s>` is not generated earlier.", valid=at_least(0)
     )
     block_ngram_repeat: int = option(
         0,
-        "No sequence of this many words appears twice in a translation; 0: any may. Words that constraints "
-        "ask for come all the same.",
+        "Never repeat an n-gram of this many words within a translation; 0: off. Words that constraints "
+        "require are generated all the same.",
         valid=at_least(0),
     )
     ignore_when_blocking: tuple[str, ...] = option(
         (),
-        "Words of the target vocabulary; a sequence that contains one of them may appear again.",
+        "Words of the target vocabulary; n-grams that contain one of them may be repeated.",
         valid=not_empty,
         whole=True,
     )
@@ -59,24 +59,25 @@ class _SamplingOptions:
 
     random_sampling_topk: int = option(
         0,
-        "Draw each word at random among this many likeliest ones instead of searching the best translation; "
-        "-1: among all; 0: no sampling, unless -top_p is given.",
+        "Draw each word at random from this many of the likeliest words, instead of beam search; -1: from "
+        "all words; 0: no sampling, unless -top_p is given.",
         valid=at_least(-1),
     )
     top_p: float = option(
         0.0,
-        "Draw each word at random among the likeliest ones whose probabilities add up to this; 0: no limit.",
+        "Draw each word at random from the smallest set of likeliest words whose probabilities sum to at "
+        "least this (nucleus sampling); 0: off.",
         valid=between(0, 1),
     )
     random_sampling_temp: float = option(
         1.0,
-        "Divides the log-probabilities from which sampling draws: below 1 favours likely words, above 1 "
-        "unlikely ones.",
+        "Sampling temperature, which divides the log-probabilities: values below 1 favour likely words, "
+        "values above 1 unlikely ones.",
         valid=between(0.0001, 10000),
     )
     seed: int = option(
         3435,
-        "Seed of what sampling draws; with the number of the sentence it decides the samples.",
+        "Random seed of sampling; the samples of a sentence depend on it and on the number of the sentence.",
         valid=at_least(0),
     )
 
@@ -99,86 +100,87 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
 
     lm_model: str = option(
         "",
-        "A language model over the same target vocabulary; its scores are added at every step.",
+        "Language model over the same target vocabulary; its log-probabilities are added at every step.",
         valid=existing_model_or_empty,
     )
-    lm_weight: float = option(0.1, "Factor of the language model's log-probabilities.")
-    beam_size: int = option(5, "Hypotheses kept per sentence; 1 is greedy search.", valid=at_least(1))
-    max_sent_length: int = option(250, "Longest translation, in words.", valid=at_least(1))
+    lm_weight: float = option(0.1, "Weight of the log-probabilities of -lm_model.")
+    beam_size: int = option(
+        5, "Number of hypotheses kept per sentence; 1 is greedy search.", valid=at_least(1)
+    )
+    max_sent_length: int = option(250, "Maximum length of a translation, in words.", valid=at_least(1))
     replace_unk: bool = option(
         False,
-        "Replace each generated `<unk>` by the translation that -phrase_table has for the source word "
-        "it attends to most, or else by that source word.",
+        "Replace each generated `<unk>` by the translation that -phrase_table has for the source word with "
+        "the highest attention, or else by that source word.",
     )
     replace_unk_tagged: bool = option(
         False,
-        "As -replace_unk, but a source word that stays as it is comes as `｟unk:word｠`. "
-        "-replace_unk has precedence.",
+        "As -replace_unk, but write a copied source word as `｟unk:word｠`. -replace_unk takes precedence.",
     )
     lexical_constraints: bool = option(
         False,
-        "For every source word of -phrase_table its translation must be part of the output, "
-        "if the target vocabulary has it.",
+        "Require in the output the translation of every source word of -phrase_table, if the target "
+        "vocabulary has it.",
     )
     limit_lexical_constraints: bool = option(
-        False, "A word that -lexical_constraints asks for comes no more often than it is asked for."
+        False, "Generate a word that -lexical_constraints requires no more often than it is required."
     )
     placeholder_constraints: bool = option(
         False,
-        "Every placeholder (`｟...｠`) of the source must be part of the output, and no other one may, "
-        "as far as the target vocabulary has them.",
+        "Require in the output every placeholder (`｟...｠`) of the source, and allow no other one, as far "
+        "as the target vocabulary has them.",
     )
     phrase_table: str = option(
         "",
-        "File of `source word ||| target word` lines, or with a tab between the two, for -replace_unk and "
-        "-lexical_constraints.",
+        "File of word translations for -replace_unk and -lexical_constraints: lines of `source word ||| "
+        "target word`, or of the two words separated by a tab.",
         valid=existing_file_or_empty,
     )
     n_best: int = option(
         1,
-        "Translations to give per sentence, the best first; at most -beam_size. With sampling: independent "
-        "samples.",
+        "Number of translations per sentence, best first; at most -beam_size. With sampling: number of "
+        "independent samples.",
         valid=at_least(1),
     )
     max_num_unks: float = option(
-        math.inf, "Hypotheses with more `<unk>` than this are given up.", valid=at_least(1)
+        math.inf, "Prune hypotheses with more than this many `<unk>`.", valid=at_least(1)
     )
     target_subdict: str = option(
         "",
-        "File of the target words that may be used, one per line; `<unk>` may always.",
+        "File of the target words that may be generated, one per line; `<unk>` is always allowed.",
         valid=existing_file_or_empty,
     )
     pre_filter_factor: int = option(
         1,
-        "Hypotheses are given up (-max_num_unks) among the best -beam_size times this many; with more, "
-        "others fill their places.",
+        "Number of candidates considered before pruning (-max_num_unks), as a multiple of -beam_size. With "
+        "1, pruned hypotheses leave their slots in the beam empty; with more, others fill them.",
         valid=at_least(1),
     )
     length_norm: float = option(
         0.0,
-        "Exponent alpha of the length normalization of scores, ((5 + length) / 6)^alpha; 0: none.",
+        "Exponent alpha of length normalization: scores are divided by ((5 + length) / 6)^alpha; 0: off.",
         valid=at_least(0),
     )
     coverage_norm: float = option(
         0.0,
-        "Factor beta of the penalty for source words that received little attention; 0: none.",
+        "Weight beta of the penalty for source words that received little attention; 0: off.",
         valid=at_least(0),
     )
     eos_norm: float = option(
         0.0,
-        "Factor gamma by which the log-probability of the end is multiplied, times source length over output "
-        "length; 0: none.",
+        "Weight gamma of end-of-sentence normalization: the log-probability of `</s>` is multiplied by "
+        "gamma * source length / output length; 0: off.",
         valid=at_least(0),
     )
     dump_input_encoding: bool = option(
         False,
-        "Write a vector per sentence, the encoder's last state, instead of translating; an empty line for an "
-        "empty sentence, whatever -n_best says.",
+        "Instead of translating, write the last state of the encoder, one vector per sentence; an empty "
+        "sentence gives one empty line, whatever -n_best is.",
     )
     save_beam_to: str = option(
         "",
-        "File for all hypotheses that the search looked at, as JSON, with an entry per sentence (no steps "
-        "for an empty one); a name ending in .npz gets numpy arrays.",
+        "File for all hypotheses of the search, as JSON with an entry per sentence (no steps for an empty "
+        "one); a name that ends in .npz gets numpy arrays.",
         writes=("{}",),
     )
 
@@ -203,7 +205,8 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             )
         if self.ban_unk and (self.replaces_unknown_words or self.max_num_unks != math.inf):
             raise OptionError(
-                "-ban_unk leaves no `<unk>` to -replace_unk, -replace_unk_tagged and -max_num_unks: give one"
+                "-ban_unk leaves no `<unk>` for -replace_unk, -replace_unk_tagged and -max_num_unks: leave "
+                "them out"
             )
 
     def _check_sampling(self) -> None:
@@ -221,7 +224,9 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
             ("placeholder_constraints", self.placeholder_constraints),
         ):
             if given:
-                raise OptionError(f"-{flag} is for beam search: sampling draws from the model alone")
+                raise OptionError(
+                    f"-{flag} needs beam search: leave it out, or -random_sampling_topk and -top_p"
+                )
 
     def check_copying(self) -> None:
         """Raise OptionError for options that do not go with a model that copies source words."""
@@ -255,39 +260,40 @@ class TranslateDataOptions:
 
     src: str = option(
         "",
-        "File to translate, a sentence per line; `-` reads standard input. For a model that reads images: "
-        "the path of an image per line, from the folder of the list unless absolute; what follows a tab is "
-        "left out.",
+        "File to translate, one sentence per line; `-` reads standard input. For a model that reads images: "
+        "a list with the path of one image per line. Relative paths start at the folder of the list; text "
+        "after a tab is ignored.",
         valid=existing_file,
         required=True,
     )
     tgt: str = option("", "File of reference translations to score.", valid=existing_file_or_empty)
     output: str = option(
         "pred.txt",
-        "File for the translations: -n_best lines per sentence, empty ones for a sentence without tokens and "
-        "for translations that the search could not find; `-` writes standard output.",
+        "File for the translations, -n_best lines per sentence; lines are empty for a sentence without "
+        "tokens and for translations that the search did not find. `-` writes standard output.",
         valid=not_empty,
         writes=("{}",),
     )
     save_attention: str = option(
         "",
-        "File for the attention weights of every translation, under the number of its sentence (an empty "
-        "sentence has none); a name ending in .npz gets a numpy array for each line of -output instead.",
+        "File for the attention weights of every translation, with the number of its sentence; empty "
+        "sentences are left out. A name that ends in .npz gets a numpy array for each line of -output "
+        "instead.",
         writes=("{}",),
     )
     plot_attention: str = option(
         "",
-        "Folder for a picture of each sentence's attention in its best translation, 00000.png the first. "
+        "Folder for plots of the attention of each sentence's best translation, named 00000.png and so on. "
         "Needs matplotlib.",
         writes=("{}",),
     )
-    batch_size: int = option(30, "Sentences to translate at a time.", valid=at_least(1))
+    batch_size: int = option(30, "Number of sentences in a batch.", valid=at_least(1))
     idx_files: bool = option(
         False,
-        "Each line starts with a key and a blank, and source and reference belong together by their keys. "
-        "Always so where the source is vectors.",
+        "Each line starts with a key and a blank; source and reference are matched by key. Always on if the "
+        "source is vectors.",
     )
-    detokenize_output: bool = option(False, "Write plain text: undo what the -tok_tgt_* options say.")
+    detokenize_output: bool = option(False, "Detokenize the output by the -tok_tgt_* options.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,7 +302,8 @@ class EnsembleOptions:
 
     ensemble: Literal["mean", "log_mean"] = option(
         "mean",
-        "With several models: average probabilities, or log-probabilities (`log_mean`).",
+        "How several models are combined. `mean`: by their average probabilities. `log_mean`: by their "
+        "average log-probabilities.",
     )
 
 
@@ -306,8 +313,8 @@ class TranslationModelOptions(EnsembleOptions):
 
     model: tuple[str, ...] = option(
         (),
-        "Model to translate with. Several models with one target vocabulary are an ensemble; the first says "
-        "how to search.",
+        "Model to translate with. Several models with the same target vocabulary form an ensemble; the "
+        "first one determines how the search works.",
         valid=existing_model,
         required=True,
         whole=True,
@@ -326,7 +333,7 @@ class _OnTheFlyTokenizerOptions:
 class TimeOptions:
     """Other"""
 
-    time: bool = option(False, "Log the average time that a sentence took.")
+    time: bool = option(False, "Log the average time per sentence.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,9 +362,7 @@ class TranslateOptions(
                 "only one of -src, -tgt, -phrase_table and -target_subdict can be standard input"
             )
         if self.ensemble != "mean" and len(self.model) == 1:
-            raise OptionError(
-                f"-ensemble {self.ensemble} says how to average several models: -model names one"
-            )
+            raise OptionError(f"-ensemble {self.ensemble} needs several models, but -model names only one")
         if self.dump_input_encoding and self.tgt:
             raise OptionError("-dump_input_encoding scores nothing: leave out -tgt")
         if self.dump_input_encoding and len(self.model) > 1:
@@ -365,7 +370,7 @@ class TranslateOptions(
         if self.dump_input_encoding and self.plot_attention:
             raise OptionError("-dump_input_encoding has no attention to draw: leave out -plot_attention")
         if self.plot_attention == "-":
-            raise OptionError("-plot_attention makes pictures: name a folder, standard output is none")
+            raise OptionError("-plot_attention writes pictures: name a folder instead of standard output")
 
 
 def implied_translation_flags(given: Mapping[str, Any]) -> Implied:

@@ -227,7 +227,7 @@ def _word(name: str, weights: list[float], grid: tuple[int, ...], where: str) ->
     rows, columns = grid or (math.isqrt(len(weights)),) * 2
     if rows * columns != len(weights):
         raise DataError(
-            f"{where}: {len(weights)} weights are not those of {rows} rows and {columns} columns: give -grid"
+            f"{where}: {len(weights)} weights do not fit {rows} rows and {columns} columns: give -grid"
         )
     most = max(weights, default=0.0) or 1.0
     cells = "".join(_image_cell(weight, most) for weight in weights)

@@ -79,8 +79,8 @@ def refuse_flags_of_lua_models(given: Collection[str], flags_of_lua_models: Sequ
     refused = [f"-{flag}" for flag in flags_of_lua_models if flag in given]
     if refused:
         raise OptionError(
-            f"{', '.join(refused)}: the class of -model, its -model_params and their optimizer.* decide "
-            "this, OpenNMT Lua's flags do not apply"
+            f"{', '.join(refused)}: the class of -model and its -model_params (optimizer.* included) "
+            "determine this; flags of OpenNMT Lua do not apply"
         )
 
 
@@ -157,9 +157,9 @@ def _named_model(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[s
     if given.get("model_params"):
         params = deep_merged(params, read_model_params(given["model_params"]))
     if params and not name and not given.get("train_from"):
-        raise OptionError("-model_params belong to a class of google/seq2seq's: name it with -model")
+        raise OptionError("-model_params needs a google/seq2seq model: name its class with -model")
     if name and given.get("model_type", "seq2seq") != "seq2seq":
-        raise OptionError(f"-model {name} translates: it goes with -model_type seq2seq only")
+        raise OptionError(f"-model {name} translates: it needs -model_type seq2seq")
     return name, params
 
 
@@ -209,11 +209,13 @@ def _texts(config: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[st
         elif name == "ParallelTextInputPipeline":
             files, odd = parallel_texts(config[setting], setting)
             if len({len(of_side) for of_side in files.values()}) > 1:
-                raise OptionError(f"{setting}: source_files and target_files must be equally many")
+                raise OptionError(
+                    f"{setting}: source_files and target_files must name the same number of files"
+                )
             flags |= {f"{split}_{side}": of_side for side, of_side in files.items()}
             ignored += odd
         elif split == "train":
-            raise OptionError(f"{setting}: {name} is not read here: {_PIPELINES[name]}")
+            raise OptionError(f"{setting}: {name} is not supported: {_PIPELINES[name]}")
         else:
             ignored.append(setting)
     return flags, ignored
@@ -271,7 +273,7 @@ def _rouge(params: Mapping[str, Any]) -> str:
         )
     name, _, part = str(kind).partition("/")
     if part != "f_score":
-        raise OptionError(f"metrics: RougeMetricSpec: {kind} is not measured here, {name}/f_score is")
+        raise OptionError(f"metrics: RougeMetricSpec: {kind} is not supported, use {name}/f_score")
     return name
 
 
@@ -288,8 +290,8 @@ def _texts_beside_models(flags: Mapping[str, Any], stem: str) -> dict[str, str]:
             elif files:
                 if not stem:
                     raise OptionError(
-                        f"{setting}: several files are joined beside the models: give -output_dir or "
-                        "-save_model"
+                        f"{setting}: several files are joined into one beside the models: give -output_dir "
+                        "or -save_model"
                     )
                 of_flag[flag] = f"{stem}_{flag.replace('_', '.')}.txt"
                 _join(files, of_flag[flag], setting)
@@ -373,7 +375,9 @@ def class_of(entry: Any, where: str) -> str:
     """Return the class that a YAML entry names, without its package. Raises OptionError if it names none."""
     name = entry.get("class") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):
-        raise OptionError(f"{where}: each entry names its `class`, but this does not: {repr(entry)[:80]}")
+        raise OptionError(
+            f"{where}: each entry must name its `class`, but this one does not: {repr(entry)[:80]}"
+        )
     return name.split(".")[-1]
 
 

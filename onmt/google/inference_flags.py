@@ -64,11 +64,11 @@ def _model(given: Mapping[str, Any]) -> str:
 def _sources(pipeline: Any) -> dict[str, Any]:
     name = class_of(pipeline, "-input_pipeline")
     if name != "ParallelTextInputPipeline":
-        raise OptionError(f"-input_pipeline: {name} is not read here: give the sources as -src")
+        raise OptionError(f"-input_pipeline: {name} is not supported: give the sources as -src")
     files, odd = parallel_texts(pipeline, "-input_pipeline", sides=("src",))
     shuffled = [name for name in odd if not name.endswith(": shuffle")]
     if shuffled:
-        raise OptionError(f"{shuffled[0]} is not followed here: leave it out")
+        raise OptionError(f"{shuffled[0]} is not supported: leave it out")
     if len(files["src"]) > 1:
         raise OptionError("-input_pipeline: translate one source file at a time")
     return {"src": files["src"][0]}
@@ -92,7 +92,7 @@ def _search(params: Mapping[str, Any]) -> dict[str, Any]:
         elif flag:
             flags[flag] = max(1, checked) if flag == "beam_size" else checked
         elif checked != default:
-            raise OptionError(f"-model_params: {name} knows only {default}")
+            raise OptionError(f"-model_params: {name} must be {default}")
     return flags
 
 

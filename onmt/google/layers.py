@@ -121,7 +121,7 @@ def activation_of(name: str, where: str) -> Activation:
 def _cell_class(name: str, where: str) -> str:
     short = name.split(".")[-1]
     if short in _WRAPPERS:
-        raise OptionError(f"{where}: {short} is no cell of one layer: {_WRAPPERS[short]} here")
+        raise OptionError(f"{where}: {short} is not a cell of a single layer: {_WRAPPERS[short]} here")
     return class_name(name, CELLS, where)
 
 

@@ -117,7 +117,7 @@ def spec_of(model: GoogleModel, sizes: DataSizes) -> ModelSpec:
     p = model.parameters
     _check_source(model, sizes)
     if len(sizes.src) > 1 or len(sizes.tgt) > 1:
-        raise OptionError("-model knows no word features: preprocess the data without them")
+        raise OptionError("-model does not support word features: preprocess the data without them")
     if model.shares_embedding and sizes.src != sizes.tgt:
         raise OptionError(
             "embedding.share needs one vocabulary for both sides (vocab_source and vocab_target alike)"
@@ -214,20 +214,20 @@ def _check(model: GoogleModel) -> None:
         raise OptionError(f"-model {model.name} has no attention: use decoder.class BasicDecoder")
     if (model.name == "Image2Seq") != reads_images(model):
         raise OptionError(
-            f"encoder.class {encoder.name} does not go with -model {model.name}: InceptionV3Encoder is the "
-            "encoder of Image2Seq, the others read words"
+            f"encoder.class {encoder.name} cannot be used with -model {model.name}: InceptionV3Encoder is "
+            "the encoder of Image2Seq, the others read words"
         )
     endpoint = encoder.params.get("final_endpoint")
     if endpoint is not None and endpoint not in STAGES:
         raise OptionError(
-            f"encoder.params: final_endpoint '{endpoint}' is none of Inception v3"
+            f"encoder.params: final_endpoint '{endpoint}' is not an endpoint of Inception v3"
             f"{did_you_mean(endpoint, STAGES, '')}; there are {', '.join(STAGES)}"
         )
     if p["inference.beam_search.choose_successors_fn"] != "choose_top_k":
-        raise OptionError("inference.beam_search.choose_successors_fn knows only choose_top_k")
+        raise OptionError("inference.beam_search.choose_successors_fn must be choose_top_k")
     if bridge.name == "PassThroughBridge" and encoder.name != "UnidirectionalRNNEncoder":
         raise OptionError(
-            f"PassThroughBridge cannot hand on the states of {encoder.name}, which are not built like the "
+            f"PassThroughBridge cannot pass on the states of {encoder.name}, which are not built like the "
             "decoder's: use InitialStateBridge or ZeroBridge"
         )
     if bridge.name == "InitialStateBridge" and bridge.params["bridge_input"] != "final_state":

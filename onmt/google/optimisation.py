@@ -56,7 +56,8 @@ def optimizer_settings(parameters: Mapping[str, Any]) -> OptimizerSettings:
         _check(argument, value)
     if name == "Adam" and params["epsilon"] == 0:
         raise OptionError(
-            "optimizer.params: epsilon of Adam must be above 0: what has had no gradient yet is divided by it"
+            "optimizer.params: epsilon of Adam must be above 0: parameters without a gradient so far are "
+            "divided by it"
         )
     for limit in ("optimizer.clip_gradients", "optimizer.clip_embed_gradients"):
         if parameters[limit] < 0:

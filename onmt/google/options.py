@@ -27,21 +27,21 @@ class GoogleModelOptions:
     )
     model_params: str = option(
         "",
-        "With `-model`: its parameters as YAML (`embedding.dim: 64`), or a file that holds them; what is "
-        "left out has the original's default. On a restart only `optimizer.*` can be changed, except "
+        "Parameters of `-model` as YAML (`embedding.dim: 64`), or a file that holds them; parameters left "
+        "out have the original's defaults. On a restart only `optimizer.*` can be changed, except "
         "`optimizer.clip_embed_gradients`.",
         structural=1,
     )
     config_paths: tuple[str, ...] = option(
         (),
-        "YAML files as google/seq2seq's train.py takes them, separated by commas. What several of them set "
-        "has the value of the last, and what the command line sets too has that of the command line.",
+        "YAML files in the format of google/seq2seq's train.py, separated by commas. Later files override "
+        "earlier ones, and the command line overrides all files.",
         valid=existing_file,
     )
     image_weights: str = option(
         "",
-        "With `-model Image2Seq`: start the image network from the weights in this file, which torchvision "
-        "publishes for `inception_v3`, instead of from random numbers.",
+        "With `-model Image2Seq`: initialise the image network with the weights in this file, which "
+        "torchvision publishes for `inception_v3`, instead of at random.",
         init_only=True,
         valid=existing_file_or_empty,
     )
@@ -53,41 +53,57 @@ class GoogleTrainingOptions:
 
     output_dir: str = option(
         "",
-        "Folder for the models, `<output_dir>/model_*.pt`, instead of `-save_model`; it is made if need be. "
-        "Where it holds a training of the same model, that training goes on. Without `-train_steps` "
-        "the training goes on until it is stopped.",
+        "Folder for the models, `<output_dir>/model_*.pt`, instead of `-save_model`; created if it does not "
+        "exist. If it holds a training of the same model, that training is continued. Without "
+        "`-train_steps` and `-end_epoch`, training goes on until it is stopped.",
     )
     batch_size: int = option(0, "`-max_batch_size` under the original's name.", valid=at_least(0))
     input_pipeline_train: str = option(
         "",
-        "Training texts as YAML: `class: ParallelTextInputPipeline` with `params` `source_files` and so on.",
+        "Training files as YAML: `class: ParallelTextInputPipeline` with `source_files` and so on as "
+        "`params`.",
     )
-    input_pipeline_dev: str = option("", "Validation texts, as `-input_pipeline_train`.")
+    input_pipeline_dev: str = option("", "Validation files, in the format of `-input_pipeline_train`.")
     metrics: str = option(
-        "", "YAML list of metrics; the first that is measured here becomes `-validation_metric`."
+        "",
+        "YAML list of metrics. The first one except ROUGE becomes `-validation_metric`, the others become "
+        "`-log_metrics`.",
     )
-    hooks: str = option("", "YAML list of hooks; a warning tells what to use here instead of each.")
+    hooks: str = option(
+        "", "YAML list of hooks; they are not run, and a warning names what to use instead of each."
+    )
     buckets: str = option(
         "",
-        "Boundaries of source lengths: batches hold sources of one length anyway, unless `-uneven_batches`.",
+        "Accepted for compatibility; logs a warning and does nothing: batches hold sources of equal length "
+        "anyway, unless `-uneven_batches`.",
     )
     schedule: Literal["", "continuous_train_and_eval"] = option(
-        "", "Training and validation always take turns, as in `continuous_train_and_eval`."
+        "",
+        "Accepted for compatibility; does nothing: training and validation always alternate, as in "
+        "`continuous_train_and_eval`.",
     )
     save_checkpoints_steps: int = option(0, "`-save_every` under the original's name.", valid=at_least(0))
     save_checkpoints_secs: int = option(
-        0, "Not followed, with a warning: `-save_checkpoints_steps` counts steps.", valid=at_least(0)
+        0,
+        "Accepted for compatibility; logs a warning and does nothing: use `-save_checkpoints_steps`.",
+        valid=at_least(0),
     )
     keep_checkpoint_every_n_hours: float = option(
-        0.0, "Not followed, with a warning: use `-save_every_epochs`.", valid=at_least(0)
+        0.0,
+        "Accepted for compatibility; logs a warning and does nothing: use `-save_every_epochs`.",
+        valid=at_least(0),
     )
     tf_random_seed: int = option(0, "`-seed` under the original's name.", valid=at_least(0))
     gpu_memory_fraction: float = option(
-        1.0, "Not followed, with a warning: memory is taken as needed.", valid=at_least(0)
+        1.0,
+        "Accepted for compatibility; logs a warning and does nothing: memory is allocated as needed.",
+        valid=at_least(0),
     )
-    gpu_allow_growth: bool = option(False, "Not followed, with a warning: memory is taken as needed.")
+    gpu_allow_growth: bool = option(
+        False, "Accepted for compatibility; logs a warning and does nothing: memory is allocated as needed."
+    )
     log_device_placement: bool = option(
-        False, "Not followed, with a warning: `-gpuid` says where everything is."
+        False, "Accepted for compatibility; logs a warning and does nothing: `-gpuid` names the devices."
     )
 
 
@@ -97,19 +113,19 @@ class GoogleInferenceOptions:
 
     tasks: str = option(
         "",
-        "YAML list of the original's tasks, `DecodeText`, `DumpAttention`, `DumpBeams`, with their `params`; "
-        "`DecodeText` prints the translations.",
+        "YAML list of the original's tasks (`DecodeText`, `DumpAttention`, `DumpBeams`) with their "
+        "`params`; `DecodeText` prints the translations.",
     )
     model_dir: str = option(
-        "", "Translate with the newest model in this folder, an `-output_dir` of train.py."
+        "", "Translate with the newest model in this folder, the `-output_dir` of a training."
     )
     checkpoint_path: str = option("", "`-model` under the original's name.", valid=existing_model_or_empty)
     input_pipeline: str = option(
-        "", "Sources as YAML: `class: ParallelTextInputPipeline` with `params` `source_files`."
+        "", "Source file as YAML: `class: ParallelTextInputPipeline` with `source_files` as `params`."
     )
     model_params: str = option(
         "",
-        "Parameters of the search as YAML, or a file that holds them: `inference.beam_search.*`, and "
+        "Search parameters as YAML, or a file that holds them: `inference.beam_search.*`, and "
         "`max_decode_length` in `decoder.params`.",
     )
 
@@ -120,14 +136,14 @@ class StepOptions:
 
     train_steps: int = option(
         0,
-        "Stop after this many steps (iterations, counted from the start of the training) instead of at "
-        "`-end_epoch`; 0: no such limit.",
+        "Stop after this many steps (iterations since the start of the training) instead of at "
+        "`-end_epoch`; 0: no limit.",
         valid=at_least(0),
     )
     eval_every_n_steps: int = option(
         0,
-        "Validate and keep a model after this many steps, which the log then calls an epoch. Unless "
-        "given, 1000 with `-train_steps`. 0: after each pass over the training data.",
+        "Validate and save a model every n steps, which the log then calls an epoch. 0: after each pass "
+        "over the training data; with `-train_steps`, the default is 1000 instead.",
         valid=at_least(0),
         train_state=True,
     )

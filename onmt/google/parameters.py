@@ -260,7 +260,7 @@ def refuse_named(given: Mapping[str, Any], reasons: Parameters, where: str) -> N
     """Raise OptionError for the first given name that has a reason to be refused, with that reason."""
     for name in given:
         if name in reasons:
-            raise OptionError(f"{where}: {name} is not taken here: {reasons[name]}")
+            raise OptionError(f"{where}: {name} is not supported: {reasons[name]}")
 
 
 def _advice(name: str, known: Parameters) -> str:

@@ -263,7 +263,9 @@ def read_model_params(text: str) -> dict[str, Any]:
     else:
         content, where = read_yaml(text, "-model_params"), "-model_params"
     if isinstance(content, str):
-        raise OptionError(f"-model_params: there is no file '{content[:80]}', and as YAML it holds no names")
+        raise OptionError(
+            f"-model_params: there is no file '{content[:80]}', and it is not YAML with names and values"
+        )
     return {} if content is None else names_and_values(content, where)
 
 

@@ -76,7 +76,7 @@ def find_newest(path: str) -> str:
             return find_model(path)
     newest = next(whole_models(saved_models(path)), None)
     if newest is None:
-        raise CheckpointError(f"{path}: no model of that name, or in that folder, is whole")
+        raise CheckpointError(f"{path}: there is no intact model of that name or in that folder")
     return str(newest)
 
 
@@ -93,7 +93,7 @@ def read_any_content(path: str) -> dict[str, Any]:
         whole = next(whole_models(saved_beside(path)), None)
         if whole is None:
             raise
-        raise CheckpointError(f"{error}; the newest whole model of that training is '{whole}'") from error
+        raise CheckpointError(f"{error}; the newest intact model of that training is '{whole}'") from error
 
 
 def whole_models(paths: Iterable[Path]) -> Iterator[Path]:
@@ -155,7 +155,9 @@ def restore_model(spec: ModelSpec, weights: Mapping[str, torch.Tensor], path: st
     wanted = stored_tensors(model)
     if wanted.keys() != weights.keys():
         name = sorted(wanted.keys() ^ weights.keys())[0]
-        raise CheckpointError(f"{path}: the weights are not those of the model described: see '{name}'")
+        raise CheckpointError(
+            f"{path}: the weights do not fit the model that the file describes: see '{name}'"
+        )
     with torch.no_grad():
         for name, tensor in wanted.items():
             if weights[name].shape != tensor.shape:

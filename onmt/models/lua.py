@@ -51,7 +51,7 @@ class DataSizes:
 def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
     """Return the model that the flags describe. Raises OptionError if they do not fit the data."""
     if sizes.src_image_size is not None:
-        raise OptionError("the data is images: only -model Image2Seq learns from them")
+        raise OptionError("the data is images: only -model Image2Seq can be trained on them")
     if not sizes.src and options.dropout_words > 0:
         raise OptionError("-dropout_words needs words, but the source is vectors")
     policies = PolicySpec(features_shifted=sizes.features_shifted)
@@ -78,7 +78,7 @@ def spec_from_options(options: ModelOptions, sizes: DataSizes) -> ModelSpec:
             policies=policies,
         )
     if options.loglikelihood == "sentence" and len(sizes.tgt) > 1:
-        raise OptionError("-loglikelihood sentence knows no target features: use -loglikelihood word")
+        raise OptionError("-loglikelihood sentence does not support target features: use -loglikelihood word")
     return ModelSpec(
         model_type="seqtagger",
         source=source,
@@ -109,7 +109,7 @@ def with_shared_tables(spec: ModelSpec, share_embeddings: bool, share_decoder_em
     if share_decoder_embeddings:
         width, wanted = decoder.embedding.tables[0].dim, decoder.stack.layer_size
         if decoder.stack.residual == "concat":
-            raise OptionError("-share_decoder_embeddings does not go with residual_combiner concat")
+            raise OptionError("-share_decoder_embeddings cannot be used with residual_combiner concat")
         if width != wanted:
             raise OptionError(
                 f"-share_decoder_embeddings needs word vectors as wide as the decoder's output, not {width} "

@@ -21,52 +21,61 @@ class EncoderOptions:
 
     encoder_type: Literal["rnn", "brnn", "dbrnn", "pdbrnn", "gnmt", "cnn"] = option(
         "rnn",
-        "The encoder: recurrent, bidirectional, deep bidirectional, pyramidal, GNMT's, or convolutional.",
+        "Encoder: recurrent (`rnn`), bidirectional (`brnn`), deep bidirectional (`dbrnn`), pyramidal deep "
+        "bidirectional (`pdbrnn`), GNMT's (`gnmt`) or convolutional (`cnn`).",
         structural=0,
     )
     brnn: bool = option(False, "Use `-encoder_type brnn`.", deprecated=("encoder_type", "brnn"))
     dbrnn: bool = option(False, "Use `-encoder_type dbrnn`.", deprecated=("encoder_type", "dbrnn"))
     pdbrnn: bool = option(False, "Use `-encoder_type pdbrnn`.", deprecated=("encoder_type", "pdbrnn"))
-    layers: int = option(2, "Recurrent layers of encoder and decoder.", structural=0, valid=at_least(0))
-    rnn_size: int = option(500, "Units of a recurrent layer.", structural=0, valid=at_least(1))
-    rnn_type: Literal["LSTM", "GRU"] = option("LSTM", "The recurrent cell.", structural=0)
+    layers: int = option(
+        2, "Number of recurrent layers of the encoder and of the decoder.", structural=0, valid=at_least(0)
+    )
+    rnn_size: int = option(500, "Hidden size of a recurrent layer.", structural=0, valid=at_least(1))
+    rnn_type: Literal["LSTM", "GRU"] = option("LSTM", "Type of recurrent cell.", structural=0)
     dropout: float = option(
         0.3,
-        "Probability that a number is dropped between layers and on the decoder's output.",
+        "Dropout probability between layers and on the decoder's output.",
         structural=1,
         valid=between(0, 1),
     )
     dropout_input: bool = option(False, "Apply `-dropout` to the input of the first layer too.", structural=0)
     dropout_words: float = option(
         0.0,
-        "Probability that a source word is blanked during training.",
+        "Probability that a source word is replaced by padding during training.",
         structural=1,
         valid=between(0, 1),
     )
     dropout_type: Literal["naive", "variational"] = option(
         "naive",
-        "Draw dropout anew at every step, or once per sentence and on the recurrent connection too.",
+        "`naive`: a new dropout mask at every step. `variational`: one mask per sentence, and dropout on "
+        "the recurrent connection too.",
         structural=0,
     )
-    residual: bool = option(False, "Add each layer's input to the next layer's input.", structural=0)
+    residual: bool = option(
+        False,
+        "Residual connections: add each layer's input to its output, but not in the top layer.",
+        structural=0,
+    )
     brnn_merge: Literal["concat", "sum"] = option(
         "sum",
-        "How `brnn`, `dbrnn` and `pdbrnn` join their directions; `concat` gives each half of `-rnn_size`.",
+        "How `brnn`, `dbrnn` and `pdbrnn` merge their two directions. With `concat` each direction has half "
+        "of `-rnn_size`.",
         structural=0,
     )
     pdbrnn_reduction: int = option(
-        2, "How many time steps become one between two layers of `pdbrnn`.", structural=0, valid=at_least(1)
+        2, "Time steps merged into one between two layers of `pdbrnn`.", structural=0, valid=at_least(1)
     )
     pdbrnn_merge: Literal["concat", "sum"] = option(
-        "concat", "How `pdbrnn` makes one time step of several: joined or added.", structural=0
+        "concat", "How `pdbrnn` merges time steps: `concat` joins them, `sum` adds them.", structural=0
     )
-    cnn_layers: int = option(2, "Layers of the `cnn` encoder.", structural=0, valid=at_least(0))
-    cnn_kernel: int = option(3, "Positions that one convolution sees.", structural=0, valid=at_least(0))
-    cnn_size: int = option(500, "Units of a layer of the `cnn` encoder.", structural=0, valid=at_least(0))
-    use_pos_emb: bool = option(True, "Give the `cnn` encoder learned position embeddings.", structural=0)
+    cnn_layers: int = option(2, "Number of layers of the `cnn` encoder.", structural=0, valid=at_least(0))
+    cnn_kernel: int = option(3, "Kernel width of `cnn`, in positions.", structural=0, valid=at_least(0))
+    cnn_size: int = option(500, "Hidden size of the `cnn` encoder.", structural=0, valid=at_least(0))
+    use_pos_emb: bool = option(True, "Use learned position embeddings in the `cnn` encoder.", structural=0)
     max_pos: int = option(
         50,
-        "Positions with an embedding of their own; later ones share the last.",
+        "Number of positions with an embedding of their own; later positions share the last one.",
         structural=0,
         valid=at_least(0),
     )
@@ -164,12 +173,13 @@ class ModelTypeOptions:
 
     model_type: Literal["lm", "seq2seq", "seqtagger"] = option(
         "seq2seq",
-        "What is learnt: a language model, a translation of sequences into sequences, or one tag per word.",
+        "Model to train: a language model (`lm`), a translation model (`seq2seq`), or a model with one tag "
+        "per word (`seqtagger`).",
         structural=0,
     )
     param_init: float = option(
         0.1,
-        "Parameters start uniformly between minus and plus this number; 0: as Torch7 starts each module.",
+        "Initialise parameters uniformly between minus and plus this; 0: as Torch7 does for each module.",
         init_only=True,
         valid=between(0, 1e37),
     )
@@ -181,27 +191,27 @@ class SourceEmbeddingOptions:
 
     pre_word_vecs_enc: str = option(
         "",
-        "A file with word vectors that the encoder starts from: a tensor (`.pt`, or Lua's `.t7`) with a row "
-        "per word of the source vocabulary, and at most as many columns as the word vectors are wide.",
+        "File of pretrained word vectors for the encoder: a tensor (`.pt`, or Lua's `.t7`) with a row per "
+        "word of the source vocabulary, and at most as many columns as the size of the word vectors.",
         init_only=True,
         valid=existing_file_or_empty,
     )
     fix_word_vecs_enc: bool | Literal["pretrained"] = option(
         False,
-        "Keep the encoder's word vectors as they are: all of them, or the columns that came from "
-        "`-pre_word_vecs_enc`.",
+        "Do not train the encoder's word vectors; with `pretrained`, only the columns from "
+        "`-pre_word_vecs_enc` are fixed.",
         structural=1,
     )
     feat_merge: Literal["concat", "sum"] = option(
-        "concat", "Join the vectors of several word features, or add them.", structural=0
+        "concat", "How to merge vectors of word features: `concat` joins them, `sum` adds them.", structural=0
     )
     feat_vec_exponent: float = option(
         0.7,
-        "With `-feat_merge concat`, a feature with N values has a vector of N to this power, rounded down.",
+        "With `-feat_merge concat`: a feature with N values has a vector of size N^this, rounded down.",
         structural=0,
     )
     feat_vec_size: int = option(
-        20, "With `-feat_merge sum`, the width of every feature's vector.", structural=0, valid=at_least(0)
+        20, "With `-feat_merge sum`: size of the vector of every feature.", structural=0, valid=at_least(0)
     )
 
 
@@ -211,12 +221,12 @@ class AttentionOptions:
 
     attention: Literal["none", "global"] = option(
         "global",
-        "Whether the decoder looks at all source positions; `none`: at the last one only. Only a `seq2seq` "
-        "model has attention.",
+        "`global`: the decoder attends to all source positions. `none`: it sees only the last one. Only a "
+        "`seq2seq` model has attention.",
         structural=0,
     )
     global_attention: Literal["general", "dot", "concat"] = option(
-        "general", "How a source position is scored.", structural=0
+        "general", "Scoring function of `-attention global`.", structural=0
     )
 
 
@@ -225,54 +235,60 @@ class DecoderOptions:
     """Decoder"""
 
     enc_layers: int = option(
-        0, "Layers of the encoder, if not those of `-layers`.", structural=0, valid=at_least(0)
+        0, "Number of layers of the encoder; 0: as `-layers`.", structural=0, valid=at_least(0)
     )
     dec_layers: int = option(
-        0, "Layers of the decoder, if not those of `-layers`.", structural=0, valid=at_least(0)
+        0, "Number of layers of the decoder; 0: as `-layers`.", structural=0, valid=at_least(0)
     )
     word_vec_size: int = option(
-        0, "Width of word vectors on both sides; 0: by side.", structural=0, valid=at_least(0)
+        0,
+        "Size of the word vectors on both sides; 0: as `-src_word_vec_size` and `-tgt_word_vec_size`.",
+        structural=0,
+        valid=at_least(0),
     )
     src_word_vec_size: tuple[int, ...] = option(
-        (500,), "Width of source word vectors, then of each source feature.", structural=0
+        (500,), "Size of the source word vectors; further numbers are for the source features.", structural=0
     )
     tgt_word_vec_size: tuple[int, ...] = option(
-        (500,), "Width of target word vectors, then of each target feature.", structural=0
+        (500,), "Size of the target word vectors; further numbers are for the target features.", structural=0
     )
     pre_word_vecs_dec: str = option(
         "",
-        "A file with word vectors that the decoder starts from, as `-pre_word_vecs_enc` for the encoder.",
+        "File of pretrained word vectors for the decoder, as `-pre_word_vecs_enc` for the encoder.",
         init_only=True,
         valid=existing_file_or_empty,
     )
     fix_word_vecs_dec: bool | Literal["pretrained"] = option(
         False,
-        "Keep the decoder's word vectors as they are: all of them, or the columns that came from "
-        "`-pre_word_vecs_dec`.",
+        "Do not train the decoder's word vectors; with `pretrained`, only the columns from "
+        "`-pre_word_vecs_dec` are fixed.",
         structural=1,
     )
     bridge: Literal["copy", "dense", "dense_nonlinear", "none"] = option(
         "copy",
-        "How the decoder's first states come from the encoder's last: unchanged, through a linear layer, "
-        "through a linear layer and tanh, or not at all.",
+        "How the decoder's first states are computed from the encoder's last ones. `copy`: unchanged. "
+        "`dense`: by a linear layer. `dense_nonlinear`: by a linear layer and tanh. `none`: not at all.",
         structural=0,
     )
     input_feed: bool = option(
-        True, "Give the decoder its previous attentional output beside the previous word.", structural=0
+        True, "Feed the previous attentional output to the decoder beside the previous word.", structural=0
     )
     scheduled_sampling: float = option(
         1.0,
-        "Probability that the decoder is fed the gold previous word; otherwise its own best guess.",
+        "Scheduled sampling: probability that the decoder is fed the gold previous word, instead of the "
+        "likeliest word of its own prediction.",
         valid=between(0, 1),
     )
     scheduled_sampling_scope: Literal["token", "sentence"] = option(
-        "token", "Whether `-scheduled_sampling` decides per word or for a whole sentence at once."
+        "token", "Whether `-scheduled_sampling` decides for each word (`token`) or once per `sentence`."
     )
     scheduled_sampling_decay_type: Literal["linear", "invsigmoid"] = option(
-        "linear", "How `-scheduled_sampling` falls from epoch to epoch."
+        "linear",
+        "How `-scheduled_sampling` p decreases with rate r after i epochs. `linear`: p - r * i. "
+        "`invsigmoid`: p * r / (r + exp(i / r) - 1).",
     )
     scheduled_sampling_decay_rate: float = option(
-        0.0, "How fast `-scheduled_sampling` falls; 0: not at all.", valid=at_least(0)
+        0.0, "Rate r of `-scheduled_sampling_decay_type`; 0: no decay.", valid=at_least(0)
     )
 
 
@@ -326,7 +342,7 @@ class WordVectorOptions:
     """Embeddings"""
 
     word_vec_size: tuple[int, ...] = option(
-        (500,), "Width of word vectors, then of each feature's vector.", structural=0
+        (500,), "Size of the word vectors; further numbers are for the word features.", structural=0
     )
 
     def check(self) -> None:
@@ -360,7 +376,8 @@ class TaggerOptions(
 
     loglikelihood: Literal["word", "sentence"] = option(
         "word",
-        "Learn each tag on its own, or the whole sequence with transitions between tags.",
+        "`word`: train each tag on its own. `sentence`: train the whole sequence, with transitions between "
+        "tags.",
         structural=1,
     )
 

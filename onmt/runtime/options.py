@@ -13,31 +13,31 @@ class DeviceOptions:
 
     gpuid: tuple[int, ...] = option(
         (0,),
-        "Number of the GPU to use, counted from 1; 0 computes on the CPU. Training can use several: 1 2 3.",
+        "GPU to use, counted from 1; 0: the CPU. Training can use several GPUs: 1 2 3.",
         valid=at_least(0),
     )
     fallback_to_cpu: bool = option(
-        False, "Compute on the CPU when the GPU of -gpuid cannot be used, instead of stopping."
+        False, "Use the CPU if a GPU of -gpuid is not available, instead of stopping."
     )
     precision: Literal["fp32", "tf32", "bf16"] = option(
         "fp32",
-        "Number format of the factors of matrix products. With `bf16` products are computed from bfloat16 "
-        "copies of weights and inputs, which is faster on processors and GPUs made for it; parameters, sums, "
-        "softmax and cell states keep 32 bits. On a CPU without such instructions fp32 is used, with a "
-        "warning. `tf32` lets a GPU round the factors to 10 bits and needs no copies; on a CPU it is fp32.",
+        "Number format of the operands of matrix products. `bf16`: bfloat16 copies of weights and inputs, "
+        "faster on processors and GPUs with bfloat16 instructions; parameters, sums, softmax and cell "
+        "states keep 32 bits. A CPU without such instructions logs a warning and computes in fp32. `tf32`: "
+        "a GPU rounds the operands to 10 mantissa bits and needs no copies; a CPU computes in fp32.",
     )
     fp16: bool = option(
         False,
-        "On a GPU: the factors of matrix products are 16-bit floats, and training scales the loss so that "
-        "small gradients survive. The CPU cannot do it: use -precision bf16 there.",
+        "GPU only: use 16-bit floats as operands of matrix products; training scales the loss so that small "
+        "gradients do not underflow. On the CPU, use -precision bf16.",
     )
     deterministic: bool = option(
         False,
-        "On a GPU: choose kernels that give the same numbers in every run, which are slower. The CPU always "
-        "does.",
+        "On a GPU: choose deterministic kernels where they exist; they give the same numbers in every run, "
+        "but are slower. The CPU is always deterministic.",
     )
     no_nccl: bool = option(
-        False, "With several GPUs, exchange gradients through gloo instead of through NVIDIA's NCCL."
+        False, "With several GPUs: exchange gradients through gloo instead of NVIDIA's NCCL."
     )
 
     @property

@@ -50,17 +50,24 @@ def _port(value: Any) -> str | None:
 class LimitOptions:
     """Limits"""
 
-    max_request_size: int = option(1 << 20, "Largest request, in bytes.", valid=at_least(1))
-    max_sentences: int = option(1000, "Most sentences in one request.", valid=at_least(1))
-    max_src_tokens: int = option(1000, "Longest sentence to translate, in tokens.", valid=at_least(1))
+    max_request_size: int = option(1 << 20, "Maximum size of a request, in bytes.", valid=at_least(1))
+    max_sentences: int = option(1000, "Maximum number of sentences in a request.", valid=at_least(1))
+    max_src_tokens: int = option(
+        1000,
+        "Maximum length of a source sentence, in tokens; requests with longer ones are refused.",
+        valid=at_least(1),
+    )
     max_waiting: int = option(
-        2000, "Sentences that may wait for their turn; requests beyond are refused.", valid=at_least(1)
+        2000,
+        "Maximum number of sentences that wait or are being translated, of all models together; further "
+        "requests are refused.",
+        valid=at_least(1),
     )
     request_timeout: float = option(
-        60.0, "Seconds for receiving a request, and again for answering it.", valid=at_least(0.001)
+        60.0, "Timeout of receiving a request, and of answering it, in seconds each.", valid=at_least(0.001)
     )
     batch_wait: float = option(
-        0.005, "Seconds that a sentence waits for others to share its batch.", valid=at_least(0)
+        0.005, "Time for which a sentence waits for others to share its batch, in seconds.", valid=at_least(0)
     )
 
 
@@ -68,10 +75,10 @@ class LimitOptions:
 class RestOptions:
     """REST server"""
 
-    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
-    port: str = option("7784", "Port to listen on; 0 takes a free one, see the log.", valid=_port)
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0`: all addresses.", valid=not_empty)
+    port: str = option("7784", "Port to listen on; 0: a free one, which is logged.", valid=_port)
     with_attention: bool = option(False, "Return attention with every translation.", flag="withAttn")
-    batch_size: int = option(64, "Most sentences to translate at a time.", valid=at_least(1))
+    batch_size: int = option(64, "Maximum number of sentences in a batch.", valid=at_least(1))
 
 
 def _refuse_useless(options: TranslatorOptions) -> None:
@@ -106,17 +113,17 @@ class RestTranslationServerOptions(
 class MultiModelOptions:
     """REST server"""
 
-    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
-    port: int = option(7784, "Port to listen on; 0 takes a free one, see the log.", valid=_port)
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0`: all addresses.", valid=not_empty)
+    port: int = option(7784, "Port to listen on; 0: a free one, which is logged.", valid=_port)
     with_attention: bool = option(
         False, "Return attention with every translation of every model.", flag="withAttn"
     )
     unload_time: int = option(
-        7, "Seconds without a request after which a model is unloaded.", valid=at_least(0)
+        7, "Unload a model after this many seconds without a request.", valid=at_least(0)
     )
     model_config: str = option(
         "test/data/rest_config.yml",
-        "YAML file with the models, see docs/serving.md: a list of mappings from names of options to values.",
+        "YAML file of the models: a list of mappings from option names to values, see docs/serving.md.",
         valid=existing_file,
     )
 
@@ -134,7 +141,7 @@ class EntryOptions(EnsembleOptions):
         (), "Model to translate with, or a list of the models of an ensemble.", required=True
     )
     with_attention: bool = option(False, "Return attention with every translation.", flag="withAttn")
-    batch_size: int = option(1000, "Most sentences to translate at a time.", valid=at_least(1))
+    batch_size: int = option(1000, "Maximum number of sentences in a batch.", valid=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +157,9 @@ class ModelEntryOptions(EntryOptions, TranslatorOptions, TokenizerOptions):
 class ZeroMqOptions:
     """ZeroMQ server"""
 
-    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0` for all.", valid=not_empty)
-    port: str = option("5556", "Port to listen on; 0 takes a free one, see the log.", valid=_port)
-    batch_size: int = option(64, "Most sentences to translate at a time.", valid=at_least(1))
+    host: str = option("127.0.0.1", "Address to listen on; `0.0.0.0`: all addresses.", valid=not_empty)
+    port: str = option("5556", "Port to listen on; 0: a free one, which is logged.", valid=_port)
+    batch_size: int = option(64, "Maximum number of sentences in a batch.", valid=at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)

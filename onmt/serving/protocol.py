@@ -152,11 +152,11 @@ def _parse(body: bytes) -> Any:
     except json.JSONDecodeError as error:
         refuse(f"not valid JSON: {error.msg} at character {error.pos}")
     except (ValueError, RecursionError):  # an integer with thousands of digits, or deeply nested lists
-        refuse("not JSON that can be read")
+        refuse("JSON that cannot be read")
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    refuse(f"not valid JSON: {name} is no number")
+    refuse(f"not valid JSON: {name} is not allowed")
 
 
 def _item(number: int, item: Any) -> Item:

@@ -64,34 +64,38 @@ class SegmentationOptions:
 
     mode: Literal["space", "conservative", "aggressive", "moses"] = option(
         "conservative",
-        "Where tokens end. `space`: only at blanks. `conservative`: also around punctuation, but numbers and "
-        'words with inner marks stay whole, as in "2,000", "E65", "soft-landing". `aggressive`: wherever '
-        "letters, numbers and other characters meet. `moses`: by the rules of Moses for -moses_language.",
+        "How text is split into tokens. `space`: only at blanks. `conservative`: also around punctuation, "
+        'but numbers and words with inner punctuation stay whole, as in "2,000", "E65", "soft-landing". '
+        "`aggressive`: wherever letters, numbers and other characters meet. `moses`: by the Moses rules for "
+        "-moses_language.",
     )
     joiner_annotate: bool = option(
-        False, "Mark with -joiner where the text has no blank, so that it can be put together again."
+        False,
+        "Insert -joiner where tokens are not separated by a blank in the text, so that it can be "
+        "detokenized.",
     )
-    joiner: str = option(JOINER, "The mark of -joiner_annotate.", valid=not_empty)
-    joiner_new: bool = option(False, "Joiners are tokens by themselves instead of parts of their neighbours.")
+    joiner: str = option(JOINER, "Joiner that -joiner_annotate inserts.", valid=not_empty)
+    joiner_new: bool = option(
+        False, "Make joiners separate tokens instead of attaching them to their neighbours."
+    )
     case_feature: bool = option(
         False,
-        "Write words in lower case, with their case as a feature: `L` lower, `U` upper, `C` capitalized, "
-        "`M` mixed, `N` none.",
+        "Lowercase words and add their case as a feature: `L` lower, `U` upper, `C` capitalized, `M` mixed, "
+        "`N` none.",
     )
     segment_case: bool = option(
         False,
-        "Cut words where their case changes, `WiFi` into `Wi` and `Fi`, so that -case_feature loses nothing.",
+        "Split words where their case changes (`WiFi` into `Wi` and `Fi`), so that -case_feature loses no "
+        "information.",
     )
     segment_alphabet: tuple[ScriptName, ...] = option(
-        (), "Scripts of which every letter is a token (not with -mode space or moses)."
+        (), "Scripts whose letters are tokens of their own (not with -mode space or moses)."
     )
-    segment_numbers: bool = option(False, "Every digit is a token (with -mode aggressive).")
+    segment_numbers: bool = option(False, "Split numbers into digits (with -mode aggressive).")
     segment_alphabet_change: bool = option(
-        False, "Cut words where the script changes (not with -mode space or moses)."
+        False, "Split words where the script changes (not with -mode space or moses)."
     )
-    moses_language: str = option(
-        "en", "Two-letter code of the language whose rules -mode moses follows.", valid=not_empty
-    )
+    moses_language: str = option("en", "Two-letter code of the language for -mode moses.", valid=not_empty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,28 +104,29 @@ class BpeOptions:
 
     bpe_model: str = option(
         "",
-        "Cut words into the subwords of this file, from tools/learn_bpe.py, OpenNMT-Lua or subword-nmt.",
+        "BPE model that splits words into subwords: a file from tools/learn_bpe.py, OpenNMT Lua or "
+        "subword-nmt.",
         valid=existing_file_or_empty,
     )
     bpe_eot_marker: str = option(
         END_OF_TOKEN,
-        "Marks the end of a word in a -bpe_model that does not say so itself.",
+        "Marker of the end of a word, if the header of -bpe_model does not set it.",
         flag="bpe_EOT_marker",
     )
     bpe_bot_marker: str = option(
         BEGIN_OF_TOKEN,
-        "Marks the beginning of a word in a -bpe_model that does not say so itself.",
+        "Marker of the beginning of a word, if the header of -bpe_model does not set it.",
         flag="bpe_BOT_marker",
     )
     bpe_case_insensitive: bool = option(
         False,
-        "Find subwords whatever the case of the letters; they keep their case. "
-        "Only for a -bpe_model that does not say so itself.",
+        "Ignore case in the search for subwords, which keep their case; applies if the header of -bpe_model "
+        "does not set it.",
     )
     bpe_mode: Literal["suffix", "prefix", "both", "none"] = option(
         "suffix",
-        "Which ends of words the -bpe_model marks, if it does not say so itself: the end (`suffix`), the "
-        "beginning (`prefix`), `both` or `none`.",
+        "Word boundaries that the -bpe_model marks, if its header does not set them: the end (`suffix`), "
+        "the beginning (`prefix`), `both` or `none`.",
     )
 
 

@@ -245,4 +245,4 @@ def _check_unicode(line: str) -> None:
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"the text is no valid Unicode at character {error.start + 1}") from None
+        raise DataError(f"the text is not valid Unicode at character {error.start + 1}") from None

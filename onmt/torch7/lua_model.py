@@ -331,7 +331,7 @@ def _read_dict(dictionary: TorchObject, side: str) -> Vocabulary:
         raise StructureError(f"a {side} dictionary with gaps: {len(labels)} labels, {len(words)} in sequence")
     strings = [text(word) for word in words if isinstance(word, str)]
     if len(strings) != len(words):
-        raise StructureError(f"a {side} dictionary with labels that are no strings")
+        raise StructureError(f"a {side} dictionary with labels that are not strings")
     try:
         return Vocabulary(strings, _read_frequencies(dictionary, len(strings)))
     except DataError as error:

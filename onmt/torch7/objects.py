@@ -150,14 +150,14 @@ class StructureError(Exception):
 def as_table(value: Value, what: str) -> Table:
     """Return `value` if it is a table. Raises StructureError otherwise."""
     if not isinstance(value, Table):
-        raise StructureError(f"{what} is missing or no table")
+        raise StructureError(f"{what} is missing or not a table")
     return value
 
 
 def as_whole(value: Value, what: str) -> int:
     """Return `value` as int if it is a whole number of at most 31 bits. Raises StructureError otherwise."""
     if not isinstance(value, float) or not value.is_integer() or abs(value) >= 2**31:
-        raise StructureError(f"{what} is missing or no whole number")
+        raise StructureError(f"{what} is missing or not a whole number")
     return int(value)
 
 
@@ -166,7 +166,7 @@ def as_instance(value: Value, what: str, *classes: str) -> TorchObject:
     StructureError otherwise.
     """
     if not isinstance(value, TorchObject):
-        raise StructureError(f"{what} is missing or no module")
+        raise StructureError(f"{what} is missing or not a module")
     if classes and value.class_name not in classes:
         raise StructureError(f"{what} is a {value.class_name}, not a {' or '.join(classes)}")
     return value
@@ -293,7 +293,7 @@ class LuaOptions:
             return cls({})
         values = _plain(options, {}, DEPTH)
         if not isinstance(values, dict):
-            raise StructureError("its options are no table")
+            raise StructureError("its options are not a table")
         return cls({key: value for key, value in values.items() if key not in NOTES})
 
     @property

@@ -184,7 +184,7 @@ def _check_names(names: object) -> None:
     if not isinstance(names, list) or not all(
         isinstance(name, str) and name and Path(name).name == name for name in names
     ):
-        raise TypeError("kept_models is no list of names of files")
+        raise TypeError("kept_models is not a list of file names")
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,8 @@ def _compare_vocabulary_files(options: AnyTrainOptions, known: Vocabularies, log
         words = known.src if side.name == "source" else known.tgt
         if side.vocab and words and read_vocabulary(side.vocab).words != words[0].words:
             logger.warning(
-                f"'{side.vocab}' is not the {side.name} vocabulary of the model, which is used; "
-                "-update_vocab would change it"
+                f"'{side.vocab}' is ignored: it differs from the {side.name} vocabulary of the model, which "
+                "only -update_vocab changes"
             )
 
 

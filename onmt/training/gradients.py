@@ -107,7 +107,9 @@ class GradientGraphs:
         except RuntimeError as error:
             self._failed = True
             reason = str(error).partition("\n")[0]
-            self._logger.warning(f"-cuda_graphs: a step cannot be captured, none will be ({reason})")
+            self._logger.warning(
+                f"-cuda_graphs: a step cannot be captured, going on without graphs ({reason})"
+            )
             return None
         return _Captured(graph, held, loss.total.detach(), loss.per_sentence, gradients)
 
@@ -247,7 +249,7 @@ class SkippedSteps:
         if self._told <= _TOLD:
             self._logger.warning(f"Skipped a step, {reason}: {told}")
         if self._told == _TOLD:
-            self._logger.warning("More skipped steps up to the next report are not told")
+            self._logger.warning("More skipped steps up to the next report are not logged")
 
     def _describe(self, attempt: Attempt) -> str:
         mine = [] if attempt.indices is None else attempt.indices.tolist()

@@ -35,8 +35,8 @@ class _PreparedDataOptions:
 
     data: str = option(
         "",
-        "Prepared data: what preprocess.py wrote for its `-save_data`, by that name, or the manifest's "
-        "file name. Without it the text files themselves are trained on: name them as for preprocess.py.",
+        "Data prepared by preprocess.py: its `-save_data`, or the file name of the manifest. Without it, "
+        "training reads text files, named as for preprocess.py.",
         valid=prepared_data_or_empty,
         reads=("{}", "{}-train.json", "{}-*.bin"),
     )
@@ -47,24 +47,24 @@ class SampledDatasetOptions:
     """Sampled dataset"""
 
     sample: int = option(
-        0, "Number of sentences to train each epoch on, drawn anew; 0: all of them.", valid=at_least(0)
+        0, "Number of sentences to draw for each epoch; 0: train on all of them.", valid=at_least(0)
     )
     sample_type: Literal["uniform", "perplexity", "partition"] = option(
         "uniform",
-        "How -sample draws. `uniform`: any sentence, with replacement. `perplexity`: with replacement, "
-        "sentences that the model finds hard more often. `partition`: evenly spaced ones, so that successive "
-        "epochs take every sentence in turn.",
+        "How -sample draws. `uniform`: uniformly, with replacement. `perplexity`: with replacement, in "
+        "proportion to the perplexity that a sentence had in training. `partition`: every n-th sentence, so "
+        "that each sentence is seen once before any is repeated.",
     )
     sample_perplexity_init: float = option(
         15.0,
-        "With `-sample_type perplexity`: the perplexity that a sentence has before it was trained on. Until "
-        "the mean of all sentences is below it, sentences are drawn uniformly.",
+        "With `-sample_type perplexity`: perplexity of a sentence before it is trained on. Sentences are "
+        "drawn uniformly until the mean perplexity is below this.",
     )
     sample_perplexity_max: float = option(
         -1.5,
-        "With `-sample_type perplexity`: a sentence of a higher perplexity than this is taken for noise and "
-        "weighs 1. A negative number -x stands for the most frequent perplexity plus x standard deviations, "
-        "measured on the perplexities above it.",
+        "With `-sample_type perplexity`: sentences of a higher perplexity are considered noise and have "
+        "weight 1. A negative number -x means the most frequent perplexity plus x standard deviations, "
+        "computed from the perplexities above it.",
     )
 
 
@@ -75,8 +75,8 @@ class _SampledVocabularyOptions:
     sample_tgt_vocab: bool = option(False, "Use `-sample_vocab`.", deprecated=("sample_vocab", True))
     sample_vocab: bool = option(
         False,
-        "With -sample or -gsample: in training, predict only among the words that the epoch's sentences use. "
-        "Quicker with a large vocabulary; validation uses the whole one.",
+        "With -sample or -gsample: predict only words that occur in the sentences of the epoch during "
+        "training. Faster with a large vocabulary; validation uses all words.",
     )
 
 
@@ -103,7 +103,9 @@ class _TrainingDataOptions(
         if self.sample and self.gsample:
             raise OptionError("-sample and -gsample exclude each other")
         if self.sample_vocab and not (self.sample or self.gsample):
-            raise OptionError("-sample_vocab needs -sample or -gsample: it is about a sample's words")
+            raise OptionError(
+                "-sample_vocab needs -sample or -gsample: it restricts the output to the sample's words"
+            )
 
 
 _NAME_MAX: Final = 255
@@ -116,7 +118,7 @@ class SaverOptions:
 
     save_model: str = option(
         "",
-        "Models are named `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
+        "Prefix of the models to write: `<save_model>_epoch<E>_<score>.pt` and `<save_model>_checkpoint.pt`.",
         valid=not_empty,
         required=True,
         writes=("{}_checkpoint.pt", "{}_best.pt", "{}_metrics.jsonl", "{}_epoch*"),
@@ -124,18 +126,18 @@ class SaverOptions:
     )
     save_metrics: bool = option(
         True,
-        "Write every report and validation to `<save_model>_metrics.jsonl`, a JSON object per line, which "
-        "tools/plot_training.py draws.",
+        "Write every report and validation to `<save_model>_metrics.jsonl`, one JSON object per line, for "
+        "tools/plot_training.py.",
     )
     train_from: str = option(
         "",
         "Start from this model (`.pt`, or `.t7` of OpenNMT Lua) instead of random parameters. A folder, or "
-        "the `-save_model` of a training, stands for the newest model there that is whole.",
+        "the `-save_model` of a training, stands for its newest intact model.",
         valid=existing_checkpoint_or_empty,
     )
     continue_: bool = option(
         False,
-        "With `-train_from`, go on with that training: its epoch, iteration, learning rate, optimiser "
+        "With `-train_from`: continue that training, with its epoch, iteration, learning rate, optimiser "
         "state and training options.",
         flag="continue",
     )
@@ -153,8 +155,8 @@ class SaverOptions:
         name = os.path.basename(self.save_model).encode("utf-8", "surrogateescape")
         if len(name) + _LONGEST_ENDING > longest:
             raise OptionError(
-                f"-save_model: the name is {len(name)} bytes long; as models' names go on after it, it may "
-                f"have {longest - _LONGEST_ENDING}"
+                f"-save_model: the name is {len(name)} bytes long; with the endings of model names, at most "
+                f"{longest - _LONGEST_ENDING} are possible"
             )
 
 
@@ -164,8 +166,8 @@ class _ExperimentOptions:
 
     exp: str = option(
         "",
-        "Name of this experiment: every report is also written for TensorBoard to `<folder of "
-        "-save_model>/runs/<exp>`. Needs the extra `plot`.",
+        "Name of the experiment: every report is also written to `<folder of -save_model>/runs/<exp>`, for "
+        "TensorBoard. Needs the extra `plot`.",
     )
     exp_host: str = option(
         "127.0.0.1", "Accepted for compatibility; logs a warning and does nothing: TensorBoard reads files."
@@ -190,7 +192,8 @@ class _ProfilerOptions:
 
     profiler: bool = option(
         False,
-        "Log after each epoch where the time went: data, forward, backward, update, validation, saving.",
+        "Log after each epoch how much time each phase took: data, forward, backward, update, validation, "
+        "saving.",
     )
 
 
@@ -198,7 +201,7 @@ class _ProfilerOptions:
 class _SeedOptions:
     """Other"""
 
-    seed: int = option(3435, "Start of every random draw.", valid=at_least(0))
+    seed: int = option(3435, "Random seed.", valid=at_least(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +243,9 @@ class _TrainOptions(
         if self.cuda_graphs and not self.wants_gpu:
             raise OptionError("-cuda_graphs needs a GPU: choose one with -gpuid")
         if self.cuda_graphs and self.accum_count > 1:
-            raise OptionError("-cuda_graphs does not go with -accum_count: a graph overwrites its gradients")
+            raise OptionError(
+                "-cuda_graphs cannot be used with -accum_count: a graph overwrites its gradients"
+            )
         if not self.continue_:  # otherwise the checkpoint may set some of them
             self.check_steps_of_samples()
 
@@ -286,7 +291,7 @@ class _TrainTaggerOptions(_WithoutTranslation, BitextOptions, TaggerOptions):
             raise OptionError("-sample_vocab works with -model_type seq2seq and lm only")
         if self.label_smoothing and self.loglikelihood == "sentence":
             raise OptionError(
-                "-label_smoothing goes with -loglikelihood word, not with whole sequences of tags"
+                "-label_smoothing needs -loglikelihood word: it does not apply to whole sequences of tags"
             )
 
 

@@ -81,7 +81,7 @@ class Restart:
         if spec.dialect == "lua":
             for flag, value in (("model", options.model), ("model_params", options.model_params)):
                 if value:
-                    raise OptionError(f"'{path}' holds no google/seq2seq model: leave -{flag} out")
+                    raise OptionError(f"'{path}' is not a google/seq2seq model: leave -{flag} out")
             return
         refuse_flags_of_lua_models(given, flags_of_lua_models())
         stored = _typed_values(type(options), saved)

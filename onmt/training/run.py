@@ -259,7 +259,7 @@ def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Log
     of_text = {option.flag for option in declared_options(text_options)}
     if options.data and given & of_text:
         names = ", ".join(f"-{flag}" for flag in sorted(given & of_text))
-        logger.warning(f"no effect on -data, which is prepared already: {names}")
+        logger.warning(f"these options have no effect on prepared data (-data): {names}")
     for flags, reason in _IDLE.items():
         idle = [flag for flag in flags if flag in given]
         if idle:

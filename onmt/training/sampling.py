@@ -56,7 +56,7 @@ class _Measured:
         found = len(state["perplexities"])
         if found != sentences:
             raise CheckpointError(
-                f"the checkpoint knows the perplexities of {found} sentences, but the data has {sentences}"
+                f"the checkpoint has the perplexities of {found} sentences, but the data has {sentences}"
             )
         return cls(
             state["perplexities"].numpy().copy(), state["started"], state["epoch"], state["drawn"].numpy()

@@ -252,7 +252,7 @@ def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
     """Raise OptionError for a loss or a training option that the model does not support."""
     options, sampling = recipe.options, recipe.sampling
     if recipe.coverage_weight and not (spec.decoder and spec.decoder.attention.coverage):
-        raise OptionError("-lambda_coverage needs a model that was begun with -coverage_attn")
+        raise OptionError("-lambda_coverage needs a model that was created with -coverage_attn")
     if spec.decoder is None or not spec.decoder.copies:
         return
     unfit = {
@@ -262,7 +262,7 @@ def _check_losses(recipe: Recipe, spec: ModelSpec) -> None:
     }
     for flag, given in unfit.items():
         if given:
-            raise OptionError(f"-{flag} does not go with a model that copies (-copy_attn): leave it out")
+            raise OptionError(f"-{flag} cannot be used with a model that copies (-copy_attn): leave it out")
     options.check_copying()  # otherwise the first validation would fail
 
 
@@ -295,8 +295,8 @@ def _check_vocabularies(path: str, model: Vocabularies, data: Vocabularies, logg
                 )
             if own.words[: len(other)] != other.words:
                 logger.warning(
-                    f"the {side} vocabulary of the data is not that of '{path}': words change their meaning; "
-                    "-update_vocab would keep it"
+                    f"the {side} vocabulary of the data is not that of '{path}': its ids now mean other "
+                    "words; use -update_vocab to keep their meaning"
                 )
 
 
@@ -305,7 +305,7 @@ def _stored_state(path: str, content: Mapping[str, Any], needed: bool) -> Traini
         return TrainingState.from_dict(content["training"])
     if needed:
         raise CheckpointError(
-            f"'{path}' is a released model, without the training that -continue goes on with; leave "
+            f"'{path}' is a released model, without the training state that -continue needs; leave "
             "-continue out"
         )
     return TrainingState(rate=LearningRate(1.0))
@@ -324,7 +324,7 @@ def _restructured_model(
         if wanted.transitions or not name.startswith(_TRANSITIONS)
     }
     if wanted.transitions and len(wanted.outputs) > 1:
-        raise OptionError("-loglikelihood sentence knows no target features, which this model has")
+        raise OptionError("-loglikelihood sentence does not support target features, which this model has")
     if wanted.transitions and not spec.transitions:
         kept |= _new_transitions(wanted.outputs[0], options)
     return restore_model(wanted, kept, path)

@@ -15,30 +15,31 @@ class RegularisationOptions:
 
     label_smoothing: float = option(
         0.0,
-        "Share of each target's probability that is spread evenly over the whole vocabulary. Losses and "
-        "perplexities in the log stay those without smoothing.",
+        "Label smoothing: share of the target probability that is spread evenly over the vocabulary. Logged "
+        "losses and perplexities exclude it.",
         valid=between(0, 1),
         train_state=True,
     )
     weight_decay: float = option(
         0.0,
-        "Before each update multiply all weights, but no biases, by 1 minus learning rate times this number "
-        "(decoupled weight decay).",
+        "Decoupled weight decay: before each update, all weights, but not biases, are multiplied by 1 - "
+        "learning rate * this number.",
         valid=at_least(0),
         train_state=True,
     )
     average_decay: float = option(
         0.0,
         "Validate and save a moving average of the parameters: average += d * (parameters - average) after "
-        "each update, where d is this number, or 9 / (updates + 9) while that is larger. 0: no average.",
+        "each update, where d is this number, or 9 / (updates + 9) as long as that is larger. 0: no "
+        "average.",
         valid=between(0, 1),
         train_state=True,
     )
     warmup_steps: int = option(
         0,
-        "Let the learning rate rise linearly for this many updates and fall with the square root of the "
-        "number of updates afterwards: learning_rate * min(step / warmup_steps, sqrt(warmup_steps / step)). "
-        "The decay rules by epoch then do nothing. 0: no such schedule.",
+        "Increase the learning rate linearly for this many updates, then decrease it with the inverse "
+        "square root of the number of updates: learning_rate * min(step / warmup_steps, sqrt(warmup_steps / "
+        "step)). The decay rules by epoch then have no effect. 0: off.",
         valid=at_least(0),
         train_state=True,
     )
@@ -50,8 +51,8 @@ class AccumulationOptions:
 
     accum_count: int = option(
         1,
-        "Batches whose gradients are summed before each update, as if they were one batch. An iteration is "
-        "an update.",
+        "Gradient accumulation: number of batches whose gradients are summed before each update, as if they "
+        "were one batch. An iteration is an update.",
         valid=at_least(1),
     )
 
@@ -62,20 +63,20 @@ class StoppingOptions:
 
     early_stopping: int = option(
         0,
-        "Stop after this many validations in a row that are not better than the best one, by "
-        "`-validation_metric`. 0: never.",
+        "Stop after this many validations in a row without a new best `-validation_metric`. 0: never.",
         valid=at_least(0),
     )
     keep_best: int = option(
         0,
-        "Write the best model so far to `<save_model>_best.pt`, and remove models of epochs except this many "
-        "best ones and the last `-keep_checkpoints` (at least one). 0: neither.",
+        "Write the best model so far to `<save_model>_best.pt`, and keep only this many of the best epoch "
+        "models besides the last ones that `-keep_checkpoints` or `-keep_checkpoint_max` keeps (at least "
+        "one). 0: neither.",
         valid=at_least(0),
     )
     keep_checkpoints: int = option(
         0,
-        "Number of models of epochs to keep; older ones that this training wrote are removed. 0: as "
-        "`-keep_checkpoint_max` says.",
+        "Number of epoch models to keep; older ones written by this training are deleted. 0: as "
+        "`-keep_checkpoint_max`.",
         valid=at_least(0),
     )
 
@@ -128,72 +129,73 @@ class TrainerOptions:
 
     save_every: int = option(
         5000,
-        "Write `<save_model>_checkpoint.pt` every this many iterations of an epoch, or of the whole training "
-        "where `-train_steps` or `-eval_every_n_steps` counts them; 0: never.",
+        "Save `<save_model>_checkpoint.pt` every n iterations of an epoch, or of the whole training if "
+        "`-train_steps` or `-eval_every_n_steps` is given. 0: never.",
         valid=at_least(0),
     )
     save_every_epochs: int = option(
         1,
-        "Keep a model every this many epochs; 0: of the last epoch only. The last epoch is always kept.",
+        "Save a model every n epochs. The model of the last epoch is always saved; 0: only that one.",
         valid=at_least(0),
     )
     keep_checkpoint_max: int = option(
         0,
-        "Number of models of epochs to keep; older ones that this training wrote are removed. 0: keep all.",
+        "Number of epoch models to keep; older ones written by this training are deleted. 0 keeps all.",
         valid=at_least(0),
     )
     cuda_graphs: bool = option(
         False,
-        "On a GPU: capture the forward and backward pass of each shape of batch as a CUDA graph when it "
-        "comes a second time, and replay it from then on.",
+        "On a GPU: capture the forward and backward pass of each batch shape as a CUDA graph when the shape "
+        "occurs for the second time, and replay it from then on.",
     )
-    report_every: int = option(50, "Log the progress every this many iterations.", valid=at_least(1))
+    report_every: int = option(50, "Log the progress every n iterations.", valid=at_least(1))
     async_parallel: bool = option(
         False,
-        "Accepted for compatibility; logs a warning and does nothing: several GPUs always train in step.",
+        "Accepted for compatibility; logs a warning and does nothing: several GPUs always train "
+        "synchronously.",
     )
     async_parallel_minbatch: int = option(
         1000, "Accepted for compatibility, as `-async_parallel`.", valid=at_least(0)
     )
     start_iteration: int = option(
-        1, "Iteration to start at, in the first epoch only (counted from 1).", valid=at_least(1)
+        1, "Iteration at which to start in the first epoch of this run, counted from 1.", valid=at_least(1)
     )
-    start_epoch: int = option(1, "Epoch to start at, counted from 1.", valid=at_least(1))
-    end_epoch: int = option(13, "Last epoch to train; 0: go on until interrupted.", valid=at_least(0))
+    start_epoch: int = option(1, "Epoch at which to start, counted from 1.", valid=at_least(1))
+    end_epoch: int = option(13, "Last epoch to train; 0: train until interrupted.", valid=at_least(0))
     curriculum: int = option(
         0,
-        "For this many epochs take the batches in stored order (shortest first, if the data is sorted) "
-        "instead of a random one.",
+        "Number of epochs that take the batches in stored order (shortest first, if the data is sorted); "
+        "later ones take them in random order.",
         valid=at_least(0),
         train_state=True,
     )
     validation_metric: Metric = option(  # noqa: RUF009 - ruff does not see through the alias
         "perplexity",
-        "What is measured on the validation data after each epoch; decay rules and file names use it.",
+        "Metric of the validation data after each epoch, for decay rules, early stopping and file names.",
     )
     log_metrics: tuple[
         Literal["perplexity", "loss", "bleu", "ter", "dlratio", "rouge_1", "rouge_2", "rouge_l"], ...
     ] = option(
         (),
-        "Metrics that are measured and logged after each epoch beside `-validation_metric`. `rouge_*` are "
-        "mean F1 scores.",
+        "Further metrics to measure on the validation data and to log after each epoch. `rouge_*` are mean "
+        "F1 scores.",
     )
     metrics_postprocess: Postprocess = option(  # noqa: RUF009 - as above
         "none",
-        "Join subwords before translations are compared with references: those of subword-nmt (`sub@@ word`) "
-        "or of SentencePiece (`\u2581wo rd`).",
+        "Join subwords before translations are compared with references. `strip_bpe`: those of subword-nmt "
+        "(`sub@@ word`). `decode_sentencepiece`: those of SentencePiece (`\u2581wo rd`).",
     )
     save_validation_translation_every: int = option(
         0,
-        "With a metric that translates (`bleu`, `ter`, `dlratio`): every this many epochs write "
-        "`<save_model>_epoch<E>_validation_translation.txt`, a line `score ||| prediction ||| reference` per "
-        "sentence; 0: never.",
+        "With a metric that compares translations (`bleu`, `ter`, `dlratio`, `rouge_*`): write "
+        "`<save_model>_epoch<E>_validation_translation.txt` every n epochs, with a line `score ||| "
+        "prediction ||| reference` per sentence. 0: never.",
         valid=at_least(0),
     )
     update_vocab: Literal["none", "replace", "merge"] = option(
         "none",
-        "With `-train_from`, take the vocabularies of the data: `replace` drops words that the data "
-        "lacks, `merge` keeps them after the new ones. Words known before keep their parameters, new ones "
+        "With `-train_from`: take the vocabularies of the data. `replace` drops words that the data lacks, "
+        "`merge` appends them to the data's words. Known words keep their parameters; those of new words "
         "start at zero.",
     )
 
@@ -203,54 +205,61 @@ class OptimOptions:
     """Optimization"""
 
     max_batch_size: int = option(
-        160, "Most sentences in a batch; 0: no limit but that of `-max_tokens`.", valid=at_least(0)
+        160, "Maximum number of sentences in a batch; 0: only `-max_tokens` limits it.", valid=at_least(0)
     )
-    max_tokens: int = option(1800, "Most source tokens in a batch, padding not counted.", valid=at_least(0))
+    max_tokens: int = option(
+        1800,
+        "Maximum number of source tokens in a batch, padding not counted; a longer sentence is a batch of "
+        "its own.",
+        valid=at_least(0),
+    )
     uneven_batches: bool = option(
         False,
-        "Let a batch hold source sentences of different lengths. By default all of a batch have the same "
-        "length, so nothing is spent on source padding.",
+        "Allow source sentences of different lengths in a batch. By default they have the same length, so "
+        "that no computation is spent on source padding.",
     )
-    optim: Literal["sgd", "adagrad", "adadelta", "adam"] = option(
-        "sgd", "How gradients become updates.", train_state=True
-    )
+    optim: Literal["sgd", "adagrad", "adadelta", "adam"] = option("sgd", "Optimiser.", train_state=True)
     learning_rate: float = option(
         1.0,
-        "Learning rate at the start; `adadelta` takes none. Usual: 1 for `sgd`, 0.1 for `adagrad`, 0.0002 "
-        "for `adam`.",
+        "Initial learning rate; `adadelta` does not use it. Usual values: 1 for `sgd`, 0.1 for `adagrad`, "
+        "0.0002 for `adam`.",
         train_state=True,
         valid=between(-1e37, 1e37),
     )
     min_learning_rate: float = option(
         0.0,
-        "Stop, with the model saved, after the epoch that makes the learning rate smaller than this.",
+        "Stop after an epoch, with the model saved, if the learning rate is then below this.",
         train_state=True,
     )
     max_grad_norm: float = option(
         5.0,
-        "Scale the gradient of all parameters together down to this L2 norm where it is longer; 0: never.",
+        "Gradient clipping: scale the gradient of all parameters down to this L2 norm if it is longer; 0: "
+        "off.",
         train_state=True,
     )
     learning_rate_decay: float = option(
-        0.7, "Factor of the learning rate at each decay (`sgd` and `adam` only).", train_state=True
+        0.7,
+        "Factor by which each decay multiplies the learning rate (`sgd` and `adam` only).",
+        train_state=True,
     )
     start_decay_at: int = option(
         9,
-        "Decay after this epoch and every later one (`-decay default` and `epoch_only`).",
+        "Decay the learning rate after this epoch and every later one (`-decay default` and `epoch_only`).",
         valid=at_least(0),
         train_state=True,
     )
     start_decay_score_delta: float = option(
         0.0,
-        "Decay when the validation score is not better than the last one by this much (`-decay default`, "
-        "from then on after every epoch, and `score_only`).",
+        "Decay the learning rate if the validation score is not better than the previous one by at least "
+        "this much (`-decay score_only`; with `-decay default`, from then on after every epoch).",
         train_state=True,
     )
     decay: Literal["default", "epoch_only", "score_only"] = option(
         "default",
-        "When to decay: by `-start_decay_at`, by `-start_decay_score_delta`, or by whichever comes first.",
+        "When to decay the learning rate. `epoch_only`: by `-start_decay_at`. `score_only`: by "
+        "`-start_decay_score_delta`. `default`: by whichever comes first.",
         train_state=True,
     )
     decay_method: Literal["default", "restart"] = option(
-        "default", "`restart` also clears what the optimiser has gathered at each decay.", train_state=True
+        "default", "`restart` also clears the optimiser's state at each decay.", train_state=True
     )

@@ -123,7 +123,7 @@ def test_words_before_the_first_flag_belong_to_nothing(script, refusal):
 
 
 def test_a_word_with_an_unpaired_surrogate_or_zero_byte_is_refused(script, tmp_path, refusal):
-    assert "no valid Unicode" in refusal(script, [*SAVE, "-train_src", "\ud800"])
+    assert "not valid Unicode" in refusal(script, [*SAVE, "-train_src", "\ud800"])
     config = tmp_path / "zero.conf"
     config.write_text('train_src = "\\u0000"\n')
     assert "zero byte" in refusal(script, [*SAVE, "-config", str(config)])
@@ -165,7 +165,7 @@ class TestPositional:
             ("score", "-quiet", "sample"): (
                 "invalid argument 'sample' for boolean option -quiet (should be 0, 1, false or true)"
             ),
-            ("-mode", "score"): "unknown option -mode: 'mode' is given by its place, without a flag",
+            ("-mode", "score"): "unknown option -mode: 'mode' is a positional argument, without a flag",
         }
         for argv, message in expected.items():
             assert refusal(positional_script, argv) == message

@@ -49,8 +49,8 @@ def test_a_dry_run_writes_nothing_and_needs_no_name(
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["-gsample_dist", __file__], "give -gsample too"),
-        (["-gsample", "3", "-idx_files"], "-gsample draws lines"),
+        (["-gsample_dist", __file__], "-gsample_dist needs -gsample"),
+        (["-gsample", "3", "-idx_files"], "-gsample cannot be used with -idx_files"),
         (["-train_src", __file__], "-train_dir and -train_src exclude each other"),
     ],
 )
@@ -90,7 +90,7 @@ def test_hooks_change_lines_pairs_and_tokens(tmp_path: Path) -> None:
     [
         ("def mpreprocess(options, lines): return lines[1:]", "as many as it got"),
         ("def mpreprocess(options, lines): return ['a\\nb' for line in lines]", "a line break inside a line"),
-        ("def mpreprocess(options, lines): return ['\\udc80' for line in lines]", "not Unicode text"),
+        ("def mpreprocess(options, lines): return ['\\udc80' for line in lines]", "not valid Unicode"),
         ("def bpreprocess(options, sides): return sides[0]", "two lists of lines"),
         ("def bpreprocess(options, sides): return sides[0], []", "5 source lines but 0 target lines"),
         ("def tokenize(options, line): return 7", "must return a list of tokens"),

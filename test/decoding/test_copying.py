@@ -173,7 +173,7 @@ def test_files_of_results(suffix: str, tmp_path: Path) -> None:
 def test_what_knows_no_other_words_is_refused(tmp_path: Path) -> None:
     words = tmp_path / "words"
     words.write_text("b\n", encoding="utf-8")
-    with pytest.raises(OptionError, match=r"^-target_subdict knows the target vocabulary only"):
+    with pytest.raises(OptionError, match=r"^-target_subdict is limited to the target vocabulary"):
         translate(["a"], target_subdict=str(words))
 
 

@@ -266,7 +266,7 @@ def test_attention_over_an_image_darkens_what_is_not_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        ([], 1, "6 weights are not those of 2 rows and 2 columns"),
+        ([], 1, "6 weights do not fit 2 rows and 2 columns"),
         (["-grid", "6"], 2, "-grid must be two numbers"),
         (["-images", "", "-grid", "2", "3"], 2, "-grid is about images"),
         (["-grid", "2", "3"], 1, "No such file or directory"),

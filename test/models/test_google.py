@@ -46,9 +46,9 @@ CONV, POOL = ({"encoder.class": kind} for kind in ("ConvEncoder", "PoolingEncode
             {**CONV, "encoder.params": {"embedding_dropout_keep_prob": 2.0}},
             "at most 1",
         ),
-        ({"encoder.class": "InceptionV3Encoder"}, "does not go with -model"),
+        ({"encoder.class": "InceptionV3Encoder"}, "cannot be used with -model"),
         ({"attention.params": {"num_units": 0}}, "num_units must be at least 1"),
-        ({"bridge.class": "PassThroughBridge"}, "cannot hand on the states of BidirectionalRNNEncoder"),
+        ({"bridge.class": "PassThroughBridge"}, "cannot pass on the states of BidirectionalRNNEncoder"),
         (
             {
                 "bridge.class": "PassThroughBridge",
@@ -83,7 +83,7 @@ def test_only_models_with_attention_attend() -> None:
     ("sizes", "told"),
     [
         (DataSizes((20,), (19,)), "embedding.share needs one vocabulary"),
-        (DataSizes((20, 5), (20,)), "no word features"),
+        (DataSizes((20, 5), (20,)), "does not support word features"),
         (DataSizes((), (20,), src_vector_size=8), "the source of this data is vectors"),
     ],
 )

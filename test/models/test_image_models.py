@@ -127,7 +127,7 @@ def test_statistics_belong_to_what_a_file_holds() -> None:
         (DataSizes(src=(9,), tgt=(9,)), {}, "-data_type img"),
         (SIZES, {"encoder__params": {**ENCODER, "final_endpoint": "Mixed_5b"}}, "too small for Mixed_5b"),
         (SIZES, {"encoder__params": {**ENCODER, "final_endpoint": "Mixed_5e"}}, "did you mean.*Mixed_5"),
-        (SIZES, {"encoder__class": "BidirectionalRNNEncoder", "encoder__params": {}}, "does not go with"),
+        (SIZES, {"encoder__class": "BidirectionalRNNEncoder", "encoder__params": {}}, "cannot be used with"),
         (SIZES, {"source__reverse": True}, "no parameter 'source.reverse'"),
         (SIZES, {"bridge__class": "PassThroughBridge"}, "InitialStateBridge or ZeroBridge"),
     ],
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused(sizes: DataSizes, changes: dict[str, Any],
 def test_models_of_words_refuse_images() -> None:
     with pytest.raises(OptionError, match="use -model Image2Seq"):
         spec_of(read_model("AttentionSeq2Seq", {}), SIZES)
-    with pytest.raises(OptionError, match="does not go with -model AttentionSeq2Seq"):
+    with pytest.raises(OptionError, match="cannot be used with -model AttentionSeq2Seq"):
         read_model("AttentionSeq2Seq", {"encoder.class": "InceptionV3Encoder"})
     with pytest.raises(OptionError, match="only -model Image2Seq"):
         spec_from_options(Seq2SeqModelOptions(), SIZES)

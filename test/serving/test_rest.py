@@ -90,7 +90,7 @@ def test_refusals_are_one_line_of_plain_text(folder: Path) -> None:
             (b"", b"400 Bad Request - not valid JSON"),
             (b"null", b"400 Bad Request - the request must be a list"),
             ([{"src": "a"}, {}], b"400 Bad Request - item 2 has no 'src'"),
-            ([{"src": "a\ud800"}], b"400 Bad Request - item 1: the text is no valid Unicode"),
+            ([{"src": "a\ud800"}], b"400 Bad Request - item 1: the text is not valid Unicode"),
             ([{"src": "a", "id": 2}], b"400 Bad Request - there is no model 2"),
         ]:
             status, reason = client.post(body)

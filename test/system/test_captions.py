@@ -212,7 +212,7 @@ def test_data_of_images_needs_a_model_of_images(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert train(["-data", str(data / "d"), "-save_model", str(tmp_path / "m")]) == 2
-    assert "only -model Image2Seq learns from them" in capfd.readouterr().err
+    assert "only -model Image2Seq can be trained on them" in capfd.readouterr().err
     flags = ["-model", "AttentionSeq2Seq", "-data", str(data / "d"), "-save_model", str(tmp_path / "m")]
     assert train(flags) == 2
     assert "use -model Image2Seq" in capfd.readouterr().err

@@ -141,10 +141,10 @@ def test_validation_by_bleu_translates_with_it(run_train: RunTrain) -> None:
     [
         (["-copy_attn", "-attention", "none"], "-copy_attn needs a decoder with attention"),
         (["-copy_attn", "-encoder_type", "pdbrnn", "-rnn_size", "8"], "-copy_attn needs one memory position"),
-        (["-copy_attn", "-label_smoothing", "0.1"], "-label_smoothing does not go with"),
-        (["-copy_attn", "-sample", "10", "-sample_vocab"], "-sample_vocab does not go with"),
-        (["-copy_attn", "-scheduled_sampling", "0.5"], "-scheduled_sampling does not go with"),
-        (["-copy_attn", "-target_subdict", __file__], "-target_subdict knows the target vocabulary only"),
+        (["-copy_attn", "-label_smoothing", "0.1"], "-label_smoothing cannot be used with"),
+        (["-copy_attn", "-sample", "10", "-sample_vocab"], "-sample_vocab cannot be used with"),
+        (["-copy_attn", "-scheduled_sampling", "0.5"], "-scheduled_sampling cannot be used with"),
+        (["-copy_attn", "-target_subdict", __file__], "-target_subdict is limited to the target vocabulary"),
         (["-copy_attn", "-model_type", "lm"], "-copy_attn"),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_restart_is_refused_too(model: Path, tmp_path: Path, capsys: pytest.Ca
     assert train([*argv, "-label_smoothing", "0.1"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "-label_smoothing does not go with a model that copies" in error
+    assert "-label_smoothing cannot be used with a model that copies" in error
 
 
 def test_a_language_model_beside_it_is_refused(
@@ -179,4 +179,4 @@ def test_a_language_model_beside_it_is_refused(
     capsys.readouterr()
     argv = ["-model", str(model), "-src", text, "-output", str(tmp_path / "out"), "-lm_model", str(path)]
     assert translate(argv) == 2
-    assert "-lm_model knows the target vocabulary only" in capsys.readouterr().err
+    assert "-lm_model is limited to the target vocabulary" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_google_models_take_it_too(run_train: RunTrain, tmp_path: Path) -> None:
     ("flags", "complaint"),
     [
         (["-coverage_attn", "-attention", "none"], "-coverage_attn needs a decoder with attention"),
-        (["-lambda_coverage", "1"], "-lambda_coverage needs a model that was begun with -coverage_attn"),
+        (["-lambda_coverage", "1"], "-lambda_coverage needs a model that was created with -coverage_attn"),
         (["-lambda_coverage", "-1"], "-lambda_coverage"),
         (["-coverage_attn", "-model_type", "seqtagger"], "-coverage_attn"),
     ],

@@ -161,7 +161,7 @@ def test_a_model_trained_further_keeps_its_vocabularies(
     vocabulary.write_text("<blank> 1\n<unk> 2\n<s> 3\n</s> 4\ng 5\n")
     code, log, _ = run_train(*files, *further, "-src_vocab", str(vocabulary))
     assert code == 0
-    assert f"'{vocabulary}' is not the source vocabulary of the model" in log
+    assert f"'{vocabulary}' is ignored: it differs from the source vocabulary of the model" in log
     code, log, _ = run_train(*files, *further, "-update_vocab", "merge")
     assert code == 0
     words = saved(tmp_path, "n_epoch1_*")["vocabularies"]["src"][0]["words"]
@@ -178,7 +178,7 @@ def test_a_model_trained_further_keeps_its_vocabularies(
         ("-train_src SRC -train_tgt SRC -valid_src SRC", "-valid_tgt is missing beside -valid_src"),
         ("-data DATA -gsample 3", "-gsample draws from text files"),
         ("FILES -gsample 3 -sample 3", "-sample and -gsample exclude each other"),
-        ("FILES -gsample_dist SRC", "give -gsample too"),
+        ("FILES -gsample_dist SRC", "-gsample_dist needs -gsample"),
         ("-data DATA -sample_vocab", "-sample_vocab needs -sample or -gsample"),
         ("-data DATA -sample_tgt_vocab", "-sample_vocab needs -sample or -gsample"),
         ("-data DATA -model_type seqtagger -sample 3 -sample_vocab", "seq2seq and lm only"),
@@ -201,7 +201,7 @@ def test_refusals(
 def test_options_of_text_beside_prepared_data_are_pointed_out(run_train: RunTrain) -> None:
     code, log, _ = run_train("-tok_src_mode", "aggressive", "-src_vocab_size", "5", "-end_epoch", "1")
     assert code == 0
-    assert "no effect on -data, which is prepared already: -src_vocab_size, -tok_src_mode" in log
+    assert "these options have no effect on prepared data (-data): -src_vocab_size, -tok_src_mode" in log
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_vocabularies_may_be_in_our_own_format(run_google: RunTrain, tiny_data: 
         (["-learning_rate", "1", "-optim", "sgd"], "-optim, -learning_rate: the class of -model"),
         (["-train_steps", "3", "-end_epoch", "2"], "-train_steps and -end_epoch"),
         (["-config_paths", "nowhere.yml"], "cannot read -config_paths nowhere.yml: No such file"),
-        (["-model_type", "lm"], "-model_type seq2seq only"),
+        (["-model_type", "lm"], "it needs -model_type seq2seq"),
         (["-model_params", "vocab_source: nowhere"], "cannot read the vocabulary"),
     ],
 )

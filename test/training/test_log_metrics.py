@@ -60,7 +60,7 @@ def test_metrics_of_the_original_become_flags() -> None:
     ("metrics", "complaint"),
     [
         ("[{class: RougeMetricSpec}]", "rouge_type must be one of"),
-        ("[{class: RougeMetricSpec, params: {rouge_type: rouge_2/r_score}}]", "rouge_2/f_score is"),
+        ("[{class: RougeMetricSpec, params: {rouge_type: rouge_2/r_score}}]", "use rouge_2/f_score"),
         ("[{class: BleuMetricSpec, params: {seperator: x}}]", "unknown parameter 'seperator'"),
         ("[{class: BlueMetricSpec}]", "BlueMetricSpec"),
     ],

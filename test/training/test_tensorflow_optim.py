@@ -196,10 +196,10 @@ def test_a_restarted_optimiser_begins_anew(
         (
             "RMSProp",
             {"use_locking": True},
-            "use_locking is not taken here: nothing changes parameters at the",
+            "use_locking is not supported: nothing changes parameters at the",
         ),
-        ("Adam", {"use_locking": False}, "use_locking is not taken here"),
-        ("Adam", {"learning_rate": 0.1}, "learning_rate is not taken here: optimizer.learning_rate gives it"),
+        ("Adam", {"use_locking": False}, "use_locking is not supported"),
+        ("Adam", {"learning_rate": 0.1}, "learning_rate is not supported: optimizer.learning_rate gives it"),
         ("Ftrl", {"learning_rate_power": 0.5}, "learning_rate_power must be at most 0, not 0.5"),
         ("Ftrl", {"l1_regularization_strength": -1.0}, "must be at least 0"),
     ],

@@ -198,7 +198,7 @@ class TestNewest:
         if name == "n_epoch3" and damaged:
             assert code == 1
             assert "is damaged: Bad CRC-32" in errors
-            assert errors.endswith(f"; the newest whole model of that training is '{models[1]}'\n")
+            assert errors.endswith(f"; the newest intact model of that training is '{models[1]}'\n")
         else:
             assert code == 0
             assert f"Loading checkpoint '{models[damaged]}'..." in log
@@ -207,7 +207,7 @@ class TestNewest:
     @pytest.mark.parametrize(
         ("where", "code", "told"),
         [
-            ("nn", 1, "nn: no model of that name, or in that folder, is whole"),
+            ("nn", 1, "nn: there is no intact model of that name or in that folder"),
             ("empty", 2, "no training has saved a model in the folder"),
             ("nothing", 2, "the file must exist, but there is no"),
         ],

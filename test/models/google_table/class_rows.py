@@ -18,7 +18,7 @@ _ENCODER_CLASSES = [
     *rows(
         *(IMAGE, "encoder.class", _INCEPTION, _CONV, "compared", 2048, None),
         beside=_LARGE,
-        refused="does not go with -model Image2Seq",
+        refused="cannot be used with -model Image2Seq",
     ),
     *rows(TEXT, "encoder.params", {}, {"init_scale": 0.3}, "encoder: largest weight", 0.04, 0.3),
     *rows(IMAGE, "encoder.params", {}, {"final_endpoint": "Mixed_5d"}, "compared", 2048, 288, beside=_LARGE),

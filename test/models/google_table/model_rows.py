@@ -47,7 +47,14 @@ SEQ2SEQ = [
     *rows(ALL, f"{BEAM}.beam_width", 0, 4, "beam", 1, 4),
     *rows(ALL, f"{BEAM}.length_penalty_weight", 0.0, 0.6, "length penalty", 0.0, 0.6),
     *rows(
-        ALL, f"{BEAM}.choose_successors_fn", "choose_top_k", "f", "beam", 1, None, refused="only choose_top_k"
+        ALL,
+        f"{BEAM}.choose_successors_fn",
+        "choose_top_k",
+        "f",
+        "beam",
+        1,
+        None,
+        refused="must be choose_top_k",
     ),
     *rows(ALL, "inference.max_decode_length", 100, 20, "longest translation", 100, 20),
     *rows(
