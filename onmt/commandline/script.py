@@ -168,7 +168,7 @@ def _notes(option: Option, quote: str) -> str:
     if option.info.required:
         notes.append("required")
     if option.accepted:
-        notes.append("accepted: " + ", ".join(f"{quote}{word}{quote}" for word in option.accepted))
+        notes.append("accepted: " + ", ".join(f"{quote}{word}{quote}" for word in option.accepted if word))
     if not option.info.required and option.default != ():
         notes.append(f"default: {quote}{show(option.default) or chr(39) * 2}{quote}")
     return f" ({'; '.join(notes)})" if notes else ""

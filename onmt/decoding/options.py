@@ -233,8 +233,8 @@ class TranslatorOptions(_RestrictionOptions, _SamplingOptions):
         for flag, given in (("lm_model", self.lm_model), ("target_subdict", self.target_subdict)):
             if given:
                 raise OptionError(
-                    f"-{flag} knows the target vocabulary only, but this model (-copy_attn) writes other "
-                    "source words, too: leave it out"
+                    f"-{flag} is limited to the target vocabulary, but this model (-copy_attn) also copies "
+                    "other source words: leave it out"
                 )
 
     @property
