@@ -10,7 +10,7 @@ from benchmarks.flops import training_flops, translation_flops
 from benchmarks.options import EncoderName, WorkloadOptions
 from onmt.constants import BOS, EOS
 from onmt.data.dataset import Batch
-from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.beam_search import SearchBatch, beam_search
 from onmt.decoding.hypotheses import Trace
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings
@@ -102,7 +102,7 @@ class Workload:
             encoding = self._translating.encode(batch.src, batch.src_lengths, batch.lengths_on_host)
             scorer = ModelScorer(self._translating, self._translating.start(encoding), options.beam_size)
             mask = torch.ones(encoding.memory.shape[:2], dtype=torch.bool, device=self._device)
-            result = beam_search(scorer, Sources(batch.src_lengths, mask), settings)
+            result = beam_search(scorer, SearchBatch(batch.src_lengths, mask), settings)
         seconds = now(self._device) - started
         steps = steps_taken(result.traces, batch.size)
         flops = translation_flops(

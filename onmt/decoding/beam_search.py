@@ -19,7 +19,7 @@ from onmt.constants import BOS, EOS, PAD
 from onmt.data.dataset import to_device
 from onmt.decoding.hypotheses import Endings, Path, Trace
 from onmt.decoding.scoring import Scorer
-from onmt.decoding.step import Beam, Candidates, Expansion, Ranking, SearchSettings
+from onmt.decoding.step import Beam, Candidates, Expansion, ScoreNormalisation, SearchSettings
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,16 @@ class _Grid:
 
 
 @dataclass(frozen=True)
-class Sources:
+class SearchBatch:
     """The B sentences of a search.
 
-    lengths: B, number of source positions; attended: B S, True where attention can be; start_labels: each
-    target feature's label before the first step; draws: B K T float64, uniform numbers for sampling.
+    lengths: B, number of source positions; attention_mask: B S, True at positions that can be attended to;
+    start_labels: each target feature's label before the first step; draws: B K T float64, uniform numbers for
+    sampling.
     """
 
     lengths: Tensor
-    attended: Tensor
+    attention_mask: Tensor
     start_labels: tuple[int, ...] = ()
     draws: Tensor | None = None
 
@@ -171,7 +172,7 @@ class SearchResult:
 
 @torch.inference_mode()
 def beam_search(
-    scorer: Scorer, sources: Sources, settings: SearchSettings, constraints: Constraints | None = None
+    scorer: Scorer, sources: SearchBatch, settings: SearchSettings, constraints: Constraints | None = None
 ) -> SearchResult:
     """Search the n_best best continuations of `<s>` for every sentence.
 
@@ -184,23 +185,24 @@ class _Search:
     """The state of one search: the sentences still alive, their beams, and the traces of the steps."""
 
     def __init__(
-        self, scorer: Scorer, sources: Sources, settings: SearchSettings, constraints: Constraints | None
+        self, scorer: Scorer, sources: SearchBatch, settings: SearchSettings, constraints: Constraints | None
     ) -> None:
         self._scorer = scorer
         self._sources = sources
         self._settings = settings
-        self._ranking = Ranking(settings)
+        self._normalisation = ScoreNormalisation(settings)
         self._grid = None if constraints is None else _Grid.start(constraints, settings.beam_size)
         self._slots = settings.slots(1 if constraints is None else constraints.levels)
         device = sources.lengths.device
-        mask = sources.attended if settings.coverage_norm != 0 else None
+        mask = sources.attention_mask if settings.coverage_norm != 0 else None
         self._beam = Beam.first(sources.count, self._slots, mask, settings, device)
         self._repeatable: Tensor | None = None
         if settings.repeatable:
             self._repeatable = to_device(torch.tensor(settings.repeatable), device)
         self._alive = torch.arange(sources.count, device=device)
-        self._stored = Endings.none(sources.count, settings.n_best, device)
-        self._endings = Endings.none(sources.count, settings.n_best, device)
+        # The n best that have ended; and the n best so far, live ones among them.
+        self._finished = Endings.none(sources.count, settings.n_best, device)
+        self._results = Endings.none(sources.count, settings.n_best, device)
         self._traces: list[Trace] = []
 
     def run(self) -> SearchResult:
@@ -208,10 +210,10 @@ class _Search:
         tokens = self._sources.start_tokens(self._slots)
         for step in range(1, self._settings.max_length + 2):
             scores = self._scorer.step(tokens)
-            self._beam = self._beam.attended(scores.attention)
+            self._beam = self._beam.with_attention(scores.attention)
             chosen = self._extend(scores.log_probs, step)
-            ranks = self._ranks(chosen, step)
-            done = self._retire(chosen, ranks, step)
+            normalised = self._normalised(chosen, step)
+            done = self._retire(chosen, normalised, step)
             self._traces.append(
                 Trace(
                     sentences=self._alive,
@@ -219,7 +221,7 @@ class _Search:
                     parents=chosen.parents,
                     totals=chosen.totals,
                     scores=self._beam.scores,
-                    ranks=ranks,
+                    normalised=normalised,
                     features=scores.features,
                     attention=scores.attention,
                     copying=scores.copying,
@@ -235,12 +237,12 @@ class _Search:
             if len(living) < len(done):
                 tokens = tokens.view(len(done), self._slots, -1)[living].flatten(0, 1)
                 self._keep(living)
-        return SearchResult(self._endings.paths(self._traces, self._widths()), self._traces)
+        return SearchResult(self._results.paths(self._traces, self._widths()), self._traces)
 
     def _widths(self) -> Tensor:
         """The number of positions up to the last one that attention can reach, B."""
-        places = torch.arange(1, self._sources.attended.shape[1] + 1, device=self._alive.device)
-        return (self._sources.attended * places).amax(dim=1)
+        places = torch.arange(1, self._sources.attention_mask.shape[1] + 1, device=self._alive.device)
+        return (self._sources.attention_mask * places).amax(dim=1)
 
     def _extend(self, log_probs: Tensor, step: int) -> Candidates:
         """Refill the slots of the beam."""
@@ -266,37 +268,37 @@ class _Search:
         assert self._sources.draws is not None
         return self._sources.draws[self._alive, :, step - 1]
 
-    def _retire(self, chosen: Candidates, ranks: Tensor, step: int) -> Tensor:
+    def _retire(self, chosen: Candidates, normalised: Tensor, step: int) -> Tensor:
         """Update the n best finished hypotheses of each sentence; return which sentences are done, B.
 
         ranks: B K, after `step`.
         """
         beam, last = self._beam, step > self._settings.max_length
         ended = (beam.ended if self._stays else chosen.tokens == EOS) | last
-        best, done = self._stored.merged(ranks, ended, step)
+        best, done = self._finished.merged(normalised, ended, step)
         if self._stays:
             done = ended.all(dim=1)
         else:
-            self._stored = self._stored.added(ranks.masked_fill(~ended, -torch.inf), step)
+            self._finished = self._finished.added(normalised.masked_fill(~ended, -torch.inf), step)
             self._beam = beam.without(ended)
-        self._endings.overwrite(self._alive, best)
+        self._results.overwrite(self._alive, best)
         return done | torch.isinf(beam.scores).all(dim=1)  # with all slots dead there is nothing to continue
 
-    def _ranks(self, chosen: Candidates, step: int) -> Tensor:
+    def _normalised(self, chosen: Candidates, step: int) -> Tensor:
         """Scores by which hypotheses are ranked after `step`, B K."""
-        ranks = self._ranking.hypotheses(self._beam, step)
+        normalised = self._normalisation.hypotheses(self._beam, step)
         if step > self._settings.max_length and self._grid is not None:
-            return self._without_unsatisfied(ranks, self._grid.satisfied(chosen))
-        return ranks
+            return self._without_unsatisfied(normalised, self._grid.satisfied(chosen))
+        return normalised
 
-    def _without_unsatisfied(self, ranks: Tensor, satisfied: Tensor) -> Tensor:
+    def _without_unsatisfied(self, normalised: Tensor, satisfied: Tensor) -> Tensor:
         """The ranks, B K, of hypotheses that the length limit ends.
 
         Hypotheses that do not satisfy all constraints count only where a sentence has no other.
         """
-        found = self._stored.ranks[:, 0] > -torch.inf
-        others = found | (satisfied & (ranks > -torch.inf)).any(dim=1)
-        return ranks.masked_fill(~satisfied & others[:, None], -torch.inf)
+        found = self._finished.normalised[:, 0] > -torch.inf
+        others = found | (satisfied & (normalised > -torch.inf)).any(dim=1)
+        return normalised.masked_fill(~satisfied & others[:, None], -torch.inf)
 
     @property
     def _stays(self) -> bool:
@@ -306,7 +308,7 @@ class _Search:
         """Drop the sentences that are done."""
         self._scorer.keep(living)
         self._beam = self._beam.keep(living)
-        self._stored = self._stored.keep(living)
+        self._finished = self._finished.keep(living)
         self._alive = self._alive[living]
         if self._grid is not None:
             self._grid = self._grid.keep(living)

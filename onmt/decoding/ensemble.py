@@ -121,7 +121,7 @@ class Ensemble:
         self._fillers = Fillers.of(models) if batch_invariant else None
         attending = [place for place, member in enumerate(members) if member.attends]
         finest = max((members[place].resolution for place in attending), default=0)
-        self._looking = [place for place in attending if members[place].resolution == finest] or [0]
+        self._attention_sources = [place for place in attending if members[place].resolution == finest] or [0]
         """Indices of the models whose attention is averaged: those of the finest resolution."""
 
     @property
@@ -132,12 +132,12 @@ class Ensemble:
     @property
     def attends(self) -> bool:
         """Translations come with attention."""
-        return self._members[self._looking[0]].attends
+        return self._members[self._attention_sources[0]].attends
 
     @property
     def image_grid(self) -> tuple[int, int] | None:
         """Rows and columns of the grid that attention to an image is over."""
-        return self._members[self._looking[0]].image_grid
+        return self._members[self._attention_sources[0]].image_grid
 
     def batches(self, sources: Sequence[Source], gold: Sequence[Reference] | None) -> list[Batch]:
         """A batch for each model of the sources, none of them empty, and references."""
@@ -164,8 +164,8 @@ class Ensemble:
             self._encoding(member, batch, sources)
             for member, batch in zip(self._members, batches, strict=True)
         ]
-        attended = _attended_positions(encodings[self._looking[0]], lengths)
-        for place in self._looking[1:]:
+        attended = _attended_positions(encodings[self._attention_sources[0]], lengths)
+        for place in self._attention_sources[1:]:
             attended = attended | _attended_positions(encodings[place], lengths)
         if self._fillers is None:
             return self._scorer(encodings, beam), attended
@@ -188,7 +188,7 @@ class Ensemble:
         ]
         scorer: Scorer = scorers[0]
         if len(scorers) > 1:
-            scorer = EnsembleScorer(scorers, self._average, self._looking)
+            scorer = EnsembleScorer(scorers, self._average, self._attention_sources)
         if self._language_model is None:
             return scorer
         return FusedScorer(

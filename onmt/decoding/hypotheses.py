@@ -19,94 +19,102 @@ _Visited = list[tuple[_Ids, _Ids]]
 class Endings:
     """The last steps of finished hypotheses, N per sentence: rank, step (from 1) and slot, each B N."""
 
-    ranks: Tensor
+    normalised: Tensor
     steps: Tensor
     slots: Tensor
 
     @classmethod
     def none(cls, sentences: int, count: int, device: torch.device) -> "Endings":
         """No hypothesis yet: every rank is -inf."""
-        ranks = torch.full((sentences, count), -torch.inf, dtype=torch.float64, device=device)
+        normalised = torch.full((sentences, count), -torch.inf, dtype=torch.float64, device=device)
         zeros = torch.zeros(sentences, count, dtype=torch.int64, device=device)
-        return cls(ranks, zeros, zeros.clone())
+        return cls(normalised, zeros, zeros.clone())
 
     def keep(self, sentences: Tensor) -> "Endings":
         """The endings of these sentences only."""
-        return Endings(self.ranks[sentences], self.steps[sentences], self.slots[sentences])
+        return Endings(self.normalised[sentences], self.steps[sentences], self.slots[sentences])
 
     def overwrite(self, sentences: Tensor, others: "Endings") -> None:
         """Replace the rows of these sentences by those of `others`, in place."""
-        self.ranks.index_copy_(0, sentences, others.ranks)
+        self.normalised.index_copy_(0, sentences, others.normalised)
         self.steps.index_copy_(0, sentences, others.steps)
         self.slots.index_copy_(0, sentences, others.slots)
 
-    def added(self, ranks: Tensor, step: int) -> "Endings":
+    def added(self, normalised: Tensor, step: int) -> "Endings":
         """The N best of these endings and of those in `step`.
 
         ranks: B K, -inf where slot k's hypothesis did not end. Equal ranks keep the order of their steps.
         """
-        slots = torch.arange(ranks.shape[1], device=ranks.device).expand_as(ranks)
-        all_ranks = torch.cat([self.ranks, ranks], dim=1)
-        order = all_ranks.sort(dim=1, descending=True, stable=True).indices[:, : self.ranks.shape[1]]
+        slots = torch.arange(normalised.shape[1], device=normalised.device).expand_as(normalised)
+        all_normalised = torch.cat([self.normalised, normalised], dim=1)
+        order = all_normalised.sort(dim=1, descending=True, stable=True).indices[
+            :, : self.normalised.shape[1]
+        ]
         all_steps = torch.cat([self.steps, torch.full_like(slots, step)], dim=1)
         all_slots = torch.cat([self.slots, slots], dim=1)
-        return Endings(all_ranks.gather(1, order), all_steps.gather(1, order), all_slots.gather(1, order))
+        return Endings(
+            all_normalised.gather(1, order), all_steps.gather(1, order), all_slots.gather(1, order)
+        )
 
     def merged(self, live: Tensor, ended: Tensor, step: int) -> tuple["Endings", Tensor]:
         """Return the best N of these and the live hypotheses, and B flags: whether all of them have ended.
 
-        live: B K, ranks after `step`; ended: B K. Lua's rule (Beam.lua): take the better of the two next
-        ones in turn, the stored one only if it is strictly better.
+        live: B K, normalised scores after `step`; ended: B K. Merges two sorted lists and keeps the first N; of
+        equal scores the live hypothesis comes first, as in Beam.lua.
         """
-        sentences, count = self.ranks.shape
+        sentences, count = self.normalised.shape
         live, order = live.sort(dim=1, descending=True, stable=True)
         ended = ended.gather(1, order)
-        next_stored = torch.zeros(sentences, 1, dtype=torch.int64, device=live.device)
-        next_live = torch.zeros_like(next_stored)
+        next_finished = torch.zeros(sentences, 1, dtype=torch.int64, device=live.device)
+        next_live = torch.zeros_like(next_finished)
         done = torch.ones(sentences, dtype=torch.bool, device=live.device)
-        ranks, steps, slots = [], [], []
+        normalised, steps, slots = [], [], []
         for _ in range(count):
-            stored_rank, live_rank = self.ranks.gather(1, next_stored), live.gather(1, next_live)
-            from_stored = stored_rank > live_rank
-            done = done & (from_stored | ended.gather(1, next_live)).squeeze(1)
-            ranks.append(torch.where(from_stored, stored_rank, live_rank))
-            steps.append(torch.where(from_stored, self.steps.gather(1, next_stored), step))
-            stored_slot, live_slot = self.slots.gather(1, next_stored), order.gather(1, next_live)
-            slots.append(torch.where(from_stored, stored_slot, live_slot))
-            next_stored = next_stored + from_stored
-            next_live = next_live + ~from_stored
-        return Endings(torch.cat(ranks, 1), torch.cat(steps, 1), torch.cat(slots, 1)), done
+            finished_score, live_score = self.normalised.gather(1, next_finished), live.gather(1, next_live)
+            from_finished = finished_score > live_score
+            done = done & (from_finished | ended.gather(1, next_live)).squeeze(1)
+            normalised.append(torch.where(from_finished, finished_score, live_score))
+            steps.append(torch.where(from_finished, self.steps.gather(1, next_finished), step))
+            finished_slot, live_slot = self.slots.gather(1, next_finished), order.gather(1, next_live)
+            slots.append(torch.where(from_finished, finished_slot, live_slot))
+            next_finished = next_finished + from_finished
+            next_live = next_live + ~from_finished
+        return Endings(torch.cat(normalised, 1), torch.cat(steps, 1), torch.cat(slots, 1)), done
 
     def paths(self, traces: list["Trace"], widths: Tensor) -> list[list["Path"]]:
         """The hypotheses with these endings, N per sentence: follow their parents back to the first step.
 
         widths: B, the number of positions of attention to keep.
         """
-        count = self.ranks.shape[1]
+        count = self.normalised.shape[1]
         fields = [
             field
             for trace in traces
             for field in (trace.sentences, trace.tokens, trace.parents, trace.features)
         ]
-        ranks, ends, slots, kept, *on_host = _on_host([self.ranks, self.steps, self.slots, widths, *fields])
-        owners, lasts = np.repeat(np.arange(len(ranks)), count), ends.flatten()
+        normalised, ends, slots, kept, *on_host = _on_host(
+            [self.normalised, self.steps, self.slots, widths, *fields]
+        )
+        sentence_of_path, last_steps = np.repeat(np.arange(len(normalised)), count), ends.flatten()
         steps = [on_host[first : first + 4] for first in range(0, len(on_host), 4)]
-        tokens, features, visited = _follow_parents(steps, owners, lasts, slots.flatten())
-        attention = _along_paths([trace.attention for trace in traces], visited, len(owners))
+        tokens, features, visited = _follow_parents(steps, sentence_of_path, last_steps, slots.flatten())
+        attention = _along_paths([trace.attention for trace in traces], visited, len(sentence_of_path))
         copying = _along_paths(
             [None if trace.copying is None else trace.copying[:, None] for trace in traces],
             visited,
-            len(owners),
+            len(sentence_of_path),
         )
         found = [
             _path(
                 tokens[path, :last].tolist(),
                 features[path, :last],
                 score,
-                None if attention is None else attention[path, :, : int(kept[owners[path]])],
+                None if attention is None else attention[path, :, : int(kept[sentence_of_path[path]])],
                 None if copying is None else copying[path, :, 0],
             )
-            for path, (last, score) in enumerate(zip(lasts.tolist(), ranks.flatten().tolist(), strict=True))
+            for path, (last, score) in enumerate(
+                zip(last_steps.tolist(), normalised.flatten().tolist(), strict=True)
+            )
         ]
         return [found[first : first + count] for first in range(0, len(found), count)]
 
@@ -126,7 +134,7 @@ class Trace:
     parents: Tensor
     totals: Tensor
     scores: Tensor
-    ranks: Tensor
+    normalised: Tensor
     features: Tensor
     attention: Tensor | None
     copying: Tensor | None = None
@@ -160,7 +168,7 @@ def _on_host(tensors: list[Tensor]) -> list[npt.NDArray[Any]]:
 
 
 def _follow_parents(
-    steps: list[list[npt.NDArray[np.int64]]], owners: _Ids, lasts: _Ids, slots: _Ids
+    steps: list[list[npt.NDArray[np.int64]]], sentence_of_path: _Ids, last_steps: _Ids, slots: _Ids
 ) -> tuple[_Ids, _Ids, _Visited]:
     """Return the tokens, paths x T, and labels, paths x T x F-1, of all paths, and the rows that they visit.
 
@@ -168,13 +176,13 @@ def _follow_parents(
     sentence, its last step (from 1) and its slot there. Tokens after the end of a path are `</s>`.
     """
     slots = slots.copy()
-    tokens = np.full((len(owners), len(steps)), EOS, dtype=np.int64)
-    features = np.zeros((len(owners), len(steps), steps[0][3].shape[1]), dtype=np.int64)
+    tokens = np.full((len(sentence_of_path), len(steps)), EOS, dtype=np.int64)
+    features = np.zeros((len(sentence_of_path), len(steps), steps[0][3].shape[1]), dtype=np.int64)
     visited: _Visited = []
     for step in range(len(steps) - 1, -1, -1):
         alive, step_tokens, step_parents, step_features = steps[step]
-        paths = np.nonzero(lasts > step)[0]
-        places = np.searchsorted(alive, owners[paths])
+        paths = np.nonzero(last_steps > step)[0]
+        places = np.searchsorted(alive, sentence_of_path[paths])
         tokens[paths, step] = step_tokens[places, slots[paths]]
         slots[paths] = step_parents[places, slots[paths]]
         rows = places * step_tokens.shape[1] + slots[paths]
@@ -237,7 +245,7 @@ class History:
     parents: npt.NDArray[np.int64]
     totals: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
-    ranks: npt.NDArray[np.float64]
+    normalised: npt.NDArray[np.float64]
     extra_words: tuple[str, ...] = field(default=(), kw_only=True)
 
     @classmethod
@@ -254,7 +262,7 @@ class History:
                     trace.parents,
                     trace.totals,
                     trace.scores,
-                    trace.ranks,
+                    trace.normalised,
                 )
             ]
         )

@@ -43,7 +43,7 @@ class _SamplingSettings:
     seed: int = 3435
 
 
-class LanguageModelUser:
+class LanguageModelRunner:
     """Scores and continues sentences with a language model (Lua: onmt/lm/LM.lua)."""
 
     def __init__(self, model: LanguageModel, vocabularies: Vocabularies) -> None:
@@ -156,7 +156,7 @@ class LanguageModelUser:
         return np.ascontiguousarray(self._marked(source)[:-1])
 
 
-class TaggerUser:
+class TaggerRunner:
     """Tags sentences (Lua: onmt/tagger/Tagger.lua)."""
 
     def __init__(self, model: Tagger, vocabularies: Vocabularies) -> None:
@@ -209,7 +209,7 @@ def run_lm(options: LmOptions, logger: Logger) -> None:
         raise CheckpointError(
             f"{options.model}: this is a {loaded.spec.model_type} model, not a language model"
         )
-    user = LanguageModelUser(loaded.model, loaded.vocabularies)
+    user = LanguageModelRunner(loaded.model, loaded.vocabularies)
     settings = _SamplingSettings(
         max_length=options.max_length, temperature=options.temperature, seed=options.seed
     )
@@ -247,7 +247,7 @@ class TagRun:
             raise CheckpointError(
                 f"{options.model}: this is a {self._loaded.spec.model_type} model, not a sequence tagger"
             )
-        self._user = TaggerUser(self._loaded.model, self._loaded.vocabularies)
+        self._user = TaggerRunner(self._loaded.model, self._loaded.vocabularies)
         self._timer = Timer()
         self._count = 0
 

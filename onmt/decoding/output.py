@@ -204,7 +204,7 @@ def _write_beams(
 
     add("predicted_ids", -1, np.int64, lambda one: _renumbered(one, len(vocabulary), places))
     add("beam_parent_ids", -1, np.int64, lambda one: one.parents)
-    add("scores", math.nan, np.float64, lambda one: one.ranks)
+    add("scores", math.nan, np.float64, lambda one: one.normalised)
     add("log_probs", math.nan, np.float64, lambda one: one.totals)
     file.add("steps", steps)
     file.add("target_words", np.array([*vocabulary.words, *words], dtype=np.str_))

@@ -175,8 +175,8 @@ class FusedScorer:
     def step(self, tokens: Tensor) -> _Scores:
         """See Scorer."""
         scores = self._inner.step(tokens)
-        fluency = self._language_model.step(tokens).log_probs
-        return _Scores(scores.log_probs + self._weight * fluency, scores.features, scores.attention)
+        lm_log_probs = self._language_model.step(tokens).log_probs
+        return _Scores(scores.log_probs + self._weight * lm_log_probs, scores.features, scores.attention)
 
     def reorder(self, rows: Tensor) -> None:
         """See Scorer."""

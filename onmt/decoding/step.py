@@ -1,7 +1,8 @@
-"""One step of beam search as pure functions on tensors, and restrictions on its scores.
+"""One step of beam search as functions on tensors, and restrictions on its scores.
 
-K is the number of slots in a sentence's beam, N the number of its candidates. A dead hypothesis, or a slot
-that was never filled, has a score of -inf.
+A step changes nothing but the log-probabilities that it is given. Shapes: B sentences, K slots per sentence,
+R = B K rows, V words, N candidates per sentence, M continuations per slot, S source positions, T words so
+far. A dead hypothesis, or a slot that was never filled, has a score of -inf.
 """
 
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from onmt.constants import EOS, UNK
-from onmt.kernels.cross_entropy import best
+from onmt.kernels.cross_entropy import top_k
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Sampling:
 
         The nucleus (`top_p`) is that of Holtzman et al. 2020, "The curious case of neural text degeneration".
         """
+        # In rows of dead slots every log-probability is -inf and the softmax NaN.
         probs = torch.softmax(log_probs.double() / self.temperature, dim=1).nan_to_num()
         words = None
         if self.top_k or self.top_p:
@@ -41,12 +43,12 @@ class Sampling:
         if self.top_p:
             before = probs.cumsum(dim=1) - probs
             probs = probs.masked_fill(before >= self.top_p, 0.0)
-        places = _places(probs, draws)
+        places = _sampled_columns(probs, draws)
         return places if words is None else words.gather(1, places[:, None]).squeeze(1)
 
 
-def _places(probs: Tensor, draws: Tensor) -> Tensor:
-    """Draw columns in proportion to `probs`, R N, by uniform numbers R."""
+def _sampled_columns(probs: Tensor, draws: Tensor) -> Tensor:
+    """Draw a column per row in proportion to `probs`, R N, by uniform numbers R."""
     sums = probs.cumsum(dim=1)
     wanted = draws[:, None] * sums[:, -1:]
     places = torch.searchsorted(sums, wanted, right=True)
@@ -128,7 +130,7 @@ class Beam:
         words = zeros.new_zeros(sentences, slots, 0) if settings.block_ngrams else None
         return cls(scores, zeros, zeros.bool(), zeros, coverage, words)
 
-    def attended(self, attention: Tensor | None) -> "Beam":
+    def with_attention(self, attention: Tensor | None) -> "Beam":
         """The beam with the attention of this step, R S, added to its coverage."""
         if self.coverage is None or attention is None:
             return self
@@ -180,23 +182,23 @@ class Candidates:
     """
 
     totals: Tensor
-    ranks: Tensor
+    normalised: Tensor
     tokens: Tensor
     parents: Tensor
 
     def best(self, count: int) -> "Candidates":
         """The `count` best-ranked, best first."""
-        return self._pick(self.ranks.topk(min(count, self.ranks.shape[1]), dim=1).indices)
+        return self._pick(self.normalised.topk(min(count, self.normalised.shape[1]), dim=1).indices)
 
     def demoted(self, pruned: Tensor) -> "Candidates":
         """The candidates with those marked in `pruned`, B N, dead and last."""
         dead = self.without(pruned)
-        return dead._pick(dead.ranks.sort(dim=1, descending=True, stable=True).indices)
+        return dead._pick(dead.normalised.sort(dim=1, descending=True, stable=True).indices)
 
     def without(self, dead: Tensor) -> "Candidates":
         """The candidates in the same order, with those marked in `dead`, B N, dead."""
         totals = self.totals.masked_fill(dead, -torch.inf)
-        return Candidates(totals, self.ranks.masked_fill(dead, -torch.inf), self.tokens, self.parents)
+        return Candidates(totals, self.normalised.masked_fill(dead, -torch.inf), self.tokens, self.parents)
 
     def slice(self, columns: slice) -> "Candidates":
         """The candidates in these columns."""
@@ -208,19 +210,21 @@ class Candidates:
         return Candidates(*(torch.cat(pair, dim=1) for pair in pairs))
 
     def _fields(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.totals, self.ranks, self.tokens, self.parents
+        return self.totals, self.normalised, self.tokens, self.parents
 
     def _pick(self, positions: Tensor) -> "Candidates":
         return Candidates(*(field.gather(1, positions) for field in self._fields()))
 
 
-class Ranking:
-    """Normalised scores: score / ((5 + length) / 6)^length_norm + coverage_norm * sum_s log min(coverage_s,
-    1).
+class ScoreNormalisation:
+    """The scores by which hypotheses compete, normalised by length and coverage (Wu et al. 2016, "Google's
+    neural machine translation system"):
 
-    In Lua (Beam.lua) the length of a candidate of step t is t, and that of a hypothesis that is stored or
-    compared after step t is t + 1. With `length_penalty="words"` (google/seq2seq) the length is the number of
-    words without `</s>`.
+    score / ((5 + length) / 6)^length_norm + coverage_norm * sum_s log min(coverage_s, 1).
+
+    The length of a candidate of step t is t, and that of a hypothesis that is stored or compared after step t
+    is t + 1: an inconsistency of Beam.lua, kept so that scores equal the original's. With
+    `length_penalty="words"` (google/seq2seq) the length is the number of words without `</s>`.
     """
 
     def __init__(self, settings: SearchSettings) -> None:
@@ -231,18 +235,18 @@ class Ranking:
         lengths: Tensor | float = step
         if self._settings.length_penalty == "words":
             lengths = (beam.lengths[:, :, None] + (tokens != EOS)).double()
-        ranks = self._per_length(totals, lengths)
-        penalty = self._uncovered(beam)
-        return ranks if penalty is None else ranks + penalty[:, :, None]
+        normalised = self._length_normalised(totals, lengths)
+        penalty = self._coverage_penalty(beam)
+        return normalised if penalty is None else normalised + penalty[:, :, None]
 
     def hypotheses(self, beam: Beam, step: int) -> Tensor:
         """Rank the beam's hypotheses after step `step`, B K."""
         words = self._settings.length_penalty == "words"
-        ranks = self._per_length(beam.scores, beam.lengths.double() if words else step + 1)
-        penalty = self._uncovered(beam)
-        return ranks if penalty is None else ranks + penalty
+        normalised = self._length_normalised(beam.scores, beam.lengths.double() if words else step + 1)
+        penalty = self._coverage_penalty(beam)
+        return normalised if penalty is None else normalised + penalty
 
-    def _per_length(self, totals: Tensor, lengths: Tensor | float) -> Tensor:
+    def _length_normalised(self, totals: Tensor, lengths: Tensor | float) -> Tensor:
         if self._settings.length_norm == 0:
             return totals
         base, exponent = (5.0 + lengths) / 6.0, self._settings.length_norm
@@ -251,7 +255,7 @@ class Ranking:
         except OverflowError:  # of a Python float; a tensor would become infinite
             return totals / math.inf
 
-    def _uncovered(self, beam: Beam) -> Tensor | None:
+    def _coverage_penalty(self, beam: Beam) -> Tensor | None:
         if beam.coverage is None:
             return None
         return self._settings.coverage_norm * beam.coverage.clamp(max=1.0).log().sum(dim=2)
@@ -290,11 +294,12 @@ class Expansion:
         beam, settings = self.beam, self.settings
         sentences, slots = beam.scores.shape
         considered = settings.beam_size * settings.pre_filter_factor
+        # `</s>` has a normalisation of its own and is always a candidate, so it is not among the top words.
         end = log_probs[:, EOS].to(torch.float64, copy=True).view(sentences, slots)
         if settings.eos_norm > 0:
             end = end * (settings.eos_norm * source_lengths[:, None].double() / self.step)
         log_probs[:, EOS] = -torch.inf
-        values, tokens = best(log_probs, min(considered, log_probs.shape[1] - 1))
+        values, tokens = top_k(log_probs, min(considered, log_probs.shape[1] - 1))
         values = values.double().view(sentences, slots, -1)
         if settings.finished == "stay":
             values = values.masked_fill(beam.ended[:, :, None], -torch.inf)
@@ -319,10 +324,10 @@ class Expansion:
     def ranked(self, values: Tensor, tokens: Tensor) -> Candidates:
         """The hypotheses continued by `tokens`, B K M, of log-probabilities `values`, B K M float64."""
         totals = self.beam.scores[:, :, None] + values
-        ranks = Ranking(self.settings).candidates(totals, tokens, self.beam, self.step)
+        normalised = ScoreNormalisation(self.settings).candidates(totals, tokens, self.beam, self.step)
         slots = torch.arange(tokens.shape[1], device=totals.device)
         parents = slots[None, :, None].expand_as(tokens)
-        return Candidates(totals.flatten(1), ranks.flatten(1), tokens.flatten(1), parents.flatten(1))
+        return Candidates(totals.flatten(1), normalised.flatten(1), tokens.flatten(1), parents.flatten(1))
 
     def choose(self, pool: Candidates) -> Candidates:
         """Return the beam_size best of the pool, best first; pruned ones become dead slots, as in Lua."""
@@ -331,7 +336,7 @@ class Expansion:
 
     @property
     def _forbids_empty(self) -> bool:
-        """Outputs without words are pruned in this step."""
+        """Lua prunes outputs without words, which end in step 1; google/seq2seq does not."""
         return self.step == 1 and self.settings.finished == "retire"
 
     def _pruned(self, candidates: Candidates) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from onmt.constants import BOS, EOS, SPECIAL_WORDS, UNK
 from onmt.data.dataset import to_device
 from onmt.data.vocabulary import ImageSize, Vocabularies, Vocabulary
-from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.beam_search import SearchBatch, beam_search
 from onmt.decoding.ensemble import Ensemble, Member
 from onmt.decoding.hypotheses import History, Path, Trace
 from onmt.decoding.inputs import Reference, Source, by_length
@@ -99,10 +99,10 @@ class Translator:
             _settings_of(options, model), repeatable=_repeatable(options.ignore_when_blocking, target)
         )
         self._lexicon = Lexicon(options, target, self._device) if options.needs_lexicon else None
-        fluency = None if language_model is None else _fitting_language_model(language_model, vocabularies)
+        lm = None if language_model is None else _fitting_language_model(language_model, vocabularies)
         first = Member(model, vocabularies, self.allowed)
         members = [first, *map(first.partner, others)]
-        self._ensemble = Ensemble(members, average, fluency, options.lm_weight, batch_invariant)
+        self._ensemble = Ensemble(members, average, lm, options.lm_weight, batch_invariant)
         self._has_case = len(vocabularies.tgt) > 1 and _has_case_labels(vocabularies.tgt[1])
         _check_source_words(options, model, self._ensemble)
         if first.copies:
@@ -212,10 +212,10 @@ class Translator:
         labels = (first_label,) * (len(self._vocabularies.tgt) - 1)
         constraints = None if self._lexicon is None else self._lexicon.constraints(sources)
         slots = self._settings.slots(1 if constraints is None else constraints.levels)
-        scorer, attended = self._ensemble.start(batches, sources, slots)
+        scorer, attention_mask = self._ensemble.start(batches, sources, slots)
         result = beam_search(
             scorer,
-            Sources(batches[0].src_lengths, attended, labels, self._draws(sources)),
+            SearchBatch(batches[0].src_lengths, attention_mask, labels, self._draws(sources)),
             self._settings,
             constraints,
         )

@@ -169,10 +169,10 @@ the largest maxima.
 """
 
 _WORTHWHILE: Final = 64
-"""Number of columns per requested score from which on `best` is faster than torch.topk."""
+"""Number of columns per requested score from which on `top_k` is faster than torch.topk."""
 
 
-def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def top_k(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the `count` largest scores of each row, best first, and their indices, R K each, as torch.topk
     does.
 

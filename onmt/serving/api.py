@@ -18,7 +18,7 @@ from onmt.commandline.run import failure_of
 from onmt.commandline.values import check_options
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.ensemble import with_search_of
-from onmt.decoding.inference import LanguageModelUser, TaggerUser
+from onmt.decoding.inference import LanguageModelRunner, TaggerRunner
 from onmt.decoding.inputs import Reference, Source, errors_at
 from onmt.decoding.options import EnsembleOptions, TranslateDataOptions, TranslatorOptions
 from onmt.decoding.scoring import Average
@@ -162,7 +162,7 @@ class LineTagger:
         if not isinstance(loaded.model, Tagger):
             raise _wrong_kind(loaded, "a sequence tagger")
         self._vocabularies = loaded.vocabularies
-        self._user = TaggerUser(loaded.model, loaded.vocabularies)
+        self._user = TaggerRunner(loaded.model, loaded.vocabularies)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 
@@ -180,7 +180,7 @@ class LineScorer:
         if not isinstance(loaded.model, LanguageModel):
             raise _wrong_kind(loaded, "a language model")
         self._vocabularies = loaded.vocabularies
-        self._user = LanguageModelUser(loaded.model, loaded.vocabularies)
+        self._user = LanguageModelRunner(loaded.model, loaded.vocabularies)
         self._batch_size = batch_size
         self._lock = threading.Lock()
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS
-from onmt.decoding.beam_search import SearchResult, Sources, beam_search
+from onmt.decoding.beam_search import SearchBatch, SearchResult, beam_search
 from onmt.decoding.hypotheses import History
 from onmt.decoding.scoring import FusedScorer, ModelScorer, RestrictedModel, Scorer
 from onmt.decoding.step import SearchSettings
@@ -19,9 +19,9 @@ from onmt.modules.encoding import padding_mask
 LENGTHS = [3, 1, 5, 2]
 
 
-def sources(lengths, labels=()) -> Sources:
+def sources(lengths, labels=()) -> SearchBatch:
     counts = torch.tensor(lengths)
-    return Sources(counts, padding_mask(counts, max(lengths)), tuple(BOS for _ in labels))
+    return SearchBatch(counts, padding_mask(counts, max(lengths)), tuple(BOS for _ in labels))
 
 
 def model_scorer(model, lengths, settings) -> Scorer:
@@ -249,13 +249,13 @@ def test_histories_tell_every_step_of_each_sentence(finished, toy_model):
     past = History.of_sentences(result.traces, len(LENGTHS))
     for number, (one, paths) in enumerate(zip(past, result.paths, strict=True)):
         steps = sum(number in trace.sentences for trace in result.traces)
-        for field in (one.tokens, one.parents, one.totals, one.scores, one.ranks, one.alive):
+        for field in (one.tokens, one.parents, one.totals, one.scores, one.normalised, one.alive):
             assert field.shape == (steps, 3)
         complete = (one.tokens == EOS) & one.alive
         complete[: -1 if finished == "stay" else 0] = False
         complete[-1] = True
-        step, slot = np.unravel_index(np.where(complete, one.ranks, -np.inf).argmax(), complete.shape)
-        assert one.ranks[step, slot] == paths[0].score
+        step, slot = np.unravel_index(np.where(complete, one.normalised, -np.inf).argmax(), complete.shape)
+        assert one.normalised[step, slot] == paths[0].score
         words = []
         for back in range(step, -1, -1):
             words.insert(0, int(one.tokens[back, slot]))

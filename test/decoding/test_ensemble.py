@@ -9,7 +9,7 @@ import torch
 
 from onmt.constants import SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.beam_search import SearchBatch, beam_search
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.scoring import Average, EnsembleScorer, Fillers, ModelScorer
 from onmt.decoding.step import SearchSettings
@@ -71,7 +71,7 @@ def test_the_search_of_one_model_that_averages(average, beam_size, toy_model, pl
     counts = torch.tensor(LENGTHS)
     found = beam_search(
         EnsembleScorer(scorers, average, (0, 1, 2)),
-        Sources(counts, padding_mask(counts, max(LENGTHS)), (2,)),
+        SearchBatch(counts, padding_mask(counts, max(LENGTHS)), (2,)),
         how,
     ).paths
     for length, paths in zip(LENGTHS, found, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from onmt.decoding.inference import LanguageModelUser, TaggerUser
+from onmt.decoding.inference import LanguageModelRunner, TaggerRunner
 from onmt.decoding.inputs import Source
 from onmt.decoding.options import TranslatorOptions
 from onmt.decoding.translator import Translation, Translator
@@ -104,7 +104,7 @@ def test_scores_of_the_language_model(batch_size, tmp_path):
     loaded = load(folder, tmp_path)
     assert isinstance(loaded.model, LanguageModel)
     sources = [Source.of(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
-    scores = LanguageModelUser(loaded.model, loaded.vocabularies).score(sources, batch_size)
+    scores = LanguageModelRunner(loaded.model, loaded.vocabularies).score(sources, batch_size)
     assert scores == pytest.approx(list(map(float, lines_of(folder / "score_b1.txt"))), abs=1e-5)
 
 
@@ -117,5 +117,5 @@ def test_tags(name, batch_size, tmp_path):
     loaded = load(folder, tmp_path)
     assert isinstance(loaded.model, Tagger)
     sources = [Source.of(line.split(), loaded.vocabularies.src) for line in lines_of(folder / "test.src")]
-    tags = TaggerUser(loaded.model, loaded.vocabularies).tag(sources, batch_size)
+    tags = TaggerRunner(loaded.model, loaded.vocabularies).tag(sources, batch_size)
     assert [one.text for one in tags] == lines_of(folder / "tag_b1.txt")

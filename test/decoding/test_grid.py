@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS, PAD
-from onmt.decoding.beam_search import Constraints, Sources, beam_search
+from onmt.decoding.beam_search import Constraints, SearchBatch, beam_search
 from onmt.decoding.hypotheses import Path
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import SearchSettings
@@ -21,14 +21,14 @@ def search(model, lengths, words, settings, limited=False, reserved=NOTHING) -> 
     slots = settings.slots(constraints.levels)
     scorer = ModelScorer(model, model.start(model.encode(lengths)), slots)
     counts = torch.tensor(lengths)
-    sources = Sources(counts, padding_mask(counts, max(lengths)))
+    sources = SearchBatch(counts, padding_mask(counts, max(lengths)))
     return beam_search(scorer, sources, settings, constraints).paths
 
 
 def unconstrained(model, lengths, settings) -> list[list[Path]]:
     scorer = ModelScorer(model, model.start(model.encode(lengths)), settings.beam_size)
     counts = torch.tensor(lengths)
-    return beam_search(scorer, Sources(counts, padding_mask(counts, max(lengths))), settings).paths
+    return beam_search(scorer, SearchBatch(counts, padding_mask(counts, max(lengths))), settings).paths
 
 
 def score(model, length: int, words: tuple[int, ...]) -> float:

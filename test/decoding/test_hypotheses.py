@@ -5,9 +5,9 @@ import torch
 from onmt.decoding.hypotheses import Endings
 
 
-def stored(*ranks: float) -> Endings:
+def stored(*normalised: float) -> Endings:
     none = Endings.none(1, 2, torch.device("cpu"))
-    return none.added(torch.tensor([ranks], dtype=torch.float64), step=1)
+    return none.added(torch.tensor([normalised], dtype=torch.float64), step=1)
 
 
 def merged(
@@ -15,7 +15,7 @@ def merged(
 ) -> tuple[list[tuple[float, int, int]], bool]:
     best, done = before.merged(torch.tensor([live], dtype=torch.float64), torch.tensor([ended]), step=2)
     return list(
-        zip(best.ranks[0].tolist(), best.steps[0].tolist(), best.slots[0].tolist(), strict=True)
+        zip(best.normalised[0].tolist(), best.steps[0].tolist(), best.slots[0].tolist(), strict=True)
     ), bool(done)
 
 
@@ -35,5 +35,5 @@ def test_live_hypotheses_are_taken_best_first_wherever_they_are():
 
 def test_only_the_best_are_stored_and_equals_keep_their_order():
     after = stored(-2.0, -1.0).added(torch.tensor([[-1.0, -torch.inf]], dtype=torch.float64), step=2)
-    assert after.ranks.tolist() == [[-1.0, -1.0]]
+    assert after.normalised.tolist() == [[-1.0, -1.0]]
     assert (after.steps.tolist(), after.slots.tolist()) == ([[1, 2]], [[1, 0]])

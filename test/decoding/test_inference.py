@@ -8,7 +8,7 @@ import torch
 
 from onmt.constants import BOS, EOS, SPECIAL_WORDS
 from onmt.data.vocabulary import Vocabularies, Vocabulary
-from onmt.decoding.inference import LanguageModelUser, TaggerUser, _SamplingSettings
+from onmt.decoding.inference import LanguageModelRunner, TaggerRunner, _SamplingSettings
 from onmt.decoding.inputs import Reference, Source
 from onmt.models.lua import DataSizes, spec_from_options
 from onmt.models.networks import build_model
@@ -25,7 +25,7 @@ def language_model(features: bool, shifted: bool = True):
     options = LanguageModelOptions(layers=2, rnn_size=6, word_vec_size=(5,))
     model = build_model(spec_from_options(options, sizes))
     model.initialise(1.0, torch.Generator().manual_seed(3))
-    return LanguageModelUser(model, vocabularies), model, vocabularies
+    return LanguageModelRunner(model, vocabularies), model, vocabularies
 
 
 def with_labels(line: str) -> str:
@@ -123,7 +123,7 @@ def tagger(loglikelihood: str = "word"):
     )
     model = build_model(spec_from_options(options, sizes))
     model.initialise(1.0, torch.Generator().manual_seed(3))
-    return TaggerUser(model, vocabularies), model, vocabularies
+    return TaggerRunner(model, vocabularies), model, vocabularies
 
 
 @pytest.mark.parametrize("loglikelihood", ["word", "sentence"])

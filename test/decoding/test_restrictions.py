@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, UNK
-from onmt.decoding.beam_search import Constraints, Sources, beam_search
+from onmt.decoding.beam_search import Constraints, SearchBatch, beam_search
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import Beam, Expansion, SearchSettings, _repeated_ngrams
 from onmt.modules.encoding import padding_mask
@@ -46,7 +46,9 @@ def search(model, how: SearchSettings, constraints: Constraints | None = None):
     counts = torch.tensor(LENGTHS)
     slots = how.slots(1 if constraints is None else constraints.levels)
     scorer = ModelScorer(model, model.start(model.encode(LENGTHS)), slots)
-    return beam_search(scorer, Sources(counts, padding_mask(counts, max(LENGTHS))), how, constraints).paths
+    return beam_search(
+        scorer, SearchBatch(counts, padding_mask(counts, max(LENGTHS))), how, constraints
+    ).paths
 
 
 CASES = {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onmt.constants import BOS, EOS, UNK
-from onmt.decoding.beam_search import Sources, beam_search
+from onmt.decoding.beam_search import SearchBatch, beam_search
 from onmt.decoding.scoring import ModelScorer
 from onmt.decoding.step import Sampling, SearchSettings
 from onmt.modules.encoding import padding_mask
@@ -100,7 +100,7 @@ def search(model, lengths, how: SearchSettings, numbers: torch.Tensor):
     counts = torch.tensor(lengths)
     scorer = ModelScorer(model, model.start(model.encode(lengths)), how.n_best)
     attended = padding_mask(counts, max(lengths))
-    return beam_search(scorer, Sources(counts, attended, (), numbers), how).paths
+    return beam_search(scorer, SearchBatch(counts, attended, (), numbers), how).paths
 
 
 def probabilities(model, length: int, longest: int, how: Sampling) -> dict[tuple[int, ...], float]:

@@ -19,10 +19,10 @@ def a_beam(seed: int) -> Beam:
     return Beam(scores, zeros, zeros.bool(), zeros, coverage)
 
 
-def candidates(ranks: list[float]) -> Candidates:
-    row = torch.tensor([ranks], dtype=torch.float64)
+def candidates(normalised: list[float]) -> Candidates:
+    row = torch.tensor([normalised], dtype=torch.float64)
     return Candidates(
-        row * 2, row, torch.arange(len(ranks))[None], torch.zeros(1, len(ranks), dtype=torch.int64)
+        row * 2, row, torch.arange(len(normalised))[None], torch.zeros(1, len(normalised), dtype=torch.int64)
     )
 
 
@@ -58,7 +58,7 @@ def test_the_best_of_all_continuations_are_found(seed, factor, length_norm, cove
     order = expected.flatten(1).sort(dim=1, descending=True)
     pool = Expansion(beam, options, step).continuations(log_probs, source_lengths)
     chosen = _choose(pool, options, None)
-    torch.testing.assert_close(chosen.ranks, order.values[:, :SLOTS])
+    torch.testing.assert_close(chosen.normalised, order.values[:, :SLOTS])
     assert (chosen.parents * WORDS + chosen.tokens).tolist() == order.indices[:, :SLOTS].tolist()
 
 
@@ -86,4 +86,4 @@ def test_ended_hypotheses_that_stay_only_repeat_the_end():
     chosen = expansion.choose(expansion.continuations(log_probs, torch.tensor([1, 1])))
     assert bool((chosen.tokens == EOS).all())
     torch.testing.assert_close(chosen.totals, beam.scores.sort(dim=1, descending=True).values)
-    torch.testing.assert_close(chosen.ranks, chosen.totals / 1.5)
+    torch.testing.assert_close(chosen.normalised, chosen.totals / 1.5)
