@@ -21,7 +21,8 @@ from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
 from onmt.spec.model import ModelSpec
-from onmt.training.optim import Clipping, Sgd
+from onmt.training.gradients import Clipping
+from onmt.training.optim import Sgd
 
 MAX_GRAD_NORM = 5.0
 LEARNING_RATE = 1e-3  # small, so that the model hardly changes from round to round

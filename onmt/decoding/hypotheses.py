@@ -59,8 +59,8 @@ class Endings:
     def merged(self, live: Tensor, ended: Tensor, step: int) -> tuple["Endings", Tensor]:
         """Return the best N of these and the live hypotheses, and B flags: whether all of them have ended.
 
-        live: B K, normalised scores after `step`; ended: B K. Merges two sorted lists and keeps the first N; of
-        equal scores the live hypothesis comes first, as in Beam.lua.
+        live: B K, normalised scores after `step`; ended: B K. Merges two sorted lists and keeps the first N;
+        of equal scores the live hypothesis comes first, as in Beam.lua.
         """
         sentences, count = self.normalised.shape
         live, order = live.sort(dim=1, descending=True, stable=True)

@@ -126,7 +126,8 @@ class TrainingState:
     `trained_weights`: the parameters, if the model holds their moving average; None without an average.
     `updates`: number of updates in the average; `-decay_method restart` does not reset it.
     `validation`: the scores so far.
-    `unreported`: what `Progress.unreported` returned; None right after a report.
+    `unreported`: loss, target words and source words since the last report, see `Progress.unreported`; None
+        right after one.
     `kept_models`: file names of the epoch models that may be removed after newer ones are saved.
     `batching`, `environment`: those of the run that wrote the state; None in a model of OpenNMT Lua.
     """
@@ -261,13 +262,13 @@ class Saver:
         path = Path(f"{self._stem}_epoch{epoch}_{score or 0.0:.2f}.pt")
         if score is not None:
             state.validation.scores[path.name] = score
-        superseded = self._superseded_by(path, state)
+        superseded = self._drop_superseded(path, state)
         self._save(path, state)
         for old in superseded:
             self._remove(old)
         return path
 
-    def _superseded_by(self, path: Path, state: TrainingState) -> list[Path]:
+    def _drop_superseded(self, path: Path, state: TrainingState) -> list[Path]:
         """Return the epoch models to remove once `path` is written; drop them from the lists in `state`."""
         if self._keep == 0:
             return []

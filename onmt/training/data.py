@@ -328,10 +328,10 @@ class Epochs:
         if self._sampler is not None:
             self._sampler.measure(iteration, batch, losses)
 
-    def merge(self) -> None:
+    def gather_losses(self) -> None:
         """Exchange losses between replicas, before `sampler_state`; all replicas must call this."""
         if self._sampler is not None:
-            self._sampler.merge()
+            self._sampler.gather_losses()
 
     def sampler_state(self) -> dict[str, Any] | None:
         """Return the state of the sampler for a checkpoint."""

@@ -57,26 +57,26 @@ class Replicas:
         """Whether this process logs and saves."""
         return self.rank == 0
 
-    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
-        """Sum the gradients of all replicas in place; return the total of `sentences`, their divisor.
+    def sum_gradients(self, gradients: list[Tensor], divisor: int, loss: Tensor) -> float | Tensor:
+        """Sum the gradients of all replicas in place; return the total of their divisors.
 
         loss: this replica's, 0-dim. With several replicas the total is NaN if a loss is not finite.
         """
-        return float(sentences)
+        return float(divisor)
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum over all replicas."""
         return values
 
-    def largest(self, value: int) -> int:
+    def maximum(self, value: int) -> int:
         """Return the largest value of all replicas."""
         return value
 
-    def same_for_all(self, value: _Value) -> _Value:
+    def broadcast(self, value: _Value) -> _Value:
         """Return the first replica's value."""
         return value
 
-    def gather(self, value: _Value) -> list[_Value]:
+    def all_gather(self, value: _Value) -> list[_Value]:
         """Return the values of all replicas."""
         return [value]
 
@@ -91,10 +91,10 @@ class _DistributedReplicas(Replicas):
         # All-reduce host-side numbers separately from gradients, so the host doesn't wait for the GPU.
         self._control = distributed.new_group(backend="gloo")
 
-    def sum_gradients(self, gradients: list[Tensor], sentences: int, loss: Tensor) -> float | Tensor:
+    def sum_gradients(self, gradients: list[Tensor], divisor: int, loss: Tensor) -> float | Tensor:
         """See `Replicas.sum_gradients`; a single all-reduce carries count and gradients."""
-        count = torch.full((1,), float(sentences), dtype=gradients[0].dtype, device=self._device)
-        count += 0 * loss.to(count.dtype)
+        count = torch.full((1,), float(divisor), dtype=gradients[0].dtype, device=self._device)
+        count += 0 * loss.to(count.dtype)  # NaN unless the loss is finite
         message = torch.cat([count, *(gradient.reshape(-1) for gradient in gradients)])
         distributed.all_reduce(message)
         parts = message[1:].split([gradient.numel() for gradient in gradients])
@@ -108,28 +108,28 @@ class _DistributedReplicas(Replicas):
         distributed.all_reduce(values, group=self._control)
         return values
 
-    def largest(self, value: int) -> int:
-        """See `Replicas.largest`."""
+    def maximum(self, value: int) -> int:
+        """See `Replicas.maximum`."""
         holder = torch.tensor([value])
         distributed.all_reduce(holder, op=distributed.ReduceOp.MAX, group=self._control)
         return int(holder)
 
-    def same_for_all(self, value: _Value) -> _Value:
-        """See `Replicas.same_for_all`."""
+    def broadcast(self, value: _Value) -> _Value:
+        """See `Replicas.broadcast`."""
         holder = [value]
         distributed.broadcast_object_list(holder, src=0, group=self._control)
         return holder[0]
 
-    def gather(self, value: _Value) -> list[_Value]:
-        """See `Replicas.gather`."""
+    def all_gather(self, value: _Value) -> list[_Value]:
+        """See `Replicas.all_gather`."""
         values = [value] * self.size
         distributed.all_gather_object(values, value, group=self._control)
         return values
 
 
-_PATIENCE: Final = timedelta(days=1)  # the first replica validates and saves while the others wait
+_TIMEOUT: Final = timedelta(days=1)  # the first replica validates and saves while the others wait
 _POLL: Final = 0.2  # seconds between two checks for a signal
-_LAST_WORDS: Final = 60.0  # seconds that a replica has to save after its parent process has died
+_SAVE_GRACE: Final = 60.0  # seconds that a replica has to save after its parent process has died
 
 _Work = Callable[[_DistributedReplicas, torch.device], None]
 """The work of each process, given its replica and device; it must be picklable."""
@@ -153,7 +153,7 @@ class _ReplicaError(OnmtError):
 
 
 @dataclass(frozen=True)
-class _Meeting:
+class _Rendezvous:
     """How the processes find each other. parent: the process id whose end they follow (0: none)."""
 
     devices: tuple[torch.device, ...]
@@ -174,7 +174,7 @@ class _Meeting:
             init_method=self.place,
             rank=rank,
             world_size=size,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
         )
         return _DistributedReplicas(device)
 
@@ -206,7 +206,7 @@ class Torchrun:
                 "one GPU per process, or start torchrun with a smaller --nproc-per-node"
             )
         device = devices[local % len(devices)]
-        replicas = _Meeting((device,), "env://", use_nccl).join(self.rank, self.size)
+        replicas = _Rendezvous((device,), "env://", use_nccl).join(self.rank, self.size)
         try:
             work(replicas, device)
         finally:
@@ -223,7 +223,7 @@ def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: b
         handling_signals() as handler,
         handler.holding(),
     ):
-        meeting = _Meeting(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
+        meeting = _Rendezvous(devices, f"file://{folder}/meeting", use_nccl, os.getpid())
         running: dict[Connection, BaseProcess] = {}
         try:
             _start(work, meeting, running)
@@ -237,7 +237,7 @@ def run_in_processes(work: _Work, devices: tuple[torch.device, ...], use_nccl: b
                 process.join()
 
 
-def _start(work: _Work, meeting: _Meeting, running: dict[Connection, BaseProcess]) -> None:
+def _start(work: _Work, meeting: _Rendezvous, running: dict[Connection, BaseProcess]) -> None:
     """Start a process per device; signals stay blocked in each until `_work` can handle them."""
     context = processes.get_context("spawn")
     with blocked_signals():
@@ -253,12 +253,12 @@ def _start(work: _Work, meeting: _Meeting, running: dict[Connection, BaseProcess
 
 def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> None:
     """Wait until all processes have ended, or until one fails."""
-    told = False
+    forwarded = False
     waiting = set(running)
     stopped: _Report | None = None
     while waiting:
-        if handler.received is not None and not told:
-            told = True
+        if handler.received is not None and not forwarded:
+            forwarded = True
             for process in running.values():
                 assert process.pid is not None
                 with suppress(ProcessLookupError):
@@ -269,7 +269,7 @@ def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> No
             try:
                 report: _Report | None = connection.recv()
             except EOFError:
-                report = _Report("a training process died: see its last words above", 1)
+                report = _Report("a training process died: see its output above", 1)
             if report is None:
                 continue
             if not report.others_follow:
@@ -279,7 +279,7 @@ def _watch(running: dict[Connection, BaseProcess], handler: SignalHandler) -> No
         raise _ReplicaError(stopped.message, stopped.exit_code)
 
 
-def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> None:
+def _replica(work: _Work, meeting: _Rendezvous, rank: int, sender: Connection) -> None:
     """Run a replica's process, and send the parent a report; None if the work was completed."""
     # In its own process group it does not receive the terminal's Ctrl-C, which the parent passes on instead.
     os.setpgrp()
@@ -293,17 +293,17 @@ def _replica(work: _Work, meeting: _Meeting, rank: int, sender: Connection) -> N
             sender.send(report)
             if report is not None:
                 # Wait for the parent to stop the other replicas; otherwise each would report its own error.
-                time.sleep(_PATIENCE.total_seconds())
+                time.sleep(_TIMEOUT.total_seconds())
         ignore_signals()
 
 
-def _work(work: _Work, meeting: _Meeting, rank: int, handler: SignalHandler) -> _Report | None:
+def _work(work: _Work, meeting: _Rendezvous, rank: int, handler: SignalHandler) -> _Report | None:
     """Do the work; return the reason for an early end, None if there was none."""
     try:
         with handler.holding(False):
             unblock_signals()
             # If the parent dies, nobody else stops this process: it saves and stops by itself.
-            end_with_parent(meeting.parent, partial(os.kill, os.getpid(), signal.SIGTERM), _LAST_WORDS)
+            end_with_parent(meeting.parent, partial(os.kill, os.getpid(), signal.SIGTERM), _SAVE_GRACE)
             replicas = meeting.join(rank, len(meeting.devices))
             work(replicas, meeting.devices[rank])
             distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The gradients of an update: replayed as CUDA graphs, scaled for half precision, checked to be finite."""
+"""The gradients of an update: clipped, replayed as CUDA graphs, scaled for half precision, kept finite."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,35 @@ _MOST_GRAPHS: Final = 64
 """Limits memory: each graph keeps that of its activations."""
 
 _Shape = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Limits of gradients.
+
+    max_norm: largest L2 norm of all gradients together. table_max_norm: largest norm of the gradient of each
+    table of word vectors. 0: no limit. tables: the places of the tables' gradients among all gradients.
+    """
+
+    max_norm: float
+    table_max_norm: float = 0.0
+    tables: Sequence[int] = ()
+
+    def apply(self, gradients: list[Tensor], divisor: float | Tensor) -> Tensor:
+        """Divide the gradients by `divisor`, then scale down those above a limit, in place.
+
+        Return the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
+        """
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
+        factor = torch.ones_like(norm) if self.max_norm <= 0 else torch.clamp(self.max_norm / norm, max=1.0)
+        torch._foreach_mul_(gradients, factor / divisor)
+        if self.table_max_norm > 0 and self.tables:
+            of_tables = [gradients[place] for place in self.tables]
+            norms = torch._foreach_norm(of_tables)
+            torch._foreach_mul_(
+                of_tables, [torch.clamp(self.table_max_norm / each, max=1.0) for each in norms]
+            )
+        return norm
 
 
 @dataclass(frozen=True)
@@ -145,9 +174,9 @@ _ADVICE: Final = (
     "start again with a smaller -learning_rate or -max_grad_norm (with -model, optimizer.learning_rate or "
     "optimizer.clip_gradients)"
 )
-_UNREAD: Final = {"cpu": 1}  # steps between two reads of the flags where a read is free
-_UNREAD_ELSEWHERE: Final = 1000
-_TOLD: Final = 20  # skipped steps that are logged one by one between two reports
+_READ_INTERVAL: Final = {"cpu": 1}  # steps between two reads of the flags where a read is free
+_READ_INTERVAL_OF_GPU: Final = 1000
+_MOST_WARNINGS: Final = 20  # skipped steps that are logged one by one between two reports
 
 
 class NotFiniteError(OnmtError):
@@ -158,14 +187,14 @@ class NotFiniteError(OnmtError):
 class Attempt:
     """A step that is skipped if its loss or gradient is not finite.
 
-    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; indices (B; None without a
-    batch), loss (0-dim), words: of this replica's batches; lowered: whether an overflow lowered the loss
+    norm: of the gradients, 0-dim; finite: whether the step was taken, 0-dim; indices (B each),
+    loss (0-dim), words: of this replica's batches; lowered: whether an overflow lowered the loss
     scale, 0-dim, None without one.
     """
 
     epoch: int
     iteration: int
-    indices: Tensor | None
+    indices: Sequence[Tensor]
     learning_rate: float
     loss: Tensor
     norm: Tensor
@@ -184,10 +213,10 @@ class SkippedSteps:
         self.in_a_row = 0
         """Number of skipped steps up to the last one that was read."""
         self._words = 0
-        self._told = 0
+        self._warnings = 0
         self._replicas = replicas
         self._logger = logger
-        self._unread = _UNREAD.get(device.type, _UNREAD_ELSEWHERE)
+        self._unread = _READ_INTERVAL.get(device.type, _READ_INTERVAL_OF_GPU)
         self._attempts: list[Attempt] = []
 
     def record(self, attempt: Attempt) -> None:
@@ -220,40 +249,40 @@ class SkippedSteps:
                 self.in_a_row = 0
                 continue
             self._words += attempt.words
-            told = self._describe(attempt)
+            description = self._describe(attempt)
             if lowered:  # no fault of the model: the next step has a smaller scale
-                self._tell(told, "the loss scale of -fp16 was too large and is halved")
+                self._warn(description, "the loss scale of -fp16 was too large and is halved")
                 continue
             self.in_a_row += 1
             if self.in_a_row == _MOST_IN_A_ROW:
                 raise NotFiniteError(
                     f"{_MOST_IN_A_ROW} steps in a row had a loss or a gradient that is not finite, the last "
-                    f"one was {told}; {_ADVICE}"
+                    f"one was {description}; {_ADVICE}"
                 )
-            self._tell(told, "its loss or gradient is not finite")
+            self._warn(description, "its loss or gradient is not finite")
 
     def take_words(self) -> int:
         """Return the number of this replica's words that were skipped since the last call."""
-        words, self._words, self._told = self._words, 0, 0
+        words, self._words, self._warnings = self._words, 0, 0
         return words
 
     def require_finite(self, tensors: Mapping[str, Tensor], last_saved: str) -> None:
         """Raise NotFiniteError on all replicas if a tensor of one of them is not finite."""
         name = first_not_finite(tensors)
-        if self._replicas.largest(int(name is not None)):
+        if self._replicas.maximum(int(name is not None)):
             where = f"'{name}'" if name is not None else "the model of another replica"
             raise NotFiniteError(f"not saved: {where} has numbers that are not finite{last_saved}; {_ADVICE}")
 
-    def _tell(self, told: str, reason: str) -> None:
-        self._told += 1
-        if self._told <= _TOLD:
-            self._logger.warning(f"Skipped a step, {reason}: {told}")
-        if self._told == _TOLD:
+    def _warn(self, description: str, reason: str) -> None:
+        self._warnings += 1
+        if self._warnings <= _MOST_WARNINGS:
+            self._logger.warning(f"Skipped a step, {reason}: {description}")
+        if self._warnings == _MOST_WARNINGS:
             self._logger.warning("More skipped steps up to the next report are not logged")
 
     def _describe(self, attempt: Attempt) -> str:
-        mine = [] if attempt.indices is None else attempt.indices.tolist()
-        lines = sorted(index + 1 for indices in self._replicas.gather(mine) for index in indices)
+        mine = [index for indices in attempt.indices for index in indices.tolist()]
+        lines = sorted(index + 1 for indices in self._replicas.all_gather(mine) for index in indices)
         return (
             f"epoch {attempt.epoch}, iteration {attempt.iteration} (lines {_ranges(lines)} of the data as it "
             f"is stored, learning rate {attempt.learning_rate:g}, loss {float(attempt.loss):g}, "
@@ -283,7 +312,7 @@ def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 _INITIAL: Final = 2.0**16
 _SMALLEST: Final = 1.0
 _LARGEST: Final = 2.0**24
-_PATIENCE: Final = 2000  # steps without overflow before the scale is doubled
+_GROWTH_INTERVAL: Final = 2000  # steps without overflow before the scale is doubled
 
 
 class LossScale:
@@ -315,9 +344,9 @@ class LossScale:
         overflow = ~torch.isfinite(norm)
         lowered = overflow & (self.scale > _SMALLEST)
         steps = torch.where(overflow, 0, self._steps + 1)
-        grown = torch.where(steps >= _PATIENCE, self.scale * 2, self.scale)
+        grown = torch.where(steps >= _GROWTH_INTERVAL, self.scale * 2, self.scale)
         self.scale = torch.where(overflow, self.scale / 2, grown).clamp(_SMALLEST, _LARGEST)
-        self._steps = torch.where(steps >= _PATIENCE, 0, steps)
+        self._steps = torch.where(steps >= _GROWTH_INTERVAL, 0, steps)
         return lowered
 
     def to_state(self) -> dict[str, Any]:

@@ -21,35 +21,6 @@ _DECAYED: Final = ("sgd", "adam")
 _LARGEST_RATE: Final = torch.finfo(torch.float32).max
 
 
-@dataclass(frozen=True)
-class Clipping:
-    """Limits of gradients.
-
-    max_norm: largest L2 norm of all gradients together. table_max_norm: largest norm of the gradient of each
-    table of word vectors. 0: no limit. tables: the places of the tables' gradients among all gradients.
-    """
-
-    max_norm: float
-    table_max_norm: float = 0.0
-    tables: Sequence[int] = ()
-
-    def apply(self, gradients: list[Tensor], divisor: float | Tensor) -> Tensor:
-        """Divide the gradients by `divisor`, then scale down those above a limit, in place.
-
-        Return the L2 norm of all of them together, after the division and before the clipping (0-dim tensor).
-        """
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))) / divisor
-        factor = torch.ones_like(norm) if self.max_norm <= 0 else torch.clamp(self.max_norm / norm, max=1.0)
-        torch._foreach_mul_(gradients, factor / divisor)
-        if self.table_max_norm > 0 and self.tables:
-            of_tables = [gradients[place] for place in self.tables]
-            norms = torch._foreach_norm(of_tables)
-            torch._foreach_mul_(
-                of_tables, [torch.clamp(self.table_max_norm / each, max=1.0) for each in norms]
-            )
-        return norm
-
-
 def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
     """Set the gradients to zero, in place, if the flag is given and false."""
     if finite is not None:
@@ -61,7 +32,7 @@ def _zero_unless(finite: Tensor | None, gradients: list[Tensor]) -> None:
 class Optimizer(ABC):
     """Updates named parameters.
 
-    gathered: by slot, a tensor for each parameter, of the parameter's shape.
+    slot_tensors: by slot, a tensor for each parameter, of the parameter's shape.
     """
 
     name: str
@@ -73,7 +44,7 @@ class Optimizer(ABC):
         self.steps = 0
         self.weight_decay = 0.0
         self._weights = [parameter for parameter in self.parameters if parameter.dim() > 1]
-        self.gathered: dict[str, list[Tensor]] = {
+        self.slot_tensors: dict[str, list[Tensor]] = {
             slot: [torch.zeros_like(parameter) for parameter in self.parameters] for slot in self.slots
         }
 
@@ -97,10 +68,10 @@ class Optimizer(ABC):
             if not finite:
                 return
             finite = None
-        self._shrink(learning_rate, finite)
+        self._apply_weight_decay(learning_rate, finite)
         self._update(gradients, learning_rate, finite)
 
-    def _shrink(self, learning_rate: float, finite: Tensor | None) -> None:
+    def _apply_weight_decay(self, learning_rate: float, finite: Tensor | None) -> None:
         """Decoupled weight decay (Loshchilov and Hutter 2019)."""
         if self.weight_decay == 0:
             return
@@ -126,17 +97,17 @@ class Optimizer(ABC):
     def restart(self) -> None:
         """Clear all slots (`-decay_method restart`)."""
         self.steps = 0
-        for tensors in self.gathered.values():
+        for tensors in self.slot_tensors.values():
             torch._foreach_zero_(tensors)
 
     def to_state(self) -> dict[str, Any]:
-        """Return name, number of steps and gathered tensors by parameter name, for a checkpoint."""
+        """Return name, number of steps and slot_tensors tensors by parameter name, for a checkpoint."""
         return {
             "name": self.name,
             "steps": self.steps,
             "gathered": {
                 slot: dict(zip(self.names, (tensor.cpu() for tensor in tensors), strict=True))
-                for slot, tensors in self.gathered.items()
+                for slot, tensors in self.slot_tensors.items()
             },
         }
 
@@ -149,7 +120,7 @@ class Optimizer(ABC):
             raise CheckpointError(
                 f"the checkpoint has the optimiser state of {state['name']}, not {self.name}"
             )
-        for slot, tensors in self.gathered.items():
+        for slot, tensors in self.slot_tensors.items():
             saved = state["gathered"][slot]
             for name, tensor in zip(self.names, tensors, strict=True):
                 if name not in saved:
@@ -181,7 +152,7 @@ class _Adagrad(Optimizer):
 
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
         _zero_unless(finite, gradients)
-        squares = self.gathered["squares"]
+        squares = self.slot_tensors["squares"]
         torch._foreach_addcmul_(squares, gradients, gradients)
         roots = torch._foreach_sqrt(squares)
         torch._foreach_add_(roots, self.epsilon)
@@ -201,7 +172,7 @@ class _Adadelta(Optimizer):
         rho: float | Tensor = self.rho
         if finite is not None:
             rho = torch.where(finite, self.rho, 1.0).to(gradients[0].dtype)
-        squares, deltas = self.gathered["squares"], self.gathered["deltas"]
+        squares, deltas = self.slot_tensors["squares"], self.slot_tensors["deltas"]
         torch._foreach_mul_(squares, rho)
         torch._foreach_addcmul_(squares, gradients, gradients, value=1 - self.rho)
         steps = torch._foreach_add(deltas, self.epsilon)
@@ -243,7 +214,7 @@ class Adam(Optimizer):
         adam_update(
             self.parameters,
             gradients,
-            (self.gathered["mean"], self.gathered["squares"]),
+            (self.slot_tensors["mean"], self.slot_tensors["squares"]),
             self._counter.fill_(self.steps),
             (learning_rate, *self.betas, epsilon),
             None if finite is None else finite.logical_not().float(),
@@ -268,13 +239,13 @@ class MovingAverage:
         self._names = names
         self._parameters = list(parameters)
         self._decay = decay
-        self._others = [parameter.detach().clone() for parameter in parameters]
+        self._shadow = [parameter.detach().clone() for parameter in parameters]
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
         """Add the parameters to the average after this many updates, counted from 1."""
         share = max(self._decay, 9 / (updates + 9))
-        torch._foreach_lerp_(self._others, self._parameters, share)
+        torch._foreach_lerp_(self._shadow, self._parameters, share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -287,7 +258,7 @@ class MovingAverage:
 
     def trained(self) -> dict[str, Tensor]:
         """Inside `applied`, return the parameters that training goes on with, by name and on the CPU."""
-        return {name: tensor.cpu() for name, tensor in zip(self._names, self._others, strict=True)}
+        return {name: tensor.cpu() for name, tensor in zip(self._names, self._shadow, strict=True)}
 
     @torch.no_grad()
     def load(self, trained: Mapping[str, Tensor]) -> None:
@@ -304,7 +275,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def _exchange(self) -> None:
-        for parameter, other in zip(self._parameters, self._others, strict=True):
+        for parameter, other in zip(self._parameters, self._shadow, strict=True):
             held = parameter.detach().clone()
             parameter.copy_(other)
             other.copy_(held)
@@ -335,7 +306,7 @@ class LearningRate:
         if metric != self.metric:
             self.last_score, self.metric = None, metric
         by_epoch = epoch >= options.start_decay_at
-        by_score = self._disappointing(score, metric, options.start_decay_score_delta)
+        by_score = self._stalled(score, metric, options.start_decay_score_delta)
         if score is None or not math.isnan(score):  # no score can be compared with NaN
             self.last_score = score
         if options.decay == "score_only":
@@ -349,7 +320,7 @@ class LearningRate:
             self.value *= options.learning_rate_decay
         return decay
 
-    def _disappointing(self, score: float | None, metric: Metric, delta: float) -> bool:
+    def _stalled(self, score: float | None, metric: Metric, delta: float) -> bool:
         if score is not None and not math.isfinite(score):
             return True
         if score is None or self.last_score is None:

@@ -282,7 +282,7 @@ class Progress:
             self._metrics.add("report", self._epoch, iteration, record)
         self._counts = _Counts()
 
-    def validated(self, name: str, score: float) -> None:
+    def log_validation(self, name: str, score: float) -> None:
         """Log a validation score; in the curve its step is the last iteration of the epoch."""
         self.logger.info(f"Validation {name}: {score:.2f}")
         self._draw({f"validation_{name}": score}, self._epoch * self._iterations)
@@ -314,7 +314,7 @@ class Progress:
         own = torch.tensor([loss, self._counts.words, self._counts.src_words], dtype=torch.double)
         return self._replicas.sum(own).tolist()
 
-    def profiled(self) -> None:
+    def log_profile(self) -> None:
         """Log the time per phase, if it was measured."""
         summary = self.phases.summary()
         if summary is not None:

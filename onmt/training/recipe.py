@@ -16,7 +16,8 @@ from onmt.google.settings import stored_google_model
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
-from onmt.training.optim import OPTIMIZERS, Clipping, MovingAverage, Optimizer
+from onmt.training.gradients import Clipping
+from onmt.training.optim import OPTIMIZERS, MovingAverage, Optimizer
 from onmt.training.options import AnyTrainOptions
 from onmt.training.tensorflow_optim import tensorflow_optimizer
 from onmt.training.trainer_options import CoverageOptions

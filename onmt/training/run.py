@@ -61,8 +61,8 @@ def train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> No
 
 def _train(options: AnyTrainOptions, given: frozenset[str], logger: Logger) -> None:
     devices = tuple(select_devices(options, logger))
-    words = {"model_type": options.model_type, "hook_file": options.hook_file}
-    work = partial(_train_in_process, words, options_to_dict(options), given)
+    selectors = {"model_type": options.model_type, "hook_file": options.hook_file}
+    work = partial(_train_in_process, selectors, options_to_dict(options), given)
     torchrun = Torchrun.found(os.environ)
     if torchrun is not None:
         torchrun.run(work, devices, use_nccl=not options.no_nccl)
@@ -144,7 +144,7 @@ def _make_trainer(
     iterations = first.batches.iterations
     options = replace(options, end_epoch=options.last_epoch(options.end_epoch, iterations))
     batching = _batching(options, replicas, iterations)
-    _take_up(state, optimizer, batching, Environment.current(device, products), logger)
+    _restore_optimizer(state, optimizer, batching, Environment.current(device, products), logger)
     valid = data.valid
     if valid is None and (options.early_stopping or options.keep_best):
         raise OptionError("-early_stopping and -keep_best compare validations: give validation data")
@@ -201,7 +201,7 @@ def _batching(options: AnyTrainOptions, replicas: Replicas, iterations: int) -> 
     )
 
 
-def _take_up(
+def _restore_optimizer(
     state: TrainingState, optimizer: Optimizer, batching: Batching, environment: Environment, logger: Logger
 ) -> None:
     """Restore the optimiser, and warn of every difference that keeps this run from repeating the stored one.
@@ -252,7 +252,7 @@ def _warn_of_earlier_models(options: AnyTrainOptions, logger: Logger) -> None:
 
 
 def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Logger) -> None:
-    """Warn of flags without effect: those about texts beside `-data`, and those of the original that do
+    """Warn of flags without effect: corpus options beside `-data`, and options of the original that do
     nothing.
     """
     text_options = MonotextOptions if isinstance(options, MonotextOptions) else BitextOptions

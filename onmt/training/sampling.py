@@ -92,7 +92,7 @@ class Sampler:
         """Record the losses of a training step, B, summed over the words of each sentence, without
         synchronising with the device."""
 
-    def merge(self) -> None:
+    def gather_losses(self) -> None:
         """Exchange the recorded losses between replicas; all of them must call this."""
 
     def to_state(self) -> dict[str, Any] | None:
@@ -159,7 +159,7 @@ class _PerplexitySampler(Sampler):
         Raises CheckpointError if the state is that of another number of sentences.
         """
         measured = self._of(sentences)
-        self.merge()
+        self.gather_losses()
         if measured.epoch != epoch:
             weights = self._weights(measured)
             ends = np.cumsum(weights, dtype=np.float64)
@@ -176,14 +176,14 @@ class _PerplexitySampler(Sampler):
             words = (batch.tgt_output[..., 0] != PAD).sum(1)
         self._pending.append((iteration, batch.indices, losses.detach(), words))
 
-    def merge(self) -> None:
+    def gather_losses(self) -> None:
         """See `Sampler.merge`; the last loss of a sentence counts, in the order of iterations."""
         mine = [
             (iteration, indices.cpu().numpy(), (losses.double() / words).cpu().numpy())
             for iteration, indices, losses, words in self._pending
         ]
         self._pending = []
-        notes = [note for notes in self._replicas.gather(mine) for note in notes]
+        notes = [note for notes in self._replicas.all_gather(mine) for note in notes]
         for _, indices, losses in sorted(notes, key=lambda note: note[0]):
             assert self._measured is not None
             finite = np.isfinite(losses)

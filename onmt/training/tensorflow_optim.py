@@ -42,12 +42,12 @@ class _TableOptimizer(Optimizer):
 
     def _fill(self) -> None:
         for slot, value in self.initial_values.items():
-            for tensor in self.gathered[slot]:
+            for tensor in self.slot_tensors[slot]:
                 tensor.fill_(value)
 
     def _update(self, gradients: list[Tensor], learning_rate: float, finite: Tensor | None) -> None:
         for part in self._parts():
-            changed = [self.parameters[part], *(self.gathered[slot][part] for slot in self.slots)]
+            changed = [self.parameters[part], *(self.slot_tensors[slot][part] for slot in self.slots)]
             following = [list(new) for new in self._next(gradients[part], learning_rate, *changed)]
             for place, name in enumerate(self.names[part]):
                 touched = finite

@@ -52,12 +52,12 @@ class _Sums:
     src_words: int = 0
 
 
-_NO_DATA: Final = 1 << 10
-"""Stands for a failed read among signal numbers, all of which are lower."""
+_READ_FAILED: Final = 1 << 10
+"""Sent in place of a signal number by a replica that could not read its batch; all of those are lower."""
 
 
 class _ValidationStopped(Exception):  # noqa: N818 - not an error: a signal asks the training to stop
-    pass
+    """Ends a validation early."""
 
 
 class Trainer:
@@ -92,9 +92,11 @@ class Trainer:
         self._clipping = recipe.clipping(model, optimizer)
         self._loss_scale = LossScale(self._device, state.loss_scale) if recipe.options.fp16 else None
         self._output_words: Tensor | None = None
-        self._untried = self._device.type == "cuda"  # a lack of CPU memory shows in no single step
+        self._probes_memory = self._device.type == "cuda"  # a CPU has no out-of-memory error to catch
         self._skipped = SkippedSteps(replicas, progress.logger, self._device)
-        self._statistics = [buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()]
+        self._running_statistics = [
+            buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()
+        ]
         self._average = recipe.moving_average(optimizer)
         if self._average is not None and state.trained_weights is not None:
             self._average.load(state.trained_weights)
@@ -112,18 +114,18 @@ class Trainer:
                 epoch = self.state.epoch
                 iterations = self._train_epoch(epoch)
                 score = self._validate(epoch)
-                too_slow = self._decay(epoch, score)
+                rate_too_small = self._decay(epoch, score)
                 is_best = self.state.validation.record(self.options.validation_metric, score)
-                stops = too_slow or self._no_longer_improves()
+                stops = rate_too_small or self._no_longer_improves()
                 if self.state.iteration > iterations:  # otherwise -train_steps cut the epoch short
                     self.state.epoch, self.state.iteration = epoch + 1, 1
                 # The best model first: a run resumed from the epoch's model would not save it again.
                 if is_best and self.options.keep_best:
                     self._save_best()
-                if epoch == last or stops or self._keeps(epoch):
+                if epoch == last or stops or self._saves_epoch(epoch):
                     self._save_epoch(epoch, score, is_last=epoch == last or stops)
-                self.progress.profiled()
-                if too_slow:
+                self.progress.log_profile()
+                if rate_too_small:
                     self.progress.logger.warning("Stopping training due to a too small learning rate value.")
                 if epoch == last or stops:
                     return
@@ -139,22 +141,22 @@ class Trainer:
             state.batching = replace(state.batching, iterations=iterations)
         self.progress.start_epoch(epoch, iterations, state.iteration, state.unreported)
         self._set_gold_probability(epoch)
-        if self._untried:
-            self._try_largest_batch(started, epoch)
-        batches = started.take(epoch, state.iteration)
+        if self._probes_memory:
+            self._try_largest_batch(epoch, started)
+        upcoming = started.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
-        for of_iteration in self.progress.phases.waiting("data", batches):
-            self._stop_if_asked(of_iteration)
-            assert not isinstance(of_iteration, DataError)
-            done = state.iteration
-            with naming_batches(of_iteration, f"epoch {epoch}, iteration {done}"):
-                result = self.step(of_iteration, epoch, done)
+        for batches_or_error in self.progress.phases.waiting("data", upcoming):
+            self._stop_if_asked(batches_or_error)
+            assert not isinstance(batches_or_error, DataError)
+            iteration = state.iteration
+            with naming_batches(batches_or_error, f"epoch {epoch}, iteration {iteration}"):
+                result = self.step(batches_or_error, epoch, iteration)
             state.iteration += 1
             self.progress.add(result.loss, result.words, result.src_words)
-            if done % options.report_every == 0:
-                self._report(done)
+            if iteration % options.report_every == 0:
+                self._report(iteration)
                 state.unreported = None
-            if options.save_every > 0 and (steps_before + done) % options.save_every == 0:
+            if options.save_every > 0 and (steps_before + iteration) % options.save_every == 0:
                 self._save_checkpoint_unless_skipped()
         self._stop_if_asked()
         is_whole = state.iteration > iterations
@@ -166,17 +168,17 @@ class Trainer:
         self.progress.end_epoch()
         return iterations
 
-    def _try_largest_batch(self, epoch: Epoch, number: int) -> None:
+    def _try_largest_batch(self, epoch: int, data: Epoch) -> None:
         """Run the epoch's largest batch forward and backward, so that a lack of memory shows at the start.
 
         Training is not affected: gradients are dropped, buffers restored, and the random numbers are those of
         iteration 0, which no step uses.
         """
-        self._untried = False
-        batch = epoch.largest_batch().to(self._device)
+        self._probes_memory = False
+        batch = data.largest_batch().to(self._device)
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
-        with naming_batches([batch], f"epoch {number}, before the first step"):
-            self.model.loss(batch, self._training_step(number, 0)).total.backward()
+        with naming_batches([batch], f"epoch {epoch}, before the first step"):
+            self.model.loss(batch, self._training_step(epoch, 0)).total.backward()
         for parameter in self.optimizer.parameters:
             parameter.grad = None
         for buffer, before in buffers:
@@ -191,7 +193,8 @@ class Trainer:
         parameters = self.optimizer.parameters
         for parameter in parameters:
             parameter.grad = None
-        statistics = [values.clone() for values in self._statistics]
+        # A skipped step must not change the statistics of batch normalisation.
+        statistics = [values.clone() for values in self._running_statistics]
         sums = self._backpropagate(batches, epoch, iteration)
         with self.progress.phases.during("update"):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
@@ -203,16 +206,16 @@ class Trainer:
             if self.schedule is not None:
                 self.state.rate.value = self.schedule.after(self.optimizer.steps)
             rate = self.state.rate.value
-            finite = torch.isfinite(grad_norm + 0 * sums.loss)
+            finite = torch.isfinite(grad_norm + 0 * sums.loss)  # 0 * loss is NaN unless the loss is finite
             if not self.optimizer.can_use(rate):
                 finite = torch.zeros_like(finite)
             self.optimizer.step(gradients, rate, finite)
             if self._average is not None:
                 self.state.updates += 1
                 self._average.update(self.state.updates)
-            for values, before in zip(self._statistics, statistics, strict=True):
+            for values, before in zip(self._running_statistics, statistics, strict=True):
                 values.copy_(torch.where(finite, values, before))
-        indices = _indices_of(batches)
+        indices = [batch.indices for batch in batches]
         self._skipped.record(
             Attempt(epoch, iteration, indices, rate, sums.loss, grad_norm, finite, sums.words, lowered)
         )
@@ -231,7 +234,8 @@ class Trainer:
                     scale = self._loss_scale
                     (measured.total if scale is None else scale.scaled(measured.total)).backward()
             self.epochs.measure(iteration, batch, measured.per_sentence)
-            sums.loss = sums.loss + measured.total.detach() if sums.words else measured.total.detach()
+            loss = measured.total.detach()
+            sums.loss = sums.loss + loss if sums.words else loss  # one batch needs no addition
             sums.words += measured.words
             sums.divisor += measured.divisor
             sums.src_words += batch.src_words
@@ -274,12 +278,12 @@ class Trainer:
             except DataError as error:
                 failure = error
         # The other replicas wait here for the score, None if the first one has none.
-        score = self.replicas.same_for_all(score)
+        score = self.replicas.broadcast(score)
         if score is None:
             self._stop_if_asked(failure)
         if score is not None and self.replicas.is_first:
             for name, value in scores.items():
-                self.progress.validated(name, value)
+                self.progress.log_validation(name, value)
         return score
 
     def _decay(self, epoch: int, score: float | None) -> bool:
@@ -296,22 +300,22 @@ class Trainer:
         patience, history = self.options.early_stopping, self.state.validation
         if not patience or history.since_best < patience:
             return False
-        best = "the first" if history.best is None else f"{history.best:.2f}"
-        self.progress.logger.info(
-            f"Stopping early: {history.since_best} validations in a row were not better than {best}"
-        )
+        result = "had no finite score" if history.best is None else f"were not better than {history.best:.2f}"
+        self.progress.logger.info(f"Stopping early: {history.since_best} validations in a row {result}")
         return True
 
-    def _keeps(self, epoch: int) -> bool:
+    def _saves_epoch(self, epoch: int) -> bool:
         return self.options.save_every_epochs > 0 and epoch % self.options.save_every_epochs == 0
 
     def _save_epoch(self, epoch: int, score: float | None, is_last: bool) -> None:
         self._prepare_to_save()
         if self._skipped.in_a_row and score is not None and not math.isfinite(score):
-            told = f"The model after epoch {epoch} is not saved: it scores {score}, the last step was skipped"
+            message = (
+                f"The model after epoch {epoch} is not saved: it scores {score}, the last step was skipped"
+            )
             if is_last:
-                raise NotFiniteError(told + self._last_saved())
-            self.progress.logger.warning(told)
+                raise NotFiniteError(message + self._last_saved())
+            self.progress.logger.warning(message)
             return
         self._save(partial(self.saver.save_epoch, epoch, score))
 
@@ -333,7 +337,7 @@ class Trainer:
 
     def _save(self, save: Callable[[TrainingState], object]) -> None:
         """Call `save` with the current state in the first replica, with the moving average in the model."""
-        self.epochs.merge()
+        self.epochs.gather_losses()
         if self.replicas.is_first:
             with self.progress.phases.during("saving"), self._averaged():
                 self._bring_state_up_to_date()
@@ -343,9 +347,9 @@ class Trainer:
         """Bring unreported counts up to date; raise NotFiniteError if a checkpoint would not be finite."""
         self._note_unreported()
         tensors = stored_tensors(self.model)
-        for slot, gathered in self.optimizer.gathered.items():
+        for slot, tensors_of_slot in self.optimizer.slot_tensors.items():
             names = (f"{name} ({slot})" for name in self.optimizer.names)
-            tensors |= dict(zip(names, gathered, strict=True))
+            tensors |= dict(zip(names, tensors_of_slot, strict=True))
         self._skipped.require_finite(tensors, self._last_saved())
 
     def _last_saved(self) -> str:
@@ -372,26 +376,23 @@ class Trainer:
             raise _ValidationStopped
 
     def _stop_if_asked(self, read: Sequence[Batch] | DataError | None = None) -> None:
-        """Save and stop if one of the replicas received a signal, or failed to read its batch."""
+        """Save and stop if one of the replicas received a signal, or could not read its batch.
+
+        read: what this replica read, a DataError if that failed.
+        """
         failure = read if isinstance(read, DataError) else None
-        number = self.replicas.largest(_NO_DATA if failure else self._signals.received or 0)
+        number = self.replicas.maximum(_READ_FAILED if failure else self._signals.received or 0)
         if number == 0:
             return
         self.progress.end_epoch()
-        failures = self.replicas.gather(None if failure is None else str(failure))
+        failures = self.replicas.all_gather(None if failure is None else str(failure))
         self._save_checkpoint()
-        self.replicas.largest(0)  # no replica ends, or is killed, before the first one has saved
+        self.replicas.maximum(0)  # no replica ends, or is killed, before the first one has saved
         goes_on = f"-train_from {self.saver.checkpoint_path} -continue goes on from there"
-        for told in failures:
-            if told is not None:
-                raise DataError(f"{told}; {goes_on}")
+        for message in failures:
+            if message is not None:
+                raise DataError(f"{message}; {goes_on}")
         raise Interrupted(
             f"interrupted before epoch {self.state.epoch}, iteration {self.state.iteration}; {goes_on}",
             number,
         )
-
-
-def _indices_of(batches: Sequence[Batch]) -> Tensor | None:
-    if not batches:
-        return None
-    return batches[0].indices if len(batches) == 1 else torch.cat([batch.indices for batch in batches])

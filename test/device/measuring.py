@@ -24,8 +24,8 @@ from onmt.models.base import Model
 from onmt.models.networks import build_model
 from onmt.modules.noise import Noise
 from onmt.training.distributed import Replicas
-from onmt.training.gradients import LossScale
-from onmt.training.optim import OPTIMIZERS, Clipping, Optimizer
+from onmt.training.gradients import Clipping, LossScale
+from onmt.training.optim import OPTIMIZERS, Optimizer
 from onmt.training.recipe import _table_names, tensorflow_optimizer
 from onmt.training.trainer import Trainer
 
@@ -109,7 +109,7 @@ def make_step(configuration: Configuration, device: torch.device, ledger: Ledger
         _clipping=_clipping(model, optimiser),
         _output_words=torch.arange(WORDS, device=device) if configuration.restricted else None,
         _skipped=SimpleNamespace(record=lambda _: None),
-        _statistics=[buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()],
+        _running_statistics=[buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()],
         _average=None,
         _graphs=None,
         _loss_scale=LossScale(device, None) if configuration.products is torch.float16 else None,

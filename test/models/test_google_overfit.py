@@ -17,7 +17,8 @@ from onmt.models.lua import DataSizes
 from onmt.models.networks import Seq2Seq, build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import Adam, Clipping
+from onmt.training.gradients import Clipping
+from onmt.training.optim import Adam
 
 PAIR_COUNT = 20
 UPDATES = 800

@@ -16,7 +16,8 @@ from onmt.models.networks import Seq2Seq, build_model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import Adam, Clipping
+from onmt.training.gradients import Clipping
+from onmt.training.optim import Adam
 
 Encoder = Literal["rnn", "brnn", "dbrnn", "pdbrnn", "gnmt", "cnn"]
 Cell = Literal["LSTM", "GRU"]

@@ -175,7 +175,7 @@ def test_an_update_that_knows_the_flag_obeys_it(name: str) -> None:
 
 
 def state(optimizer: Optimizer) -> list[Tensor]:
-    gathered = [tensor for tensors in optimizer.gathered.values() for tensor in tensors]
+    gathered = [tensor for tensors in optimizer.slot_tensors.values() for tensor in tensors]
     return [tensor.clone() for tensor in (*optimizer.parameters, *gathered)]
 
 
@@ -193,7 +193,7 @@ def test_skipped_words_and_many_skipped_steps() -> None:
     skipped = SkippedSteps(Replicas(), Logger(LoggerOptions(), log), CPU)
     for iteration in range(60):
         taken = torch.tensor(iteration % 2 == 0)
-        skipped.record(Attempt(1, iteration, None, 0.1, torch.tensor(1.0), torch.tensor(2.0), taken, 7))
+        skipped.record(Attempt(1, iteration, [], 0.1, torch.tensor(1.0), torch.tensor(2.0), taken, 7))
     assert skipped.take_words() == 30 * 7
     assert skipped.take_words() == 0
     assert log.getvalue().count("Skipped a step") == 20
@@ -207,7 +207,7 @@ def test_an_overflow_that_lowers_the_loss_scale_does_not_end_the_training() -> N
     def overflow(iteration: int) -> None:
         lowered = scale.update(torch.tensor(math.inf))
         numbers = (torch.tensor(1.0), torch.tensor(math.inf), torch.tensor(False))
-        skipped.record(Attempt(1, iteration, None, 0.1, *numbers, 7, lowered))
+        skipped.record(Attempt(1, iteration, [], 0.1, *numbers, 7, lowered))
 
     for iteration in range(12):
         overflow(iteration)
@@ -224,7 +224,7 @@ def test_a_loss_is_read_with_the_flags() -> None:
     skipped = SkippedSteps(Replicas(), Logger(LoggerOptions(), io.StringIO()), torch.device("meta"))
     assert skipped.read() is None
     assert skipped.read(torch.tensor(1.5).double()) == 1.5
-    skipped.record(Attempt(1, 1, None, 0.1, *(torch.tensor(1.0),) * 2, torch.tensor(True), 7))
+    skipped.record(Attempt(1, 1, [], 0.1, *(torch.tensor(1.0),) * 2, torch.tensor(True), 7))
     assert skipped.read(torch.tensor(2.5).double()) == 2.5
 
 
@@ -233,7 +233,7 @@ class TwoReplicas(Replicas):
 
     size = 2
 
-    def largest(self, value: int) -> int:
+    def maximum(self, value: int) -> int:
         return max(value, 1)
 
 

@@ -14,7 +14,7 @@ from onmt.models.lua import DataSizes
 from onmt.models.networks import build_model
 from onmt.modules.noise import Noise, TrainingStep
 from onmt.runtime.random import torch_generator
-from onmt.training.optim import Clipping
+from onmt.training.gradients import Clipping
 from onmt.training.recipe import _table_names, tensorflow_optimizer
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "google"

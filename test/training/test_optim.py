@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from onmt.errors import CheckpointError
-from onmt.training.optim import OPTIMIZERS, Clipping
+from onmt.training.gradients import Clipping
+from onmt.training.optim import OPTIMIZERS
 
 Update = Callable[[list[np.ndarray], float], np.ndarray]
 

@@ -18,7 +18,8 @@ from onmt.models.base import Model
 from onmt.training.checkpoints import TrainingState
 from onmt.training.data import TrainingData
 from onmt.training.distributed import Torchrun, _ReplicaError, run_in_processes
-from onmt.training.optim import OPTIMIZERS, Clipping
+from onmt.training.gradients import Clipping
+from onmt.training.optim import OPTIMIZERS
 from onmt.training.recipe import Recipe
 from onmt.training.run import _train_in_process, _train_one_of_several
 from onmt.training.starting_point import StartingPoint

@@ -82,7 +82,7 @@ def test_curves_get_every_figure() -> None:
     progress.start_epoch(2, 10, 1)
     progress.add(torch.tensor(0.0), 1, 1)
     progress.report(5, 0.5)
-    progress.validated("BLEU", 12.0)
+    progress.log_validation("BLEU", 12.0)
     progress.close()
     points = {name: (value, step) for name, value, step in curves.points}
     assert points["learning_rate"] == (0.5, 15)
@@ -101,8 +101,8 @@ class FullDisk(Recorder):
 
 def test_curves_that_cannot_be_written_are_told_once() -> None:
     progress, log = make(curves=FullDisk())
-    progress.validated("BLEU", 12.0)
-    progress.validated("BLEU", 13.0)
+    progress.log_validation("BLEU", 12.0)
+    progress.log_validation("BLEU", 13.0)
     progress.close()
     warning = "WARNING Cannot write the curves of -exp any more: No space left on device"
     assert lines(log) == ["INFO Validation BLEU: 12.00", warning, "INFO Validation BLEU: 13.00"]

@@ -59,7 +59,7 @@ def tell(sampler: _PerplexitySampler, iteration: int, perplexities: dict[int, fl
 
 def stored(sampler: _PerplexitySampler) -> dict[str, Any]:
     """Return the state after a round trip through a checkpoint."""
-    sampler.merge()
+    sampler.gather_losses()
     file = io.BytesIO()
     torch.save(sampler.to_state(), file)
     file.seek(0)
@@ -136,7 +136,7 @@ def test_the_last_measurement_counts_whatever_the_replica() -> None:
     class TwoReplicas(Replicas):
         """Two replicas; the other one records the iterations between ours."""
 
-        def gather(self, value: Any) -> list[Any]:
+        def all_gather(self, value: Any) -> list[Any]:
             others = [(2, np.array([0, 1]), np.log([20.0, 30.0])), (4, np.array([2]), np.log([50.0]))]
             return [value, others]
 

@@ -11,7 +11,8 @@ import torch
 from onmt.errors import CheckpointError, OptionError
 from onmt.google.optimisation import OptimizerSettings, optimizer_settings
 from onmt.google.parameters import MODELS
-from onmt.training.optim import Clipping, Optimizer
+from onmt.training.gradients import Clipping
+from onmt.training.optim import Optimizer
 from onmt.training.recipe import tensorflow_optimizer
 
 Array = np.ndarray
