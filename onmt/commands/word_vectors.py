@@ -22,7 +22,7 @@ from onmt.commandline.script import Parsed, Script
 from onmt.constants import JOINER, SPECIAL_WORDS
 from onmt.errors import DataError, OptionError
 from onmt.logger import Logger, LoggerOptions
-from onmt.text.lines import named, read_text_lines, split_features, split_words
+from onmt.text.lines import read_text_lines, split_features, split_words, without_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -290,7 +290,7 @@ def _pairs(options: ApplyEmbeddingsOptions) -> Iterator[tuple[str, str]]:
 
 
 def _ids(line: str, number: int, vocabulary: "Vocabulary", options: ApplyEmbeddingsOptions) -> list[int]:
-    words, features = split_features(list(map(named, split_words(line))))
+    words, features = split_features(list(map(without_values, split_words(line))))
     if features:
         raise DataError(f"{options.txt_src}, line {number}: words with features have no vectors")
     return vocabulary.ids(words)

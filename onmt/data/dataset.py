@@ -18,7 +18,7 @@ from onmt.runtime.random import numpy_generator
 
 
 @dataclass(frozen=True)
-class Copies:
+class CopyIds:
     """Word ids in the target vocabulary, extended per sentence by its unknown source words; see `CopySource`.
 
     source: B S int64, PAD after a sentence's end. target: B T int64, ids of the words of `tgt_output`.
@@ -49,7 +49,7 @@ class Batch:
     indices: Tensor  # B int64, the sentences' positions in the data set
     host_lengths: Tensor | None = None  # B int64, CPU copy of src_lengths if those are on another device
     host_tgt_lengths: Tensor | None = None  # B int64 on the CPU, lengths in tgt_output, if known
-    copies: Copies | None = None  # for models that copy source words
+    copies: CopyIds | None = None  # for models that copy source words
 
     @property
     def lengths_on_host(self) -> Tensor:
@@ -76,9 +76,9 @@ class Batch:
         )
 
 
-def _copies_to(copies: Copies, device: torch.device) -> Copies:
+def _copies_to(copies: CopyIds, device: torch.device) -> CopyIds:
     target = None if copies.target is None else to_device(copies.target, device)
-    return Copies(to_device(copies.source, device), target, copies.size)
+    return CopyIds(to_device(copies.source, device), target, copies.size)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
@@ -265,6 +265,7 @@ def plan_batches(
 def _even_bounds(
     src_lengths: npt.NDArray[np.integer], max_batch_size: int, max_tokens: int
 ) -> npt.NDArray[np.int64]:
+    """Cut each run of sentences of equal length into batches of as many sentences as fit."""
     run_starts = _run_starts(src_lengths)
     run_sizes = np.diff(run_starts, append=len(src_lengths))
     fitting = np.clip(max_tokens // src_lengths[run_starts].astype(np.int64), 1, max_batch_size)

@@ -13,7 +13,7 @@ from onmt.constants import BOS, EOS, FEATURE_MARKER, PLACEHOLDER_OPEN
 from onmt.data.corpus import LineBlock
 from onmt.data.vocabulary import Vocabulary
 from onmt.errors import DataError
-from onmt.text.lines import named, split_features, split_words
+from onmt.text.lines import split_features, split_words, without_values
 from onmt.text.tokenizer import Tokenizer
 
 _BLANK: Final = ord(" ")
@@ -113,7 +113,7 @@ def read_sentences(block: LineBlock, tokenizer: Tokenizer | None) -> Sentences:
         if FEATURE_MARKER in text:
             tokens[index], features[index] = _split(tokens[index], block, index)
         if PLACEHOLDER_OPEN in text:
-            tokens[index] = [named(token) for token in tokens[index]]
+            tokens[index] = [without_values(token) for token in tokens[index]]
     return Sentences(tokens, features)
 
 

@@ -18,7 +18,7 @@ from onmt.data.indexed import read_archive
 from onmt.data.sentences import SentenceEncoder, Sentences
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import DataError
-from onmt.text.lines import decode_line, join_features, named, split_features, unprotect, values_of
+from onmt.text.lines import decode_line, join_features, split_features, unescape, values_of, without_values
 
 _BATCHES: Final = 20
 """Batches read at a time from a file."""
@@ -228,8 +228,8 @@ class Source:
         Raises DataError unless there is a feature for each of the vocabularies but the first.
         """
         words, features = _parse(tokens, vocabularies, "source")
-        values = {name: unprotect(value) for word in words for name, value in values_of(word)}
-        return cls(tuple(map(named, words)), features, values)
+        values = {name: unescape(value) for word in words for name, value in values_of(word)}
+        return cls(tuple(map(without_values, words)), features, values)
 
     @classmethod
     def of_vectors(cls, vectors: _Vectors, size: int) -> "Source":
@@ -267,7 +267,7 @@ class Reference:
 
     def ids(self, encoder: SentenceEncoder) -> npt.NDArray[np.int64]:
         """The ids of the words and labels: stored length x F."""
-        return _ids(encoder, tuple(map(named, self.words)), self.features)
+        return _ids(encoder, tuple(map(without_values, self.words)), self.features)
 
 
 def _parse(

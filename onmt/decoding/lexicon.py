@@ -21,13 +21,13 @@ from onmt.constants import (
     UNK,
     UNK_WORD,
 )
-from onmt.data.dataset import Batch, Copies, to_device
+from onmt.data.dataset import Batch, CopyIds, to_device
 from onmt.data.vocabulary import Vocabulary
 from onmt.decoding.beam_search import Constraints
 from onmt.decoding.inputs import Reference, Source, read_lines
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import DataError
-from onmt.text.lines import PLACEHOLDER, has_placeholder, named
+from onmt.text.lines import PLACEHOLDER, has_placeholder, without_values
 
 _SEPARATOR: Final = "|||"
 
@@ -180,11 +180,11 @@ def with_copies(
     target_ids = None
     if gold is not None and batch.tgt_output is not None:
         rows = [
-            [*extended.ids(tuple(map(named, reference.words))), EOS]
+            [*extended.ids(tuple(map(without_values, reference.words))), EOS]
             for extended, reference in zip(vocabularies, gold, strict=True)
         ]
         target_ids = _padded(rows, batch.tgt_output.shape[1])
-    return replace(batch, copies=Copies(source_ids, target_ids, max(map(len, vocabularies))))
+    return replace(batch, copies=CopyIds(source_ids, target_ids, max(map(len, vocabularies))))
 
 
 def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:

@@ -46,14 +46,14 @@ class LinearCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         targets: Tensor,
-        counts: Tensor | None,
+        mask: Tensor | None,
         dtype: torch.dtype | None,
         smoothing: float,
         scale: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the total (0-dim) and the losses N, through which no gradient flows.
 
-        inputs: N H; weight: V H; bias: V; targets: N; counts: N, 1 for a row that counts, else 0 (None: all
+        inputs: N H; weight: V H; bias: V; targets: N; mask: N, 1 for a row that counts, else 0 (None: all
         rows count); dtype: of the products' factors; scale: 0-dim, the factor by which the loss will be
         multiplied afterwards.
 
@@ -66,7 +66,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         work = _Work(inputs, weight, bias, dtype, smoothing if any(ctx.needs_input_grad) else None, scale)
         losses = inputs.new_empty(len(inputs))
         for chunk in work.chunks():
-            losses[chunk] = work.forward(chunk, targets[chunk], None if counts is None else counts[chunk])
+            losses[chunk] = work.forward(chunk, targets[chunk], None if mask is None else mask[chunk])
         ctx.gradients = work.gradients
         ctx.mark_non_differentiable(losses)
         return losses.sum(), losses
@@ -117,12 +117,12 @@ class _Work:
         """Slices of the rows, one per chunk."""
         return _slices(len(self._inputs), self._chunk)
 
-    def forward(self, chunk: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
+    def forward(self, chunk: slice, targets: Tensor, mask: Tensor | None) -> Tensor:
         """Return the losses of a chunk, N, and add the chunk's part to the gradients."""
         rows = len(targets)
         torch.mm(self._inputs[chunk], self._weight.t(), out=self._narrow[:rows])
         losses = [
-            self._piece_losses(piece, targets[piece], None if counts is None else counts[piece])
+            self._piece_losses(piece, targets[piece], None if mask is None else mask[piece])
             for piece in _slices(rows, self._piece)
         ]
         if self.gradients:
@@ -133,7 +133,7 @@ class _Work:
             add(grad_weight, gradient.t(), self._inputs[chunk])
         return torch.cat(losses)
 
-    def _piece_losses(self, piece: slice, targets: Tensor, counts: Tensor | None) -> Tensor:
+    def _piece_losses(self, piece: slice, targets: Tensor, mask: Tensor | None) -> Tensor:
         """Return the losses of some rows of the chunk; overwrite logits with their gradient if it is
         needed.
         """
@@ -148,14 +148,14 @@ class _Work:
                 probabilities.sub_(self._smoothing / probabilities.shape[1])
             of_target = torch.full_like(losses, self._smoothing - 1)
             probabilities.scatter_add_(1, targets[:, None], of_target[:, None])
-            if counts is not None:
-                probabilities.mul_(counts[:, None])
+            if mask is not None:
+                probabilities.mul_(mask[:, None])
             if self._scale is not None:
                 probabilities.mul_(self._scale)
             self.gradients[2].add_(probabilities.sum(0))
             if self._narrow is not self._logits:
                 self._narrow[piece] = probabilities
-        return losses if counts is None else losses * counts
+        return losses if mask is None else losses * mask
 
 
 def _slices(count: int, size: int) -> Iterator[slice]:

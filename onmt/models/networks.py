@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from onmt.constants import PAD, UNK
-from onmt.data.dataset import Batch, Copies
+from onmt.data.dataset import Batch, CopyIds
 from onmt.data.vocabulary import Vocabularies
 from onmt.models.base import (
     Model,
@@ -19,9 +19,10 @@ from onmt.models.base import (
     transform_source,
     transformed_lengths,
 )
+from onmt.modules.copying import CopySource, pointer_log_probs, pointer_log_probs_of_gold
 from onmt.modules.decoder import Decoded, Decoder, DecoderState
 from onmt.modules.embeddings import Embeddings, build_source
-from onmt.modules.encoding import Bridge, CopySource, Encoding, mixed, mixed_of_gold, padding_mask
+from onmt.modules.encoding import Bridge, Encoding, padding_mask
 from onmt.modules.generator import Generator, Loss, Transitions
 from onmt.modules.noise import TrainingStep
 from onmt.modules.recurrent_encoders import RecurrentEncoder
@@ -71,7 +72,7 @@ class Seq2Seq(Model):
         src: Tensor,
         src_lengths: Tensor,
         host_lengths: Tensor | None = None,
-        copies: Copies | None = None,
+        copies: CopyIds | None = None,
     ) -> Encoding:
         """src B S F (vectors: B S D), right padded, or images B 3 H W; src_lengths B -> Encoding.
 
@@ -87,7 +88,7 @@ class Seq2Seq(Model):
         src: Tensor,
         lengths: Tensor,
         host_lengths: Tensor | None,
-        copies: Copies | None,
+        copies: CopyIds | None,
         step: TrainingStep | None,
     ) -> Encoding:
         """host_lengths: lengths on the CPU, None if no sentence is shorter than S."""
@@ -102,7 +103,7 @@ class Seq2Seq(Model):
         assert isinstance(encoding, Encoding)
         return replace(encoding, order=order, copies=words)
 
-    def _copy_source(self, src: Tensor, lengths: Tensor, copies: Copies | None) -> CopySource:
+    def _copy_source(self, src: Tensor, lengths: Tensor, copies: CopyIds | None) -> CopySource:
         """Return the words at the memory's positions."""
         ids, size = None, self.spec.outputs[0]
         if copies is not None:
@@ -175,7 +176,7 @@ class Seq2Seq(Model):
         if state.copies is not None:
             assert attention is not None
             assert gate is not None
-            log_probs = (mixed(log_probs[0], gate, attention, state.copies), *log_probs[1:])
+            log_probs = (pointer_log_probs(log_probs[0], gate, attention, state.copies), *log_probs[1:])
             copying = torch.sigmoid(-gate)
         if attention is not None and state.order is not None:
             attention = in_original_order(attention, state.order)
@@ -207,7 +208,7 @@ def _with_copying(log_probs: Tensor, decoded: Decoded, words: Tensor | None) -> 
     lacking = words >= log_probs.shape[2]
     generated = log_probs.gather(2, words.masked_fill(lacking, UNK)[..., None])[..., 0]
     generated = generated.masked_fill(lacking, -torch.inf)
-    return mixed_of_gold(generated, decoded.gate, _copied(decoded, words))
+    return pointer_log_probs_of_gold(generated, decoded.gate, _copied(decoded, words))
 
 
 def _copied(decoded: Decoded, words: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ from onmt.kernels.decoder_parts import (
 )
 from onmt.kernels.products import Multiplying
 from onmt.modules.attention import Attention
+from onmt.modules.copying import CopyGate, CopySource
 from onmt.modules.embeddings import Embeddings
-from onmt.modules.encoding import CopyGate, CopySource, Encoding
+from onmt.modules.encoding import Encoding
 from onmt.modules.noise import Noise, TrainingStep, dropped
 from onmt.modules.rnn import RecurrentStack, StackMasks, States
 from onmt.spec.model import DecoderSpec

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from onmt.constants import EOS, PAD
 from onmt.kernels.cross_entropy import LinearCrossEntropy
 from onmt.kernels.products import Multiplying
-from onmt.modules.encoding import mixed_of_gold, padding_mask
+from onmt.modules.copying import pointer_log_probs_of_gold
+from onmt.modules.encoding import padding_mask
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Generator(Multiplying):
         words: sorted ids, PAD first, to which the vocabulary is restricted; every target must be among them.
         smoothing: label smoothing of the gradient; scale: of the loss (0-dim); see `LinearCrossEntropy`.
         copying: logits of the gate, B T, and attention on the positions of each target word, B T, see
-        `mixed_of_gold`; cannot be combined with words, smoothing and scale.
+        `pointer_log_probs_of_gold`; cannot be combined with words, smoothing and scale.
         """
         batch, steps, hidden = outputs.shape
         rows, wanted = outputs.reshape(-1, hidden), targets.reshape(batch * steps, -1)
@@ -110,8 +111,8 @@ class Generator(Multiplying):
             else:
                 # Rows with padding words are gone, but features may be padding where words are not.
                 all_count = real is not None and index == 0
-                counts = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
-                arguments = (*self._output(index, words), wanted[:, index], counts, self.products.dtype)
+                mask = None if all_count else (wanted[:, index] != PAD).to(rows.dtype)
+                arguments = (*self._output(index, words), wanted[:, index], mask, self.products.dtype)
                 summed, of_rows = LinearCrossEntropy.apply(rows, *arguments, smoothing, scale)
             total, losses = total + summed, losses + of_rows
         if real is not None:
@@ -125,7 +126,7 @@ class Generator(Multiplying):
         without gradient; 0 at padding.
         """
         log_probs = -F.cross_entropy(self.logits(rows), wanted, reduction="none")
-        losses = -mixed_of_gold(log_probs, gate, copied).masked_fill(wanted == PAD, 0.0)
+        losses = -pointer_log_probs_of_gold(log_probs, gate, copied).masked_fill(wanted == PAD, 0.0)
         return losses.sum(), losses.detach()
 
     def _output(self, index: int, words: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,5 @@
-"""Recurrent encoders: one stack, two independent stacks, GNMT's mixture, and pyramids (OpenNMT-lua Encoder,
-BiEncoder, GoogleEncoder, DBiEncoder, PDBiEncoder).
+"""Recurrent encoders: one stack, two independent stacks, GNMT's bidirectional layer below a stack, and
+pyramids (OpenNMT-lua Encoder, BiEncoder, GoogleEncoder, DBiEncoder, PDBiEncoder).
 
 The pyramid (Chan et al. 2015, "Listen, Attend and Spell") reduces the number of frames from layer to layer.
 Frames are grouped from the sentence's end. If the length is no multiple of the reduction, zeros are added in
@@ -82,13 +82,13 @@ class RecurrentEncoder(nn.Module):
     ) -> Encoding:
         """inputs B S I, lengths B, host_lengths: see `encoding.HostLengths` -> Encoding."""
         sequence = inputs.transpose(0, 1)
-        padded = lengths if host_lengths is not None else None
+        lengths_if_padded = lengths if host_lengths is not None else None
         packing = pack(lengths, host_lengths, len(sequence))
         states: States = ()
         if self.bidirectional is not None:
-            sequence, states = self.bidirectional(sequence, padded, noise, packing)
+            sequence, states = self.bidirectional(sequence, lengths_if_padded, noise, packing)
         if self.stack is not None:
-            sequence, upper = _run(self.stack, sequence, padded, noise, packing)
+            sequence, upper = _run(self.stack, sequence, lengths_if_padded, noise, packing)
             states = states + upper
         memory = sequence.transpose(0, 1)
         mask = padding_mask(lengths, memory.shape[1]) if host_lengths is not None else None
@@ -102,6 +102,7 @@ def _run(
     noise: Noise | None,
     packing: Packing | None,
 ) -> tuple[Tensor, States]:
+    """Draw dropout masks and run the stack from zero states."""
     steps, batch = inputs.shape[:2]
     masks = stack.draw_masks(noise, steps, batch)
     outputs, states = stack(inputs, stack.zero_states(batch), lengths, masks, packing)
@@ -109,24 +110,24 @@ def _run(
 
 
 def group_positions(
-    lengths: Tensor, padded: Tensor, steps: int, reduction: int, strided: bool
+    lengths: Tensor, padded_lengths: Tensor, steps: int, reduction: int, strided: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the frames of which each reduced frame consists: positions B S' r (negative: no frame), and the
     new lengths B.
 
-    lengths B: true frames; padded B: frames with padding in front, a multiple of `reduction`; steps: the
-    longest length. `strided` takes frames padded / r apart, as Lua's `sum` merge computes; otherwise adjacent
-    ones.
+    lengths B: true frames; padded_lengths B: frames with padding in front, a multiple of `reduction`; steps:
+    the longest length. With `strided`, the frames of a group are padded / r apart, as Lua's `sum` merge
+    computes; otherwise they are adjacent: 5 frames become [[none, 0], [1, 2], [3, 4]] with a reduction of 2.
     """
     shorter = (lengths + reduction - 1) // reduction
     frames = torch.arange((steps + reduction - 1) // reduction, device=lengths.device)
     members = torch.arange(reduction, device=lengths.device)
-    group = (padded // reduction - shorter)[:, None] + frames
+    group = (padded_lengths // reduction - shorter)[:, None] + frames
     if strided:
-        wanted = group[..., None] + members * (padded // reduction)[:, None, None]
+        wanted = group[..., None] + members * (padded_lengths // reduction)[:, None, None]
     else:
         wanted = group[..., None] * reduction + members
-    positions = wanted - (padded - lengths)[:, None, None]
+    positions = wanted - (padded_lengths - lengths)[:, None, None]
     return positions.masked_fill((frames >= shorter[:, None])[..., None], -1), shorter
 
 
@@ -144,12 +145,12 @@ class PyramidalEncoder(nn.Module):
     def __init__(self, spec: PyramidalEncoderSpec, input_size: int) -> None:
         super().__init__()
         self.spec = spec
-        joined = spec.reduction if spec.reduction_merge == "concat" else 1
+        frames_per_input = spec.reduction if spec.reduction_merge == "concat" else 1
         stack = spec.stack
         upper = replace(stack, layers=1, input_dropout=stack.layer_dropout)
         levels = [BidirectionalStack(replace(stack, layers=1), spec.merge, input_size)]
         for _ in range(stack.layers - 1):
-            levels.append(BidirectionalStack(upper, spec.merge, stack.layer_size * joined))
+            levels.append(BidirectionalStack(upper, spec.merge, stack.layer_size * frames_per_input))
         self.levels = nn.ModuleList(levels)
 
     def forward(
@@ -159,29 +160,29 @@ class PyramidalEncoder(nn.Module):
         reduction^(L-1)) frames.
         """
         reduction = self.spec.reduction
-        whole = reduction ** (len(self.levels) - 1)
-        padded = (lengths + whole - 1) // whole * whole
+        total_reduction = reduction ** (len(self.levels) - 1)
+        padded_lengths = (lengths + total_reduction - 1) // total_reduction * total_reduction
         sequence = inputs.transpose(0, 1)
         states: States = ()
         for index, level in enumerate(self.levels):
             if index > 0 and reduction > 1:
-                sequence, lengths = self._reduce(sequence, lengths, padded)
-                padded = padded // reduction
+                sequence, lengths = self._reduce(sequence, lengths, padded_lengths)
+                padded_lengths = padded_lengths // reduction
                 if host_lengths is not None:
                     host_lengths = (host_lengths + reduction - 1) // reduction
             packing = pack(lengths, host_lengths, len(sequence))
-            own = lengths if host_lengths is not None else None
-            sequence, level_states = level(sequence, own, noise, packing)
+            lengths_if_padded = lengths if host_lengths is not None else None
+            sequence, level_states = level(sequence, lengths_if_padded, noise, packing)
             states = states + level_states
         memory = sequence.transpose(0, 1)
         mask = padding_mask(lengths, memory.shape[1]) if host_lengths is not None else None
         return Encoding(memory, lengths, mask, states)
 
-    def _reduce(self, sequence: Tensor, lengths: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
+    def _reduce(self, sequence: Tensor, lengths: Tensor, padded_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """sequence S B H -> the reduced sequence S' B (H or H r), its lengths."""
         reduction, how = self.spec.reduction, self.spec.reduction_merge
         steps = sequence.shape[0]
-        positions, shorter = group_positions(lengths, padded, steps, reduction, how == "strided_sum")
+        positions, shorter = group_positions(lengths, padded_lengths, steps, reduction, how == "strided_sum")
         groups = gather_frames(sequence.transpose(0, 1), positions)
         frames = groups.flatten(2) if how == "concat" else groups.sum(2)
         return frames.transpose(0, 1), shorter

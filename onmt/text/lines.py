@@ -166,12 +166,12 @@ _WITH_VALUE: Final = re.compile(
 )
 
 
-def protect(placeholder: str) -> str:
+def escape(placeholder: str) -> str:
     """Escape the separators inside a placeholder as `％hhhh`."""
     return _SEPARATORS_INSIDE.sub(lambda match: f"{PLACEHOLDER_ESCAPE}{ord(match[0]):04x}", placeholder)
 
 
-def unprotect(placeholder: str) -> str:
+def unescape(placeholder: str) -> str:
     """Replace each escape `％hhhh` by its character; escapes of surrogates and of line feeds stay."""
     return _ESCAPE.sub(_decode, placeholder)
 
@@ -191,7 +191,7 @@ def has_placeholder(token: str) -> bool:
     return PLACEHOLDER_OPEN in token
 
 
-def named(token: str) -> str:
+def without_values(token: str) -> str:
     """Return the form of a token in vocabularies: its placeholders without their values.
 
     `￭｟num：12｠kg` becomes `￭｟num｠kg`; a token without placeholders stays as it is.
@@ -214,6 +214,6 @@ def with_values(token: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values.get(match[0], match[0]), token)
 
 
-def unprotect_placeholders(text: str) -> str:
+def unescape_placeholders(text: str) -> str:
     """Unprotect all placeholders in a text, including those without a closing bracket."""
-    return _UNFINISHED.sub(lambda match: unprotect(match[0]), text)
+    return _UNFINISHED.sub(lambda match: unescape(match[0]), text)

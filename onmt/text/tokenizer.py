@@ -10,7 +10,7 @@ from onmt.errors import DataError
 from onmt.hooks import NO_HOOKS, TokenizerHooks
 from onmt.text.bpe import Bpe, read_bpe_model
 from onmt.text.characters import separators
-from onmt.text.lines import has_placeholder, split_features, split_words, unprotect_placeholders
+from onmt.text.lines import has_placeholder, split_features, split_words, unescape_placeholders
 from onmt.text.options import SegmentationOptions, TokenizerOptions
 from onmt.text.words import Moses, WordSegmenter, case_of, lower, restore_case, segment_case
 
@@ -176,7 +176,7 @@ class Detokenizer:
     def _text(self, word: str, features: list[str]) -> str:
         """Return the word with its case restored and its placeholders unprotected."""
         if self._moses is None:  # Moses must not see the blanks inside a placeholder
-            word = unprotect_placeholders(word)
+            word = unescape_placeholders(word)
         if not self._case_feature:
             return word
         if not features:

@@ -22,7 +22,7 @@ from onmt.text.characters import (
     to_lower,
     to_upper,
 )
-from onmt.text.lines import PLACEHOLDER, has_placeholder, protect, unprotect_placeholders
+from onmt.text.lines import PLACEHOLDER, escape, has_placeholder, unescape_placeholders
 from onmt.text.options import SegmentationOptions
 
 _MARKERS: Final = str.maketrans({JOINER: "■", FEATURE_MARKER: "│"})
@@ -47,7 +47,7 @@ class Moses:
         """
         parts = re.split(f"({PLACEHOLDER.pattern})", line)
         parts[::2] = [part.translate(_MARKERS) for part in parts[::2]]
-        parts[1::2] = [protect(part) for part in parts[1::2]]
+        parts[1::2] = [escape(part) for part in parts[1::2]]
         words: list[str] = self._tokenizer.tokenize(
             "".join(parts), escape=False, protected_patterns=[PLACEHOLDER.pattern]
         )
@@ -56,7 +56,7 @@ class Moses:
     def detokenize(self, words: Sequence[str]) -> str:
         """Join words to a line by the rules of the language, and unprotect placeholders."""
         line: str = self._detokenizer.detokenize(list(words), unescape=False)
-        return unprotect_placeholders(line)
+        return unescape_placeholders(line)
 
 
 # Lookalikes that replace the characters with a special meaning in tokenized text.
@@ -157,7 +157,7 @@ class WordSegmenter:
                 end = text.find(PLACEHOLDER_CLOSE, index) + 1 or len(text)
                 if previous is not _Kind.START:
                     builder.divide(_JOINER_BEFORE_PLACEHOLDER[previous])
-                builder.add(protect(text[index:end]))
+                builder.add(escape(text[index:end]))
                 after_number = previous in (_Kind.NUMBER, _Kind.PLACEHOLDER_AFTER_NUMBER)
                 previous = _Kind.PLACEHOLDER_AFTER_NUMBER if after_number else _Kind.PLACEHOLDER
                 index = end

@@ -18,7 +18,7 @@ from onmt.data.vocabulary_building import (
     with_sentence_marks,
 )
 from onmt.errors import DataError
-from onmt.text.lines import named
+from onmt.text.lines import without_values
 
 
 def block(*lines: str, first: int = 1) -> LineBlock:
@@ -99,7 +99,7 @@ def test_counts_and_their_order_do_not_depend_on_blocks(
     for line in lines:
         words = [word for word in line.replace("\r", " ").split(" ") if word]
         if 0 < len(words) <= max_length:
-            expected.update(named(word) for word in words)
+            expected.update(without_values(word) for word in words)
     edges = sorted({0, len(lines), *(cut for cut in cuts if cut < len(lines))})
     blocks = [block(*lines[start:end], first=start + 1) for start, end in pairwise(edges)]
     counts = count_blocks(blocks, None, max_length)

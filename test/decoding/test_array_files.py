@@ -128,7 +128,7 @@ def test_another_compression_than_the_bytes_have_is_damage(method: int, tmp_path
 def test_a_size_that_is_a_lie_is_refused_before_room_is_made(
     shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_array(*arguments: object, **named: object) -> None:
+    def read_array(*arguments: object, **without_values: object) -> None:
         raise AssertionError("too late")
 
     monkeypatch.setattr("onmt.decoding.array_files.npy.read_array", read_array)

@@ -223,9 +223,9 @@ def attention_decoder(
             np.concatenate([tensors["decoder.embeddings.words"][token], context]), states
         )
         context = attend(output, keys, values, tensors, kind)
-        mixed = np.tanh(
+        pointer_log_probs = np.tanh(
             tensors["decoder.mix_weight"] @ np.concatenate([context, output]) + tensors["decoder.mix_bias"]
         )
-        logits = tensors["generator.weights.0"] @ mixed + tensors["generator.biases.0"]
+        logits = tensors["generator.weights.0"] @ pointer_log_probs + tensors["generator.biases.0"]
         predicted.append(log_softmax(logits))
     return predicted

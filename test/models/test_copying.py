@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from onmt.constants import BOS, EOS, PAD, SPECIAL_WORDS, UNK
-from onmt.data.dataset import Batch, Copies
+from onmt.data.dataset import Batch, CopyIds
 from onmt.data.vocabulary import Vocabularies, Vocabulary
 from onmt.errors import OptionError
 from onmt.google.model import read_model, spec_of
@@ -151,7 +151,7 @@ def test_the_loss_by_hand(kind: str) -> None:
     np.testing.assert_allclose(model.score(data).numpy(), -expected, rtol=1e-9)
 
 
-def extended(kind: str) -> tuple[Copies, list[list[int]]]:
+def extended(kind: str) -> tuple[CopyIds, list[list[int]]]:
     """Return the copies of a translation and the extended ids at each memory position.
 
     In a translation the source words that the target vocabulary lacks have ids from V on, per sentence.
@@ -159,7 +159,7 @@ def extended(kind: str) -> tuple[Copies, list[list[int]]]:
     source = [[*TARGET.ids("bcb"), V, V + 1], [V, *TARGET.ids("d"), V + 1]]
     target = [[*TARGET.ids("bxc"), EOS], [*TARGET.ids("d"), V, *TARGET.ids("wyd"), EOS]]
     padded = torch.tensor([source[0], [*source[1], PAD, PAD]])
-    copies = Copies(padded, torch.tensor([[*target[0], PAD, PAD], target[1]]), V + 2)
+    copies = CopyIds(padded, torch.tensor([[*target[0], PAD, PAD], target[1]]), V + 2)
     return copies, [[EOS, *row[::-1]] for row in source] if kind == "google" else source
 
 

@@ -113,10 +113,10 @@ def test_attention_and_loss_by_hand(kind: str) -> None:
                 overlap += np.minimum(expected, covered[row]).sum()
             covered[row] = covered[row] + expected
             context = expected @ memory[row, :length]
-            mixed = np.concatenate([context, query[row]])
+            pointer_log_probs = np.concatenate([context, query[row]])
             assert decoder.mix_weight is not None
             bias = 0.0 if decoder.mix_bias is None else decoder.mix_bias.numpy()
-            output = np.tanh(decoder.mix_weight.numpy() @ mixed + bias)
+            output = np.tanh(decoder.mix_weight.numpy() @ pointer_log_probs + bias)
             np.testing.assert_allclose(step.output[row].numpy(), output, atol=1e-12)
         state = step.state
     found = model.loss(data, TrainingStep(Noise(torch.Generator()), coverage_weight=0.7))

@@ -7,25 +7,25 @@ from hypothesis import strategies as st
 from onmt.text.characters import separators
 from onmt.text.lines import (
     PLACEHOLDER,
+    escape,
     has_placeholder,
-    named,
-    protect,
-    unprotect,
-    unprotect_placeholders,
+    unescape,
+    unescape_placeholders,
     values_of,
     with_values,
+    without_values,
 )
 
 
 @given(st.text(st.characters(exclude_characters="％\n", exclude_categories=["Cs"])))
 def test_unprotect_undoes_protect(text: str) -> None:
-    protected = protect(text)
+    protected = escape(text)
     assert not set(protected) & set(separators())
-    assert unprotect(protected) == text
+    assert unescape(protected) == text
 
 
 def test_what_is_no_code_stays() -> None:
-    assert unprotect("％00e9％00E9％xyz％12％d800％000a％") == "éé％xyz％12％d800％000a％"
+    assert unescape("％00e9％00E9％xyz％12％d800％000a％") == "éé％xyz％12％d800％000a％"
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_what_is_no_code_stays() -> None:
     ],
 )
 def test_the_name_stays_and_the_value_goes(token: str, name: str, values: dict[str, str]) -> None:
-    assert named(token) == name
+    assert without_values(token) == name
     assert dict(values_of(token)) == values
     assert with_values(name, values) == PLACEHOLDER.sub(
-        lambda match: values.get(named(match[0]), match[0]), token
+        lambda match: values.get(without_values(match[0]), match[0]), token
     )
 
 
@@ -58,7 +58,7 @@ NAME = st.text("abc-1", max_size=3)
 def test_every_value_comes_back_where_its_name_stands(parts: list[tuple[str, str, str]], last: str) -> None:
     token = "".join(f"{before}｟{name}：{value}｠" for before, name, value in parts) + last
     names = "".join(f"{before}｟{name}｠" for before, name, _ in parts) + last
-    assert named(token) == names
+    assert without_values(token) == names
     values = {f"｟{name}｠": value for _, name, value in parts}
     assert dict(values_of(token)) == values
     assert (
@@ -81,4 +81,4 @@ def test_a_placeholder_is_one_wherever_it_stands() -> None:
 
 
 def test_unprotecting_text_leaves_the_rest_alone() -> None:
-    assert unprotect_placeholders("％0020｟a：％0020｠％0020｟b％0020") == "％0020｟a： ｠％0020｟b "
+    assert unescape_placeholders("％0020｟a：％0020｠％0020｟b％0020") == "％0020｟a： ｠％0020｟b "
