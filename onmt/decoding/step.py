@@ -6,7 +6,6 @@ far. A dead hypothesis, or a slot that was never filled, has a score of -inf.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -330,9 +329,14 @@ class Expansion:
         return Candidates(totals.flatten(1), normalised.flatten(1), tokens.flatten(1), parents.flatten(1))
 
     def choose(self, pool: Candidates) -> Candidates:
-        """Return the beam_size best of the pool, best first; pruned ones become dead slots, as in Lua."""
-        prunes = self._forbids_empty or self.settings.max_unknowns is not None
-        return _choose(pool, self.settings, self._pruned if prunes else None)
+        """Return the beam_size best of the pool, best first; pruned ones become dead slots, as in Lua.
+
+        With `pre_filter_factor` f, the best f * beam_size are considered before the pruned ones are dropped.
+        """
+        considered = pool.best(self.settings.beam_size * self.settings.pre_filter_factor)
+        if self._forbids_empty or self.settings.max_unknowns is not None:
+            considered = considered.demoted(self._pruned(considered))
+        return considered.slice(slice(self.settings.beam_size))
 
     @property
     def _forbids_empty(self) -> bool:
@@ -348,19 +352,6 @@ class Expansion:
             unknowns = self.beam.unknowns.gather(1, candidates.parents) + (candidates.tokens == UNK)
             marked = marked | (unknowns > self.settings.max_unknowns)
         return marked
-
-
-def _choose(
-    pool: Candidates, settings: SearchSettings, prune: Callable[[Candidates], Tensor] | None
-) -> Candidates:
-    """See `Expansion.choose`. prune: marks candidates, B N, None if none can be pruned.
-
-    With `pre_filter_factor` f, the best f * beam_size are considered before the pruned ones are dropped.
-    """
-    considered = pool.best(settings.beam_size * settings.pre_filter_factor)
-    if prune is not None:
-        considered = considered.demoted(prune(considered))
-    return considered.slice(slice(settings.beam_size))
 
 
 def _repeated_ngrams(words: Tensor, size: int, repeatable: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,14 @@
 """One step of the beam against sorting all continuations."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onmt.constants import EOS
-from onmt.decoding.step import Beam, Candidates, Expansion, SearchSettings, _choose
+from onmt.constants import EOS, UNK
+from onmt.decoding.step import Beam, Candidates, Expansion, SearchSettings
 
 SENTENCES, SLOTS, WORDS = 2, 3, 7
 
@@ -57,18 +59,20 @@ def test_the_best_of_all_continuations_are_found(seed, factor, length_norm, cove
         expected += coverage_norm * beam.coverage.clamp(max=1).log().sum(dim=2)[:, :, None]
     order = expected.flatten(1).sort(dim=1, descending=True)
     pool = Expansion(beam, options, step).continuations(log_probs, source_lengths)
-    chosen = _choose(pool, options, None)
+    chosen = pool.best(SLOTS)
     torch.testing.assert_close(chosen.normalised, order.values[:, :SLOTS])
     assert (chosen.parents * WORDS + chosen.tokens).tolist() == order.indices[:, :SLOTS].tolist()
 
 
 def test_pruned_candidates_make_room_only_for_those_looked_at():
     pool = candidates([-1.0, -2.0, -3.0, -4.0, -5.0])
-    prune = lambda found: found.tokens == 0  # noqa: E731
-    kept = _choose(pool, SearchSettings(beam_size=2), prune)
-    assert kept.tokens.tolist() == [[1, 0]]
-    assert kept.totals.tolist() == [[-4.0, -torch.inf]]
-    assert _choose(pool, SearchSettings(beam_size=2, pre_filter_factor=2), prune).tokens.tolist() == [[1, 2]]
+    search = SearchSettings(beam_size=2, max_unknowns=0)
+    beam = Beam.first(1, 2, None, search, torch.device("cpu"))
+    kept = Expansion(beam, search, 2).choose(pool)
+    assert kept.tokens.tolist() == [[0, UNK]]
+    assert kept.totals.tolist() == [[-2.0, -torch.inf]]
+    wider = replace(search, pre_filter_factor=2)
+    assert Expansion(beam, wider, 2).choose(pool).tokens.tolist() == [[0, 2]]
 
 
 def test_a_new_beam_has_one_live_slot_and_counts_padding_as_covered():
