@@ -1,9 +1,10 @@
 """Any parameters and settings give either a model or an error message of one line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,9 +90,18 @@ def test_any_parameters(name: str, parameters: dict[str, Any]) -> None:
     assert refused is None or one_line(refused)
 
 
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A current folder for the folders that `output_dir` makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("scratch"))
+        yield
+
+
 SETTINGS = st.dictionaries(st.sampled_from(CONFIG_KEYS), VALUES | st.text(max_size=5), max_size=4)
 
 
+@pytest.mark.usefixtures("scratch")
 @given(SETTINGS, st.dictionaries(st.sampled_from(["train_steps", "max_batch_size"]), st.integers(1, 9)))
 def test_any_settings(settings: dict[str, Any], given_flags: dict[str, Any]) -> None:
     refused = None
