@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -83,9 +83,9 @@ def declared_options(options: type) -> tuple[Option, ...]:
     return declared
 
 
-def any_given(given: Mapping[str, Any], *options: type[Any]) -> bool:
-    """Whether a flag of one of these classes of options is among the given ones."""
-    return any(option.flag in given for one in options for option in declared_options(one))
+def flags_of(*options: type[Any]) -> frozenset[str]:
+    """Return the flags of these classes of options."""
+    return frozenset(option.flag for one in options for option in declared_options(one))
 
 
 def heading_of(options: type) -> str:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
-
 from onmt.commandline.declare import at_least, not_empty, option
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
@@ -310,6 +308,8 @@ generate_shapes = Command(
 
 
 def _write_scenes(folder: Path, split: str, drawn: Iterator[Scene], size: int, rng: random.Random) -> None:
+    from tqdm import tqdm  # here, because it is slow to import
+
     lines = []
     try:
         (folder / split).mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,6 @@ from onmt.commandline.declare import (
 )
 from onmt.commandline.run import Command
 from onmt.commandline.script import Parsed, Script
-from onmt.decoding.array_files import ArrayFile, AttentionTable, BeamTree
-from onmt.decoding.pictures import page
 from onmt.errors import DataError, OptionError
 from onmt.files import replacing
 from onmt.logger import Logger, LoggerOptions
@@ -62,7 +60,11 @@ class PageOptions:
             raise OptionError("-grid must be two numbers: rows and columns")
         if self.grid and not self.images:
             raise OptionError("-grid is about images: name their folder with -images")
-        if self.images and ArrayFile.has_suffix(self.attention):
+        if not self.images:
+            return
+        from onmt.decoding.array_files import ArrayFile  # imports numpy, which takes time
+
+        if ArrayFile.has_suffix(self.attention):
             raise OptionError(
                 "-images needs the images' names: give -attention a file of text, not of arrays"
             )
@@ -78,6 +80,9 @@ def _visualize(parsed: Parsed[VisualizeOptions], logger: Logger) -> None:
 
     Raises DataError for a file that cannot be read and for a sentence that is not in it.
     """
+    from onmt.decoding.array_files import AttentionTable, BeamTree
+    from onmt.decoding.pictures import page
+
     options = parsed.options
     tables = AttentionTable.read(options.attention) if options.attention else []
     trees = list(enumerate(BeamTree.read(options.beam), start=1)) if options.beam else []

@@ -11,19 +11,10 @@ from typing import Any, Final
 
 from onmt.data.dataset import Dataset
 from onmt.data.file_sampling import FileSample
-from onmt.data.options import DataOptions
+from onmt.data.options import DataOptions, find_manifest, prepared_data_or_empty
 from onmt.data.preparation import CorpusPreparation, SetName, joined_vocabularies
 from onmt.data.reading import CorpusHooks
-from onmt.data.shards import (
-    HashingFile,
-    Manifest,
-    ShardEntry,
-    find_manifest,
-    open_shard,
-    prepared_data_or_empty,
-    read_shard,
-    write_shard,
-)
+from onmt.data.shards import HashingFile, Manifest, ShardEntry, open_shard, read_shard, write_shard
 from onmt.data.vocabulary import Vocabularies
 from onmt.data.vocabulary_building import SideVocabularies
 from onmt.errors import DataError

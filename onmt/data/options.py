@@ -1,7 +1,8 @@
 """Options of preprocess.py by kind of data; train.py uses the same classes for raw files."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 from onmt.commandline.declare import (
     at_least,
@@ -16,6 +17,8 @@ from onmt.errors import OptionError
 from onmt.hooks import HookOptions
 from onmt.logger import LoggerOptions
 from onmt.text.options import TokenizerOptions, on_the_fly
+
+_MANIFEST_ENDING: Final = "-train.json"
 
 
 @dataclass(frozen=True)
@@ -373,3 +376,24 @@ def _check_complete(sides: tuple[Side, ...], given: list[Side], name: str) -> No
 
 def _suffix(side: Side) -> str:
     return f"_{side.prefix.removesuffix('_')}" if side.prefix else ""
+
+
+def manifest_path(save_data: str) -> Path:
+    """Return the path of the manifest of the data set `save_data`."""
+    return Path(save_data + _MANIFEST_ENDING)
+
+
+def find_manifest(data: str) -> Path | None:
+    """Find the manifest for `-data`: the file itself, a `-save_data` prefix, or Lua's `PREFIX-train.t7`."""
+    stem = data.removesuffix(".t7")
+    for candidate in (Path(stem), Path(stem + ".json"), manifest_path(stem)):
+        if candidate.is_file() and candidate.suffix == ".json":
+            return candidate
+    return None
+
+
+def prepared_data_or_empty(data: str) -> str | None:
+    """Check `-data`: return an error message, or None if the value is empty or the data exists."""
+    if not data or find_manifest(data) is not None:
+        return None
+    return f"there is no prepared data '{data}' (looked for '{manifest_path(data.removesuffix('.t7'))}')"

@@ -6,16 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from onmt.data.block_encoder import SideRules
-from onmt.data.options import PreprocessOptions, Side
+from onmt.data.options import PreprocessOptions, Side, manifest_path
 from onmt.data.preparation import CorpusPreparation, EncodedSet, joined_vocabularies
 from onmt.data.reading import CorpusHooks
-from onmt.data.shards import (
-    HashingFile,
-    Manifest,
-    ShardEntry,
-    manifest_path,
-    write_shard,
-)
+from onmt.data.shards import HashingFile, Manifest, ShardEntry, write_shard
 from onmt.data.vocabulary_building import SideVocabularies
 from onmt.errors import DataError
 from onmt.files import StagedFiles

@@ -259,7 +259,6 @@ def _bounded(
 
 
 _MANIFEST_FORMAT: Final = 1
-_ENDING: Final = "-train.json"
 _CHECKSUM: Final = "checksum"
 _KEYS: Final = {
     *("format", "version", "data_type", "train", "valid", "options", "vocabularies"),
@@ -345,27 +344,6 @@ def _is_intact(content: dict[str, Any]) -> bool:
     unknown = content.keys() - _KEYS
     checksum = content.pop(_CHECKSUM, None)
     return not unknown and checksum in (None, _checksum(content))
-
-
-def manifest_path(save_data: str) -> Path:
-    """Return the path of the manifest of the data set `save_data`."""
-    return Path(save_data + _ENDING)
-
-
-def find_manifest(data: str) -> Path | None:
-    """Find the manifest for `-data`: the file itself, a `-save_data` prefix, or Lua's `PREFIX-train.t7`."""
-    stem = data.removesuffix(".t7")
-    for candidate in (Path(stem), Path(stem + ".json"), manifest_path(stem)):
-        if candidate.is_file() and candidate.suffix == ".json":
-            return candidate
-    return None
-
-
-def prepared_data_or_empty(data: str) -> str | None:
-    """Check `-data`: return an error message, or None if the value is empty or the data exists."""
-    if not data or find_manifest(data) is not None:
-        return None
-    return f"there is no prepared data '{data}' (looked for '{manifest_path(data.removesuffix('.t7'))}')"
 
 
 def _entries(values: Any) -> tuple[ShardEntry, ...]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from onmt.data.images import require_pillow
 from onmt.errors import OptionError
 
 _BLANK = "_"  # a blank of the text, as `spell` separates characters by blanks
@@ -231,6 +230,8 @@ def draw(scene: Scene, size: int, rng: random.Random) -> Any:
     """
     if size < SMALLEST:
         raise OptionError(f"images of {size} pixels are too small for shapes: use {SMALLEST} or more")
+    from onmt.data.images import require_pillow  # imports numpy, which takes time
+
     require_pillow()
     from PIL import Image, ImageDraw
 

@@ -15,7 +15,7 @@ from onmt.commandline.declare import (
     not_empty,
     option,
 )
-from onmt.commandline.schema import any_given
+from onmt.commandline.schema import flags_of
 from onmt.commandline.script import Implied
 from onmt.errors import OptionError
 from onmt.google.inference_flags import inference_flags
@@ -375,4 +375,5 @@ class TranslateOptions(
 
 def implied_translation_flags(given: Mapping[str, Any]) -> Implied:
     """The flags that follow from those of google/seq2seq's bin.infer, see `inference_flags`."""
-    return inference_flags(given) if any_given(given, GoogleInferenceOptions) else Implied({})
+    idle = flags_of(GoogleInferenceOptions)
+    return inference_flags(given) if given.keys() & idle else Implied({}, idle=idle)

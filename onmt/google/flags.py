@@ -16,7 +16,7 @@ from onmt.google.settings import (
     HOOKS,
     IDLE_SETTINGS,
     SETTING_FLAGS,
-    SETTINGS_AS_FLAGS,
+    TRANSLATED_FLAGS,
     check_model_name,
     read_config_files,
     read_model_params,
@@ -119,9 +119,8 @@ def flags_from_settings(given: Mapping[str, Any], flags_of_lua_models: Sequence[
         not_given, str(not_given.get("save_model") or given.get("save_model", ""))
     )
     warnings = [f"these settings have no effect here: {', '.join(ignored)}"] if ignored else []
-    idle = {"config_paths", *SETTINGS_AS_FLAGS}
-    idle |= {*(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
-    return Implied(not_given | model_flags, tuple(warnings), frozenset(idle), notices)
+    idle = {*(flags_of_lua_models if name else ()), *(["end_epoch"] if steps else ())}
+    return Implied(not_given | model_flags, tuple(warnings), TRANSLATED_FLAGS | idle, notices)
 
 
 def _flags_of_folder(folder: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -175,7 +174,7 @@ def _flags_of_config(config: Mapping[str, Any], given: Mapping[str, Any]) -> tup
     }
     ignored = [f"{name} ({instead})" for name, instead in IDLE_SETTINGS.items() if config.get(name)]
     ignored += _hooks(config.get("hooks") or [])
-    if "end_epoch" in given and flags.pop("train_steps", None) is not None:
+    if "end_epoch" in given and flags.pop("train_steps", 0):
         ignored.append("train_steps")
     if config.get("schedule", "continuous_train_and_eval") != "continuous_train_and_eval":
         ignored.append("schedule")

@@ -217,6 +217,10 @@ SETTINGS_AS_FLAGS: Final = tuple(
 """Flags that are only translated to others; a configuration file stores the flags that they became."""
 
 
+TRANSLATED_FLAGS: Final = frozenset({"config_paths", *SETTINGS_AS_FLAGS})
+"""Flags that `-save_config` leaves out: it writes those that they became."""
+
+
 def read_config_files(paths: Sequence[str]) -> dict[str, Any]:
     """Read the settings of several files, deeply merged from left to right, without those that are null.
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from onmt.commandline.declare import at_least, existing_checkpoint_or_empty, not_empty, option
-from onmt.commandline.schema import any_given, declared_options
+from onmt.commandline.schema import declared_options, flags_of
 from onmt.commandline.script import Implied
-from onmt.data.options import BitextOptions, DataOptions, MonotextOptions
-from onmt.data.shards import prepared_data_or_empty
+from onmt.data.options import BitextOptions, DataOptions, MonotextOptions, prepared_data_or_empty
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
 from onmt.google.flags import flags_from_settings
 from onmt.google.options import GoogleModelOptions, GoogleTrainingOptions, StepOptions
+from onmt.google.settings import TRANSLATED_FLAGS
 from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
 from onmt.models.options import LanguageModelOptions, Seq2SeqModelOptions, TaggerOptions
@@ -328,6 +328,6 @@ def flags_of_lua_models() -> tuple[str, ...]:
 
 def implied_flags(given: Mapping[str, Any]) -> Implied:
     """Return the flags that follow from a google/seq2seq model's settings, see `flags_from_settings`."""
-    if not any_given(given, GoogleModelOptions, GoogleTrainingOptions, StepOptions):
-        return Implied({})
+    if not given.keys() & flags_of(GoogleModelOptions, GoogleTrainingOptions, StepOptions):
+        return Implied({}, idle=TRANSLATED_FLAGS)
     return flags_from_settings(given, flags_of_lua_models())

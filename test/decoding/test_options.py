@@ -1,8 +1,10 @@
 import pytest
 
 from onmt.commandline.parser import parse
+from onmt.commandline.schema import flags_of
 from onmt.commands.pipeline import lm, tag, translate
 from onmt.errors import OptionError
+from onmt.google.options import GoogleInferenceOptions
 
 
 @pytest.fixture
@@ -85,3 +87,12 @@ def test_no_model_of_an_ensemble_is_written_over(files):
 
 def test_samples_may_be_more_than_the_beam(files):
     assert parse(translate.script, [*GIVEN, *SAMPLING, "-n_best", "7"]).options.n_best == 7
+
+
+@pytest.mark.usefixtures("files")
+def test_a_saved_configuration_has_no_flags_of_the_other_dialect(tmp_path):
+    parse(translate.script, [*GIVEN, "-save_config", "first"])
+    text = (tmp_path / "first").read_text()
+    assert not [flag for flag in flags_of(GoogleInferenceOptions) if f"\n{flag} = " in text]
+    parse(translate.script, ["-config", "first", "-save_config", "second"])
+    assert (tmp_path / "second").read_text() == text

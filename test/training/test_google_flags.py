@@ -8,7 +8,7 @@ import yaml
 from onmt.commandline.parser import parse
 from onmt.commands.pipeline import train
 from onmt.errors import OptionError
-from onmt.google.settings import SETTING_FLAGS, from_text
+from onmt.google.settings import SETTING_FLAGS, TRANSLATED_FLAGS, from_text
 from onmt.training.options import flags_of_lua_models, implied_flags
 
 
@@ -118,6 +118,16 @@ def test_what_save_config_writes_config_reads(tiny_data: str, tmp_path: Path, te
     first = parse(train.script, [*argv, "-save_config", saved]).options
     assert first.max_batch_size == 4
     assert parse(train.script, ["-config", saved]).options == replace(first, config_paths=())
+
+
+def test_a_plain_run_saves_only_its_own_dialect(tiny_data: str, tmp_path: Path) -> None:
+    saved = [str(tmp_path / "first"), str(tmp_path / "second")]
+    argv = ["-data", tiny_data, "-save_model", str(tmp_path / "m"), "-end_epoch", "3"]
+    parse(train.script, [*argv, "-save_config", saved[0]])
+    assert not [key for key in TRANSLATED_FLAGS if f"\n{key} = " in Path(saved[0]).read_text()]
+    again = parse(train.script, ["-config", saved[0], "-save_config", saved[1]])
+    assert again.warnings == ()
+    assert Path(saved[1]).read_text() == Path(saved[0]).read_text()
 
 
 def test_what_has_no_effect_is_named_in_one_warning(tmp_path: Path) -> None:
