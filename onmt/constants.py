@@ -25,4 +25,4 @@ PLACEHOLDER_VALUE: Final = "\uff1a"  # ： between a placeholder's name and its 
 PLACEHOLDER_ESCAPE: Final = "\uff05"  # ％ before the four digits of an escaped character
 
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.1.0"  # the only place: `--version`, the package and every checkpoint read it here

@@ -1,4 +1,4 @@
-"""Atomic writing of files, and the names of the models that a training saves."""
+"""Atomic writing of files, the only way in which they are written; and the names of saved models."""
 
 import errno
 import os

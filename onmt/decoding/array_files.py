@@ -48,8 +48,7 @@ _COPYING: Final = "copying_"
 
 
 class ArrayFile:
-    """A file of named arrays in numpy.savez's format, without pickles; no file for an empty name. Use as a
-    context manager.
+    """A file of named arrays in numpy.savez's format, without pickles. Use as a context manager.
 
     It appears under its name when the context ends without an error; until then an older file stays. Its
     bytes depend on the arrays alone. Raises DataError when the file cannot be written.
@@ -65,8 +64,6 @@ class ArrayFile:
         return path.endswith(".npz")
 
     def __enter__(self) -> Self:
-        if not self._path:
-            return self
         if Path(self._path).is_dir():
             raise DataError(f"{self._path}: cannot write: it is a folder")
         self._staged = StagedFiles()
@@ -80,8 +77,6 @@ class ArrayFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not self._path:
-            return
         # Hide the error from StagedFiles, which would attribute any OSError to this file.
         with self._staged:
             try:

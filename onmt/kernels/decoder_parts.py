@@ -1,4 +1,8 @@
-"""The parts of the input-feeding decoder: its weights, its layers, its attention."""
+"""The parts of the input-feeding decoder: its weights, its layers, its attention.
+
+Letters: T steps, B batch, S memory positions, M width of the memory, U of keys, Q of queries, E embedded
+word, F fed-back vector, H a layer's output, G gates, I a layer's input, O a product's result.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +39,7 @@ class ReadWeights(NamedTuple):
 
 
 class Reader:
-    """The attention of the decoder, step by step.
+    """The attention of the decoder, step by step; plain twin: `onmt.modules.attention.Attention`.
 
     `multiplicative`: score_s = key_s . u, where u is the query or its projection. `additive`: score_s = v .
     tanh(key_s + u) + b. `last`: the keys hold one position, which is the context. `none`: there is no

@@ -353,5 +353,5 @@ MODELS: dict[str, type[Model]] = {"seq2seq": Seq2Seq, "lm": LanguageModel, "seqt
 
 
 def build_model(spec: ModelSpec) -> Model:
-    """Build a model with uninitialised parameters: load them, or call `initialise`."""
+    """Build a model with uninitialised parameters: load them, or call `initialise`. The only builder."""
     return MODELS[spec.model_type](spec)

@@ -57,8 +57,10 @@ def without_padding(sequence: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class Bridge(Multiplying):
-    """The map from encoder states to decoder states. `copy` passes the states on, `none` starts the decoder
-    at zero, `dense` maps all states together by one linear layer.
+    """The map from encoder states to decoder states (OpenNMT-lua onmt/modules/Bridge.lua).
+
+    `copy` passes the states on, `none` starts the decoder at zero, `dense` maps all states together by one
+    linear layer.
 
     encoder_widths, decoder_widths: the width of each encoder state and of each decoder state.
     """

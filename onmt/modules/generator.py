@@ -162,7 +162,12 @@ OTHER_THAN_END = math.log(1e-6)
 
 
 class Transitions(nn.Module):
-    """Tag transitions: start scores A0 (V) and transition scores A (V x V, from row to column)."""
+    """Tag transitions: start scores A0 (V) and transition scores A (V x V, from row to column).
+
+    A linear-chain model over a tagger's log-probabilities F (OpenNMT-lua SentenceNLLCriterion): score(y) =
+    A0[y_1] + sum A[y_{t-1}, y_t] + sum F_t[y_t] over t = 1..n+1, where F_{n+1} is log 1 for the end symbol
+    and log 1e-6 for every other tag. Shapes: B batch, S positions, V tags.
+    """
 
     def __init__(self, tags: int) -> None:
         super().__init__()

@@ -249,7 +249,11 @@ _LINGER: Final = 5000  # milliseconds for sending pending answers when the socke
 
 
 class ZeroMqServer:
-    """Answers messages with the first model of a pool."""
+    """Answers JSON messages of REQ clients with the first model of a pool.
+
+    The socket is a ROUTER rather than the original's REP. A REQ client sees no difference, but a ROUTER takes
+    the messages of many clients at once, which then share batches.
+    """
 
     def __init__(self, pool: ModelPool, limits: LimitOptions, logger: Logger) -> None:
         self._pool = pool

@@ -217,7 +217,7 @@ def _place(error: Exception) -> str:
 
 
 class TranslatorKeywords(TypedDict, total=False):
-    """The search flags of translate.py, with the same meanings and defaults."""
+    """The search flags of translate.py, with the same meanings and defaults (a test compares the two)."""
 
     lm_model: str
     lm_weight: float

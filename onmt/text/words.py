@@ -1,4 +1,9 @@
-"""Segmentation of text into words and joiners, and conversion of case to features and back."""
+"""Segmentation of text into words and joiners by Lua's modes, or by sacremoses with our markers kept safe;
+and conversion of case to features and back (tools/utils/case.lua).
+
+The case feature is a letter: L lower, U upper (two letters or more), C first letter upper, M mixed, N no
+cased letter. The first letter is the first character that has a case: `3D` is capitalised (C).
+"""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""The gradients of an update: clipped, replayed as CUDA graphs, scaled for half precision, kept finite."""
+"""The gradients of an update: clipped, replayed as CUDA graphs, scaled for half precision, kept finite.
+
+Nothing here waits for the device. Clipping multiplies by a factor that stays a tensor. A step that is not
+finite is skipped on the device (see `Optimizer.step`) and logged with the next report; a model that is not
+finite is never saved. A CUDA graph makes one launch of hundreds.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

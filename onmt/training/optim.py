@@ -1,4 +1,4 @@
-"""Clipping, optimisers as OpenNMT Lua computes them, moving averages and the learning rate."""
+"""Optimisers and learning rate by the formulas of OpenNMT Lua (onmt/train/Optim.lua), and moving averages."""
 
 import math
 from abc import ABC, abstractmethod

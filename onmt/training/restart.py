@@ -1,4 +1,9 @@
-"""What a restart takes over from a stored model: options, in either dialect, and vocabularies."""
+"""What a restart takes over from a stored model: options, in either dialect, and vocabularies.
+
+Without `-continue`, the checkpoint decides what the model is, and the command line everything else. With it,
+the checkpoint also decides how training goes on (`train_state` options). These are the rules of OpenNMT Lua's
+onmt/train/Saver.lua.
+"""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
@@ -203,7 +208,11 @@ _NUMBERED = {
 
 @dataclass(frozen=True)
 class VocabularyUpdate:
-    """Moves a model from its `old` vocabularies to `new` ones."""
+    """Moves a model from its `old` vocabularies to `new` ones (`-update_vocab`).
+
+    Rows of words in both vocabularies are kept and, unlike in OpenNMT Lua, their generator biases and
+    optimiser state. Rows of new words are zero; in the optimiser state they have the initial value.
+    """
 
     old: Vocabularies
     new: Vocabularies

@@ -63,13 +63,6 @@ def test_a_failure_leaves_what_was_there_and_stays_what_it_is(error: BaseExcepti
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_no_name_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with ArrayFile(""):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("name", [".", "no/where.npz"])
 def test_what_cannot_be_written_is_told_at_once(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
