@@ -125,8 +125,9 @@ def failure_of(error: BaseException) -> Failure | None:
     """Return message and exit code for an exception, or None if it is a bug."""
     if isinstance(error, OnmtError):
         return Failure(str(error), error.exit_code)
-    if isinstance(error, Stopped):
-        return Failure(describe_signal(error.number), EXIT_SIGNAL + error.number)
+    stopped = _signal_behind(error)
+    if stopped is not None:
+        return Failure(describe_signal(stopped.number), EXIT_SIGNAL + stopped.number)
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", EXIT_INTERRUPTED)
     if isinstance(error, BrokenPipeError):  # the reader of the output has seen enough, as in `... | head`
@@ -142,6 +143,15 @@ def failure_of(error: BaseException) -> Failure | None:
         )
         return Failure(f"{advice} ({detail})" if detail else advice, EXIT_FAILURE)
     return None
+
+
+def _signal_behind(error: BaseException | None) -> Stopped | None:
+    """Return the signal that an exception is, or that it followed: a signal in the middle of a library's
+    `with` block can make the end of the block fail in turn.
+    """
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error
 
 
 def _parse_and_execute(

@@ -28,6 +28,18 @@ def failing_with(error):
     return execute
 
 
+def test_a_signal_counts_even_if_the_cleanup_after_it_fails(quiet_script, capsys):
+    def execute(parsed, logger):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            raise RuntimeError("cannot release un-acquired lock")
+
+    assert run(quiet_script, execute, []) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "toy.py: interrupted by SIGTERM\n"
+
+
 def test_success(quiet_script, capsys):
     def execute(parsed, logger):
         logger.info("done")
