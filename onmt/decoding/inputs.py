@@ -26,7 +26,7 @@ _BATCHES: Final = 20
 
 @dataclass(frozen=True)
 class Input:
-    """One source of an input file, with its reference if there is one.
+    """A line or matrix of an input file, not tokenised yet, with its reference if there is one.
 
     text, or vectors (frames x dimension): the source; gold: the line of its reference. key: with
     `-idx_files`. where: file and line of the source, gold_where: those of the reference, for messages.
@@ -203,7 +203,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Source:
-    """One source: words and, per feature, the label of every word; vectors, frames x dimension; or an image.
+    """A tokenised source: words and, per feature, the label of every word; or vectors, frames x dimension; or
+    an image.
 
     placeholders: the values of the placeholders in the words, by `｟name｠`. number: of the sentence in its
     file, call or request; seeds the draws of sampling.
