@@ -134,10 +134,19 @@ class Recipe:
             tuple(place for place, name in enumerate(optimizer.names) if name in tables),
         )
 
-    def moving_average(self, optimizer: Optimizer) -> MovingAverage | None:
-        """Return the average of the optimiser's parameters that `-average_decay` asks for."""
-        decay = self.options.average_decay
-        return MovingAverage(optimizer.names, optimizer.parameters, decay) if decay else None
+    def moving_average(
+        self, optimizer: Optimizer, trained_weights: Mapping[str, Tensor] | None
+    ) -> MovingAverage | None:
+        """Return the average of the optimiser's parameters that `-average_decay` asks for.
+
+        trained_weights: of a stored training whose model holds the average, see `MovingAverage.load`.
+        """
+        if not self.options.average_decay:
+            return None
+        average = MovingAverage(optimizer.names, optimizer.parameters, self.options.average_decay)
+        if trained_weights is not None:
+            average.load(trained_weights)
+        return average
 
     def _optimizer(self, parameters: Mapping[str, Tensor], tables: frozenset[str]) -> Optimizer:
         if self.google is None:

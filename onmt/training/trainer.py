@@ -97,9 +97,7 @@ class Trainer:
         self._running_statistics = [
             buffer for _, buffer in model.named_buffers() if buffer.is_floating_point()
         ]
-        self._average = recipe.moving_average(optimizer)
-        if self._average is not None and state.trained_weights is not None:
-            self._average.load(state.trained_weights)
+        self._average = recipe.moving_average(optimizer, state.trained_weights)
         self._graphs: GradientGraphs | None = None
         if self.options.cuda_graphs:
             self._graphs = GradientGraphs(model, optimizer.parameters, self._device, progress.logger)
