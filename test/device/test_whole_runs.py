@@ -130,7 +130,7 @@ def test_a_report_waits_once(folder: Path) -> None:
     argv = ["-data", str(folder / "data"), "-save_model", str(folder / "report"), *MODEL, "-end_epoch", "1"]
     with pretended_gpu() as session, counting(session.ledger):
         assert train([*argv, "-report_every", "1", "-gpuid", "1"]) == 0
-    places = [place for place in session.ledger.places("sync") if "finiteness.py" in place]
+    places = [place for place in session.ledger.places("sync") if "gradients.py" in place]
     assert len(places) == 1
     assert [place for place in session.ledger.places("sync") if "progress.py" in place] == []
 
