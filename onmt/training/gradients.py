@@ -20,6 +20,7 @@ from onmt.models.base import Model
 from onmt.models.loading import first_not_finite
 from onmt.modules.generator import Loss
 from onmt.modules.noise import Noise, TrainingStep
+from onmt.spec.model import ImageSpec
 from onmt.training.distributed import Replicas
 
 _MOST_GRAPHS: Final = 64
@@ -87,7 +88,9 @@ class GradientGraphs:
         self._graphs: OrderedDict[_Shape, _Captured] = OrderedDict()
         self._seen: set[_Shape] = set()
         self._pool = torch.cuda.graph_pool_handle()
-        self._failed = False
+        self._failed = isinstance(model.spec.source, ImageSpec)
+        if self._failed:  # no test without a GPU can show that a replay keeps batch statistics right
+            logger.warning("-cuda_graphs has no effect: models that read images train without graphs")
 
     def compute(self, batch: Batch, step: TrainingStep) -> Loss | None:
         """Write the gradients of the batch's (scaled) loss to `grad` of the parameters, which must be empty.

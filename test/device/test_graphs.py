@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from configurations import Configuration, google, lua
+from configurations import Configuration, google, lua, training_configurations
 from measuring import GPU, make_step
 from pretended_gpu import pretended_gpu
 from pretended_tensors import host_of
@@ -99,6 +99,18 @@ def test_what_cannot_be_captured_is_computed_plainly_and_said_once() -> None:
     assert losses_with == losses
     assert all(torch.equal(with_graphs[name], weight) for name, weight in weights.items())
     assert log.count("-cuda_graphs: a step cannot be captured, going on without graphs") == 1
+
+
+def test_images_are_computed_plainly_and_said_once() -> None:
+    (images,) = (one for one in training_configurations() if one.name == "Image2Seq")
+    log = io.StringIO()
+    with pretended_gpu():
+        trainer = make_step(images, GPU)
+        logger = Logger(LoggerOptions(), log)
+        made = GradientGraphs(trainer.model, trainer.optimizer.parameters, GPU, logger)
+        batch = images.batch().to(GPU)
+        assert [made.compute(batch, trainer._training_step(1, 1)) for _ in range(3)] == [None] * 3
+    assert log.getvalue().count("-cuda_graphs has no effect") == 1
 
 
 def test_uneven_batches_are_left_alone() -> None:
