@@ -1,4 +1,4 @@
-"""Options of google/seq2seq's dialect, and options that count steps instead of epochs. Torch-free."""
+"""Options of google/seq2seq's dialect. Torch-free."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -128,31 +128,3 @@ class GoogleInferenceOptions:
         "Search parameters as YAML, or a file that holds them: `inference.beam_search.*`, and "
         "`max_decode_length` in `decoder.params`.",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepOptions:
-    """Steps"""
-
-    train_steps: int = option(
-        0,
-        "Stop after this many steps (iterations since the start of the training) instead of at "
-        "`-end_epoch`; 0: no limit.",
-        valid=at_least(0),
-    )
-    eval_every_n_steps: int = option(
-        0,
-        "Validate and save a model every n steps, which the log then calls an epoch. 0: after each pass "
-        "over the training data; with `-train_steps`, the default is 1000 instead.",
-        valid=at_least(0),
-        train_state=True,
-    )
-
-    @property
-    def counts_steps(self) -> bool:
-        """Whether an epoch is a number of steps instead of a pass over the data."""
-        return self.train_steps > 0 or self.eval_every_n_steps > 0
-
-    def last_epoch(self, end_epoch: int, iterations: int) -> int:
-        """Return the last epoch, with `iterations` steps per epoch; `end_epoch` if steps are not limited."""
-        return -(-self.train_steps // iterations) if self.train_steps > 0 else end_epoch

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
-from onmt.google.model import GoogleModel, read_model
+from onmt.google.model import read_model
 from onmt.google.parameters import MODELS, class_name, deep_merged, merged, names_and_values
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -295,11 +295,6 @@ def from_text(text: str) -> dict[str, Any]:
     """Inverse of `to_text`."""
     parameters: dict[str, Any] = json.loads(text) if text else {}
     return parameters
-
-
-def stored_google_model(name: str, parameters: str) -> GoogleModel | None:
-    """Return the model that options describe (`parameters` from `to_text`); None for OpenNMT Lua's models."""
-    return read_model(name, from_text(parameters)) if name else None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from onmt.data.options import BitextOptions, DataOptions, MonotextOptions, prepa
 from onmt.decoding.options import TranslatorOptions
 from onmt.errors import OptionError
 from onmt.google.flags import flags_from_settings
-from onmt.google.options import GoogleModelOptions, GoogleTrainingOptions, StepOptions
+from onmt.google.options import GoogleModelOptions, GoogleTrainingOptions
 from onmt.google.settings import TRANSLATED_FLAGS
 from onmt.hooks import HookOptions, hooked_options
 from onmt.logger import LoggerOptions
@@ -24,6 +24,7 @@ from onmt.training.trainer_options import (
     OptimOptions,
     RegularisationOptions,
     SharedTableOptions,
+    StepOptions,
     StoppingOptions,
     TrainerOptions,
 )

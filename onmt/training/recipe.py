@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from onmt.errors import OptionError
-from onmt.google.model import GoogleModel
+from onmt.google.model import GoogleModel, read_model
 from onmt.google.optimisation import optimizer_settings, schedule_of
-from onmt.google.settings import stored_google_model
+from onmt.google.settings import from_text
 from onmt.models.base import Model
 from onmt.models.options import Seq2SeqModelOptions
 from onmt.modules.embeddings import Embeddings
@@ -100,7 +100,7 @@ class Recipe:
                 rate=options.scheduled_sampling_decay_rate,
             )
         coverage = options.lambda_coverage if isinstance(options, CoverageOptions) else 0.0
-        google = stored_google_model(options.model, options.model_params)
+        google = read_model(options.model, from_text(options.model_params)) if options.model else None
         if google is None:
             by_flags = _warmup(options, options.learning_rate)
             return cls(options, None, sampling, by_flags, options.max_grad_norm, coverage)

@@ -11,9 +11,10 @@ from onmt.google.settings import (
     read_config_files,
     read_model_params,
     restarted_parameters,
-    stored_google_model,
     to_text,
 )
+from onmt.training.options import TrainSeq2SeqOptions
+from onmt.training.recipe import Recipe
 
 
 def files(folder: Path, *texts: str) -> list[str]:
@@ -85,11 +86,12 @@ def test_options_hold_one_form(parameters: dict[str, Any]) -> None:
     assert to_text(dict(reversed(parameters.items()))) == text
 
 
-def test_the_flags_may_describe_the_model() -> None:
-    assert stored_google_model("", "") is None
-    model = stored_google_model("BasicSeq2Seq", '{"embedding.dim": 7}')
+def test_the_recipe_has_the_model_that_stored_options_describe() -> None:
+    stored = TrainSeq2SeqOptions(model="BasicSeq2Seq", model_params='{"embedding.dim": 7}')
+    model = Recipe.of(stored).google
     assert model is not None
     assert model.parameters["embedding.dim"] == 7
+    assert Recipe.of(TrainSeq2SeqOptions()).google is None
 
 
 STORED = json.dumps(
