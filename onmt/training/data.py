@@ -316,8 +316,8 @@ class Epochs:
         self._current: tuple[int, Epoch] | None = None
         self.vary = data.resampled or self._sampler is not None
 
-    def start(self, number: int) -> Epoch:
-        """Return the epoch of this number, from 1. All replicas must call this."""
+    def load(self, number: int) -> Epoch:
+        """Return the sentences and batches of this epoch, from 1. All replicas must call this."""
         if self._current is None or (self.vary and self._current[0] != number):
             self._current = None  # frees its memory for the next one
             self._current = (number, self._epoch(number))

@@ -22,7 +22,7 @@ from onmt.logger import Logger, LoggerOptions
 from onmt.runtime.device import products_of, select_devices
 from onmt.runtime.processes import claimed
 from onmt.training.checkpoints import Batching, Environment, ModelDescription, Saver, TrainingState
-from onmt.training.data import Epochs, TrainingData
+from onmt.training.data import Epoch, Epochs, TrainingData
 from onmt.training.distributed import Replicas, Torchrun, run_in_processes
 from onmt.training.evaluation import Evaluator
 from onmt.training.optim import Optimizer
@@ -86,14 +86,14 @@ def _train_replica(
     state = TrainingState.new(options) if run is None else run.state
     data = TrainingData.open(options, None if run is None else run.known_vocabularies, logger)
     epochs = Epochs(options, data, state.sampler, replicas, device, logger)
-    first = epochs.start(state.epoch)
+    first = epochs.load(state.epoch)
     for line in describe_dataset(first.sentences, data.vocabularies, first.batches.plan):
         logger.info(line)
     if run is None:
         start = StartingPoint.new(recipe, data, state, logger)
     else:
         start = run.starting_point(recipe, data, logger)
-    trainer = _make_trainer(start, data, epochs, device, replicas, logger)
+    trainer = _make_trainer(start, data, epochs, first, device, replicas, logger)
     with closing(trainer.progress):
         _announce(trainer, logger)
         trainer.train()
@@ -126,18 +126,18 @@ def _make_trainer(
     start: StartingPoint,
     data: TrainingData,
     epochs: Epochs,
+    first: Epoch,
     device: torch.device,
     replicas: Replicas,
     logger: Logger,
 ) -> Trainer:
-    """Make the trainer and its parts, on `device`."""
+    """Make the trainer and its parts, on `device`. first: the epoch at which it begins."""
     recipe, state = start.recipe, start.state
     options = recipe.options
     model = start.model.to(device)
     products = products_of(options, device, logger)
     multiply_with(model, products)
     optimizer = recipe.optimizer(model)
-    first = epochs.start(state.epoch)
     if epochs.vary and state.iteration == 1 and state.batching is not None:
         # The state was saved after another epoch, which may have had another number of iterations.
         state.batching = replace(state.batching, iterations=first.batches.iterations)

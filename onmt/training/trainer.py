@@ -133,15 +133,15 @@ class Trainer:
         """Do the iterations that are left of an epoch; return the number of iterations of a whole epoch."""
         options, state = self.options, self.state
         with self.progress.phases.during("data"):
-            started = self.epochs.start(epoch)
-        iterations, self._output_words = started.batches.iterations, started.output_words
+            data = self.epochs.load(epoch)
+        iterations, self._output_words = data.batches.iterations, data.output_words
         if state.batching is not None:
             state.batching = replace(state.batching, iterations=iterations)
         self.progress.start_epoch(epoch, iterations, state.iteration, state.unreported)
         self._set_gold_probability(epoch)
         if self._probes_memory:
-            self._try_largest_batch(epoch, started)
-        upcoming = started.take(epoch, state.iteration)
+            self._try_largest_batch(epoch, data)
+        upcoming = data.take(epoch, state.iteration)
         steps_before = (epoch - 1) * iterations if options.counts_steps else 0
         for batches_or_error in self.progress.phases.waiting("data", upcoming):
             self._stop_if_asked(batches_or_error)
