@@ -47,8 +47,7 @@ class ImportLuaModelOptions(LuaModelOptions, LoggerOptions):
 def _import_lua_model(parsed: Parsed[ImportLuaModelOptions], logger: Logger) -> None:
     """Convert and save; an existing file is replaced only with `-force`."""
     target = parsed.options.target
-    if target.exists() and not parsed.options.force:
-        raise OptionError(f"'{target}' exists: choose another -output, or add -force to replace it")
+    _check_output(target, "-output", parsed.options.force)
 
     from onmt.checkpoint import save_checkpoint
     from onmt.models.loading import refuse_weights_not_finite
@@ -221,7 +220,7 @@ def _release_model(parsed: Parsed[ReleaseModelOptions], logger: Logger) -> None:
     path = find_model(options.model)
     stem = path.removesuffix(".pt").removesuffix(".t7")  # other dots may belong to a score: `_epoch2_4.20`
     output = options.output_model or f"{stem}_release.pt"
-    check_output(output, options.force)
+    _check_output(output, "-output_model", options.force)
     logger.info(f"Loading model '{path}'...")
     content = read_content(path)
     logger.info("... done.")
@@ -240,12 +239,10 @@ release_model = Command(
 )
 
 
-def check_output(path: str, force: bool) -> None:
-    """Raise OptionError if the file exists, unless `force` is set."""
+def _check_output(path: str | Path, flag: str, force: bool) -> None:
+    """Raise OptionError if the file that `flag` names exists, unless `force` is set."""
     if Path(path).exists() and not force:
-        raise OptionError(
-            f"'{path}' is there already: choose another -output_model, or replace it with -force"
-        )
+        raise OptionError(f"'{path}' is there already: choose another {flag}, or replace it with -force")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +274,7 @@ def _average_models(parsed: Parsed[AverageModelsOptions], logger: Logger) -> Non
     from onmt.models.loading import find_model, read_content
 
     options = parsed.options
-    check_output(options.output_model, options.force)
+    _check_output(options.output_model, "-output_model", options.force)
     paths = [find_model(path) for path in options.models]
     first: dict[str, Any] = {}
     sums: dict[str, Tensor] = {}

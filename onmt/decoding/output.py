@@ -256,11 +256,9 @@ class Results:
         self._options = options
         self._translator = translator
         self._output = ResultFile(options.output)
-        self._attention_arrays = (
-            ArrayFile(attention) if attention and ArrayFile.has_suffix(attention) else None
-        )
+        self._attention_arrays = ArrayFile(attention) if ArrayFile.has_suffix(attention) else None
         self._attention_text = ResultFile("" if self._attention_arrays else attention)
-        self._beam_arrays = ArrayFile(beams) if beams and ArrayFile.has_suffix(beams) else None
+        self._beam_arrays = ArrayFile(beams) if ArrayFile.has_suffix(beams) else None
         self._beam_text = ResultFile("" if self._beam_arrays else beams)
         self._past: list[History | None] = []
         self._plots: AttentionPlots | None = None

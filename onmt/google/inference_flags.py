@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from onmt.commandline.schema import flags_of
 from onmt.commandline.script import Implied
 from onmt.commandline.values import did_you_mean
 from onmt.errors import OptionError
 from onmt.files import saved_models
 from onmt.google.flags import class_of, make_folder, parallel_texts
+from onmt.google.options import GoogleInferenceOptions
 from onmt.google.parameters import class_name, merged, typed
 from onmt.google.settings import read_model_params, read_yaml
 
@@ -47,8 +49,8 @@ def inference_flags(given: Mapping[str, Any]) -> Implied:
         if flag in values and flag in given:
             other = "-model_dir and -checkpoint_path" if flag == "model" else "-input_pipeline"
             raise OptionError(f"-{flag} beside {other}: give one of them")
-    idle = frozenset({"tasks", "model_dir", "checkpoint_path", "input_pipeline", "model_params"})
-    return Implied({flag: value for flag, value in values.items() if flag not in given}, idle=idle)
+    not_given = {flag: value for flag, value in values.items() if flag not in given}
+    return Implied(not_given, idle=flags_of(GoogleInferenceOptions))
 
 
 def _model(given: Mapping[str, Any]) -> str:

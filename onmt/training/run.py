@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from onmt.commandline.schema import declared_options
+from onmt.commandline.schema import flags_of
 from onmt.commandline.values import options_from_dict, options_to_dict
 from onmt.data.dataset import describe_dataset
 from onmt.data.options import BitextOptions, MonotextOptions
@@ -256,7 +256,7 @@ def _warn_of_idle_options(options: AnyTrainOptions, given: Set[str], logger: Log
     nothing.
     """
     text_options = MonotextOptions if isinstance(options, MonotextOptions) else BitextOptions
-    of_text = {option.flag for option in declared_options(text_options)}
+    of_text = flags_of(text_options)
     if options.data and given & of_text:
         names = ", ".join(f"-{flag}" for flag in sorted(given & of_text))
         logger.warning(f"these options have no effect on prepared data (-data): {names}")
